@@ -1,0 +1,40 @@
+//! Where the present time comes from.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The present time in whole Unix seconds; any `Fn() -> u64` is one.
+///
+/// ```
+/// use pylon_webhooks::Clock;
+///
+/// let fixed = || 1_700_000_000;
+/// assert_eq!(fixed.unix_seconds(), 1_700_000_000);
+/// ```
+pub trait Clock: Send + Sync {
+    /// Seconds since 1970-01-01T00:00:00Z.
+    fn unix_seconds(&self) -> u64;
+}
+
+impl<F: Fn() -> u64 + Send + Sync> Clock for F {
+    fn unix_seconds(&self) -> u64 {
+        self()
+    }
+}
+
+/// The operating system's clock, the one used unless another is given.
+///
+/// ```
+/// use pylon_webhooks::{Clock, SystemClock};
+///
+/// assert!(SystemClock.unix_seconds() > 1_700_000_000);
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn unix_seconds(&self) -> u64 {
+        // A machine whose clock stands before 1970 is read as 1970: every delivery is then "from the future", which the
+        // error says.
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    }
+}

@@ -1,0 +1,129 @@
+//! Why a signature usually fails, where that can be told without weakening anything.
+//!
+//! A hint never makes a delivery acceptable: it is worked out after the verdict, for the operator's log. The timestamped
+//! and the body-only scheme are never both tried, not even here.
+
+use crate::secret::HmacSha256;
+use crate::signature::{Signature, signed_bytes};
+use std::fmt;
+
+/// Bodies longer than this (64 KiB) are not looked into, so that forgeries cost no more than a few extra MACs.
+const MOST_BYTES: usize = 64 * 1024;
+
+/// What usually causes a missing or failing signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Hint {
+    /// The signature fits the secret without the white space at its ends.
+    SecretHasOuterSpace,
+    /// The signature fits the same JSON with other white space: the body was parsed and written again.
+    BodyReserialized,
+    /// The body is what a language prints for a value, such as `{'a': 1}` or `b'...'`.
+    BodyPrinted,
+    /// The signature header of this other product came along.
+    OtherProduct(&'static str),
+}
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SecretHasOuterSpace => {
+                f.write_str("it fits the secret without the white space at its ends: remove that where the secret is read")
+            }
+            Self::BodyReserialized => f.write_str(
+                "it fits the same JSON with other white space: the body was parsed and written again, pass the raw bytes \
+                 that arrived",
+            ),
+            Self::BodyPrinted => {
+                f.write_str("the body is a printed value, not what arrived: pass the raw bytes of the request")
+            }
+            Self::OtherProduct(product) => {
+                write!(f, "the request bears a signature header of {product}: it is not from Pylon (usepylon.com)")
+            }
+        }
+    }
+}
+
+/// The product that signs with this header, when it is not ours.
+pub(crate) fn product_of_header(name: &str) -> Option<&'static str> {
+    const PRODUCTS: [(&str, &str); 8] = [
+        ("pylon-webhook-signature", "getpylon.com"),
+        ("stripe-signature", "Stripe"),
+        ("x-hub-signature-256", "GitHub"),
+        ("x-slack-signature", "Slack"),
+        ("svix-signature", "Svix"),
+        ("webhook-signature", "Standard Webhooks"),
+        ("x-zendesk-webhook-signature", "Zendesk"),
+        ("x-shopify-hmac-sha256", "Shopify"),
+    ];
+    PRODUCTS.iter().find(|(header, _)| name.eq_ignore_ascii_case(header)).map(|&(_, product)| product)
+}
+
+/// What the verifier knows once a signature has failed.
+pub(crate) struct Failure<'a> {
+    pub(crate) keys: &'a [HmacSha256],
+    pub(crate) trimmed_keys: &'a [HmacSha256],
+    pub(crate) signature: &'a Signature,
+    pub(crate) timestamp: Option<&'a [u8]>,
+    pub(crate) body: &'a [u8],
+    pub(crate) other_product: Option<&'static str>,
+}
+
+impl Failure<'_> {
+    pub(crate) fn hint(&self) -> Option<Hint> {
+        if let Some(product) = self.other_product {
+            return Some(Hint::OtherProduct(product));
+        }
+        if self.body.len() > MOST_BYTES {
+            return None;
+        }
+        if self.fits(self.trimmed_keys, self.body) {
+            return Some(Hint::SecretHasOuterSpace);
+        }
+        if looks_printed(self.body) {
+            return Some(Hint::BodyPrinted);
+        }
+        other_spacings(self.body).any(|body| self.fits(self.keys, &body)).then_some(Hint::BodyReserialized)
+    }
+
+    fn fits(&self, keys: &[HmacSha256], body: &[u8]) -> bool {
+        keys.iter().any(|key| self.signature.matches(signed_bytes(key.clone(), body, self.timestamp)))
+    }
+}
+
+fn looks_printed(body: &[u8]) -> bool {
+    [b"{'".as_slice(), b"b'", b"b\""].iter().any(|start| body.starts_with(start)) || body == b"[object Object]"
+}
+
+/// The body as other serialisers and editors would have left it: compact, spaced as Python does, and with or without a
+/// line feed at its end. Each differs from the body.
+fn other_spacings(body: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let compact = respaced(body, b"", b"");
+    let spaced = respaced(body, b" ", b" ");
+    let trimmed = body.trim_ascii().to_vec();
+    let ended = [body, b"\n"].concat();
+    [compact, spaced, trimmed, ended].into_iter().filter(move |other| other != body)
+}
+
+/// The body without the white space outside its strings, and with the given bytes after each `,` and `:` there.
+fn respaced(body: &[u8], after_comma: &[u8], after_colon: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(body.len() + body.len() / 8);
+    let (mut in_string, mut escaped) = (false, false);
+    for &byte in body {
+        if in_string {
+            out.push(byte);
+            (in_string, escaped) = (escaped || byte != b'"', !escaped && byte == b'\\');
+            continue;
+        }
+        match byte {
+            b' ' | b'\t' | b'\r' | b'\n' => {}
+            b',' => out.extend([b",", after_comma].concat()),
+            b':' => out.extend([b":", after_colon].concat()),
+            _ => {
+                in_string = byte == b'"';
+                out.push(byte);
+            }
+        }
+    }
+    out
+}

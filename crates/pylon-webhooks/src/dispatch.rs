@@ -1,0 +1,320 @@
+//! Who is called for an event, in which order, and what comes of it.
+
+use crate::error::Error;
+use crate::event::{EventType, WebhookEvent};
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+
+/// What a handler may fail with: any error.
+pub type HandlerError = Box<dyn std::error::Error + Send + Sync>;
+
+type HandlerFuture<R> = Pin<Box<dyn Future<Output = Result<R, HandlerError>> + Send>>;
+
+/// What handling an event gave.
+#[derive(Debug)]
+pub struct Handled<R> {
+    /// The event.
+    pub event: WebhookEvent,
+    /// What the handlers returned, in order of registration.
+    pub results: Vec<R>,
+}
+
+/// Names a registered handler, to remove it by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HandlerId(usize);
+
+/// What a handler may return: nothing, or a `Result` of what the [`WebhookHandler`](crate::WebhookHandler) collects.
+pub trait IntoHandlerResult<R> {
+    /// The result as dispatch keeps it.
+    ///
+    /// # Errors
+    /// The handler's own error.
+    fn into_handler_result(self) -> Result<R, HandlerError>;
+}
+
+impl IntoHandlerResult<()> for () {
+    fn into_handler_result(self) -> Result<(), HandlerError> {
+        Ok(())
+    }
+}
+
+impl<R, E: Into<HandlerError>> IntoHandlerResult<R> for Result<R, E> {
+    fn into_handler_result(self) -> Result<R, HandlerError> {
+        self.map_err(Into::into)
+    }
+}
+
+/// The handlers that failed for one event; the others have run as well.
+#[derive(Debug)]
+pub struct HandlerErrors {
+    event: WebhookEvent,
+    failures: Vec<HandlerFailure>,
+}
+
+/// One handler that failed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct HandlerFailure {
+    /// The handler, as its registration named it.
+    pub handler: HandlerId,
+    /// What it failed with.
+    pub error: HandlerError,
+}
+
+impl HandlerErrors {
+    /// The event that was handled.
+    pub fn event(&self) -> &WebhookEvent {
+        &self.event
+    }
+
+    /// The failures, in order of registration; at least one.
+    pub fn failures(&self) -> &[HandlerFailure] {
+        &self.failures
+    }
+
+    pub(crate) fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.failures.first().map(|failure| &*failure.error as _)
+    }
+}
+
+impl fmt::Display for HandlerErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.failures.as_slice() {
+            [failure] => write!(f, "a handler failed: {}", failure.error),
+            failures => {
+                write!(f, "{} handlers failed: ", failures.len())?;
+                for (index, failure) in failures.iter().enumerate() {
+                    let separator = if index == 0 { "" } else { "; " };
+                    write!(f, "{separator}{}", failure.error)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl std::error::Error for HandlerErrors {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source()
+    }
+}
+
+/// Which events a handler is for.
+pub(crate) enum Filter {
+    Type(fn(&WebhookEvent) -> bool),
+    Names(Vec<Box<str>>),
+}
+
+impl Filter {
+    fn accepts(&self, event: &WebhookEvent) -> bool {
+        match self {
+            Self::Type(accepts) => accepts(event),
+            Self::Names(names) => names.iter().any(|name| event.is_named(name)),
+        }
+    }
+}
+
+enum Run<R> {
+    Now(Box<dyn Fn(&WebhookEvent) -> Result<R, HandlerError> + Send + Sync>),
+    Later(Box<dyn Fn(&WebhookEvent) -> HandlerFuture<R> + Send + Sync>),
+}
+
+enum RunOnError {
+    Now(Box<dyn Fn(&Error) -> Result<(), HandlerError> + Send + Sync>),
+    Later(Box<dyn Fn(&Error) -> HandlerFuture<()> + Send + Sync>),
+}
+
+/// The registered handlers, in order.
+pub(crate) struct Handlers<R> {
+    handlers: Vec<(HandlerId, Filter, Run<R>)>,
+    on_error: Vec<(HandlerId, RunOnError)>,
+    next_id: usize,
+}
+
+impl<R> Default for Handlers<R> {
+    fn default() -> Self {
+        Self { handlers: Vec::new(), on_error: Vec::new(), next_id: 0 }
+    }
+}
+
+impl<R> Handlers<R> {
+    pub(crate) fn add<E: EventType, O: IntoHandlerResult<R>>(
+        &mut self,
+        filter: Filter,
+        handler: impl Fn(E) -> O + Send + Sync + 'static,
+    ) -> HandlerId {
+        let run = move |event: &WebhookEvent| handler(E::from_event(event)?).into_handler_result();
+        self.push(filter, Run::Now(Box::new(run)))
+    }
+
+    pub(crate) fn add_async<E: EventType, F: Future<Output: IntoHandlerResult<R>> + Send + 'static>(
+        &mut self,
+        filter: Filter,
+        handler: impl Fn(E) -> F + Send + Sync + 'static,
+    ) -> HandlerId
+    where
+        R: Send + 'static,
+    {
+        let run = move |event: &WebhookEvent| -> HandlerFuture<R> {
+            match E::from_event(event) {
+                Ok(event) => {
+                    let future = handler(event);
+                    Box::pin(async move { future.await.into_handler_result() })
+                }
+                Err(error) => Box::pin(std::future::ready(Err(error))),
+            }
+        };
+        self.push(filter, Run::Later(Box::new(run)))
+    }
+
+    pub(crate) fn add_on_error<O: IntoHandlerResult<()>>(
+        &mut self,
+        handler: impl Fn(&Error) -> O + Send + Sync + 'static,
+    ) -> HandlerId {
+        let run = move |error: &Error| handler(error).into_handler_result();
+        self.push_on_error(RunOnError::Now(Box::new(run)))
+    }
+
+    pub(crate) fn add_on_error_async<F: Future<Output: IntoHandlerResult<()>> + Send + 'static>(
+        &mut self,
+        handler: impl Fn(&Error) -> F + Send + Sync + 'static,
+    ) -> HandlerId {
+        let run = move |error: &Error| -> HandlerFuture<()> {
+            let future = handler(error);
+            Box::pin(async move { future.await.into_handler_result() })
+        };
+        self.push_on_error(RunOnError::Later(Box::new(run)))
+    }
+
+    pub(crate) fn remove(&mut self, id: HandlerId) -> bool {
+        let before = self.handlers.len() + self.on_error.len();
+        self.handlers.retain(|(handler, ..)| *handler != id);
+        self.on_error.retain(|(handler, _)| *handler != id);
+        self.handlers.len() + self.on_error.len() < before
+    }
+
+    /// Runs all handlers meant by the event; refuses before running any when one of them must be awaited.
+    pub(crate) fn dispatch(&self, event: WebhookEvent) -> Result<Handled<R>, Error> {
+        if self.due(&event).any(|(_, run)| matches!(run, Run::Later(_))) {
+            return Err(Error::AsyncHandler);
+        }
+        let mut collected = Collected::default();
+        for (id, run) in self.due(&event) {
+            if let Run::Now(run) = run {
+                collected.add(id, run(&event));
+            }
+        }
+        collected.finish(event)
+    }
+
+    /// Runs all handlers meant by the event, one after the other.
+    pub(crate) async fn dispatch_async(&self, event: WebhookEvent) -> Result<Handled<R>, Error> {
+        let mut collected = Collected::default();
+        for (id, run) in self.due(&event) {
+            let result = match run {
+                Run::Now(run) => run(&event),
+                Run::Later(run) => run(&event).await,
+            };
+            collected.add(id, result);
+        }
+        collected.finish(event)
+    }
+
+    /// Tells the error handlers; those that must be awaited are passed over, with a warning in the log.
+    pub(crate) fn tell(&self, error: &Error) {
+        for (_, run) in &self.on_error {
+            match run {
+                RunOnError::Now(run) => note_failure(guarded(|| run(error))),
+                RunOnError::Later(_) => tracing::warn!("an async on_error handler was not run: call `handle_async`"),
+            }
+        }
+    }
+
+    /// Tells the error handlers, awaiting those that are async.
+    pub(crate) async fn tell_async(&self, error: &Error) {
+        for (_, run) in &self.on_error {
+            note_failure(match run {
+                RunOnError::Now(run) => guarded(|| run(error)),
+                RunOnError::Later(run) => match guarded(|| Ok(run(error))) {
+                    Ok(future) => Guarded(future).await,
+                    Err(error) => Err(error),
+                },
+            });
+        }
+    }
+
+    fn due<'h>(&'h self, event: &'h WebhookEvent) -> impl Iterator<Item = (HandlerId, &'h Run<R>)> {
+        self.handlers.iter().filter(|(_, filter, _)| filter.accepts(event)).map(|(id, _, run)| (*id, run))
+    }
+
+    fn push(&mut self, filter: Filter, run: Run<R>) -> HandlerId {
+        let id = self.new_id();
+        self.handlers.push((id, filter, run));
+        id
+    }
+
+    fn push_on_error(&mut self, run: RunOnError) -> HandlerId {
+        let id = self.new_id();
+        self.on_error.push((id, run));
+        id
+    }
+
+    fn new_id(&mut self) -> HandlerId {
+        self.next_id += 1;
+        HandlerId(self.next_id)
+    }
+}
+
+struct Collected<R> {
+    results: Vec<R>,
+    failures: Vec<HandlerFailure>,
+}
+
+impl<R> Default for Collected<R> {
+    fn default() -> Self {
+        Self { results: Vec::new(), failures: Vec::new() }
+    }
+}
+
+impl<R> Collected<R> {
+    fn add(&mut self, handler: HandlerId, result: Result<R, HandlerError>) {
+        match result {
+            Ok(result) => self.results.push(result),
+            Err(error) => self.failures.push(HandlerFailure { handler, error }),
+        }
+    }
+
+    fn finish(self, event: WebhookEvent) -> Result<Handled<R>, Error> {
+        if self.failures.is_empty() {
+            Ok(Handled { event, results: self.results })
+        } else {
+            Err(Error::Handlers(HandlerErrors { event, failures: self.failures }))
+        }
+    }
+}
+
+/// An error handler's own failure goes to the log: the first error is the one to be told.
+fn note_failure(result: Result<(), HandlerError>) {
+    if let Err(error) = result {
+        tracing::error!(%error, "an on_error handler failed");
+    }
+}
+
+/// A panic of an error handler as an error, so that it does not hide the first one.
+fn guarded<T>(run: impl FnOnce() -> Result<T, HandlerError>) -> Result<T, HandlerError> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err("it panicked".into()))
+}
+
+/// A future whose panic is an error.
+struct Guarded<R>(HandlerFuture<R>);
+
+impl<R> Future for Guarded<R> {
+    type Output = Result<R, HandlerError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
+        let poll = catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(context)));
+        poll.unwrap_or_else(|_| std::task::Poll::Ready(Err("it panicked".into())))
+    }
+}

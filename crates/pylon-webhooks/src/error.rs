@@ -1,0 +1,270 @@
+//! Every way in which a delivery or a configuration can fail, each with a sentence that says what to do.
+
+use crate::diagnosis::Hint;
+use crate::dispatch::HandlerErrors;
+use crate::event::PayloadFault;
+use crate::freshness::TimestampFault;
+use crate::signature::SignatureFault;
+use bytes::Bytes;
+use std::fmt;
+
+/// Why a delivery was not handled.
+///
+/// No variant ever shows a secret, an expected signature, or what a header or body held.
+///
+/// ```
+/// use pylon_webhooks::{Error, WebhookHandler};
+///
+/// let handler = WebhookHandler::new("your-webhook-secret")?;
+/// let error = handler.handle(b"{}", Some("not hexadecimal"), None).unwrap_err();
+/// assert!(matches!(error, Error::SignatureMalformed { .. }));
+/// assert_eq!(
+///     error.to_string(),
+///     "malformed signature: expected 64 hexadecimal digits in X-Pylon-Signature, found 15 characters",
+/// );
+/// # Ok::<(), pylon_webhooks::ConfigError>(())
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The delivery bore no signature.
+    SignatureMissing {
+        /// Name of the header that should have held it.
+        header: Box<str>,
+        /// What usually causes this, where it can be told.
+        hint: Option<Hint>,
+    },
+    /// The signature was not 64 hexadecimal digits.
+    SignatureMalformed {
+        /// Name of the header that should have held it.
+        header: Box<str>,
+        /// What it held, in kind.
+        found: SignatureFault,
+    },
+    /// The signature was well formed and fits none of the secrets.
+    SignatureMismatch {
+        /// What usually causes this, where it can be told.
+        hint: Option<Hint>,
+    },
+    /// A timestamp is required and the delivery bore none.
+    TimestampMissing {
+        /// Name of the header that should have held it.
+        header: Box<str>,
+    },
+    /// The timestamp was not 1 to 19 ASCII digits.
+    TimestampMalformed {
+        /// Name of the header that should have held it.
+        header: Box<str>,
+        /// What it held, in kind.
+        found: TimestampFault,
+    },
+    /// An authentic delivery whose timestamp lies too far back.
+    TimestampStale {
+        /// Its age in seconds.
+        age_seconds: u64,
+        /// The age accepted, in seconds.
+        tolerance_seconds: u64,
+    },
+    /// An authentic delivery whose timestamp lies too far ahead.
+    TimestampFuture {
+        /// How far ahead, in seconds.
+        ahead_seconds: u64,
+        /// How far ahead is accepted, in seconds.
+        tolerance_seconds: u64,
+    },
+    /// An authentic delivery whose body is not JSON.
+    Payload(PayloadError),
+    /// Some handlers failed; all of them ran.
+    Handlers(HandlerErrors),
+    /// An `async` handler is due and [`handle`](crate::WebhookHandler::handle) cannot await it; no handler has run.
+    AsyncHandler,
+}
+
+impl Error {
+    /// Whether the delivery's signature or timestamp was refused: the answer to the sender is then 401.
+    ///
+    /// ```
+    /// use pylon_webhooks::WebhookHandler;
+    ///
+    /// let handler = WebhookHandler::new("your-webhook-secret")?;
+    /// assert!(handler.handle(b"{}", None, None).unwrap_err().is_refusal());
+    /// # Ok::<(), pylon_webhooks::ConfigError>(())
+    /// ```
+    pub fn is_refusal(&self) -> bool {
+        !matches!(self, Self::Payload(_) | Self::Handlers(_) | Self::AsyncHandler)
+    }
+
+    /// A stable name of the variant, for logs and metrics: `signature_mismatch`, `timestamp_stale`, `payload`...
+    ///
+    /// ```
+    /// use pylon_webhooks::WebhookHandler;
+    ///
+    /// let handler = WebhookHandler::new("your-webhook-secret")?;
+    /// assert_eq!(handler.handle(b"{}", None, None).unwrap_err().code(), "signature_missing");
+    /// # Ok::<(), pylon_webhooks::ConfigError>(())
+    /// ```
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::SignatureMissing { .. } => "signature_missing",
+            Self::SignatureMalformed { .. } => "signature_malformed",
+            Self::SignatureMismatch { .. } => "signature_mismatch",
+            Self::TimestampMissing { .. } => "timestamp_missing",
+            Self::TimestampMalformed { .. } => "timestamp_malformed",
+            Self::TimestampStale { .. } => "timestamp_stale",
+            Self::TimestampFuture { .. } => "timestamp_future",
+            Self::Payload(_) => "payload",
+            Self::Handlers(_) => "handlers",
+            Self::AsyncHandler => "async_handler",
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SignatureMissing { header, hint } => {
+                write!(f, "missing signature: expected 64 hexadecimal digits in {header}, found no such header")?;
+                write_hint(f, hint.as_ref())
+            }
+            Self::SignatureMalformed { header, found } => {
+                write!(f, "malformed signature: expected 64 hexadecimal digits in {header}, found {found}")
+            }
+            Self::SignatureMismatch { hint } => {
+                f.write_str("signature mismatch: the signature fits none of the configured secrets")?;
+                match hint {
+                    Some(_) => write_hint(f, hint.as_ref()),
+                    None => f.write_str(
+                        "; check that the secret is the one of this webhook destination and that the body is passed as the \
+                         raw bytes that arrived",
+                    ),
+                }
+            }
+            Self::TimestampMissing { header } => {
+                write!(f, "missing timestamp: expected Unix seconds in {header}, found no such header")
+            }
+            Self::TimestampMalformed { header, found } => {
+                write!(f, "malformed timestamp: expected 1 to 19 ASCII digits in {header}, found {found}")
+            }
+            Self::TimestampStale { age_seconds, tolerance_seconds } => write!(
+                f,
+                "stale timestamp: {age_seconds} seconds old, at most {tolerance_seconds} accepted; a replay, a late \
+                 delivery, or this machine's clock is fast"
+            ),
+            Self::TimestampFuture { ahead_seconds, tolerance_seconds } => write!(
+                f,
+                "future timestamp: {ahead_seconds} seconds ahead, at most {tolerance_seconds} accepted; this machine's \
+                 clock is slow, or the timestamp is not in seconds"
+            ),
+            Self::Payload(error) => error.fmt(f),
+            Self::Handlers(errors) => errors.fmt(f),
+            Self::AsyncHandler => {
+                f.write_str("an async handler is due and `handle` cannot await it: call `handle_async` instead")
+            }
+        }
+    }
+}
+
+fn write_hint(f: &mut fmt::Formatter<'_>, hint: Option<&Hint>) -> fmt::Result {
+    match hint {
+        Some(hint) => write!(f, "; {hint}"),
+        None => Ok(()),
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Handlers(errors) => errors.source(),
+            _ => None,
+        }
+    }
+}
+
+impl From<PayloadError> for Error {
+    fn from(error: PayloadError) -> Self {
+        Self::Payload(error)
+    }
+}
+
+/// A body that is not JSON, with the body, so that nothing authentic is lost.
+///
+/// ```
+/// let error = pylon_webhooks::parse_webhook_event(b"event=issue_new").unwrap_err();
+/// assert_eq!(error.payload(), b"event=issue_new".as_slice());
+/// assert_eq!(error.to_string(), "unreadable payload: expected JSON, found a form body");
+/// ```
+#[derive(Clone)]
+pub struct PayloadError {
+    pub(crate) fault: PayloadFault,
+    pub(crate) payload: Bytes,
+}
+
+impl PayloadError {
+    /// What is wrong with the body.
+    pub fn fault(&self) -> PayloadFault {
+        self.fault
+    }
+
+    /// The body, byte for byte.
+    pub fn payload(&self) -> &Bytes {
+        &self.payload
+    }
+}
+
+impl fmt::Debug for PayloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The body is a customer's text: its length will do in a log.
+        f.debug_struct("PayloadError").field("fault", &self.fault).field("payload_bytes", &self.payload.len()).finish()
+    }
+}
+
+impl fmt::Display for PayloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unreadable payload: {}", self.fault)
+    }
+}
+
+impl std::error::Error for PayloadError {}
+
+/// What is wrong with a configuration.
+///
+/// ```
+/// use pylon_webhooks::{ConfigError, Secret};
+///
+/// assert_eq!(Secret::new("").unwrap_err(), ConfigError::EmptySecret);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// No secret was given.
+    NoSecret,
+    /// A secret has not one byte.
+    EmptySecret,
+    /// A header's name is not an HTTP token.
+    HeaderName,
+    /// A JSON pointer does not begin with `/`.
+    Pointer,
+    /// An event name has no characters.
+    EmptyName,
+    /// The depth limit lies outside 1 to 128.
+    DepthLimit,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoSecret => "no secret was given: pass the one that Pylon shows for the webhook destination",
+            Self::EmptySecret => {
+                "a secret is empty, so anybody could sign: pass the one that Pylon shows for the webhook destination"
+            }
+            Self::HeaderName => "a header name must be letters, digits and `-`, for instance X-Pylon-Signature",
+            Self::Pointer => "a JSON pointer must begin with `/`, for instance /meta/event",
+            Self::EmptyName => {
+                "an event name is empty: pass the name that the trigger's template sends, for instance issue_new"
+            }
+            Self::DepthLimit => "the depth limit must lie between 1 and 128",
+        })
+    }
+}
+
+impl std::error::Error for ConfigError {}

@@ -1,0 +1,87 @@
+//! Why a body is not read as JSON.
+
+use serde_json::error::Category;
+use std::fmt;
+
+/// What is wrong with a body, in kind and place and never in content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PayloadFault {
+    /// No bytes, or white space alone.
+    Empty,
+    /// Not UTF-8; valid up to this offset in bytes.
+    NotUtf8 {
+        /// Offset of the first bad byte.
+        offset: usize,
+    },
+    /// A form body (`name=value&...`).
+    Form,
+    /// JSON that ends too early.
+    Truncated {
+        /// Line of its end, from 1.
+        line: usize,
+        /// Column of its end in bytes, from 1.
+        column: usize,
+    },
+    /// Not JSON.
+    Syntax {
+        /// Line of the first fault, from 1.
+        line: usize,
+        /// Column of the first fault in bytes, from 1.
+        column: usize,
+    },
+    /// Arrays and objects nest deeper than the limit.
+    TooDeep {
+        /// How deep they may nest.
+        limit: usize,
+    },
+    /// Not bytes: a value of this type, which only a caller in a dynamic language can give.
+    Type(&'static str),
+}
+
+impl PayloadFault {
+    pub(super) fn of(text: &str, error: &serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        if text.trim().is_empty() {
+            Self::Empty
+        } else if looks_like_form(text) {
+            Self::Form
+        } else if error.classify() == Category::Eof {
+            Self::Truncated { line, column }
+        } else {
+            Self::Syntax { line, column }
+        }
+    }
+}
+
+/// `name=` at the very start.
+fn looks_like_form(text: &str) -> bool {
+    text.split_once('=').is_some_and(|(name, _)| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.%+[]".contains(&byte))
+    })
+}
+
+impl fmt::Display for PayloadFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("expected JSON, found an empty body"),
+            Self::NotUtf8 { offset } => write!(f, "expected JSON in UTF-8, found other bytes at offset {offset}"),
+            Self::Form => f.write_str("expected JSON, found a form body"),
+            Self::Truncated { line, column } => {
+                write!(f, "expected JSON, found its end too early at line {line} column {column}")
+            }
+            Self::Syntax { line, column } => {
+                write!(
+                    f,
+                    "expected JSON, found something else at line {line} column {column}; check the trigger's template"
+                )
+            }
+            Self::TooDeep { limit } => write!(f, "expected at most {limit} levels of nesting, found more"),
+            Self::Type(name) => write!(
+                f,
+                "expected the raw bytes of the request body, found {name}; a parsed or decoded body no longer has the \
+                 bytes that were signed"
+            ),
+        }
+    }
+}

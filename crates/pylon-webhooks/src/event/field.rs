@@ -1,0 +1,220 @@
+//! The one table of typed fields: names, shapes, where each may stand in a body, and Pylon's template variable for it.
+
+use super::datetime::DateTime;
+use super::kind::EventKind;
+use super::types::{BaseIssueEvent, IssueSnapshotEvent, IssueStateChangedEvent, MessageNewEvent};
+use std::borrow::Cow;
+
+/// A typed field of an event.
+///
+/// ```
+/// use pylon_webhooks::{EventKind, Shape};
+///
+/// let number = EventKind::IssueNew.field("issue_number").expect("every issue event has it");
+/// assert_eq!(number.shape, Shape::Number);
+/// assert_eq!(number.variable, Some("issue.number"));
+/// ```
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Field {
+    /// The name under which the field is read, and the key that our templates send.
+    pub name: &'static str,
+    /// What it holds, in a sentence.
+    pub doc: &'static str,
+    /// What the field reads as.
+    pub shape: Shape,
+    /// Pylon's template variable for it; none where no public source names one.
+    pub variable: Option<&'static str>,
+    /// Where the value may stand, first choice first: `issue.account.id` is found as `issue_account_id`, as `account_id`,
+    /// and as `{"issue": {"account": {"id": ...}}}` cut at any dot; `ticket` may stand for `issue`.
+    pub(crate) paths: &'static [&'static str],
+}
+
+/// What a typed field reads as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Shape {
+    /// An opaque identifier; blank text, `null` and an unresolved `{{ placeholder }}` read as empty.
+    Id,
+    /// Text as it stands.
+    Text,
+    /// A whole number.
+    Number,
+    /// Yes or no.
+    Boolean,
+    /// A point in time.
+    DateTime,
+    /// Several texts; the word is the member to take where an element is an object.
+    List(&'static str),
+}
+
+/// Writes a table of fields, and for each a method of the type that has it.
+macro_rules! fields {
+    ($(#[$table_doc:meta])* $table:ident of $owner:ident { $(
+        $doc:literal
+        $name:ident: $accessor:ident = $shape:expr, $variable:expr, [$($path:literal),+];
+    )+ }) => {
+        $(#[$table_doc])*
+        pub(crate) static $table: &[Field] = &[$(Field {
+            name: stringify!($name),
+            doc: $doc,
+            shape: $shape,
+            variable: $variable,
+            paths: &[$($path),+],
+        }),+];
+
+        impl $owner {
+            $(
+                #[doc = $doc]
+                pub fn $name(&self) -> accessor_type!($accessor) {
+                    const INDEX: usize = index_of($table, stringify!($name));
+                    self.$accessor(&$table[INDEX])
+                }
+            )+
+        }
+    };
+}
+
+macro_rules! accessor_type {
+    (text_of) => { Cow<'_, str> };
+    (number_of) => { Option<i64> };
+    (boolean_of) => { Option<bool> };
+    (date_time_of) => { Option<DateTime> };
+    (list_of) => { Vec<Cow<'_, str>> };
+}
+
+/// Where a name stands in a table; worked out by the compiler.
+const fn index_of(table: &[Field], name: &str) -> usize {
+    let mut index = 0;
+    while !is_same(table[index].name.as_bytes(), name.as_bytes()) {
+        index += 1;
+    }
+    index
+}
+
+const fn is_same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < one.len() {
+        if one[at] != other[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
+fields! {
+    /// The fields of every issue event, messages included.
+    BASE of BaseIssueEvent {
+        "The issue's opaque identifier."
+        issue_id: text_of = Shape::Id, Some("issue.id"), ["issue.id"];
+        "The issue's number, as people see it."
+        issue_number: number_of = Shape::Number, Some("issue.number"), ["issue.number"];
+        "The issue's title; customer-written."
+        issue_title: text_of = Shape::Text, Some("issue.title"), ["issue.title"];
+        "Name of the team that has the issue."
+        issue_team_name: text_of = Shape::Text, Some("issue.team.name"), ["issue.team.name"];
+        "The account's opaque identifier."
+        issue_account_id: text_of = Shape::Id, Some("issue.account.id"), ["issue.account.id"];
+        "The account's name."
+        issue_account_name: text_of = Shape::Text, Some("issue.account.name"), ["issue.account.name"];
+        "Email address of the requester."
+        issue_requester_email: text_of = Shape::Text, Some("issue.requester.email"), ["issue.requester.email"];
+        // The double e is the wire's: py-usepylon-sdk 0.5.0 documents it as what arrives.
+        "The requester's opaque identifier; `issue_requester_id` is read too."
+        issue_requesteer_id: text_of = Shape::Id, Some("issue.requester.id"), ["issue.requesteer.id", "issue.requester.id"];
+        "Email address of the assignee."
+        issue_assignee_email: text_of = Shape::Text, Some("issue.assignee.email"), ["issue.assignee.email"];
+        "The assignee's opaque identifier."
+        issue_assignee_id: text_of = Shape::Id, Some("issue.assignee.id"), ["issue.assignee.id"];
+        "The account's opaque identifier in Salesforce."
+        issue_salesforce_account_id: text_of = Shape::Id, None, ["issue.salesforce_account_id"];
+    }
+}
+
+fields! {
+    /// The fields that issue events other than messages add.
+    SNAPSHOT of IssueSnapshotEvent {
+        "The issue's first text, HTML or plain; customer-written, escape it before showing it."
+        issue_body: text_of = Shape::Text, Some("issue.body"), ["issue.body", "issue.body_html"];
+        "The issue's status: a slug such as `waiting_on_you`, or a label of the workspace's own."
+        issue_status: text_of = Shape::Text, Some("issue.status"), ["issue.status", "issue.state"];
+        "The issue's type in Salesforce."
+        issue_sf_type: text_of = Shape::Text, None, ["issue.sf_type"];
+        "When the last message was sent."
+        issue_last_message_sent_at: date_time_of = Shape::DateTime, Some("issue.last_message.sent_at"), ["issue.last_message.sent_at"];
+        "Address of the issue in Pylon."
+        issue_link: text_of = Shape::Text, Some("issue.link"), ["issue.link", "issue.url"];
+        "The issue's tags."
+        issue_tags: list_of = Shape::List("name"), Some("issue.tags"), ["issue.tags"];
+        "The account's domains."
+        issue_account_domains: list_of = Shape::List("domain"), Some("issue.account.domains"), ["issue.account.domains"];
+        "Addresses of the issue's attachments."
+        issue_attachment_urls: list_of = Shape::List("url"), Some("issue.attachment_urls"), ["issue.attachment_urls", "issue.attachments"];
+    }
+}
+
+fields! {
+    /// The fields that a new message adds.
+    MESSAGE of MessageNewEvent {
+        "The message's opaque identifier."
+        message_id: text_of = Shape::Id, Some("issue.last_message.id"), ["message.id"];
+        "The author's opaque identifier."
+        message_author_id: text_of = Shape::Id, Some("issue.last_message.author.id"), ["message.author.id"];
+        "The author's name."
+        message_author_name: text_of = Shape::Text, Some("issue.last_message.author.name"), ["message.author.name"];
+        "The message as HTML; customer-written, escape or clean it before showing it."
+        message_body_html: text_of = Shape::Text, Some("issue.last_message.body_html"), ["message.body_html", "message.body"];
+        "Addresses in copy."
+        message_ccs: list_of = Shape::List("email"), Some("issue.last_message.ccs"), ["message.ccs"];
+        "Whether the message is an internal note."
+        message_is_private: boolean_of = Shape::Boolean, Some("issue.last_message.is_private"), ["message.is_private"];
+        "When the message was sent."
+        message_sent_at: date_time_of = Shape::DateTime, Some("issue.last_message.sent_at"), ["message.sent_at"];
+    }
+}
+
+fields! {
+    /// What a state change reads besides: not a field of its own, but another look at the status.
+    STATE of IssueStateChangedEvent {
+        "The state that the issue has come into: `new_state` or `new_status` where the body names it, else its status."
+        new_state: text_of = Shape::Text, None, ["issue.new_state", "issue.new_status", "issue.status", "issue.state"];
+    }
+}
+
+impl EventKind {
+    /// The typed fields of this kind, in the order of the documentation.
+    pub fn fields(self) -> impl Iterator<Item = &'static Field> {
+        let more: &'static [Field] = match self {
+            Self::IssueMessageNew => MESSAGE,
+            _ => SNAPSHOT,
+        };
+        BASE.iter().chain(more)
+    }
+
+    /// The typed field of this name.
+    pub fn field(self, name: &str) -> Option<&'static Field> {
+        self.fields().find(|field| field.name == name)
+    }
+
+    /// The body to paste into a trigger's "Send webhook" action, so that every field that Pylon has a variable for arrives
+    /// under its name.
+    ///
+    /// ```
+    /// use pylon_webhooks::EventKind;
+    ///
+    /// let template = EventKind::IssueNew.template();
+    /// assert!(template.contains(r#""event_type": "issue_new","#));
+    /// assert!(template.contains(r#""issue_title": "{{issue.title}}""#));
+    /// ```
+    pub fn template(self) -> String {
+        let lines = self
+            .fields()
+            .filter_map(|field| field.variable.map(|variable| (field.name, format!("{{{{{variable}}}}}"))))
+            .map(|(name, value)| format!(",\n  \"{name}\": \"{value}\""));
+        format!("{{\n  \"event_type\": \"{self}\"{}\n}}\n", lines.collect::<String>())
+    }
+}

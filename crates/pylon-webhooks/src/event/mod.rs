@@ -1,0 +1,338 @@
+//! Events: what a body says, read field by field when asked.
+
+mod coerce;
+mod custom_field;
+mod datetime;
+mod fault;
+mod field;
+mod kind;
+mod mend;
+mod problem;
+mod reader;
+mod scope;
+mod types;
+
+pub use coerce::FieldValue;
+pub use datetime::DateTime;
+pub use fault::PayloadFault;
+pub use field::{Field, Shape};
+pub use kind::{EventKind, names_match};
+pub use problem::{Problem, Reason};
+pub use reader::{DEFAULT_DEPTH_LIMIT, EventReader, KindSource};
+pub use types::{
+    BaseIssueEvent, CustomEvent, EventType, IssueAssignedEvent, IssueFieldChangedEvent, IssueMessageNewEvent,
+    IssueNewEvent, IssueReactionEvent, IssueSnapshotEvent, IssueStateChangedEvent, IssueStatusChangedEvent,
+    IssueTagsChangedEvent, MessageNewEvent, TypedEvent, UnknownEvent,
+};
+
+use crate::error::PayloadError;
+use crate::payload::Payload;
+use bytes::Bytes;
+use bytestring::ByteString;
+use coerce::{coerce, scalar};
+use custom_field::custom_fields_in;
+use mend::{Mended, mend};
+use scope::{Member, Scope, Span};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, OnceLock};
+
+/// Reads an event from a body, as [`EventReader::new`] does; no signature is looked at.
+///
+/// ```
+/// use pylon_webhooks::parse_webhook_event;
+///
+/// let event = parse_webhook_event(br#"{"event_type": "issue_new", "issue_title": "Export fails"}"#)?;
+/// assert_eq!(event.event_type(), "issue_new");
+/// # Ok::<(), pylon_webhooks::PayloadError>(())
+/// ```
+///
+/// # Errors
+/// [`PayloadError`] when the body is not JSON or nests too deep; it holds the body.
+pub fn parse_webhook_event<'a>(payload: impl Into<Payload<'a>>) -> Result<WebhookEvent, PayloadError> {
+    EventReader::new().read(payload)
+}
+
+/// One event: the exact bytes, the name they bear, and their fields, each decoded when it is read.
+///
+/// Cheap to clone. Equal when the bytes, the name and the kind are.
+///
+/// ```
+/// let body = br#"{"event_type": "issue_new", "issue_id": "i1", "region": "eu", "issue_custom_field_tier": "gold"}"#;
+/// let event = pylon_webhooks::parse_webhook_event(body)?;
+/// assert_eq!(event.raw(), body.as_slice());
+/// assert_eq!(event.text("issue_id"), "i1");
+/// assert_eq!(event.custom_fields()["tier"], "gold");
+/// assert_eq!(event.extra()["region"], "eu");
+/// assert_eq!(event.payload()["issue_id"], "i1");
+/// # Ok::<(), pylon_webhooks::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct WebhookEvent(Arc<Inner>);
+
+/// What the reader found.
+struct Inner {
+    raw: Bytes,
+    text: ByteString,
+    root: Scope,
+    /// The objects in wrappers, outermost first.
+    wrapped: Vec<Scope>,
+    /// The members that hold those objects.
+    opened: Vec<Place>,
+    name: ByteString,
+    /// The member that the name came from.
+    name_place: Option<Place>,
+    kind: Option<EventKind>,
+    mended: Mended,
+    payload: OnceLock<Value>,
+}
+
+/// A member: the number of its scope, root first, and where its value begins in that scope's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    scope: usize,
+    start: usize,
+}
+
+/// A value found: the number of its scope, root first, and where it stands in that scope's text.
+struct Found {
+    scope: usize,
+    span: Span,
+}
+
+impl WebhookEvent {
+    /// The name as it was sent, or as it was fixed by configuration; empty when the body bears none.
+    pub fn event_type(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The kind that the name means; none for every other name.
+    pub fn kind(&self) -> Option<EventKind> {
+        self.0.kind
+    }
+
+    /// Whether the event bears this name, or is of the kind of this name.
+    pub fn is_named(&self, name: &str) -> bool {
+        names_match(self.event_type(), name) || self.kind().is_some_and(|kind| names_match(kind.name(), name))
+    }
+
+    /// The body, byte for byte.
+    pub fn raw(&self) -> &Bytes {
+        &self.0.raw
+    }
+
+    /// The body as JSON text that every reader takes: what a template broke is mended, see [`problems`](Self::problems).
+    pub fn json(&self) -> Cow<'_, str> {
+        mend(&self.0.text).0
+    }
+
+    /// The body as JSON, parsed when first asked for.
+    pub fn payload(&self) -> &Value {
+        self.0.payload.get_or_init(|| {
+            serde_json::from_str(&self.json())
+                .expect("the reader has checked grammar and depth, and `json` mends the rest")
+        })
+    }
+
+    /// The body as a type of your own.
+    ///
+    /// # Errors
+    /// What the type says of a body that it cannot be made of.
+    pub fn deserialize<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(&self.json())
+    }
+
+    /// The typed fields of this event's kind; none for an unknown one.
+    pub fn fields(&self) -> impl Iterator<Item = &'static Field> {
+        self.kind().into_iter().flat_map(EventKind::fields)
+    }
+
+    /// The typed value of a field.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn read(&self, field: &Field) -> Result<FieldValue<'_>, Reason> {
+        let found = self.find(field).ok_or(Reason::Absent)?;
+        coerce(self.found(&found), field.shape)
+    }
+
+    /// The text that stands for a field, before any typing: a string's text, a number's digits; empty where there is none.
+    ///
+    /// Takes the name of a typed field, or any key.
+    pub fn text(&self, name: &str) -> Cow<'_, str> {
+        let known = [field::BASE, field::SNAPSHOT, field::MESSAGE, field::STATE]
+            .into_iter()
+            .flatten()
+            .find(|field| field.name == name);
+        let found = match known {
+            Some(field) => self.find(field),
+            None => self.find_key(name),
+        };
+        found.and_then(|found| scalar(self.found(&found)).ok()).unwrap_or_default()
+    }
+
+    /// The fields whose value could not be read as typed, and what had to be mended in the body.
+    ///
+    /// Text that is absent reads as empty and is no problem; a number, date or boolean that is absent is one.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mended = self.0.mended.and(mend(&self.0.text).1);
+        let payload = mended.reasons().map(|reason| Problem { field: "payload", reason });
+        let fields = self.fields().filter_map(|field| {
+            let reason = self.read(field).err()?;
+            let may_be_empty = matches!(field.shape, Shape::Text | Shape::Id | Shape::List(_));
+            let is_empty = matches!(reason, Reason::Absent | Reason::Empty | Reason::UnresolvedPlaceholder);
+            (!(may_be_empty && is_empty)).then_some(Problem { field: field.name, reason })
+        });
+        payload.chain(fields).collect()
+    }
+
+    /// The custom fields by slug: `issue_custom_field_<slug>`, `custom_field_<slug>`, or the members of `custom_fields`.
+    pub fn custom_fields(&self) -> Map<String, Value> {
+        // Innermost first, so that what stands further out prevails.
+        let found = self
+            .scopes()
+            .rev()
+            .flat_map(|scope| scope.members.iter().flat_map(|member| custom_fields_in(scope, member)));
+        found.map(|(slug, raw)| (slug, value(raw))).collect()
+    }
+
+    /// The keys that no typed field, custom field, wrapper or event name has claimed, with their values.
+    pub fn extra(&self) -> Map<String, Value> {
+        let claimed: Vec<Found> = self.fields().flat_map(|field| self.candidates(field)).collect();
+        let is_extra = |index: usize, scope: &Scope, member: &Member| {
+            let place = Place { scope: index, start: member.value.start };
+            let holds = |found: &Found| {
+                found.scope == index && member.value.start <= found.span.start && found.span.end <= member.value.end
+            };
+            self.0.name_place != Some(place)
+                && !self.0.opened.contains(&place)
+                && !claimed.iter().any(holds)
+                && custom_fields_in(scope, member).is_empty()
+        };
+        let mut extra = Map::new();
+        for (index, scope) in self.scopes().enumerate() {
+            for member in scope.members.iter().filter(|member| is_extra(index, scope, member)) {
+                extra.insert(scope.key(member).to_owned(), value(scope.raw(&member.value)));
+            }
+        }
+        extra
+    }
+
+    fn text_of(&self, field: &Field) -> Cow<'_, str> {
+        match self.read(field) {
+            Ok(FieldValue::Text(text)) => text,
+            _ => Cow::Borrowed(""),
+        }
+    }
+
+    fn number_of(&self, field: &Field) -> Option<i64> {
+        match self.read(field) {
+            Ok(FieldValue::Number(number)) => Some(number),
+            _ => None,
+        }
+    }
+
+    fn boolean_of(&self, field: &Field) -> Option<bool> {
+        match self.read(field) {
+            Ok(FieldValue::Boolean(boolean)) => Some(boolean),
+            _ => None,
+        }
+    }
+
+    fn date_time_of(&self, field: &Field) -> Option<DateTime> {
+        match self.read(field) {
+            Ok(FieldValue::DateTime(time)) => Some(time),
+            _ => None,
+        }
+    }
+
+    fn list_of(&self, field: &Field) -> Vec<Cow<'_, str>> {
+        match self.read(field) {
+            Ok(FieldValue::List(list)) => list,
+            _ => Vec::new(),
+        }
+    }
+
+    fn scopes(&self) -> impl DoubleEndedIterator<Item = &Scope> {
+        std::iter::once(&self.0.root).chain(&self.0.wrapped)
+    }
+
+    fn scope(&self, index: usize) -> &Scope {
+        match index {
+            0 => &self.0.root,
+            _ => &self.0.wrapped[index - 1],
+        }
+    }
+
+    fn found(&self, found: &Found) -> &str {
+        self.scope(found.scope).raw(&found.span)
+    }
+
+    /// The first value that says something, else the first that is there at all.
+    fn find(&self, field: &Field) -> Option<Found> {
+        let mut blank = None;
+        for found in self.candidates(field) {
+            if !is_blank(self.found(&found)) {
+                return Some(found);
+            }
+            blank = blank.or(Some(found));
+        }
+        blank
+    }
+
+    fn find_key(&self, key: &str) -> Option<Found> {
+        self.scopes().enumerate().find_map(|(scope, inner)| Some(Found { scope, span: inner.get(key)?.value.clone() }))
+    }
+
+    /// Where a field may stand, first choice first: under its full path, outermost scope first; then under the path
+    /// without `issue`, innermost scope first, for an envelope has an `id` of its own.
+    fn candidates<'f>(&'f self, field: &'f Field) -> impl Iterator<Item = Found> + 'f {
+        let find = |(scope, inner): (usize, &Scope), path: &str| Some(Found { scope, span: inner.find(path)? });
+        let full = self
+            .scopes()
+            .enumerate()
+            .flat_map(move |place| field.paths.iter().filter_map(move |path| find(place, path)));
+        let inward = (0..=self.0.wrapped.len()).rev().map(|index| (index, self.scope(index)));
+        let bare_paths = || field.paths.iter().filter_map(|path| path.strip_prefix("issue."));
+        let bare = inward.flat_map(move |place| bare_paths().filter_map(move |path| find(place, path)));
+        full.chain(bare)
+    }
+}
+
+impl fmt::Debug for WebhookEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The body is a customer's text: its length will do in a log.
+        f.debug_struct("WebhookEvent")
+            .field("event_type", &self.event_type())
+            .field("kind", &self.kind())
+            .field("raw_bytes", &self.raw().len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for WebhookEvent {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind() == other.kind() && self.event_type() == other.event_type() && self.raw() == other.raw()
+    }
+}
+
+impl Eq for WebhookEvent {}
+
+impl Hash for WebhookEvent {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.raw().hash(state);
+    }
+}
+
+/// Whether the value says nothing: `null`, or text without a visible character.
+fn is_blank(raw: &str) -> bool {
+    raw == "null" || raw.strip_prefix('"').is_some_and(|text| text.trim_end_matches('"').trim().is_empty())
+}
+
+/// A value of the body as JSON.
+fn value(raw: &str) -> Value {
+    serde_json::from_str(&mend(raw).0).expect("the reader has checked grammar and depth, and mending does the rest")
+}

@@ -1,0 +1,191 @@
+//! A JSON object whose members are found but not yet decoded.
+
+use super::mend::mend;
+use bytestring::ByteString;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+/// A part of a text, in bytes.
+pub(crate) type Span = Range<usize>;
+
+/// An object within a text that it shares with others.
+#[derive(Debug, Clone)]
+pub(crate) struct Scope {
+    pub(crate) text: ByteString,
+    pub(crate) members: Vec<Member>,
+}
+
+/// A key and where its value stands in the text.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    key: Key,
+    pub(crate) value: Span,
+}
+
+#[derive(Debug, Clone)]
+enum Key {
+    Plain(Span),
+    /// A key with escapes, decoded.
+    Escaped(Box<str>),
+}
+
+impl Scope {
+    /// Finds the members of the object that stands at `object` in the text.
+    pub(crate) fn new(text: ByteString, object: Span) -> Result<Self, serde_json::Error> {
+        let members = members(&text, object)?;
+        Ok(Self { text, members })
+    }
+
+    pub(crate) fn key<'a>(&'a self, member: &'a Member) -> &'a str {
+        member.key(&self.text)
+    }
+
+    pub(crate) fn raw(&self, span: &Span) -> &str {
+        &self.text[span.clone()]
+    }
+
+    /// The member of this key; the last where there are several, as JSON readers do.
+    pub(crate) fn get(&self, key: &str) -> Option<&Member> {
+        self.members.iter().rev().find(|member| self.key(member) == key)
+    }
+
+    /// The value that stands at a dotted path, joined by `_` or nested at any of its dots.
+    pub(crate) fn find(&self, path: &str) -> Option<Span> {
+        find(&self.text, &self.members, path)
+    }
+}
+
+impl Member {
+    pub(crate) fn key<'a>(&'a self, text: &'a str) -> &'a str {
+        match &self.key {
+            Key::Plain(span) => &text[span.clone()],
+            Key::Escaped(key) => key,
+        }
+    }
+}
+
+/// Finds the members of the object that stands at `object` in the text.
+pub(crate) fn members(text: &str, object: Span) -> Result<Vec<Member>, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(&text[object]);
+    let members = deserializer.deserialize_map(MembersVisitor(text))?;
+    deserializer.end()?;
+    Ok(members)
+}
+
+fn find(text: &str, members: &[Member], path: &str) -> Option<Span> {
+    let mut end = path.len();
+    loop {
+        let key = &path[..end];
+        if let Some(member) = members.iter().rev().find(|member| is_joined(member.key(text), key)) {
+            let found =
+                if end == path.len() { whole(text, member, path) } else { inside(text, member, &path[end + 1..]) };
+            if found.is_some() {
+                return found;
+            }
+        }
+        end = path[..end].rfind('.')?;
+    }
+}
+
+/// The member's value, or what it holds of the path's last word where it is an object: `issue_account_name` may be
+/// `{"id": ..., "name": ...}`.
+fn whole(text: &str, member: &Member, path: &str) -> Option<Span> {
+    let last = path.rsplit('.').next()?;
+    inside_object(text, &member.value, last).or_else(|| Some(member.value.clone()))
+}
+
+/// What the member's value holds at the rest of the path: a person may be an object, or text that is the email or name.
+fn inside(text: &str, member: &Member, rest: &str) -> Option<Span> {
+    let raw = &text[member.value.clone()];
+    let is_person = raw.starts_with('"')
+        && match rest {
+            "email" => raw.contains('@'),
+            "name" => !raw.contains('@'),
+            _ => false,
+        };
+    if is_person { Some(member.value.clone()) } else { inside_object(text, &member.value, rest) }
+}
+
+fn inside_object(text: &str, value: &Span, path: &str) -> Option<Span> {
+    text[value.clone()]
+        .starts_with('{')
+        .then(|| members(text, value.clone()).ok())?
+        .and_then(|inner| find(text, &inner, path))
+}
+
+/// Whether the key is the path with `_` for each dot; `ticket` may stand for `issue`, as help-desk templates have it.
+fn is_joined(key: &str, path: &str) -> bool {
+    let (key, path) = match (key.strip_prefix("ticket"), path.strip_prefix("issue")) {
+        (Some(key), Some(path)) => (key, path),
+        _ => (key, path),
+    };
+    key.len() == path.len()
+        && key.bytes().zip(path.bytes()).all(|(key, path)| key == path || (path == b'.' && key == b'_'))
+}
+
+struct MembersVisitor<'t>(&'t str);
+
+impl<'t> Visitor<'t> for MembersVisitor<'t> {
+    type Value = Vec<Member>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let span = |part: &str| {
+            // Both point into the same text: it was borrowed, not copied, on the way.
+            let start = part.as_ptr() as usize - self.0.as_ptr() as usize;
+            start..start + part.len()
+        };
+        // Our templates have 20 keys.
+        let mut members = Vec::with_capacity(24);
+        while let Some(key) = map.next_key::<BorrowedKey<'t>>()? {
+            let value: &'t RawValue = map.next_value()?;
+            let key = match key.0 {
+                Cow::Borrowed(key) => Key::Plain(span(key)),
+                Cow::Owned(key) => Key::Escaped(key.into()),
+            };
+            members.push(Member { key, value: span(value.get()) });
+        }
+        Ok(members)
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct BorrowedKey<'t>(#[serde(borrow)] Cow<'t, str>);
+
+/// The text of a JSON string, borrowed where it has no escapes; none for other values.
+pub(crate) fn decode_string(raw: &str) -> Option<Cow<'_, str>> {
+    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
+    if !inner.contains('\\') {
+        return Some(Cow::Borrowed(inner));
+    }
+    serde_json::from_str(raw).or_else(|_| serde_json::from_str(&mend(raw).0)).ok().map(Cow::Owned)
+}
+
+/// Whether arrays and objects nest deeper than the limit, the outermost counting as one.
+pub(crate) fn is_deeper_than(json: &str, limit: usize) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
+    for byte in json.bytes() {
+        if in_string {
+            (in_string, escaped) = (escaped || byte != b'"', !escaped && byte == b'\\');
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'[' | b'{' => {
+                depth += 1;
+                if depth > limit {
+                    return true;
+                }
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}

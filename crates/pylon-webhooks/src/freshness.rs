@@ -1,0 +1,76 @@
+//! The delivery's timestamp and the rule that says when it is fresh.
+
+use crate::error::Error;
+use std::fmt;
+
+/// The most digits a timestamp may have: 19 nines still fit a `u64`.
+const MOST_DIGITS: usize = 19;
+
+/// A delivery's timestamp: the bytes that were signed, and the Unix seconds they mean.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timestamp<'a> {
+    pub(crate) text: &'a [u8],
+    pub(crate) unix_seconds: u64,
+}
+
+impl<'a> Timestamp<'a> {
+    /// Reads 1 to 19 ASCII digits, and nothing else around them.
+    pub(crate) fn parse(text: &'a [u8]) -> Result<Self, TimestampFault> {
+        if text.is_empty() {
+            return Err(TimestampFault::Empty);
+        }
+        if !text.is_ascii() {
+            return Err(TimestampFault::NotAscii);
+        }
+        if !text.iter().all(u8::is_ascii_digit) {
+            return Err(TimestampFault::NotDigits);
+        }
+        if text.len() > MOST_DIGITS {
+            return Err(TimestampFault::Length(text.len()));
+        }
+        let unix_seconds = text.iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0'));
+        Ok(Self { text, unix_seconds })
+    }
+
+    /// Accepts a timestamp at most `tolerance` seconds before or after `now`; both are Unix seconds.
+    pub(crate) fn check(self, now: u64, tolerance: u64) -> Result<(), Error> {
+        if now.abs_diff(self.unix_seconds) <= tolerance {
+            Ok(())
+        } else if self.unix_seconds < now {
+            Err(Error::TimestampStale { age_seconds: now - self.unix_seconds, tolerance_seconds: tolerance })
+        } else {
+            Err(Error::TimestampFuture { ahead_seconds: self.unix_seconds - now, tolerance_seconds: tolerance })
+        }
+    }
+}
+
+/// What a timestamp header held in place of 1 to 19 ASCII digits, in kind and never in content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TimestampFault {
+    /// No characters.
+    Empty,
+    /// A byte outside ASCII, digits of other scripts included.
+    NotAscii,
+    /// Something other than digits: a sign, a space, a point, a date.
+    NotDigits,
+    /// So many digits.
+    Length(usize),
+    /// The header came more than once.
+    Repeated,
+    /// Not text at all: a value of this type, which only a caller in a dynamic language can give.
+    Type(&'static str),
+}
+
+impl fmt::Display for TimestampFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("an empty value"),
+            Self::NotAscii => f.write_str("characters outside ASCII"),
+            Self::NotDigits => f.write_str("characters that are not digits"),
+            Self::Length(length) => write!(f, "{length} digits"),
+            Self::Repeated => f.write_str("the header more than once"),
+            Self::Type(name) => write!(f, "a value of type {name}"),
+        }
+    }
+}

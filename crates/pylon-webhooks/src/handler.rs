@@ -1,0 +1,305 @@
+//! The whole way of a delivery: verified, read, dispatched.
+
+use crate::dispatch::{Filter, Handled, HandlerId, Handlers, IntoHandlerResult};
+use crate::error::{ConfigError, Error};
+use crate::event::{EventKind, EventReader, EventType, WebhookEvent};
+use crate::payload::Payload;
+use crate::verify::{Verified, Verifier};
+use std::fmt;
+use std::future::Future;
+
+/// Receives deliveries: verifies each, reads its event, and calls the handlers that it is for.
+///
+/// `R` is what the handlers return; it is `()` unless made by [`returning`](Self::returning).
+///
+/// ```
+/// use pylon_webhooks::{sign, IssueNewEvent, Secret, WebhookHandler};
+///
+/// let mut handler = WebhookHandler::new("your-webhook-secret")?;
+/// handler.on(|event: IssueNewEvent| println!("New issue: {}", event.issue_title()));
+///
+/// let body = br#"{"event_type": "issue_new", "issue_title": "Export fails"}"#;
+/// let signature = sign(&Secret::new("your-webhook-secret")?, body, None);
+/// let handled = handler.handle(body, Some(&signature), None)?;
+/// assert_eq!(handled.event.event_type(), "issue_new");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct WebhookHandler<R = ()> {
+    verifier: Verifier,
+    reader: EventReader,
+    handlers: Handlers<R>,
+}
+
+impl WebhookHandler {
+    /// A handler for deliveries signed with one secret, all else as it is by default.
+    ///
+    /// # Errors
+    /// [`ConfigError::EmptySecret`].
+    pub fn new(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::returning(secret)
+    }
+
+    /// A handler of a verifier and a reader that were configured apart.
+    ///
+    /// ```
+    /// use pylon_webhooks::{EventKind, EventReader, TimestampRule, Verifier, WebhookHandler};
+    ///
+    /// let verifier = Verifier::builder().secret("new").secret("old").timestamp_rule(TimestampRule::Required).build()?;
+    /// let reader = EventReader::new().name("ticket.created", EventKind::IssueNew)?;
+    /// let handler = WebhookHandler::from_parts(verifier, reader);
+    /// # Ok::<(), pylon_webhooks::ConfigError>(())
+    /// ```
+    pub fn from_parts(verifier: Verifier, reader: EventReader) -> Self {
+        Self::returning_from_parts(verifier, reader)
+    }
+}
+
+impl<R> WebhookHandler<R> {
+    /// As [`new`](WebhookHandler::new), for handlers that return `Result<R, _>`: what they return is collected.
+    ///
+    /// # Errors
+    /// [`ConfigError::EmptySecret`].
+    pub fn returning(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Ok(Self::returning_from_parts(Verifier::builder().secret(secret).build()?, EventReader::new()))
+    }
+
+    /// As [`from_parts`](WebhookHandler::from_parts), for handlers that return `Result<R, _>`.
+    pub fn returning_from_parts(verifier: Verifier, reader: EventReader) -> Self {
+        Self { verifier, reader, handlers: Handlers::default() }
+    }
+
+    /// What decides whether a delivery is Pylon's.
+    pub fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
+    /// What makes events of bodies.
+    pub fn reader(&self) -> &EventReader {
+        &self.reader
+    }
+
+    /// Registers a handler for the type that it takes.
+    pub fn on<E: EventType, O: IntoHandlerResult<R>>(
+        &mut self,
+        handler: impl Fn(E) -> O + Send + Sync + 'static,
+    ) -> HandlerId {
+        self.handlers.add(Filter::Type(E::accepts), handler)
+    }
+
+    /// Registers an async handler for the type that it takes.
+    ///
+    /// ```
+    /// use pylon_webhooks::{MessageNewEvent, WebhookHandler};
+    ///
+    /// let mut handler = WebhookHandler::new("your-webhook-secret")?;
+    /// handler.on_async(|event: MessageNewEvent| async move {
+    ///     println!("{}", event.message_author_name());
+    /// });
+    /// # Ok::<(), pylon_webhooks::ConfigError>(())
+    /// ```
+    pub fn on_async<E: EventType, F: Future<Output: IntoHandlerResult<R>> + Send + 'static>(
+        &mut self,
+        handler: impl Fn(E) -> F + Send + Sync + 'static,
+    ) -> HandlerId
+    where
+        R: Send + 'static,
+    {
+        self.handlers.add_async(Filter::Type(E::accepts), handler)
+    }
+
+    /// Registers a handler for events of any of these names, matched as [`names_match`](crate::names_match) does; a name
+    /// that was probably meant to be another one is warned of in the log.
+    ///
+    /// ```
+    /// use pylon_webhooks::{WebhookEvent, WebhookHandler};
+    ///
+    /// let mut handler = WebhookHandler::new("your-webhook-secret")?;
+    /// handler.on_names(["ticket.created", "issue_new"], |event: WebhookEvent| println!("{}", event.text("title")));
+    /// # Ok::<(), pylon_webhooks::ConfigError>(())
+    /// ```
+    pub fn on_names<N: AsRef<str>, O: IntoHandlerResult<R>>(
+        &mut self,
+        names: impl IntoIterator<Item = N>,
+        handler: impl Fn(WebhookEvent) -> O + Send + Sync + 'static,
+    ) -> HandlerId {
+        let filter = self.names(names);
+        self.handlers.add(filter, handler)
+    }
+
+    /// Registers an async handler for events of any of these names.
+    pub fn on_names_async<N: AsRef<str>, F: Future<Output: IntoHandlerResult<R>> + Send + 'static>(
+        &mut self,
+        names: impl IntoIterator<Item = N>,
+        handler: impl Fn(WebhookEvent) -> F + Send + Sync + 'static,
+    ) -> HandlerId
+    where
+        R: Send + 'static,
+    {
+        let filter = self.names(names);
+        self.handlers.add_async(filter, handler)
+    }
+
+    /// Registers a handler for every event.
+    pub fn on_any<O: IntoHandlerResult<R>>(
+        &mut self,
+        handler: impl Fn(WebhookEvent) -> O + Send + Sync + 'static,
+    ) -> HandlerId {
+        self.on(handler)
+    }
+
+    /// Registers an async handler for every event.
+    pub fn on_any_async<F: Future<Output: IntoHandlerResult<R>> + Send + 'static>(
+        &mut self,
+        handler: impl Fn(WebhookEvent) -> F + Send + Sync + 'static,
+    ) -> HandlerId
+    where
+        R: Send + 'static,
+    {
+        self.on_async(handler)
+    }
+
+    /// Registers a handler for whatever is about to be returned as an error, refusals included; its own failure, a panic
+    /// too, goes to the log and hides nothing.
+    pub fn on_error<O: IntoHandlerResult<()>>(
+        &mut self,
+        handler: impl Fn(&Error) -> O + Send + Sync + 'static,
+    ) -> HandlerId {
+        self.handlers.add_on_error(handler)
+    }
+
+    /// Registers an async handler for errors: it takes from the error what it needs, and the rest runs as a future.
+    ///
+    /// ```
+    /// use pylon_webhooks::{Error, WebhookHandler};
+    ///
+    /// let mut handler = WebhookHandler::new("your-webhook-secret")?;
+    /// handler.on_error_async(|error: &Error| {
+    ///     let message = error.to_string();
+    ///     async move { println!("{message}") }
+    /// });
+    /// # Ok::<(), pylon_webhooks::ConfigError>(())
+    /// ```
+    pub fn on_error_async<F: Future<Output: IntoHandlerResult<()>> + Send + 'static>(
+        &mut self,
+        handler: impl Fn(&Error) -> F + Send + Sync + 'static,
+    ) -> HandlerId {
+        self.handlers.add_on_error_async(handler)
+    }
+
+    /// Removes a handler; says whether it was there.
+    pub fn remove(&mut self, handler: HandlerId) -> bool {
+        self.handlers.remove(handler)
+    }
+
+    /// Verifies a delivery, reads its event and calls its handlers.
+    ///
+    /// # Errors
+    /// Every variant of [`Error`]. A handler's failure does not keep the others from running.
+    pub fn handle<'a>(
+        &self,
+        payload: impl Into<Payload<'a>>,
+        signature: Option<&str>,
+        timestamp: Option<&str>,
+    ) -> Result<Handled<R>, Error> {
+        self.finish(self.verifier.verify(payload, signature, timestamp))
+    }
+
+    /// As [`handle`](Self::handle), with all the headers of the request; see [`Verifier::verify_headers`].
+    ///
+    /// # Errors
+    /// As [`handle`](Self::handle).
+    pub fn handle_headers<'a, N: AsRef<str>, V: AsRef<[u8]>>(
+        &self,
+        payload: impl Into<Payload<'a>>,
+        headers: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Handled<R>, Error> {
+        self.finish(self.verifier.verify_headers(payload, headers))
+    }
+
+    /// As [`handle`](Self::handle), awaiting the handlers that are async.
+    ///
+    /// # Errors
+    /// As [`handle`](Self::handle), but for [`Error::AsyncHandler`].
+    pub async fn handle_async(
+        &self,
+        payload: impl Into<Payload<'_>>,
+        signature: Option<&str>,
+        timestamp: Option<&str>,
+    ) -> Result<Handled<R>, Error> {
+        self.finish_async(self.verifier.verify(payload, signature, timestamp).and_then(|payload| self.read(payload)))
+            .await
+    }
+
+    /// As [`handle_headers`](Self::handle_headers), awaiting the handlers that are async.
+    ///
+    /// # Errors
+    /// As [`handle`](Self::handle), but for [`Error::AsyncHandler`].
+    pub async fn handle_headers_async<N: AsRef<str>, V: AsRef<[u8]>>(
+        &self,
+        payload: impl Into<Payload<'_>>,
+        headers: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Handled<R>, Error> {
+        self.finish_async(self.verifier.verify_headers(payload, headers).and_then(|payload| self.read(payload))).await
+    }
+
+    /// Calls the handlers for an event that is trusted already.
+    ///
+    /// # Errors
+    /// [`Error::Handlers`], [`Error::AsyncHandler`].
+    pub fn dispatch(&self, event: Verified<WebhookEvent>) -> Result<Handled<R>, Error> {
+        self.told(self.handlers.dispatch(event.into_inner()))
+    }
+
+    /// As [`dispatch`](Self::dispatch), awaiting the handlers that are async.
+    ///
+    /// # Errors
+    /// [`Error::Handlers`].
+    pub async fn dispatch_async(&self, event: Verified<WebhookEvent>) -> Result<Handled<R>, Error> {
+        self.finish_async(Ok(event)).await
+    }
+
+    fn finish(&self, verified: Result<Verified<Payload<'_>>, Error>) -> Result<Handled<R>, Error> {
+        let handled = verified
+            .and_then(|payload| self.read(payload))
+            .and_then(|event| self.handlers.dispatch(event.into_inner()));
+        self.told(handled)
+    }
+
+    async fn finish_async(&self, event: Result<Verified<WebhookEvent>, Error>) -> Result<Handled<R>, Error> {
+        let handled = match event {
+            Ok(event) => self.handlers.dispatch_async(event.into_inner()).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &handled {
+            self.handlers.tell_async(error).await;
+        }
+        handled
+    }
+
+    fn read(&self, payload: Verified<Payload<'_>>) -> Result<Verified<WebhookEvent>, Error> {
+        payload.try_map(|payload| self.reader.read(payload)).map_err(Error::from)
+    }
+
+    fn told(&self, handled: Result<Handled<R>, Error>) -> Result<Handled<R>, Error> {
+        handled.inspect_err(|error| self.handlers.tell(error))
+    }
+
+    fn names<N: AsRef<str>>(&self, names: impl IntoIterator<Item = N>) -> Filter {
+        let names: Vec<Box<str>> = names.into_iter().map(|name| name.as_ref().into()).collect();
+        for name in names.iter().filter(|name| self.reader.kind_of(name).is_none()) {
+            if let Some(kind) = EventKind::probably_meant(name) {
+                tracing::warn!(name = %name, probably_meant = %kind, "no event is likely to be sent under this name");
+            }
+        }
+        Filter::Names(names)
+    }
+}
+
+impl<R> fmt::Debug for WebhookHandler<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookHandler")
+            .field("verifier", &self.verifier)
+            .field("reader", &self.reader)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,62 @@
+//! Receive [Pylon](https://usepylon.com) webhooks: verify each delivery, read its event, call your handlers.
+//!
+//! ```
+//! use pylon_webhooks::{IssueNewEvent, WebhookEvent, WebhookHandler};
+//!
+//! let mut handler = WebhookHandler::new("your-webhook-secret")?;
+//! handler.on(|event: IssueNewEvent| println!("New issue: {}", event.issue_title()));
+//! handler.on_any(|event: WebhookEvent| println!("Event: {}", event.event_type()));
+//!
+//! // With the request's raw body and its two headers, or with all its headers:
+//! let refused = handler.handle(b"{}", None, None).unwrap_err();
+//! assert_eq!(refused.code(), "signature_missing");
+//! let refused = handler.handle_headers(b"{}", [("X-Pylon-Signature", "forged")]).unwrap_err();
+//! assert_eq!(refused.code(), "signature_malformed");
+//! # Ok::<(), pylon_webhooks::ConfigError>(())
+//! ```
+//!
+//! | idea | type |
+//! | --- | --- |
+//! | the whole way of a delivery | [`WebhookHandler`] |
+//! | is it Pylon's? | [`Verifier`], [`Secret`], [`sign`] |
+//! | what does it say? | [`EventReader`], [`WebhookEvent`], the typed events |
+//! | what went wrong? | [`Error`], [`ConfigError`], [`Problem`] |
+//!
+//! Rules only: this crate opens no socket and no file, and reads the clock in [`SystemClock`] alone. It keeps no event: what
+//! a handler loses is lost.
+
+#![forbid(unsafe_code)]
+
+mod clock;
+mod credentials;
+mod diagnosis;
+mod dispatch;
+mod error;
+mod event;
+mod freshness;
+mod handler;
+mod payload;
+mod secret;
+mod signature;
+mod verify;
+
+pub use clock::{Clock, SystemClock};
+pub use credentials::{Credentials, Presented};
+pub use diagnosis::Hint;
+pub use dispatch::{Handled, HandlerError, HandlerErrors, HandlerFailure, HandlerId, IntoHandlerResult};
+pub use error::{ConfigError, Error, PayloadError};
+pub use event::{
+    BaseIssueEvent, CustomEvent, DEFAULT_DEPTH_LIMIT, DateTime, EventKind, EventReader, EventType, Field, FieldValue,
+    IssueAssignedEvent, IssueFieldChangedEvent, IssueMessageNewEvent, IssueNewEvent, IssueReactionEvent,
+    IssueSnapshotEvent, IssueStateChangedEvent, IssueStatusChangedEvent, IssueTagsChangedEvent, KindSource,
+    MessageNewEvent, PayloadFault, Problem, Reason, Shape, TypedEvent, UnknownEvent, WebhookEvent, names_match,
+    parse_webhook_event,
+};
+pub use freshness::TimestampFault;
+pub use handler::WebhookHandler;
+pub use payload::Payload;
+pub use secret::Secret;
+pub use signature::{SignatureFault, sign};
+pub use verify::{
+    DEFAULT_TOLERANCE, SIGNATURE_HEADER, TIMESTAMP_HEADER, TimestampRule, Verified, Verifier, VerifierBuilder,
+};
