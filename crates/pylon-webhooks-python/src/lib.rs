@@ -1,1 +1,51 @@
+//! The native half of the Python package: converts types and errors, and knows no rule that the core lacks.
 
+mod error;
+mod event;
+mod field;
+mod receiver;
+mod text;
+
+use pylon_webhooks::{EventKind, Secret};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+/// Sign a body as Pylon does; see the stub for the whole text.
+#[pyfunction]
+#[pyo3(signature = (secret, payload, timestamp = None))]
+fn sign(secret: &Bound<'_, PyAny>, payload: &Bound<'_, PyAny>, timestamp: Option<&str>) -> PyResult<String> {
+    let secret = Secret::new(text::secret(secret)?).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    let payload = text::payload(payload)?;
+    Ok(pylon_webhooks::sign(&secret, payload.as_bytes(), timestamp))
+}
+
+/// The name of the kind that this name was probably meant to be.
+#[pyfunction]
+fn probably_meant(name: &str) -> Option<&'static str> {
+    EventKind::probably_meant(name).map(EventKind::name)
+}
+
+/// Whether two event names are one.
+#[pyfunction]
+fn names_match(one: &str, other: &str) -> bool {
+    pylon_webhooks::names_match(one, other)
+}
+
+/// The body to paste into a trigger's "Send webhook" action.
+#[pyfunction]
+fn template(kind: &str) -> PyResult<String> {
+    Ok(text::kind(kind)?.template())
+}
+
+#[pymodule(gil_used = false)]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_function(wrap_pyfunction!(sign, module)?)?;
+    module.add_function(wrap_pyfunction!(probably_meant, module)?)?;
+    module.add_function(wrap_pyfunction!(names_match, module)?)?;
+    module.add_function(wrap_pyfunction!(template, module)?)?;
+    module.add_class::<receiver::Receiver>()?;
+    module.add_class::<field::Field>()?;
+    module.add_class::<event::Problem>()?;
+    event::add_classes(module)
+}

@@ -39,7 +39,8 @@ struct IssueNew {
 fn main() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../benchmarks/bodies");
     for name in ["issue_new_small", "issue_new_large"] {
-        let body = std::fs::read(format!("{folder}/{name}.json")).expect("the benchmark's body stands in the repository");
+        let body =
+            std::fs::read(format!("{folder}/{name}.json")).expect("the benchmark's body stands in the repository");
         measure(name, &body);
     }
 }

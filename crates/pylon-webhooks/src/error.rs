@@ -246,7 +246,7 @@ pub enum ConfigError {
     Pointer,
     /// An event name has no characters.
     EmptyName,
-    /// The depth limit lies outside 1 to 128.
+    /// The depth limit lies outside 1 to [`DEFAULT_DEPTH_LIMIT`](crate::DEFAULT_DEPTH_LIMIT).
     DepthLimit,
 }
 
@@ -262,7 +262,7 @@ impl fmt::Display for ConfigError {
             Self::EmptyName => {
                 "an event name is empty: pass the name that the trigger's template sends, for instance issue_new"
             }
-            Self::DepthLimit => "the depth limit must lie between 1 and 128",
+            Self::DepthLimit => "the depth limit must lie between 1 and 100",
         })
     }
 }

@@ -33,6 +33,12 @@ impl DateTime {
         self.0.as_nanosecond().rem_euclid(1_000_000_000) as u32
     }
 
+    /// Year, month, day, hour, minute and second in UTC.
+    pub fn utc_parts(self) -> (i16, i8, i8, i8, i8, i8) {
+        let utc = jiff::tz::Offset::UTC.to_datetime(self.0);
+        (utc.year(), utc.month(), utc.day(), utc.hour(), utc.minute(), utc.second())
+    }
+
     /// Whether this is 0001-01-01T00:00:00Z, which Go programs send for "no time".
     pub(crate) fn is_zero(self) -> bool {
         self.0 == FIRST

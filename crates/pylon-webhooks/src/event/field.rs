@@ -185,6 +185,14 @@ fields! {
     }
 }
 
+impl BaseIssueEvent {
+    /// The requester's opaque identifier, spelled as it should be; the same as
+    /// [`issue_requesteer_id`](Self::issue_requesteer_id).
+    pub fn issue_requester_id(&self) -> Cow<'_, str> {
+        self.issue_requesteer_id()
+    }
+}
+
 impl EventKind {
     /// The typed fields of this kind, in the order of the documentation.
     pub fn fields(self) -> impl Iterator<Item = &'static Field> {
@@ -193,6 +201,15 @@ impl EventKind {
             _ => SNAPSHOT,
         };
         BASE.iter().chain(more)
+    }
+
+    /// What events of this kind read besides their fields: `new_state` of a state change, another look at its status.
+    pub fn views(self) -> impl Iterator<Item = &'static Field> {
+        let views: &'static [Field] = match self {
+            Self::IssueStatusChanged => STATE,
+            _ => &[],
+        };
+        views.iter()
     }
 
     /// The typed field of this name.

@@ -5,6 +5,7 @@
 //! nothing after its colon. Both are read; what could be read in two ways (an unescaped quote, a trailing comma) is not.
 
 use super::problem::Reason;
+use serde::de::IgnoredAny;
 use std::borrow::Cow;
 
 /// What was mended.
@@ -131,7 +132,7 @@ impl Mender<'_> {
             .take_while(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'))
             .count();
         let digits = &self.text[at..at + length];
-        if digits.parse::<f64>().is_ok_and(f64::is_infinite) {
+        if is_huge(digits) {
             self.replace(at..at + length, &format!("\"{digits}\""));
             self.mended.huge_numbers = true;
         }
@@ -143,4 +144,13 @@ impl Mender<'_> {
         self.out.push_str(by);
         self.copied = range.end;
     }
+}
+
+/// Whether this is a JSON number that the JSON reader behind us refuses for its size: that reader's own arithmetic is the
+/// judge, for it refuses some numbers just short of the largest double.
+fn is_huge(digits: &str) -> bool {
+    const FEWEST_DIGITS: usize = 300;
+    (digits.len() > FEWEST_DIGITS || digits.contains(['e', 'E']))
+        && serde_json::from_str::<IgnoredAny>(digits).is_ok()
+        && serde_json::from_str::<f64>(digits).is_err()
 }

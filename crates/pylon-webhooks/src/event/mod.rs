@@ -191,16 +191,24 @@ impl WebhookEvent {
 
     /// The custom fields by slug: `issue_custom_field_<slug>`, `custom_field_<slug>`, or the members of `custom_fields`.
     pub fn custom_fields(&self) -> Map<String, Value> {
+        values(self.custom_fields_json())
+    }
+
+    /// The custom fields by slug, each value as JSON text; of several with one slug the last counts.
+    pub fn custom_fields_json(&self) -> Vec<(String, Cow<'_, str>)> {
         // Innermost first, so that what stands further out prevails.
-        let found = self
-            .scopes()
-            .rev()
-            .flat_map(|scope| scope.members.iter().flat_map(|member| custom_fields_in(scope, member)));
-        found.map(|(slug, raw)| (slug, value(raw))).collect()
+        let members = self.scopes().rev().flat_map(|scope| scope.members.iter().map(move |member| (scope, member)));
+        let found = members.flat_map(|(scope, member)| custom_fields_in(scope, member));
+        found.map(|(slug, raw)| (slug, mend(raw).0)).collect()
     }
 
     /// The keys that no typed field, custom field, wrapper or event name has claimed, with their values.
     pub fn extra(&self) -> Map<String, Value> {
+        values(self.extra_json())
+    }
+
+    /// What [`extra`](Self::extra) has, each value as JSON text; of several under one key the last counts.
+    pub fn extra_json(&self) -> Vec<(String, Cow<'_, str>)> {
         let claimed: Vec<Found> = self.fields().flat_map(|field| self.candidates(field)).collect();
         let is_extra = |index: usize, scope: &Scope, member: &Member| {
             let place = Place { scope: index, start: member.value.start };
@@ -212,11 +220,12 @@ impl WebhookEvent {
                 && !claimed.iter().any(holds)
                 && custom_fields_in(scope, member).is_empty()
         };
-        let mut extra = Map::new();
-        for (index, scope) in self.scopes().enumerate() {
-            for member in scope.members.iter().filter(|member| is_extra(index, scope, member)) {
-                extra.insert(scope.key(member).to_owned(), value(scope.raw(&member.value)));
-            }
+        let mut extra = Vec::new();
+        // Innermost first, so that what stands further out prevails.
+        for index in (0..=self.0.wrapped.len()).rev() {
+            let scope = self.scope(index);
+            let members = scope.members_that_count().filter(|member| is_extra(index, scope, member));
+            extra.extend(members.map(|member| (scope.key(member).to_owned(), mend(scope.raw(&member.value)).0)));
         }
         extra
     }
@@ -332,7 +341,10 @@ fn is_blank(raw: &str) -> bool {
     raw == "null" || raw.strip_prefix('"').is_some_and(|text| text.trim_end_matches('"').trim().is_empty())
 }
 
-/// A value of the body as JSON.
-fn value(raw: &str) -> Value {
-    serde_json::from_str(&mend(raw).0).expect("the reader has checked grammar and depth, and mending does the rest")
+/// Values of the body, parsed.
+fn values(json: Vec<(String, Cow<'_, str>)>) -> Map<String, Value> {
+    let parse = |json: &str| {
+        serde_json::from_str(json).expect("the reader has checked grammar and depth, and mending does the rest")
+    };
+    json.into_iter().map(|(key, json)| (key, parse(&json))).collect()
 }

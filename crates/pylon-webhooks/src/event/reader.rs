@@ -3,7 +3,7 @@
 use super::coerce::{no_value, scalar};
 use super::kind::{EventKind, names_match};
 use super::mend::{Mended, mend};
-use super::scope::{Scope, Span, decode_string, is_deeper_than, members};
+use super::scope::{Member, Scope, Span, decode_string, is_deeper_than, members};
 use super::{Inner, PayloadFault, Place, WebhookEvent};
 use crate::error::{ConfigError, PayloadError};
 use crate::payload::Payload;
@@ -126,10 +126,39 @@ impl EventReader {
         }
     }
 
+    /// Makes an event of a body that was read before, of the name and kind that it had then.
+    ///
+    /// ```
+    /// use pylon_webhooks::{EventKind, EventReader};
+    ///
+    /// let event = EventReader::new().read_as(b"{}", "ticket.created", Some(EventKind::IssueNew))?;
+    /// assert_eq!(event.event_type(), "ticket.created");
+    /// assert_eq!(event.kind(), Some(EventKind::IssueNew));
+    /// # Ok::<(), pylon_webhooks::PayloadError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_as<'a>(
+        &self,
+        payload: impl Into<Payload<'a>>,
+        name: &str,
+        kind: Option<EventKind>,
+    ) -> Result<WebhookEvent, PayloadError> {
+        let event = self.read(payload)?;
+        if event.event_type() == name && event.kind() == kind {
+            return Ok(event);
+        }
+        let inner = Arc::into_inner(event.0).expect("the event was made just now and has no copy");
+        let name_place = inner.name_place.filter(|_| &*inner.name == name);
+        Ok(WebhookEvent(Arc::new(Inner { name: ByteString::from(name), name_place, kind, ..inner })))
+    }
+
     fn parse(&self, raw: &Bytes) -> Result<WebhookEvent, PayloadFault> {
         let (text, root, mended) = self.root(raw)?;
-        let (mut wrapped, mut opened) = (Vec::new(), Vec::new());
-        self.open_wrappers(&root, 0, MOST_WRAPPERS, &mut wrapped, &mut opened);
+        let mut wrappers = Wrappers { wrapped: Vec::new(), opened: Vec::new(), mended };
+        self.open_wrappers(&root, 0, MOST_WRAPPERS, &mut wrappers);
+        let Wrappers { wrapped, opened, mended } = wrappers;
         let (name, name_place) = self.name_of(&text, &root, &wrapped);
         let kind = if name.is_empty() { None } else { self.kind_of(&name) };
         let (raw, payload) = (raw.clone(), OnceLock::new());
@@ -180,37 +209,38 @@ impl EventReader {
     }
 
     /// Collects the objects that stand in wrappers, each before those within it, and the members that hold them.
-    fn open_wrappers(
-        &self,
-        scope: &Scope,
-        index: usize,
-        levels: usize,
-        wrapped: &mut Vec<Scope>,
-        opened: &mut Vec<Place>,
-    ) {
+    fn open_wrappers(&self, scope: &Scope, index: usize, levels: usize, wrappers: &mut Wrappers) {
         if levels == 0 {
             return;
         }
-        for member in scope.members.iter().filter(|member| WRAPPERS.contains(&scope.key(member))) {
-            if let Some(inner) = self.inner(scope, &member.value) {
-                wrapped.push(inner.clone());
-                opened.push(Place { scope: index, start: member.value.start });
-                self.open_wrappers(&inner, wrapped.len(), levels - 1, wrapped, opened);
+        // Of a key that comes twice the last one counts.
+        let is_wrapper = |member: &&Member| {
+            let key = scope.key(member);
+            WRAPPERS.contains(&key) && scope.get(key).is_some_and(|last| last.value == member.value)
+        };
+        for member in scope.members.iter().filter(is_wrapper) {
+            if let Some((inner, mended)) = self.inner(scope, &member.value) {
+                wrappers.wrapped.push(inner.clone());
+                wrappers.opened.push(Place { scope: index, start: member.value.start });
+                wrappers.mended = wrappers.mended.and(mended);
+                self.open_wrappers(&inner, wrappers.wrapped.len(), levels - 1, wrappers);
             }
         }
     }
 
-    /// The object that is a wrapper's value, or stands in its text as JSON.
-    fn inner(&self, scope: &Scope, value: &Span) -> Option<Scope> {
+    /// The object that is a wrapper's value, or stands in its text as JSON, and what had to be mended in that text.
+    fn inner(&self, scope: &Scope, value: &Span) -> Option<(Scope, Mended)> {
         let raw = scope.raw(value);
         match raw.as_bytes().first()? {
-            b'{' => Scope::new(scope.text.clone(), value.clone()).ok(),
+            b'{' => Some((Scope::new(scope.text.clone(), value.clone()).ok()?, Mended::default())),
             b'"' => {
-                let text = decode_string(raw)?;
-                let is_object = text.trim_start().starts_with('{') && !is_deeper_than(&text, self.depth_limit);
-                let text = is_object.then(|| ByteString::from(text.into_owned()))?;
-                let span = 0..text.len();
-                Scope::new(text, span).ok()
+                let is_object = |text: &str| text.trim_start().starts_with('{');
+                let text = decode_string(raw).filter(|text| is_object(text) && !is_deeper_than(text, self.depth_limit))?;
+                let scope_of = |text: &str| Scope::new(ByteString::from(text), 0..text.len()).ok();
+                scope_of(&text).map(|scope| (scope, Mended::default())).or_else(|| {
+                    let (text, mended) = mend(&text);
+                    Some((scope_of(&text)?, mended))
+                })
             }
             _ => None,
         }
@@ -221,8 +251,8 @@ impl EventReader {
         match &self.kind_source {
             KindSource::Fixed(name) => (ByteString::from(&**name), None),
             KindSource::Pointer(pointer) => {
-                let name = point(text, pointer).and_then(|span| name_in(text, &span));
-                (name.unwrap_or_default(), None)
+                let found = |span: Span| Some((name_in(text, &span)?, Some(Place { scope: 0, start: span.start })));
+                point(text, pointer).and_then(found).unwrap_or_default()
             }
             KindSource::Keys => {
                 let scopes = std::iter::once(root).chain(wrapped).enumerate();
@@ -235,6 +265,13 @@ impl EventReader {
             }
         }
     }
+}
+
+/// The objects in wrappers, outermost first, the members that hold them, and what had to be mended to read all that.
+struct Wrappers {
+    wrapped: Vec<Scope>,
+    opened: Vec<Place>,
+    mended: Mended,
 }
 
 /// The text or digits that stand there, where they can be a name.
@@ -251,7 +288,7 @@ fn point(text: &str, pointer: &str) -> Option<Span> {
     pointer[1..].split('/').try_fold(0..text.len(), |span, token| {
         let token = token.replace("~1", "/").replace("~0", "~");
         if text[span.clone()].trim_start().starts_with('[') {
-            let index: usize = token.parse().ok()?;
+            let index = index_in(&token)?;
             let elements: Vec<&RawValue> = serde_json::from_str(&text[span.clone()]).ok()?;
             let element = elements.get(index)?.get();
             let start = element.as_ptr() as usize - text.as_ptr() as usize;
@@ -261,6 +298,12 @@ fn point(text: &str, pointer: &str) -> Option<Span> {
             members.iter().rev().find(|member| member.key(text) == token).map(|member| member.value.clone())
         }
     })
+}
+
+/// An array index as RFC 6901 has it: digits without a sign and without leading zeros.
+fn index_in(token: &str) -> Option<usize> {
+    let is_plain = token == "0" || token.starts_with(|first| ('1'..='9').contains(&first));
+    is_plain.then(|| token.parse().ok())?
 }
 
 fn not_utf8(raw: &[u8]) -> PayloadFault {

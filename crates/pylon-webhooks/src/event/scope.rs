@@ -2,9 +2,10 @@
 
 use super::mend::mend;
 use bytestring::ByteString;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 
@@ -50,6 +51,12 @@ impl Scope {
     /// The member of this key; the last where there are several, as JSON readers do.
     pub(crate) fn get(&self, key: &str) -> Option<&Member> {
         self.members.iter().rev().find(|member| self.key(member) == key)
+    }
+
+    /// The members without those whose key comes again, in no order to rely on.
+    pub(crate) fn members_that_count(&self) -> impl Iterator<Item = &Member> {
+        let mut seen = HashSet::new();
+        self.members.iter().rev().filter(move |member| seen.insert(self.key(member)))
     }
 
     /// The value that stands at a dotted path, joined by `_` or nested at any of its dots.
@@ -143,9 +150,9 @@ impl<'t> Visitor<'t> for MembersVisitor<'t> {
         };
         // Our templates have 20 keys.
         let mut members = Vec::with_capacity(24);
-        while let Some(key) = map.next_key::<BorrowedKey<'t>>()? {
-            let value: &'t RawValue = map.next_value()?;
-            let key = match key.0 {
+        // Raw keys, for a lone surrogate in one must not cost the whole object.
+        while let Some((key, value)) = map.next_entry::<&'t RawValue, &'t RawValue>()? {
+            let key = match decode_string(key.get()).ok_or_else(|| A::Error::custom("expected a key"))? {
                 Cow::Borrowed(key) => Key::Plain(span(key)),
                 Cow::Owned(key) => Key::Escaped(key.into()),
             };
@@ -154,9 +161,6 @@ impl<'t> Visitor<'t> for MembersVisitor<'t> {
         Ok(members)
     }
 }
-
-#[derive(serde::Deserialize)]
-struct BorrowedKey<'t>(#[serde(borrow)] Cow<'t, str>);
 
 /// The text of a JSON string, borrowed where it has no escapes; none for other values.
 pub(crate) fn decode_string(raw: &str) -> Option<Cow<'_, str>> {

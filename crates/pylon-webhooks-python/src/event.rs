@@ -1,0 +1,482 @@
+//! The event classes: frozen views of the core's event, one class for each of its types.
+
+use crate::error;
+use crate::field::{self, Field};
+use crate::text;
+use pylon_webhooks::{EventKind, EventReader};
+use pyo3::exceptions::{PyAttributeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::pyclass::CompareOp;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyString, PyTuple, PyType};
+
+/// Any event: the exact bytes, the name they bear, and their fields, each decoded when it is read.
+#[pyclass(frozen, subclass, module = "pylon_webhooks.events")]
+pub(crate) struct WebhookEvent {
+    event: pylon_webhooks::WebhookEvent,
+    raw: Py<PyBytes>,
+    payload: PyOnceLock<Py<PyAny>>,
+}
+
+impl WebhookEvent {
+    pub(crate) fn core(&self) -> &pylon_webhooks::WebhookEvent {
+        &self.event
+    }
+
+    fn of(raw: &Bound<'_, PyBytes>, event: pylon_webhooks::WebhookEvent) -> Self {
+        Self { event, raw: raw.clone().unbind(), payload: PyOnceLock::new() }
+    }
+
+    fn initializer(event: Self) -> PyClassInitializer<Self> {
+        event.into()
+    }
+}
+
+#[pymethods]
+impl WebhookEvent {
+    #[new]
+    #[pyo3(signature = (**fields))]
+    fn new(py: Python<'_>, fields: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        build(py, "WebhookEvent", None, |_| true, fields)
+    }
+
+    /// Name as it was sent, or as it was fixed by configuration; empty when the body bears none.
+    #[getter]
+    fn event_type(&self) -> &str {
+        self.event.event_type()
+    }
+
+    /// Name of the kind that the event is of; None for an unknown one.
+    #[getter]
+    fn kind(&self) -> Option<&'static str> {
+        self.event.kind().map(EventKind::name)
+    }
+
+    /// Body, byte for byte.
+    #[getter]
+    fn raw(&self, py: Python<'_>) -> Py<PyBytes> {
+        self.raw.clone_ref(py)
+    }
+
+    /// Body as JSON, parsed when first asked for; do not change it.
+    #[getter]
+    fn payload(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let payload = self.payload.get_or_try_init(py, || loads(py, &self.event.json()).map(Bound::unbind));
+        payload.map(|payload| payload.clone_ref(py))
+    }
+
+    /// Custom fields by slug.
+    #[getter]
+    fn custom_fields<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let fields = PyDict::new(py);
+        for (slug, json) in self.event.custom_fields_json() {
+            fields.set_item(slug, loads(py, &json)?)?;
+        }
+        Ok(fields)
+    }
+
+    /// Keys that nothing typed has claimed, with their values.
+    #[getter]
+    fn extra<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let extra = PyDict::new(py);
+        for (key, json) in self.event.extra_json() {
+            extra.set_item(key, loads(py, &json)?)?;
+        }
+        Ok(extra)
+    }
+
+    /// Fields without a typed value, and what had to be mended in the body.
+    #[getter]
+    fn problems(&self) -> Vec<Problem> {
+        self.event.problems().into_iter().map(Problem).collect()
+    }
+
+    /// Text that stands for a field before any typing, empty where there is none; takes a field's name or any key.
+    fn text<'py>(&self, py: Python<'py>, name: &str) -> Bound<'py, PyString> {
+        PyString::new(py, &self.event.text(name))
+    }
+
+    /// Whether the event bears this name, or is of the kind of this name.
+    fn is_named(&self, name: &str) -> bool {
+        self.event.is_named(name)
+    }
+
+    /// Typed fields, custom fields and all other keys as a dict; mode "json" has date-times as text.
+    #[pyo3(signature = (*, mode = "python"))]
+    fn model_dump<'py>(&self, py: Python<'py>, mode: &str) -> PyResult<Bound<'py, PyDict>> {
+        let as_text = match mode {
+            "python" => false,
+            "json" => true,
+            _ => return Err(PyValueError::new_err("mode must be \"python\" or \"json\"")),
+        };
+        let dump = PyDict::new(py);
+        dump.set_item("event_type", self.event.event_type())?;
+        for field in self.event.fields() {
+            let value = match self.event.read(field) {
+                Ok(pylon_webhooks::FieldValue::DateTime(time)) if as_text => {
+                    PyString::new(py, &time.to_string()).into_any()
+                }
+                _ => field::read(py, &self.event, field)?,
+            };
+            dump.set_item(field.name, value)?;
+        }
+        for (slug, json) in self.event.custom_fields_json() {
+            dump.set_item(format!("{CUSTOM_FIELD}{slug}"), loads(py, &json)?)?;
+        }
+        for (key, json) in self.event.extra_json() {
+            if !dump.contains(&key)? {
+                dump.set_item(key, loads(py, &json)?)?;
+            }
+        }
+        Ok(dump)
+    }
+
+    /// What model_dump(mode="json") gives, as JSON text.
+    fn model_dump_json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        helper(py, "dumps")?.call1((self.model_dump(py, "json")?,))
+    }
+
+    /// An event of this class from a dict of fields, or the event itself when it is one already.
+    #[classmethod]
+    fn model_validate<'py>(class: &Bound<'py, PyType>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        if value.is_instance(class)? {
+            return Ok(value.clone());
+        }
+        let Ok(fields) = value.cast::<PyDict>() else {
+            let (name, found) = (class.name()?, text::type_name(value));
+            return Err(PyValueError::new_err(format!("expected a dict of fields or an instance of {name}, found {found}")));
+        };
+        if fields.keys().iter().any(|key| !key.is_instance_of::<PyString>()) {
+            return Err(PyValueError::new_err("expected a dict whose keys are str, found other keys"));
+        }
+        class.call((), Some(fields))
+    }
+
+    /// An event of this class from a JSON body.
+    #[classmethod]
+    fn model_validate_json<'py>(class: &Bound<'py, PyType>, body: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = class.py();
+        let raw = match body.cast::<PyString>() {
+            Ok(body) => PyBytes::new(py, body.to_str()?.as_bytes()),
+            Err(_) => text::payload(body)?,
+        };
+        let event = read(py, &raw)?;
+        let event = object(&raw, event)?;
+        if event.is_instance(class)? {
+            return Ok(event);
+        }
+        Self::model_validate(class, &event.getattr("payload")?)
+    }
+
+    fn __getattr__<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+        match name.strip_prefix(CUSTOM_FIELD) {
+            // A template that lacks the field is as good as a field without a value.
+            Some(slug) => {
+                let fields = self.event.custom_fields_json();
+                match fields.iter().rev().find(|(found, _)| found == slug) {
+                    Some((_, json)) => loads(py, json),
+                    None => Ok(py.None().into_bound(py)),
+                }
+            }
+            None => Err(PyAttributeError::new_err(format!(
+                "no field {name:?} of this kind of event; keys of your own are in `extra` and `payload`"
+            ))),
+        }
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let event = &slf.get().event;
+        let class = slf.get_type();
+        let name = class.name()?;
+        let shown = |text: &str| PyString::new(slf.py(), text).repr().map(|text| text.to_string());
+        let event_type = shown(event.event_type())?;
+        let identifier = match event.kind() {
+            Some(_) => format!(" issue_id={}", shown(&event.text("issue_id"))?),
+            None => String::new(),
+        };
+        Ok(format!("<{name} event_type={event_type}{identifier}, {} bytes>", event.raw().len()))
+    }
+
+    fn __richcmp__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>, operator: CompareOp) -> PyResult<Py<PyAny>> {
+        let py = slf.py();
+        let is_equal = slf.get_type().is(other.get_type())
+            && other.cast::<Self>().is_ok_and(|other| other.get().event == slf.get().event);
+        match operator {
+            CompareOp::Eq => Ok(is_equal.into_pyobject(py)?.to_owned().into_any().unbind()),
+            CompareOp::Ne => Ok((!is_equal).into_pyobject(py)?.to_owned().into_any().unbind()),
+            _ => Ok(py.NotImplemented()),
+        }
+    }
+
+    fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
+        self.raw.bind(py).hash()
+    }
+
+    fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
+        slf
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let rebuild = py.import("pylon_webhooks._native")?.getattr("rebuild_event")?;
+        let parts = (self.raw(py), self.event_type(), self.kind());
+        (rebuild, parts).into_pyobject(py)
+    }
+}
+
+/// An event of bytes that were read before, of the name and kind that it had then; what pickling calls.
+#[pyfunction]
+#[pyo3(signature = (raw, event_type, kind))]
+pub(crate) fn rebuild_event<'py>(
+    raw: &Bound<'py, PyBytes>,
+    event_type: &str,
+    kind: Option<&str>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let kind = kind.map(text::kind).transpose()?;
+    let event = EventReader::new().read_as(raw.as_bytes(), event_type, kind);
+    object(raw, event.map_err(|error| error::unreadable(raw.py(), &error))?)
+}
+
+/// Read an event from a body without verifying anything.
+#[pyfunction]
+pub(crate) fn parse_webhook_event<'py>(payload: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = payload.py();
+    let raw = match payload.cast::<PyDict>() {
+        // py-usepylon-sdk takes a dict here; without a signature there are no bytes to be true to.
+        Ok(fields) => helper(py, "encode")?.call1((fields,))?.cast_into::<PyBytes>()?,
+        Err(_) => text::payload(payload)?,
+    };
+    object(&raw, read(py, &raw)?)
+}
+
+/// Declares an event class on top of another.
+macro_rules! class {
+    ($(#[doc = $doc:literal])+ $name:ident($parent:ident), $kind:expr, $accepts:expr) => {
+        $(#[doc = $doc])+
+        #[pyclass(frozen, subclass, extends = $parent, module = "pylon_webhooks.events")]
+        pub(crate) struct $name;
+
+        impl $name {
+            fn initializer(event: WebhookEvent) -> PyClassInitializer<Self> {
+                $parent::initializer(event).add_subclass(Self)
+            }
+        }
+
+        #[pymethods]
+        impl $name {
+            #[new]
+            #[pyo3(signature = (**fields))]
+            fn new(py: Python<'_>, fields: Option<&Bound<'_, PyDict>>) -> PyResult<PyClassInitializer<Self>> {
+                build(py, stringify!($name), $kind, $accepts, fields).map(Self::initializer)
+            }
+        }
+    };
+}
+
+class! {
+    /// Any issue event, messages included.
+    BaseIssueEvent(WebhookEvent), None, |kind| kind.is_some()
+}
+class! {
+    /// Any issue event but a message, with the issue's state at that time.
+    IssueSnapshotEvent(BaseIssueEvent), None, |kind| kind.is_some_and(|kind| kind != EventKind::IssueMessageNew)
+}
+class! {
+    /// A new issue was created: issue_new.
+    IssueNewEvent(IssueSnapshotEvent), Some(EventKind::IssueNew), |kind| kind == Some(EventKind::IssueNew)
+}
+class! {
+    /// An issue was assigned: issue_assigned.
+    IssueAssignedEvent(IssueSnapshotEvent), Some(EventKind::IssueAssigned), |kind| kind == Some(EventKind::IssueAssigned)
+}
+class! {
+    /// An issue's state changed: issue_status_changed.
+    IssueStateChangedEvent(IssueSnapshotEvent), Some(EventKind::IssueStatusChanged),
+    |kind| kind == Some(EventKind::IssueStatusChanged)
+}
+class! {
+    /// A field of an issue changed: issue_field_changed.
+    IssueFieldChangedEvent(IssueSnapshotEvent), Some(EventKind::IssueFieldChanged),
+    |kind| kind == Some(EventKind::IssueFieldChanged)
+}
+class! {
+    /// An issue's tags changed: issue_tags_changed.
+    IssueTagsChangedEvent(IssueSnapshotEvent), Some(EventKind::IssueTagsChanged),
+    |kind| kind == Some(EventKind::IssueTagsChanged)
+}
+class! {
+    /// Somebody reacted to an issue: issue_reaction.
+    IssueReactionEvent(IssueSnapshotEvent), Some(EventKind::IssueReaction), |kind| kind == Some(EventKind::IssueReaction)
+}
+class! {
+    /// A new message came in on an issue: issue_message_new.
+    MessageNewEvent(BaseIssueEvent), Some(EventKind::IssueMessageNew), |kind| kind == Some(EventKind::IssueMessageNew)
+}
+class! {
+    /// A body of any other kind, or of none.
+    UnknownEvent(WebhookEvent), None, |kind| kind.is_none()
+}
+
+/// The event as an instance of the class that fits it best.
+pub(crate) fn object<'py>(
+    raw: &Bound<'py, PyBytes>,
+    event: pylon_webhooks::WebhookEvent,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = raw.py();
+    let kind = event.kind();
+    let event = WebhookEvent::of(raw, event);
+    macro_rules! instance {
+        ($class:ident) => {
+            Bound::new(py, $class::initializer(event))?.into_any()
+        };
+    }
+    Ok(match kind {
+        Some(EventKind::IssueNew) => instance!(IssueNewEvent),
+        Some(EventKind::IssueAssigned) => instance!(IssueAssignedEvent),
+        Some(EventKind::IssueStatusChanged) => instance!(IssueStateChangedEvent),
+        Some(EventKind::IssueFieldChanged) => instance!(IssueFieldChangedEvent),
+        Some(EventKind::IssueTagsChanged) => instance!(IssueTagsChangedEvent),
+        Some(EventKind::IssueReaction) => instance!(IssueReactionEvent),
+        Some(EventKind::IssueMessageNew) => instance!(MessageNewEvent),
+        // A kind that the core has and this file does not is still an event of no class of its own.
+        _ => instance!(UnknownEvent),
+    })
+}
+
+/// Adds the classes, and to each the fields of its kinds: under their names and without `issue_`.
+pub(crate) fn add_classes(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add_function(wrap_pyfunction!(rebuild_event, module)?)?;
+    module.add_function(wrap_pyfunction!(parse_webhook_event, module)?)?;
+    let is_base = |field: &&pylon_webhooks::Field| EventKind::IssueMessageNew.field(field.name).is_some();
+    let base: Vec<_> = EventKind::IssueNew.fields().filter(is_base).collect();
+    let snapshot: Vec<_> = EventKind::IssueNew.fields().filter(|field| !is_base(field)).collect();
+    let message: Vec<_> = EventKind::IssueMessageNew.fields().filter(|field| !base.contains(field)).collect();
+    let state: Vec<_> = EventKind::IssueStatusChanged.views().collect();
+    let classes = [
+        (py.get_type::<WebhookEvent>(), vec![]),
+        (py.get_type::<BaseIssueEvent>(), base),
+        (py.get_type::<IssueSnapshotEvent>(), snapshot),
+        (py.get_type::<IssueNewEvent>(), vec![]),
+        (py.get_type::<IssueAssignedEvent>(), vec![]),
+        (py.get_type::<IssueStateChangedEvent>(), state),
+        (py.get_type::<IssueFieldChangedEvent>(), vec![]),
+        (py.get_type::<IssueTagsChangedEvent>(), vec![]),
+        (py.get_type::<IssueReactionEvent>(), vec![]),
+        (py.get_type::<MessageNewEvent>(), message),
+        (py.get_type::<UnknownEvent>(), vec![]),
+    ];
+    let mut match_args: Vec<(Bound<'_, PyType>, Vec<&str>)> = Vec::new();
+    for (class, fields) in classes {
+        for field in &fields {
+            let descriptor = Bound::new(py, Field::new(field))?;
+            for name in attribute_names(field.name) {
+                class.setattr(name, &descriptor)?;
+            }
+        }
+        let parent = match_args.iter().rev().find(|(parent, _)| class.is_subclass(parent).unwrap_or(false));
+        let inherited = parent.map_or_else(|| vec!["event_type"], |(_, names)| names.clone());
+        // What is only another look at a field is not matched by place.
+        let is_view = |name: &&str| EventKind::ALL.iter().all(|kind| kind.field(name).is_none());
+        let own = fields.iter().map(|field| field.name).filter(|name| !is_view(name));
+        let names: Vec<&str> = inherited.into_iter().chain(own).collect();
+        class.setattr("__match_args__", PyTuple::new(py, &names)?)?;
+        module.add(class.name()?, &class)?;
+        match_args.push((class, names));
+    }
+    Ok(())
+}
+
+/// The names under which a field is an attribute: its own, the one without `issue_`, and the requester's both ways of
+/// spelling.
+fn attribute_names(name: &str) -> Vec<String> {
+    let mut names = vec![name.to_owned()];
+    if let Some(bare) = name.strip_prefix("issue_") {
+        names.push(bare.to_owned());
+    }
+    let corrected: Vec<String> = names.iter().map(|name| name.replace("requesteer", "requester")).collect();
+    names.extend(corrected.into_iter().filter(|name| !name.ends_with("email")));
+    names.dedup();
+    names
+}
+
+/// An event of keywords: what a constructor makes.
+fn build(
+    py: Python<'_>,
+    class: &str,
+    kind: Option<EventKind>,
+    accepts: fn(Option<EventKind>) -> bool,
+    fields: Option<&Bound<'_, PyDict>>,
+) -> PyResult<WebhookEvent> {
+    let body = PyDict::new(py);
+    if let Some(kind) = kind {
+        body.set_item("event_type", kind.name())?;
+    }
+    if let Some(fields) = fields {
+        body.update(fields.as_mapping())?;
+    }
+    let encoded = helper(py, "encode")?.call1((body,))?.cast_into::<PyBytes>()?;
+    let event = read(py, &encoded)?;
+    // A name that is of no kind elsewhere may be one that the caller has mapped to this class.
+    let event = match (event.kind(), kind) {
+        (None, Some(_)) => {
+            let name = event.event_type().to_owned();
+            EventReader::new()
+                .read_as(encoded.as_bytes(), &name, kind)
+                .map_err(|error| error::unreadable(py, &error))?
+        }
+        _ => event,
+    };
+    if accepts(event.kind()) {
+        return Ok(WebhookEvent::of(&encoded, event));
+    }
+    let found = event.kind().map_or("no typed event", EventKind::name);
+    Err(PyValueError::new_err(format!("{class} cannot be made: event_type names {found}")))
+}
+
+fn read(py: Python<'_>, raw: &Bound<'_, PyBytes>) -> PyResult<pylon_webhooks::WebhookEvent> {
+    EventReader::new().read(raw.as_bytes()).map_err(|error| error::unreadable(py, &error))
+}
+
+/// A function of the Python half that deals in JSON.
+fn helper<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    py.import("pylon_webhooks._json")?.getattr(name)
+}
+
+fn loads<'py>(py: Python<'py>, json: &str) -> PyResult<Bound<'py, PyAny>> {
+    helper(py, "loads")?.call1((json,))
+}
+
+/// A typed field without a typed value, or `payload` for a body that had to be mended.
+#[pyclass(frozen, eq, hash, module = "pylon_webhooks.events")]
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct Problem(pylon_webhooks::Problem);
+
+#[pymethods]
+impl Problem {
+    /// Field's name, or `payload` for the body as a whole.
+    #[getter]
+    fn field(&self) -> &'static str {
+        self.0.field
+    }
+
+    /// Why there is no typed value.
+    #[getter]
+    fn reason(&self) -> String {
+        self.0.reason.to_string()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Problem {}>", self.0)
+    }
+
+    fn __str__(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+/// What stands before the slug in the attribute of a custom field.
+const CUSTOM_FIELD: &str = "issue_custom_field_";

@@ -1,0 +1,164 @@
+//! Verification and reading in one call: what the Python `WebhookHandler` stands on.
+
+use crate::error;
+use crate::event;
+use crate::text::{self, HeaderText};
+use pylon_webhooks::{Credentials, Error, EventReader, KindSource, Payload, TimestampRule, Verified, Verifier};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyFloat};
+use std::time::Duration;
+
+/// A configured verifier and reader.
+#[pyclass(frozen, module = "pylon_webhooks._native")]
+pub(crate) struct Receiver {
+    verifier: Verifier,
+    reader: EventReader,
+    clock: Option<Py<PyAny>>,
+}
+
+#[pymethods]
+impl Receiver {
+    #[new]
+    #[pyo3(signature = (
+        secrets, *, tolerance_seconds, require_timestamp, signature_header, timestamp_header, clock, kind, kind_pointer,
+        names, depth_limit
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keywords, each a setting of WebhookHandler")]
+    fn new(
+        secrets: Vec<Bound<'_, PyAny>>,
+        tolerance_seconds: u64,
+        require_timestamp: bool,
+        signature_header: &str,
+        timestamp_header: &str,
+        clock: Option<Bound<'_, PyAny>>,
+        kind: Option<&str>,
+        kind_pointer: Option<&str>,
+        names: Vec<(String, String)>,
+        depth_limit: usize,
+    ) -> PyResult<Self> {
+        let rule = if require_timestamp { TimestampRule::Required } else { TimestampRule::Optional };
+        let mut verifier = Verifier::builder()
+            .tolerance(Duration::from_secs(tolerance_seconds))
+            .timestamp_rule(rule)
+            .signature_header(signature_header)
+            .timestamp_header(timestamp_header);
+        for secret in &secrets {
+            verifier = verifier.secret(text::secret(secret)?);
+        }
+        let source = match (kind, kind_pointer) {
+            (None, None) => KindSource::Keys,
+            (None, Some(pointer)) => KindSource::Pointer(pointer.into()),
+            (Some(kind), None) => KindSource::Fixed(kind.into()),
+            (Some(_), Some(_)) => return Err(PyValueError::new_err("kind and kind_pointer exclude each other")),
+        };
+        let mut reader = EventReader::new().kind_source(source).and_then(|reader| reader.depth_limit(depth_limit));
+        for (name, kind) in names {
+            let kind = text::kind(&kind)?;
+            reader = reader.and_then(|reader| reader.name(name, kind));
+        }
+        if let Some(clock) = clock.as_ref().filter(|clock| !clock.is_callable()) {
+            return Err(PyTypeError::new_err(format!("clock must be callable, not {}", text::type_name(clock))));
+        }
+        let refused = |error: pylon_webhooks::ConfigError| PyValueError::new_err(error.to_string());
+        Ok(Self {
+            verifier: verifier.build().map_err(refused)?,
+            reader: reader.map_err(refused)?,
+            clock: clock.map(Bound::unbind),
+        })
+    }
+
+    /// Verify a delivery.
+    #[pyo3(signature = (payload, signature, timestamp))]
+    fn verify(
+        &self,
+        payload: &Bound<'_, PyAny>,
+        signature: Option<&Bound<'_, PyAny>>,
+        timestamp: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let payload = text::payload(payload)?;
+        self.verified(&payload, &Credentials::new(text::presented(signature), text::presented(timestamp))).map(drop)
+    }
+
+    /// Verify a delivery and read its event.
+    #[pyo3(signature = (payload, signature, timestamp))]
+    fn receive<'py>(
+        &self,
+        payload: &Bound<'py, PyAny>,
+        signature: Option<&Bound<'py, PyAny>>,
+        timestamp: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let payload = text::payload(payload)?;
+        let credentials = Credentials::new(text::presented(signature), text::presented(timestamp));
+        let verified = self.verified(&payload, &credentials)?;
+        self.event(&payload, verified.into_inner())
+    }
+
+    /// Verify a delivery against all its headers and read its event.
+    fn receive_headers<'py>(
+        &self,
+        payload: &Bound<'py, PyAny>,
+        headers: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let payload = text::payload(payload)?;
+        let credentials = text::credentials(headers, self.verifier.header_names());
+        let verified = self.verified(&payload, &credentials)?;
+        self.event(&payload, verified.into_inner())
+    }
+
+    /// Read an event without verifying anything.
+    fn read<'py>(&self, payload: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let payload = text::payload(payload)?;
+        self.event(&payload, Payload::from(payload.as_bytes()))
+    }
+
+    /// The name of the kind that a name means here.
+    fn kind_of(&self, name: &str) -> Option<&'static str> {
+        self.reader.kind_of(name).map(pylon_webhooks::EventKind::name)
+    }
+}
+
+impl Receiver {
+    fn verified<'a>(
+        &self,
+        payload: &'a Bound<'_, PyBytes>,
+        credentials: &Credentials<HeaderText<'_>>,
+    ) -> PyResult<Verified<Payload<'a>>> {
+        let py = payload.py();
+        let mut clock_error = None;
+        let now = || match &self.clock {
+            None => self.verifier.unix_seconds(),
+            Some(clock) => unix_seconds(clock.bind(py)).unwrap_or_else(|error| {
+                clock_error = Some(error);
+                0
+            }),
+        };
+        let verified = self.verifier.verify_credentials(payload.as_bytes(), credentials, now);
+        match clock_error {
+            // Not the delivery's fault: a clock that fails says so itself.
+            Some(error) => Err(error),
+            None => verified.map_err(|error| error::exception(py, error)),
+        }
+    }
+
+    fn event<'py>(&self, raw: &Bound<'py, PyBytes>, payload: Payload<'_>) -> PyResult<Bound<'py, PyAny>> {
+        let py = raw.py();
+        let event = self.reader.read(payload).map_err(|error| error::exception(py, Error::Payload(error)))?;
+        event::object(raw, event)
+    }
+}
+
+/// What a clock says, in whole Unix seconds; one that stands before 1970 is read as 1970.
+fn unix_seconds(clock: &Bound<'_, PyAny>) -> PyResult<u64> {
+    let now = clock.call0()?;
+    if let Ok(seconds) = now.cast::<PyFloat>() {
+        let seconds = seconds.value();
+        if !seconds.is_finite() {
+            return Err(PyValueError::new_err("clock must return Unix seconds, found a number that is not finite"));
+        }
+        return Ok(seconds as u64);
+    }
+    now.extract::<i128>()
+        .map(|seconds| u64::try_from(seconds.max(0)).unwrap_or(u64::MAX))
+        .map_err(|_| PyTypeError::new_err(format!("clock must return Unix seconds as int or float, found {}", text::type_name(&now))))
+}

@@ -1,0 +1,157 @@
+//! What Python callers pass, as the bytes and texts that the core takes.
+
+use crate::error;
+use pylon_webhooks::{Credentials, EventKind, Presented};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PyMemoryView, PyString, PyTuple};
+
+/// The body's bytes: those of a `bytes` object as they are, those of a `bytearray` or `memoryview` copied.
+///
+/// # Errors
+/// `PylonWebhookPayloadError` for anything else: text and parsed JSON no longer have the bytes that were signed.
+pub(crate) fn payload<'py>(payload: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    let py = payload.py();
+    if let Ok(bytes) = payload.cast::<PyBytes>() {
+        return Ok(bytes.clone());
+    }
+    if payload.is_instance_of::<PyByteArray>() || payload.is_instance_of::<PyMemoryView>() {
+        // A released memory view refuses.
+        let copy = py.get_type::<PyBytes>().call1((payload,)).and_then(|copy| Ok(copy.cast_into::<PyBytes>()?));
+        return copy.map_err(|_| error::not_bytes(py, type_name(payload)));
+    }
+    Err(error::not_bytes(py, type_name(payload)))
+}
+
+/// A secret's bytes: a text stands for its UTF-8.
+pub(crate) fn secret(secret: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    if let Ok(text) = secret.cast::<PyString>() {
+        // The error of the conversion would show the text.
+        return text
+            .to_str()
+            .map(|text| text.as_bytes().to_vec())
+            .map_err(|_| PyValueError::new_err("a secret is not text: expected characters that UTF-8 can encode"));
+    }
+    secret.cast::<PyBytes>().map(|bytes| bytes.as_bytes().to_vec()).map_err(|_| {
+        PyTypeError::new_err(format!("a secret must be str or bytes, not {}", type_name(secret)))
+    })
+}
+
+/// The kind of this name.
+pub(crate) fn kind(name: &str) -> PyResult<EventKind> {
+    EventKind::from_name(name).ok_or_else(|| {
+        let known: Vec<&str> = EventKind::ALL.iter().map(|kind| kind.name()).collect();
+        PyValueError::new_err(format!("no typed event has this name; the names are {}", known.join(", ")))
+    })
+}
+
+/// A header's text, as `str` or `bytes`.
+pub(crate) enum HeaderText<'py> {
+    Text(Bound<'py, PyString>),
+    Bytes(Bound<'py, PyBytes>),
+}
+
+impl AsRef<[u8]> for HeaderText<'_> {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            // Text that UTF-8 cannot encode is outside ASCII; so is this byte.
+            Self::Text(text) => text.to_str().map_or(b"\xFF", str::as_bytes),
+            Self::Bytes(bytes) => bytes.as_bytes(),
+        }
+    }
+}
+
+/// A header's value as one that was looked up: absent when `None`.
+pub(crate) fn presented<'py>(value: Option<&Bound<'py, PyAny>>) -> Presented<HeaderText<'py>> {
+    let Some(value) = value else {
+        return Presented::Absent;
+    };
+    if let Ok(text) = value.cast::<PyString>() {
+        Presented::Once(HeaderText::Text(text.clone()))
+    } else if let Ok(bytes) = value.cast::<PyBytes>() {
+        Presented::Once(HeaderText::Bytes(bytes.clone()))
+    } else if value.is_none() {
+        Presented::Absent
+    } else {
+        Presented::OtherType(type_name(value))
+    }
+}
+
+/// The signature and timestamp among a request's headers: a mapping, or pairs of name and value.
+pub(crate) fn credentials<'py>(
+    headers: &Bound<'py, PyAny>,
+    header_names: (&str, &str),
+) -> Credentials<HeaderText<'py>> {
+    let mut credentials = Credentials::new(None, None);
+    match add_all(headers, header_names, &mut credentials) {
+        Ok(()) => credentials,
+        // Whatever the object did when it was asked for its items, it has shown no signature.
+        Err(_) => Credentials::new(Presented::OtherType(type_name(headers)), Presented::Absent),
+    }
+}
+
+fn add_all<'py>(
+    headers: &Bound<'py, PyAny>,
+    header_names: (&str, &str),
+    credentials: &mut Credentials<HeaderText<'py>>,
+) -> PyResult<()> {
+    let pairs = match headers.cast::<PyMapping>() {
+        Ok(_) => headers.call_method0("items")?,
+        // Header classes of web frameworks have `items` without being mappings.
+        Err(_) => headers.call_method0("items").unwrap_or_else(|_| headers.clone()),
+    };
+    for pair in pairs.try_iter()? {
+        let (name, value): (Bound<'py, PyAny>, Bound<'py, PyAny>) = pair?.extract()?;
+        let Presented::Once(name) = presented(Some(&name)) else {
+            continue;
+        };
+        let Ok(name) = std::str::from_utf8(name.as_ref()) else {
+            continue;
+        };
+        // AWS gives a list of values for each name; each counts.
+        if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+            for value in value.try_iter()? {
+                add(credentials, header_names, name, &value?);
+            }
+        } else {
+            add(credentials, header_names, name, &value);
+        }
+    }
+    Ok(())
+}
+
+fn add<'py>(
+    credentials: &mut Credentials<HeaderText<'py>>,
+    header_names: (&str, &str),
+    name: &str,
+    value: &Bound<'py, PyAny>,
+) {
+    if !value.is_none() {
+        credentials.add(header_names, name, presented(Some(value)));
+    }
+}
+
+/// What a value is, for an error that must not show it.
+pub(crate) fn type_name(value: &Bound<'_, PyAny>) -> &'static str {
+    if value.is_none() {
+        "None"
+    } else if value.is_instance_of::<PyString>() {
+        "str"
+    } else if value.is_instance_of::<PyBytes>() {
+        "bytes"
+    } else if value.is_instance_of::<PyMemoryView>() {
+        "a released memoryview"
+    } else if value.is_instance_of::<PyDict>() {
+        "dict"
+    } else if value.is_instance_of::<PyList>() {
+        "list"
+    } else if value.is_instance_of::<PyTuple>() {
+        "tuple"
+    } else if value.is_instance_of::<PyInt>() {
+        "int"
+    } else if value.is_instance_of::<PyFloat>() {
+        "float"
+    } else {
+        "another object"
+    }
+}

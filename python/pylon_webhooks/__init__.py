@@ -1,0 +1,67 @@
+"""Receive Pylon (usepylon.com) webhooks: verify each delivery, read its event, call your handlers."""
+
+from . import events, exceptions, handler
+from ._native import Problem, __version__, names_match, sign, template
+from .events import (
+    BaseIssueEvent,
+    IssueAssignedEvent,
+    IssueFieldChangedEvent,
+    IssueMessageNewEvent,
+    IssueNewEvent,
+    IssueReactionEvent,
+    IssueSnapshotEvent,
+    IssueStateChangedEvent,
+    IssueStatusChangedEvent,
+    IssueTagsChangedEvent,
+    MessageNewEvent,
+    PylonWebhookEvent,
+    UnknownEvent,
+    WebhookEvent,
+    parse_webhook_event,
+)
+from .exceptions import (
+    PylonWebhookAsyncHandlerError,
+    PylonWebhookError,
+    PylonWebhookHandlerErrors,
+    PylonWebhookNameWarning,
+    PylonWebhookPayloadError,
+    PylonWebhookSignatureError,
+    PylonWebhookTimestampError,
+    PylonWebhookUnverifiedWarning,
+)
+from .handler import WebhookHandler
+
+__all__ = [
+    "BaseIssueEvent",
+    "IssueAssignedEvent",
+    "IssueFieldChangedEvent",
+    "IssueMessageNewEvent",
+    "IssueNewEvent",
+    "IssueReactionEvent",
+    "IssueSnapshotEvent",
+    "IssueStateChangedEvent",
+    "IssueStatusChangedEvent",
+    "IssueTagsChangedEvent",
+    "MessageNewEvent",
+    "Problem",
+    "PylonWebhookAsyncHandlerError",
+    "PylonWebhookError",
+    "PylonWebhookEvent",
+    "PylonWebhookHandlerErrors",
+    "PylonWebhookNameWarning",
+    "PylonWebhookPayloadError",
+    "PylonWebhookSignatureError",
+    "PylonWebhookTimestampError",
+    "PylonWebhookUnverifiedWarning",
+    "UnknownEvent",
+    "WebhookEvent",
+    "WebhookHandler",
+    "__version__",
+    "events",
+    "exceptions",
+    "handler",
+    "names_match",
+    "parse_webhook_event",
+    "sign",
+    "template",
+]

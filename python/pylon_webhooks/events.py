@@ -1,0 +1,86 @@
+"""The events: frozen native classes, their other names, and what pydantic needs to know of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._native import (
+    BaseIssueEvent,
+    IssueAssignedEvent,
+    IssueFieldChangedEvent,
+    IssueNewEvent,
+    IssueReactionEvent,
+    IssueSnapshotEvent,
+    IssueStateChangedEvent,
+    IssueTagsChangedEvent,
+    MessageNewEvent,
+    Problem,
+    UnknownEvent,
+    WebhookEvent,
+    parse_webhook_event,
+)
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic_core import CoreSchema
+
+__all__ = [
+    "BaseIssueEvent",
+    "IssueAssignedEvent",
+    "IssueFieldChangedEvent",
+    "IssueMessageNewEvent",
+    "IssueNewEvent",
+    "IssueReactionEvent",
+    "IssueSnapshotEvent",
+    "IssueStateChangedEvent",
+    "IssueStatusChangedEvent",
+    "IssueTagsChangedEvent",
+    "MessageNewEvent",
+    "Problem",
+    "PylonWebhookEvent",
+    "UnknownEvent",
+    "WebhookEvent",
+    "parse_webhook_event",
+]
+
+#: The other name of IssueStateChangedEvent, after what arrives on the wire.
+IssueStatusChangedEvent = IssueStateChangedEvent
+#: The other name of MessageNewEvent, after what arrives on the wire.
+IssueMessageNewEvent = MessageNewEvent
+#: Any event.
+PylonWebhookEvent = WebhookEvent
+
+
+def _core_schema(cls: type[WebhookEvent], _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+    from pydantic_core import core_schema
+
+    return core_schema.no_info_plain_validator_function(
+        cls.model_validate,
+        serialization=core_schema.plain_serializer_function_ser_schema(
+            lambda event, info: event.model_dump(mode=info.mode), info_arg=True
+        ),
+    )
+
+
+def _json_schema(cls: type[WebhookEvent], _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    types: dict[str, dict[str, Any]] = {
+        "text": {"type": "string"},
+        "number": {"type": ["integer", "null"]},
+        "boolean": {"type": ["boolean", "null"]},
+        "date_time": {"type": ["string", "null"], "format": "date-time"},
+        "list": {"type": "array", "items": {"type": "string"}},
+    }
+    fields = [getattr(cls, name) for name in cls.__match_args__ if name != "event_type"]
+    described = {field.name: {**types[field.shape], "description": field.__doc__} for field in fields}
+    return {
+        "title": cls.__name__,
+        "type": "object",
+        "properties": {"event_type": {"type": "string"}, **described},
+        "additionalProperties": True,
+    }
+
+
+WebhookEvent.__get_pydantic_core_schema__ = classmethod(_core_schema)  # type: ignore[method-assign, assignment]
+WebhookEvent.__get_pydantic_json_schema__ = classmethod(_json_schema)  # type: ignore[method-assign, assignment]

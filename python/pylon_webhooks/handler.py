@@ -1,0 +1,509 @@
+"""The whole way of a delivery: verified, read, dispatched to the handlers."""
+
+from __future__ import annotations
+
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any
+
+from ._native import Receiver, names_match, probably_meant
+from .events import (
+    IssueAssignedEvent,
+    IssueFieldChangedEvent,
+    IssueNewEvent,
+    IssueReactionEvent,
+    IssueStateChangedEvent,
+    IssueTagsChangedEvent,
+    MessageNewEvent,
+    WebhookEvent,
+)
+from .exceptions import (
+    PylonWebhookAsyncHandlerError,
+    PylonWebhookError,
+    PylonWebhookHandlerErrors,
+    PylonWebhookNameWarning,
+    PylonWebhookUnverifiedWarning,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+__all__ = ["WebhookHandler"]
+
+#: The name of each class that stands for one kind.
+_KINDS: dict[type[WebhookEvent], str] = {
+    IssueNewEvent: "issue_new",
+    IssueAssignedEvent: "issue_assigned",
+    IssueStateChangedEvent: "issue_status_changed",
+    IssueFieldChangedEvent: "issue_field_changed",
+    IssueTagsChangedEvent: "issue_tags_changed",
+    IssueReactionEvent: "issue_reaction",
+    MessageNewEvent: "issue_message_new",
+}
+#: How many plans are kept; names come from bodies, and a body may bear any.
+_MOST_PLANS = 256
+
+
+class WebhookHandler:
+    """Receives deliveries: verifies each, reads its event, and calls the handlers that it is for.
+
+    >>> handler = WebhookHandler(secret="your-webhook-secret")
+    >>> @handler.on(IssueNewEvent)
+    ... def handle_new_issue(event: IssueNewEvent) -> None:
+    ...     print(f"New issue: {event.issue_title}")
+    >>> from pylon_webhooks import sign
+    >>> body = b'{"event_type": "issue_new", "issue_title": "Export fails"}'
+    >>> handler.handle(payload=body, signature=sign("your-webhook-secret", body), timestamp=None)
+    New issue: Export fails
+    [None]
+
+    secret: the secret that Pylon shows, as text or bytes; a list of them while it is being rotated.
+    timestamp_tolerance: how far a timestamp may lie from now in either direction, seconds.
+    require_timestamp: refuse deliveries without a timestamp. Pylon's own have none (2026-11).
+    verify_signature: False accepts what anybody sends; kept for code written for py-usepylon-sdk, and warned of.
+    signature_header, timestamp_header: header names for `handle_headers`.
+    clock: gives the present Unix time in seconds; the system's unless given.
+    kind: the name of all events, for an address that receives one kind only.
+    kind_pointer: JSON pointer to the name in the body; without either, the usual keys are searched.
+    names: further names and what they mean: {"issue.created": IssueNewEvent}, or the name of a kind.
+    depth_limit: how deep a body may nest, 1 to 100.
+
+    Raises ValueError for an empty secret, none at all, or another setting that cannot hold; TypeError for one of another type.
+    """
+
+    def __init__(
+        self,
+        secret: str | bytes | Iterable[str | bytes],
+        *,
+        timestamp_tolerance: int = 300,
+        require_timestamp: bool = False,
+        verify_signature: bool = True,
+        signature_header: str = "X-Pylon-Signature",
+        timestamp_header: str = "X-Pylon-Timestamp",
+        clock: Callable[[], float] | None = None,
+        kind: str | None = None,
+        kind_pointer: str | None = None,
+        names: Mapping[str, str | type[WebhookEvent]] | None = None,
+        depth_limit: int = 100,
+    ) -> None:
+        if isinstance(timestamp_tolerance, bool) or not isinstance(timestamp_tolerance, int):
+            raise TypeError("timestamp_tolerance must be a whole number of seconds")
+        if not 0 <= timestamp_tolerance < 2**63:
+            raise ValueError("timestamp_tolerance must not be negative, nor beyond 63 bits")
+        self._receiver = Receiver(
+            [secret] if isinstance(secret, (str, bytes)) else list(secret),
+            tolerance_seconds=timestamp_tolerance,
+            require_timestamp=require_timestamp,
+            signature_header=signature_header,
+            timestamp_header=timestamp_header,
+            clock=clock,
+            kind=kind,
+            kind_pointer=kind_pointer,
+            names=[(name, _kind_name(meaning)) for name, meaning in (names or {}).items()],
+            depth_limit=depth_limit,
+        )
+        self._timestamp_tolerance = timestamp_tolerance
+        self._require_timestamp = require_timestamp
+        self._verifies = verify_signature
+        self._types: dict[type, str] = {}
+        self._subscriptions: tuple[_Subscription, ...] = ()
+        self._on_error: tuple[_Callee, ...] = ()
+        self._plans: dict[tuple[type, str], _Plan] = {}
+        if not verify_signature:
+            _warn(
+                "verify_signature=False: whoever finds the address can send events; sign test deliveries with "
+                "pylon_webhooks.sign instead",
+                PylonWebhookUnverifiedWarning,
+            )
+
+    def on(self, *events: type | str) -> Callable[[Any], Any]:
+        """Decorate a handler for these events, each an event class, a registered class, or a name.
+
+        Names match whatever their case, with `.`, `-` and spaces read as `_`. A name that was probably meant to be another
+        is warned of.
+        """
+        if not events:
+            raise TypeError("on() needs an event class or a name; on_any() is for all events")
+        targets = tuple(self._target(event) for event in events)
+
+        def register(function: Any) -> Any:
+            self._subscribe(_Subscription(function, targets))
+            return function
+
+        return register
+
+    def on_any(self, function: Any = None) -> Any:
+        """Decorate a handler for every event."""
+
+        def register(function: Any) -> Any:
+            self._subscribe(_Subscription(function, (_Any(),)))
+            return function
+
+        return register if function is None else register(function)
+
+    def on_error(self, function: Any = None) -> Any:
+        """Decorate a handler for whatever exception is about to be raised, refusals included.
+
+        Its own failure is added to that exception as a note, logged, and hides nothing.
+        """
+
+        def register(function: Any) -> Any:
+            self._on_error = (*self._on_error, _Callee(function))
+            return function
+
+        return register if function is None else register(function)
+
+    def register(self, kind: str, event_class: type) -> None:
+        """Let `on` take a class of your own for events of this name.
+
+        The class is made by its `from_event(event)` where it has that, else by its `model_validate(payload)` (pydantic), else
+        of the payload's keys that its constructor names. A body that it cannot be made of counts as the failure of the
+        handlers that take the class.
+        """
+        if not isinstance(event_class, type):
+            raise TypeError("register() needs a class")
+        if event_class in _KINDS or issubclass(event_class, WebhookEvent) and event_class.__module__ == WebhookEvent.__module__:
+            raise ValueError("this class is known already: give further names of it as names={...}")
+        if not kind.strip():
+            raise ValueError("an event name is empty: pass the name that the trigger's template sends")
+        self._types[event_class] = kind
+        self._plans = {}
+
+    def remove(self, function: Any) -> bool:
+        """Remove a handler wherever it was registered; says whether it was."""
+        subscriptions = tuple(kept for kept in self._subscriptions if kept.function != function)
+        on_error = tuple(kept for kept in self._on_error if kept.function != function)
+        removed = len(subscriptions) < len(self._subscriptions) or len(on_error) < len(self._on_error)
+        self._subscriptions, self._on_error, self._plans = subscriptions, on_error, {}
+        return removed
+
+    def handle(
+        self,
+        payload: bytes | bytearray | memoryview,
+        signature: Any = None,
+        timestamp: Any = None,
+        *,
+        headers: Any = None,
+    ) -> list[Any]:
+        """Verify a delivery, read its event, call its handlers; what they return, in order of registration.
+
+        payload: the body's raw bytes, as they arrived.
+        signature, timestamp: texts of X-Pylon-Signature and X-Pylon-Timestamp, None where absent.
+        headers: all the request's headers in place of the two; a mapping as second argument means the same.
+
+        Raises PylonWebhookSignatureError, PylonWebhookTimestampError, PylonWebhookPayloadError, PylonWebhookHandlerErrors,
+        and PylonWebhookAsyncHandlerError where an `async def` handler is due.
+        """
+        try:
+            event = self._receive(payload, signature, timestamp, headers)
+            return self._run(event)
+        except (PylonWebhookError, PylonWebhookHandlerErrors, PylonWebhookAsyncHandlerError) as error:
+            self._tell(error)
+            raise
+
+    async def ahandle(
+        self,
+        payload: bytes | bytearray | memoryview,
+        signature: Any = None,
+        timestamp: Any = None,
+        *,
+        headers: Any = None,
+    ) -> list[Any]:
+        """As `handle`, awaiting the handlers that are `async def`, one after the other."""
+        try:
+            event = self._receive(payload, signature, timestamp, headers)
+            return await self._run_async(event)
+        except (PylonWebhookError, PylonWebhookHandlerErrors) as error:
+            await self._tell_async(error)
+            raise
+
+    def handle_headers(self, payload: bytes | bytearray | memoryview, headers: Any) -> list[Any]:
+        """As `handle`, with all headers of the request: a mapping, or pairs of name and value, as text or bytes.
+
+        Names match in any case; a signature or timestamp header that comes twice is refused.
+        """
+        return self.handle(payload, headers=headers)
+
+    async def ahandle_headers(self, payload: bytes | bytearray | memoryview, headers: Any) -> list[Any]:
+        """As `handle_headers`, awaiting the handlers that are `async def`."""
+        return await self.ahandle(payload, headers=headers)
+
+    def dispatch(self, event: WebhookEvent) -> list[Any]:
+        """Call the handlers for an event that is trusted already: stored after it was verified, or made here."""
+        try:
+            return self._run(_checked(event))
+        except (PylonWebhookHandlerErrors, PylonWebhookAsyncHandlerError) as error:
+            self._tell(error)
+            raise
+
+    async def adispatch(self, event: WebhookEvent) -> list[Any]:
+        """As `dispatch`, awaiting the handlers that are `async def`."""
+        try:
+            return await self._run_async(_checked(event))
+        except PylonWebhookHandlerErrors as error:
+            await self._tell_async(error)
+            raise
+
+    def verify_signature(self, payload: bytes | bytearray | memoryview, signature: Any, timestamp: Any = None) -> None:
+        """Verify a delivery and do nothing else; raises as `handle` does."""
+        self._receiver.verify(payload, signature, timestamp)
+
+    @property
+    def timestamp_tolerance(self) -> int:
+        """How far a timestamp may lie from now in either direction, seconds."""
+        return self._timestamp_tolerance
+
+    @property
+    def require_timestamp(self) -> bool:
+        """Whether deliveries without a timestamp are refused."""
+        return self._require_timestamp
+
+    @property
+    def registered_event_types(self) -> list[str]:
+        """The names that handlers are registered for, in order of registration; `on_any` has none."""
+        names = (name for subscription in self._subscriptions for target in subscription.targets for name in target.names)
+        return list(dict.fromkeys(names))
+
+    def __repr__(self) -> str:
+        return f"<WebhookHandler secret=[redacted], {len(self._subscriptions)} handlers>"
+
+    def _receive(self, payload: Any, signature: Any, timestamp: Any, headers: Any) -> WebhookEvent:
+        if headers is None and (signature is None or isinstance(signature, (str, bytes))):
+            if self._verifies:
+                return self._receiver.receive(payload, signature, timestamp)
+        elif headers is None and not hasattr(signature, "items"):
+            # Neither a header's text nor a mapping of headers: the core says what it is.
+            return self._receiver.receive(payload, signature, timestamp)
+        elif headers is not None and (signature is not None or timestamp is not None):
+            raise TypeError("pass signature and timestamp, or headers, not both")
+        elif self._verifies:
+            return self._receiver.receive_headers(payload, signature if headers is None else headers)
+        return self._receiver.read(payload)
+
+    def _run(self, event: WebhookEvent) -> list[Any]:
+        plan = self._plans.get((event.__class__, event.event_type)) or self._plan(event)
+        if plan.first_async is not None:
+            raise PylonWebhookAsyncHandlerError(
+                f"handle() cannot await the async handler {plan.first_async}: call `await handler.ahandle(...)` instead"
+            )
+        results: list[Any] = []
+        failures: list[Exception] = []
+        for function, make in plan.calls:
+            try:
+                result = function(event if make is None else make(event))
+                if result.__class__ is CoroutineType:
+                    result.close()
+                    raise PylonWebhookAsyncHandlerError(
+                        f"handle() cannot await what {_name(function)} returned: call `await handler.ahandle(...)` instead"
+                    )
+                results.append(result)
+            except Exception as error:
+                failures.append(error)
+        if failures:
+            raise PylonWebhookHandlerErrors.of(event, failures)
+        return results
+
+    async def _run_async(self, event: WebhookEvent) -> list[Any]:
+        plan = self._plans.get((event.__class__, event.event_type)) or self._plan(event)
+        results: list[Any] = []
+        failures: list[Exception] = []
+        for function, make in plan.calls:
+            try:
+                result = function(event if make is None else make(event))
+                results.append(await result if hasattr(result, "__await__") else result)
+            except Exception as error:
+                failures.append(error)
+        if failures:
+            raise PylonWebhookHandlerErrors.of(event, failures)
+        return results
+
+    def _plan(self, event: WebhookEvent) -> _Plan:
+        """Which handlers the event is for; the same for all events of its class and name."""
+        plan = _Plan([found for subscription in self._subscriptions if (found := subscription.match(event)) is not None])
+        if len(self._plans) >= _MOST_PLANS:
+            self._plans = {}
+        self._plans[event.__class__, event.event_type] = plan
+        return plan
+
+    def _tell(self, error: Exception) -> None:
+        for callee in self._on_error:
+            try:
+                result = callee.function(error)
+                if result.__class__ is CoroutineType:
+                    result.close()
+                    raise PylonWebhookAsyncHandlerError("handle() cannot await it: call `await handler.ahandle(...)` instead")
+            except Exception as failure:
+                _note(error, callee, failure)
+
+    async def _tell_async(self, error: Exception) -> None:
+        for callee in self._on_error:
+            try:
+                result = callee.function(error)
+                if hasattr(result, "__await__"):
+                    await result
+            except Exception as failure:
+                _note(error, callee, failure)
+
+    def _subscribe(self, subscription: _Subscription) -> None:
+        self._subscriptions = (*self._subscriptions, subscription)
+        self._plans = {}
+
+    def _target(self, event: type | str) -> _Any | _Class | _Name | _OwnClass:
+        if isinstance(event, str):
+            if not event.strip():
+                raise ValueError("an event name is empty: pass the name that the trigger's template sends")
+            self._warn_of_typo(event)
+            return _Name(event)
+        if isinstance(event, type) and event in self._types:
+            return _OwnClass(event, self._types[event])
+        if isinstance(event, type) and issubclass(event, WebhookEvent):
+            return _Class(event)
+        if isinstance(event, type):
+            raise TypeError(f"{event.__name__} is no event class: call handler.register(kind, {event.__name__}) first")
+        raise TypeError("on() takes event classes and names: write @handler.on(IssueNewEvent) above the handler")
+
+    def _warn_of_typo(self, name: str) -> None:
+        meant = probably_meant(name)
+        if meant is None or self._receiver.kind_of(name) is not None:
+            return
+        if any(names_match(name, kind) for kind in self._types.values()):
+            return
+        _warn(f"nobody is likely to send {name!r}; was {meant!r} meant?", PylonWebhookNameWarning)
+
+
+class _Callee:
+    """A registered function."""
+
+    __slots__ = ("function", "is_async")
+
+    def __init__(self, function: Any) -> None:
+        if not callable(function):
+            raise TypeError("a handler must be callable")
+        self.function = function
+        self.is_async = _is_async(function)
+
+
+class _Subscription(_Callee):
+    """A handler and the events that it is for."""
+
+    __slots__ = ("targets",)
+
+    def __init__(self, function: Any, targets: tuple[_Any | _Class | _Name | _OwnClass, ...]) -> None:
+        super().__init__(function)
+        self.targets = targets
+
+    def match(self, event: WebhookEvent) -> tuple[_Subscription, Callable[[WebhookEvent], Any] | None] | None:
+        """The handler and what makes its argument, where one of its targets fits the event."""
+        for target in self.targets:
+            if target.fits(event):
+                return self, target.make
+        return None
+
+
+class _Plan:
+    """What to call for an event."""
+
+    __slots__ = ("calls", "first_async")
+
+    def __init__(self, found: list[tuple[_Subscription, Callable[[WebhookEvent], Any] | None]]) -> None:
+        self.calls = tuple((subscription.function, make) for subscription, make in found)
+        names = (_name(subscription.function) for subscription, _ in found if subscription.is_async)
+        self.first_async: str | None = next(names, None)
+
+
+class _Any:
+    names: tuple[str, ...] = ()
+    make: Callable[[WebhookEvent], Any] | None = None
+
+    def fits(self, event: WebhookEvent) -> bool:
+        return True
+
+
+class _Name(_Any):
+    def __init__(self, name: str) -> None:
+        self.names = (name,)
+
+    def fits(self, event: WebhookEvent) -> bool:
+        return event.is_named(self.names[0])
+
+
+class _Class(_Any):
+    def __init__(self, event_class: type[WebhookEvent]) -> None:
+        self.event_class = event_class
+        self.names = tuple(name for known, name in _KINDS.items() if issubclass(known, event_class))
+
+    def fits(self, event: WebhookEvent) -> bool:
+        return isinstance(event, self.event_class)
+
+
+class _OwnClass(_Name):
+    def __init__(self, event_class: type, kind: str) -> None:
+        super().__init__(kind)
+        self.make = _maker(event_class)
+
+
+def _maker(event_class: Any) -> Callable[[WebhookEvent], Any]:
+    if hasattr(event_class, "from_event"):
+        return lambda event: event_class.from_event(event)
+    if hasattr(event_class, "model_validate"):
+        return lambda event: event_class.model_validate(event.payload)
+    import inspect
+
+    parameters = inspect.signature(event_class).parameters.values()
+    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    named = {
+        parameter.name
+        for parameter in parameters
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    }
+
+    def make(event: WebhookEvent) -> Any:
+        payload = event.payload
+        if not isinstance(payload, dict):
+            raise TypeError(f"{event_class.__name__} is made of a JSON object, and the body is another value")
+        return event_class(**{key: value for key, value in payload.items() if takes_all or key in named})
+
+    return make
+
+
+def _kind_name(meaning: str | type[WebhookEvent]) -> str:
+    if isinstance(meaning, str):
+        return meaning
+    if meaning in _KINDS:
+        return _KINDS[meaning]
+    raise ValueError("names={...} maps names to event classes of one kind, such as IssueNewEvent, or to a kind's name")
+
+
+def _checked(event: WebhookEvent) -> WebhookEvent:
+    if not isinstance(event, WebhookEvent):
+        raise TypeError(
+            "dispatch() takes an event that is trusted already; a delivery that has just arrived goes to handle()"
+        )
+    return event
+
+
+def _is_async(function: Any) -> bool:
+    from inspect import iscoroutinefunction
+
+    return iscoroutinefunction(function) or iscoroutinefunction(getattr(type(function), "__call__", None))
+
+
+def _name(function: Any) -> str:
+    return str(getattr(function, "__qualname__", type(function).__qualname__))
+
+
+def _note(error: Exception, callee: _Callee, failure: Exception) -> None:
+    from logging import getLogger
+
+    error.add_note(f"the on_error handler {_name(callee.function)} failed: {type(failure).__name__}: {failure}")
+    getLogger("pylon_webhooks").error("the on_error handler %s failed", _name(callee.function), exc_info=failure)
+
+
+def _warn(message: str, category: type[Warning]) -> None:
+    import sys
+    import warnings
+
+    # Point at the caller's line, however deep we stand.
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__") == __name__:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
