@@ -39,8 +39,7 @@ _KINDS: dict[type[WebhookEvent], str] = {
     IssueReactionEvent: "issue_reaction",
     MessageNewEvent: "issue_message_new",
 }
-#: How many plans are kept; names come from bodies, and a body may bear any.
-_MOST_PLANS = 256
+_CLASSES = {name: event_class for event_class, name in _KINDS.items()}
 
 
 class WebhookHandler:
@@ -103,11 +102,13 @@ class WebhookHandler:
         )
         self._timestamp_tolerance = timestamp_tolerance
         self._require_timestamp = require_timestamp
-        self._verifies = verify_signature
+        self._receive = self._receiver.receive if verify_signature else self._read
         self._types: dict[type, str] = {}
         self._subscriptions: tuple[_Subscription, ...] = ()
         self._on_error: tuple[_Callee, ...] = ()
-        self._plans: dict[tuple[type, str], _Plan] = {}
+        self._plans: dict[type, _Plan] = {}
+        # Whether some handler is for a name that does not go with a class: then each event's own name decides.
+        self._needs_names = False
         if not verify_signature:
             _warn(
                 "verify_signature=False: whoever finds the address can send events; sign test deliveries with "
@@ -194,8 +195,7 @@ class WebhookHandler:
         and PylonWebhookAsyncHandlerError where an `async def` handler is due.
         """
         try:
-            event = self._receive(payload, signature, timestamp, headers)
-            return self._run(event)
+            return self._run(self._receive(payload, signature, timestamp, headers))
         except (PylonWebhookError, PylonWebhookHandlerErrors, PylonWebhookAsyncHandlerError) as error:
             self._tell(error)
             raise
@@ -210,8 +210,7 @@ class WebhookHandler:
     ) -> list[Any]:
         """As `handle`, awaiting the handlers that are `async def`, one after the other."""
         try:
-            event = self._receive(payload, signature, timestamp, headers)
-            return await self._run_async(event)
+            return await self._run_async(self._receive(payload, signature, timestamp, headers))
         except (PylonWebhookError, PylonWebhookHandlerErrors) as error:
             await self._tell_async(error)
             raise
@@ -266,21 +265,11 @@ class WebhookHandler:
     def __repr__(self) -> str:
         return f"<WebhookHandler secret=[redacted], {len(self._subscriptions)} handlers>"
 
-    def _receive(self, payload: Any, signature: Any, timestamp: Any, headers: Any) -> WebhookEvent:
-        if headers is None and (signature is None or isinstance(signature, (str, bytes))):
-            if self._verifies:
-                return self._receiver.receive(payload, signature, timestamp)
-        elif headers is None and not hasattr(signature, "items"):
-            # Neither a header's text nor a mapping of headers: the core says what it is.
-            return self._receiver.receive(payload, signature, timestamp)
-        elif headers is not None and (signature is not None or timestamp is not None):
-            raise TypeError("pass signature and timestamp, or headers, not both")
-        elif self._verifies:
-            return self._receiver.receive_headers(payload, signature if headers is None else headers)
+    def _read(self, payload: Any, _signature: Any, _timestamp: Any, _headers: Any) -> WebhookEvent:
         return self._receiver.read(payload)
 
     def _run(self, event: WebhookEvent) -> list[Any]:
-        plan = self._plans.get((event.__class__, event.event_type)) or self._plan(event)
+        plan = self._plans.get(event.__class__) or self._plan(event)
         if plan.first_async is not None:
             raise PylonWebhookAsyncHandlerError(
                 f"handle() cannot await the async handler {plan.first_async}: call `await handler.ahandle(...)` instead"
@@ -303,7 +292,7 @@ class WebhookHandler:
         return results
 
     async def _run_async(self, event: WebhookEvent) -> list[Any]:
-        plan = self._plans.get((event.__class__, event.event_type)) or self._plan(event)
+        plan = self._plans.get(event.__class__) or self._plan(event)
         results: list[Any] = []
         failures: list[Exception] = []
         for function, make in plan.calls:
@@ -317,11 +306,10 @@ class WebhookHandler:
         return results
 
     def _plan(self, event: WebhookEvent) -> _Plan:
-        """Which handlers the event is for; the same for all events of its class and name."""
+        """Which handlers the event is for; kept where all events of its class have the same."""
         plan = _Plan([found for subscription in self._subscriptions if (found := subscription.match(event)) is not None])
-        if len(self._plans) >= _MOST_PLANS:
-            self._plans = {}
-        self._plans[event.__class__, event.event_type] = plan
+        if not self._needs_names:
+            self._plans[event.__class__] = plan
         return plan
 
     def _tell(self, error: Exception) -> None:
@@ -345,6 +333,7 @@ class WebhookHandler:
 
     def _subscribe(self, subscription: _Subscription) -> None:
         self._subscriptions = (*self._subscriptions, subscription)
+        self._needs_names = self._needs_names or any(isinstance(target, _Name) for target in subscription.targets)
         self._plans = {}
 
     def _target(self, event: type | str) -> _Any | _Class | _Name | _OwnClass:
@@ -352,6 +341,9 @@ class WebhookHandler:
             if not event.strip():
                 raise ValueError("an event name is empty: pass the name that the trigger's template sends")
             self._warn_of_typo(event)
+            known = _CLASSES.get(self._receiver.kind_of(event) or "")
+            if known is not None and names_match(event, _KINDS[known]):
+                return _Class(known)
             return _Name(event)
         if isinstance(event, type) and event in self._types:
             return _OwnClass(event, self._types[event])

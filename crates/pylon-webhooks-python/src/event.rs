@@ -144,7 +144,9 @@ impl WebhookEvent {
         }
         let Ok(fields) = value.cast::<PyDict>() else {
             let (name, found) = (class.name()?, text::type_name(value));
-            return Err(PyValueError::new_err(format!("expected a dict of fields or an instance of {name}, found {found}")));
+            return Err(PyValueError::new_err(format!(
+                "expected a dict of fields or an instance of {name}, found {found}"
+            )));
         };
         if fields.keys().iter().any(|key| !key.is_instance_of::<PyString>()) {
             return Err(PyValueError::new_err("expected a dict whose keys are str, found other keys"));

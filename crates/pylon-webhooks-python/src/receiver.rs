@@ -3,7 +3,7 @@
 use crate::error;
 use crate::event;
 use crate::text::{self, HeaderText};
-use pylon_webhooks::{Credentials, Error, EventReader, KindSource, Payload, TimestampRule, Verified, Verifier};
+use pylon_webhooks::{Credentials, Error, EventReader, KindSource, Payload, Presented, TimestampRule, Verified, Verifier};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFloat};
@@ -80,28 +80,17 @@ impl Receiver {
         self.verified(&payload, &Credentials::new(text::presented(signature), text::presented(timestamp))).map(drop)
     }
 
-    /// Verify a delivery and read its event.
-    #[pyo3(signature = (payload, signature, timestamp))]
+    /// Verify a delivery and read its event; `headers`, or a signature that is a mapping, stands for all the headers.
+    #[pyo3(signature = (payload, signature, timestamp, headers))]
     fn receive<'py>(
         &self,
         payload: &Bound<'py, PyAny>,
         signature: Option<&Bound<'py, PyAny>>,
         timestamp: Option<&Bound<'py, PyAny>>,
+        headers: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let payload = text::payload(payload)?;
-        let credentials = Credentials::new(text::presented(signature), text::presented(timestamp));
-        let verified = self.verified(&payload, &credentials)?;
-        self.event(&payload, verified.into_inner())
-    }
-
-    /// Verify a delivery against all its headers and read its event.
-    fn receive_headers<'py>(
-        &self,
-        payload: &Bound<'py, PyAny>,
-        headers: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let payload = text::payload(payload)?;
-        let credentials = text::credentials(headers, self.verifier.header_names());
+        let credentials = self.credentials(signature, timestamp, headers)?;
         let verified = self.verified(&payload, &credentials)?;
         self.event(&payload, verified.into_inner())
     }
@@ -119,6 +108,26 @@ impl Receiver {
 }
 
 impl Receiver {
+    fn credentials<'py>(
+        &self,
+        signature: Option<&Bound<'py, PyAny>>,
+        timestamp: Option<&Bound<'py, PyAny>>,
+        headers: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Credentials<HeaderText<'py>>> {
+        let presented = text::presented(signature);
+        let headers = match (headers, &presented) {
+            // py-usepylon-sdk takes the headers in second place.
+            (None, Presented::OtherType(_)) => signature.filter(|value| value.hasattr("items").unwrap_or(false)),
+            (Some(_), _) if signature.is_some() => return Err(both_ways()),
+            _ => headers,
+        };
+        match headers {
+            Some(_) if timestamp.is_some() => Err(both_ways()),
+            Some(headers) => Ok(text::credentials(headers, self.verifier.header_names())),
+            None => Ok(Credentials::new(presented, text::presented(timestamp))),
+        }
+    }
+
     fn verified<'a>(
         &self,
         payload: &'a Bound<'_, PyBytes>,
@@ -148,6 +157,10 @@ impl Receiver {
     }
 }
 
+fn both_ways() -> PyErr {
+    PyTypeError::new_err("pass signature and timestamp, or headers, not both")
+}
+
 /// What a clock says, in whole Unix seconds; one that stands before 1970 is read as 1970.
 fn unix_seconds(clock: &Bound<'_, PyAny>) -> PyResult<u64> {
     let now = clock.call0()?;
@@ -158,7 +171,7 @@ fn unix_seconds(clock: &Bound<'_, PyAny>) -> PyResult<u64> {
         }
         return Ok(seconds as u64);
     }
-    now.extract::<i128>()
-        .map(|seconds| u64::try_from(seconds.max(0)).unwrap_or(u64::MAX))
-        .map_err(|_| PyTypeError::new_err(format!("clock must return Unix seconds as int or float, found {}", text::type_name(&now))))
+    now.extract::<i128>().map(|seconds| u64::try_from(seconds.max(0)).unwrap_or(u64::MAX)).map_err(|_| {
+        PyTypeError::new_err(format!("clock must return Unix seconds as int or float, found {}", text::type_name(&now)))
+    })
 }

@@ -32,9 +32,10 @@ pub(crate) fn secret(secret: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
             .map(|text| text.as_bytes().to_vec())
             .map_err(|_| PyValueError::new_err("a secret is not text: expected characters that UTF-8 can encode"));
     }
-    secret.cast::<PyBytes>().map(|bytes| bytes.as_bytes().to_vec()).map_err(|_| {
-        PyTypeError::new_err(format!("a secret must be str or bytes, not {}", type_name(secret)))
-    })
+    secret
+        .cast::<PyBytes>()
+        .map(|bytes| bytes.as_bytes().to_vec())
+        .map_err(|_| PyTypeError::new_err(format!("a secret must be str or bytes, not {}", type_name(secret))))
 }
 
 /// The kind of this name.

@@ -181,7 +181,7 @@ fields! {
     /// What a state change reads besides: not a field of its own, but another look at the status.
     STATE of IssueStateChangedEvent {
         "The state that the issue has come into: `new_state` or `new_status` where the body names it, else its status."
-        new_state: text_of = Shape::Text, None, ["issue.new_state", "issue.new_status", "issue.status", "issue.state"];
+        new_state: text_of = Shape::Text, None, ["issue.new_state", "issue.new_status", "new_state", "new_status", "issue.status", "issue.state"];
     }
 }
 

@@ -57,7 +57,8 @@ impl EventKind {
 
     /// The kind of this name, whatever its case and with `.`, `-` and spaces read as `_`.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| names_match(kind.name(), name))
+        let exact = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        exact.or_else(|| Self::ALL.into_iter().find(|kind| names_match(kind.name(), name)))
     }
 
     /// The kind whose name this one probably was meant to be: near it, and yet not it.

@@ -28,8 +28,7 @@ pub use types::{
 use crate::error::PayloadError;
 use crate::payload::Payload;
 use bytes::Bytes;
-use bytestring::ByteString;
-use coerce::{coerce, scalar};
+use coerce::{coerce, no_value, scalar};
 use custom_field::custom_fields_in;
 use mend::{Mended, mend};
 use scope::{Member, Scope, Span};
@@ -75,19 +74,43 @@ pub struct WebhookEvent(Arc<Inner>);
 
 /// What the reader found.
 struct Inner {
-    raw: Bytes,
-    text: ByteString,
+    /// The body where it is not, byte for byte, the root's text.
+    raw: Option<Bytes>,
     root: Scope,
     /// The objects in wrappers, outermost first.
     wrapped: Vec<Scope>,
     /// The members that hold those objects.
     opened: Vec<Place>,
-    name: ByteString,
+    name: Name,
     /// The member that the name came from.
     name_place: Option<Place>,
     kind: Option<EventKind>,
     mended: Mended,
     payload: OnceLock<Value>,
+}
+
+/// The event's name.
+enum Name {
+    /// A part of a scope's text; the scope by its number, root first.
+    Part { scope: usize, span: Span },
+    /// A text of its own: fixed by configuration, or decoded.
+    Own(Box<str>),
+}
+
+impl Inner {
+    fn name(&self) -> &str {
+        match &self.name {
+            Name::Part { scope, span } => self.scope(*scope).raw(span),
+            Name::Own(name) => name,
+        }
+    }
+
+    fn scope(&self, index: usize) -> &Scope {
+        match index {
+            0 => &self.root,
+            _ => &self.wrapped[index - 1],
+        }
+    }
 }
 
 /// A member: the number of its scope, root first, and where its value begins in that scope's text.
@@ -106,7 +129,7 @@ struct Found {
 impl WebhookEvent {
     /// The name as it was sent, or as it was fixed by configuration; empty when the body bears none.
     pub fn event_type(&self) -> &str {
-        &self.0.name
+        self.0.name()
     }
 
     /// The kind that the name means; none for every other name.
@@ -121,12 +144,12 @@ impl WebhookEvent {
 
     /// The body, byte for byte.
     pub fn raw(&self) -> &Bytes {
-        &self.0.raw
+        self.0.raw.as_ref().unwrap_or(self.0.root.text.as_bytes())
     }
 
     /// The body as JSON text that every reader takes: what a template broke is mended, see [`problems`](Self::problems).
     pub fn json(&self) -> Cow<'_, str> {
-        mend(&self.0.text).0
+        mend(&self.0.root.text).0
     }
 
     /// The body as JSON, parsed when first asked for.
@@ -178,7 +201,7 @@ impl WebhookEvent {
     ///
     /// Text that is absent reads as empty and is no problem; a number, date or boolean that is absent is one.
     pub fn problems(&self) -> Vec<Problem> {
-        let mended = self.0.mended.and(mend(&self.0.text).1);
+        let mended = self.0.mended.and(mend(&self.0.root.text).1);
         let payload = mended.reasons().map(|reason| Problem { field: "payload", reason });
         let fields = self.fields().filter_map(|field| {
             let reason = self.read(field).err()?;
@@ -223,7 +246,7 @@ impl WebhookEvent {
         let mut extra = Vec::new();
         // Innermost first, so that what stands further out prevails.
         for index in (0..=self.0.wrapped.len()).rev() {
-            let scope = self.scope(index);
+            let scope = self.0.scope(index);
             let members = scope.members_that_count().filter(|member| is_extra(index, scope, member));
             extra.extend(members.map(|member| (scope.key(member).to_owned(), mend(scope.raw(&member.value)).0)));
         }
@@ -269,22 +292,15 @@ impl WebhookEvent {
         std::iter::once(&self.0.root).chain(&self.0.wrapped)
     }
 
-    fn scope(&self, index: usize) -> &Scope {
-        match index {
-            0 => &self.0.root,
-            _ => &self.0.wrapped[index - 1],
-        }
-    }
-
     fn found(&self, found: &Found) -> &str {
-        self.scope(found.scope).raw(&found.span)
+        self.0.scope(found.scope).raw(&found.span)
     }
 
     /// The first value that says something, else the first that is there at all.
     fn find(&self, field: &Field) -> Option<Found> {
         let mut blank = None;
         for found in self.candidates(field) {
-            if !is_blank(self.found(&found)) {
+            if !is_blank(self.found(&found), field.shape) {
                 return Some(found);
             }
             blank = blank.or(Some(found));
@@ -304,7 +320,7 @@ impl WebhookEvent {
             .scopes()
             .enumerate()
             .flat_map(move |place| field.paths.iter().filter_map(move |path| find(place, path)));
-        let inward = (0..=self.0.wrapped.len()).rev().map(|index| (index, self.scope(index)));
+        let inward = (0..=self.0.wrapped.len()).rev().map(|index| (index, self.0.scope(index)));
         let bare_paths = || field.paths.iter().filter_map(|path| path.strip_prefix("issue."));
         let bare = inward.flat_map(move |place| bare_paths().filter_map(move |path| find(place, path)));
         full.chain(bare)
@@ -336,9 +352,13 @@ impl Hash for WebhookEvent {
     }
 }
 
-/// Whether the value says nothing: `null`, or text without a visible character.
-fn is_blank(raw: &str) -> bool {
-    raw == "null" || raw.strip_prefix('"').is_some_and(|text| text.trim_end_matches('"').trim().is_empty())
+/// Whether the value says nothing: `null` or blank text, and where it is not text, a word or placeholder for nothing.
+fn is_blank(raw: &str, shape: Shape) -> bool {
+    match (scalar(raw), shape) {
+        (Ok(text), Shape::Text) => text.trim().is_empty(),
+        (Ok(text), _) => no_value(&text).is_err(),
+        (Err(reason), _) => reason == Reason::Empty,
+    }
 }
 
 /// Values of the body, parsed.

@@ -4,7 +4,7 @@ use super::coerce::{no_value, scalar};
 use super::kind::{EventKind, names_match};
 use super::mend::{Mended, mend};
 use super::scope::{Member, Scope, Span, decode_string, is_deeper_than, members};
-use super::{Inner, PayloadFault, Place, WebhookEvent};
+use super::{Inner, Name, PayloadFault, Place, WebhookEvent};
 use crate::error::{ConfigError, PayloadError};
 use crate::payload::Payload;
 use bytes::Bytes;
@@ -119,11 +119,17 @@ impl EventReader {
     /// # Errors
     /// [`PayloadError`] when the body is not JSON or nests too deep; it holds the body.
     pub fn read<'a>(&self, payload: impl Into<Payload<'a>>) -> Result<WebhookEvent, PayloadError> {
-        let raw = payload.into().into_bytes();
-        match self.parse(&raw) {
-            Ok(event) => Ok(event),
-            Err(fault) => Err(PayloadError { fault, payload: raw }),
-        }
+        let payload = payload.into();
+        // Whoever lends bytes has them checked before they are copied, whoever shares them keeps sharing.
+        let text = match &payload {
+            Payload::Borrowed(bytes) => std::str::from_utf8(bytes).map(ByteString::from),
+            Payload::Shared(bytes) => ByteString::try_from(bytes.clone()),
+        };
+        let event = match text {
+            Ok(text) => self.parse(text),
+            Err(error) => Err(PayloadFault::NotUtf8 { offset: error.valid_up_to() }),
+        };
+        event.map_err(|fault| PayloadError { fault, payload: payload.into_bytes() })
     }
 
     /// Makes an event of a body that was read before, of the name and kind that it had then.
@@ -150,57 +156,60 @@ impl EventReader {
             return Ok(event);
         }
         let inner = Arc::into_inner(event.0).expect("the event was made just now and has no copy");
-        let name_place = inner.name_place.filter(|_| &*inner.name == name);
-        Ok(WebhookEvent(Arc::new(Inner { name: ByteString::from(name), name_place, kind, ..inner })))
+        let name_place = inner.name_place.filter(|_| inner.name() == name);
+        Ok(WebhookEvent(Arc::new(Inner { name: Name::Own(name.into()), name_place, kind, ..inner })))
     }
 
-    fn parse(&self, raw: &Bytes) -> Result<WebhookEvent, PayloadFault> {
-        let (text, root, mended) = self.root(raw)?;
+    fn parse(&self, body: ByteString) -> Result<WebhookEvent, PayloadFault> {
+        let (root, raw, mended) = self.root(body)?;
         let mut wrappers = Wrappers { wrapped: Vec::new(), opened: Vec::new(), mended };
         self.open_wrappers(&root, 0, MOST_WRAPPERS, &mut wrappers);
         let Wrappers { wrapped, opened, mended } = wrappers;
-        let (name, name_place) = self.name_of(&text, &root, &wrapped);
-        let kind = if name.is_empty() { None } else { self.kind_of(&name) };
-        let (raw, payload) = (raw.clone(), OnceLock::new());
-        Ok(WebhookEvent(Arc::new(Inner { raw, text, root, wrapped, opened, name, name_place, kind, mended, payload })))
+        let (name, name_place) = self.name_of(&root, &wrapped);
+        let mut inner =
+            Inner { raw, root, wrapped, opened, name, name_place, kind: None, mended, payload: OnceLock::new() };
+        inner.kind = if inner.name().is_empty() { None } else { self.kind_of(inner.name()) };
+        Ok(WebhookEvent(Arc::new(inner)))
     }
 
-    /// The text, its members where it is an object, and what had to be mended to read it.
-    fn root(&self, raw: &Bytes) -> Result<(ByteString, Scope, Mended), PayloadFault> {
-        const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
-        let unmarked = if raw.starts_with(BYTE_ORDER_MARK) { raw.slice(BYTE_ORDER_MARK.len()..) } else { raw.clone() };
-        let text = ByteString::try_from(unmarked).map_err(|_| not_utf8(raw))?;
-        let error = match self.scope(text.clone()) {
-            Ok(scope) => return Ok((text, scope?, Mended::default())),
-            Err(error) => error,
+    /// The text and its members where it is an object; the bytes where the text is not quite theirs; what was mended.
+    fn root(&self, body: ByteString) -> Result<(Scope, Option<Bytes>, Mended), PayloadFault> {
+        const BYTE_ORDER_MARK: &str = "\u{FEFF}";
+        let (body, raw) = match body.strip_prefix(BYTE_ORDER_MARK) {
+            Some(text) => (body.slice_ref(text), Some(body.as_bytes().clone())),
+            None => (body, None),
         };
-        let (mended_text, mended) = mend(&text);
-        if let Cow::Owned(mended_text) = mended_text {
-            let mended_text = ByteString::from(mended_text);
-            if let Ok(scope) = self.scope(mended_text.clone()) {
-                return Ok((mended_text, scope?, mended));
+        let (body, error) = match self.scope(body) {
+            Ok(scope) => return Ok((scope?, raw, Mended::default())),
+            Err(refused) => refused,
+        };
+        let (text, mended) = mend(&body);
+        if let Cow::Owned(text) = text {
+            if let Ok(scope) = self.scope(ByteString::from(text)) {
+                return Ok((scope?, raw.or_else(|| Some(body.as_bytes().clone())), mended));
             }
         }
-        Err(PayloadFault::of(&text, &error))
+        Err(PayloadFault::of(&body, &error))
     }
 
     /// The members of the text's object, none of another value; the outer error is one of JSON, the inner of depth.
-    fn scope(&self, text: ByteString) -> Result<Result<Scope, PayloadFault>, serde_json::Error> {
-        let start = text.len() - text.trim_start_matches([' ', '\t', '\r', '\n']).len();
-        let is_object = text[start..].starts_with('{');
-        let scope = if is_object {
-            let span = 0..text.len();
-            Scope::new(text, span)?
+    fn scope(&self, text: ByteString) -> Result<Result<Scope, PayloadFault>, (ByteString, serde_json::Error)> {
+        let is_object = text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{');
+        let found = if is_object {
+            members(&text, 0..text.len())
         } else {
-            let _: IgnoredAny = serde_json::from_str(&text)?;
-            Scope { text, members: Vec::new() }
+            serde_json::from_str::<IgnoredAny>(&text).map(|_| Vec::new())
         };
-        let too_deep = if is_object {
+        let scope = match found {
+            Ok(members) => Scope { text, members },
+            Err(error) => return Err((text, error)),
+        };
+        let is_too_deep = if is_object {
             scope.members.iter().any(|member| self.is_too_deep(scope.raw(&member.value)))
         } else {
             is_deeper_than(&scope.text, self.depth_limit)
         };
-        Ok(if too_deep { Err(PayloadFault::TooDeep { limit: self.depth_limit }) } else { Ok(scope) })
+        Ok(if is_too_deep { Err(PayloadFault::TooDeep { limit: self.depth_limit }) } else { Ok(scope) })
     }
 
     /// Whether a value within the outermost object nests too deep.
@@ -235,7 +244,8 @@ impl EventReader {
             b'{' => Some((Scope::new(scope.text.clone(), value.clone()).ok()?, Mended::default())),
             b'"' => {
                 let is_object = |text: &str| text.trim_start().starts_with('{');
-                let text = decode_string(raw).filter(|text| is_object(text) && !is_deeper_than(text, self.depth_limit))?;
+                let text =
+                    decode_string(raw).filter(|text| is_object(text) && !is_deeper_than(text, self.depth_limit))?;
                 let scope_of = |text: &str| Scope::new(ByteString::from(text), 0..text.len()).ok();
                 scope_of(&text).map(|scope| (scope, Mended::default())).or_else(|| {
                     let (text, mended) = mend(&text);
@@ -247,23 +257,22 @@ impl EventReader {
     }
 
     /// The event's name as it was sent, and the member it came from.
-    fn name_of(&self, text: &ByteString, root: &Scope, wrapped: &[Scope]) -> (ByteString, Option<Place>) {
-        match &self.kind_source {
-            KindSource::Fixed(name) => (ByteString::from(&**name), None),
-            KindSource::Pointer(pointer) => {
-                let found = |span: Span| Some((name_in(text, &span)?, Some(Place { scope: 0, start: span.start })));
-                point(text, pointer).and_then(found).unwrap_or_default()
-            }
+    fn name_of(&self, root: &Scope, wrapped: &[Scope]) -> (Name, Option<Place>) {
+        let found = |(index, scope, value): (usize, &Scope, &Span)| {
+            Some((name_in(index, scope, value)?, Some(Place { scope: index, start: value.start })))
+        };
+        let name = match &self.kind_source {
+            KindSource::Fixed(name) => return (Name::Own(name.clone()), None),
+            KindSource::Pointer(pointer) => point(&root.text, pointer).and_then(|span| found((0, root, &span))),
             KindSource::Keys => {
-                let scopes = std::iter::once(root).chain(wrapped).enumerate();
-                let places = scopes.flat_map(|(index, scope)| KIND_KEYS.map(|key| (index, scope, key)));
-                let found = |(index, scope, key): (usize, &Scope, &str)| {
-                    let value = &scope.get(key)?.value;
-                    Some((name_in(&scope.text, value)?, Some(Place { scope: index, start: value.start })))
-                };
-                { places }.find_map(found).unwrap_or_default()
+                let mut places = std::iter::once(root)
+                    .chain(wrapped)
+                    .enumerate()
+                    .flat_map(|(index, scope)| KIND_KEYS.map(|key| (index, scope, key)));
+                places.find_map(|(index, scope, key)| found((index, scope, &scope.get(key)?.value)))
             }
-        }
+        };
+        name.unwrap_or((Name::Own("".into()), None))
     }
 }
 
@@ -275,11 +284,15 @@ struct Wrappers {
 }
 
 /// The text or digits that stand there, where they can be a name.
-fn name_in(text: &ByteString, span: &Span) -> Option<ByteString> {
-    let name = scalar(&text[span.clone()]).ok().filter(|name| no_value(name).is_ok())?;
+fn name_in(index: usize, scope: &Scope, value: &Span) -> Option<Name> {
+    let name = scalar(scope.raw(value)).ok().filter(|name| no_value(name).is_ok())?;
     Some(match name {
-        Cow::Borrowed(name) => text.slice_ref(name),
-        Cow::Owned(name) => ByteString::from(name),
+        // It stands in the text as it is, behind a quote where it has one.
+        Cow::Borrowed(name) => {
+            let start = value.start + (value.len() - name.len()) / 2;
+            Name::Part { scope: index, span: start..start + name.len() }
+        }
+        Cow::Owned(name) => Name::Own(name.into()),
     })
 }
 
@@ -304,9 +317,4 @@ fn point(text: &str, pointer: &str) -> Option<Span> {
 fn index_in(token: &str) -> Option<usize> {
     let is_plain = token == "0" || token.starts_with(|first| ('1'..='9').contains(&first));
     is_plain.then(|| token.parse().ok())?
-}
-
-fn not_utf8(raw: &[u8]) -> PayloadFault {
-    let offset = std::str::from_utf8(raw).map_or_else(|error| error.valid_up_to(), |_| raw.len());
-    PayloadFault::NotUtf8 { offset }
 }

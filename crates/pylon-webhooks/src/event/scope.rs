@@ -2,7 +2,7 @@
 
 use super::mend::mend;
 use bytestring::ByteString;
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -143,23 +143,63 @@ impl<'t> Visitor<'t> for MembersVisitor<'t> {
     }
 
     fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let span = |part: &str| {
+        let span = |part: &[u8]| {
             // Both point into the same text: it was borrowed, not copied, on the way.
             let start = part.as_ptr() as usize - self.0.as_ptr() as usize;
             start..start + part.len()
         };
         // Our templates have 20 keys.
         let mut members = Vec::with_capacity(24);
-        // Raw keys, for a lone surrogate in one must not cost the whole object.
-        while let Some((key, value)) = map.next_entry::<&'t RawValue, &'t RawValue>()? {
-            let key = match decode_string(key.get()).ok_or_else(|| A::Error::custom("expected a key"))? {
+        while let Some((FoundKey(key), value)) = map.next_entry::<FoundKey<'t>, &'t RawValue>()? {
+            let key = match key {
                 Cow::Borrowed(key) => Key::Plain(span(key)),
-                Cow::Owned(key) => Key::Escaped(key.into()),
+                Cow::Owned(key) => Key::Escaped(without_lone_surrogates(&key)),
             };
-            members.push(Member { key, value: span(value.get()) });
+            members.push(Member { key, value: span(value.get().as_bytes()) });
         }
         Ok(members)
     }
+}
+
+/// A key as the reader behind us gives it: part of the text, or decoded. Bytes, for as text it would refuse a lone
+/// surrogate, and one key must not cost the whole object.
+struct FoundKey<'t>(Cow<'t, [u8]>);
+
+impl<'t> Deserialize<'t> for FoundKey<'t> {
+    fn deserialize<D: Deserializer<'t>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(KeyVisitor)
+    }
+}
+
+struct KeyVisitor;
+
+impl<'t> Visitor<'t> for KeyVisitor {
+    type Value = FoundKey<'t>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_borrowed_bytes<E>(self, key: &'t [u8]) -> Result<Self::Value, E> {
+        Ok(FoundKey(Cow::Borrowed(key)))
+    }
+
+    fn visit_bytes<E>(self, key: &[u8]) -> Result<Self::Value, E> {
+        Ok(FoundKey(Cow::Owned(key.to_vec())))
+    }
+}
+
+/// A decoded key, with U+FFFD for each lone surrogate, which stands there in three bytes as UTF-8 would have it.
+fn without_lone_surrogates(key: &[u8]) -> Box<str> {
+    let mut text = String::with_capacity(key.len());
+    for chunk in key.utf8_chunks() {
+        text.push_str(chunk.valid());
+        // The first byte of the three says it; the two that follow are no text of their own.
+        if chunk.invalid().starts_with(b"\xED") {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    text.into()
 }
 
 /// The text of a JSON string, borrowed where it has no escapes; none for other values.

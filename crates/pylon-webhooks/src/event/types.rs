@@ -54,8 +54,17 @@ impl<T: CustomEvent> EventType for T {
     }
 
     fn from_event(event: &WebhookEvent) -> Result<Self, HandlerError> {
-        event.deserialize().map_err(Into::into)
+        event.deserialize().map_err(|error| unfit(&error))
     }
+}
+
+/// Why a body does not fit a type of one's own. Serde's sentences quote the body, but for the one on missing fields.
+fn unfit(error: &serde_json::Error) -> HandlerError {
+    let sentence = error.to_string();
+    if sentence.starts_with("missing field `") {
+        return sentence.into();
+    }
+    format!("the body does not fit the type at line {} column {}", error.line(), error.column()).into()
 }
 
 impl EventType for WebhookEvent {

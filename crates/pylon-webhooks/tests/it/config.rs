@@ -1,0 +1,142 @@
+//! Configurations that are refused, and those that are kept.
+
+use pylon_webhooks::{
+    ConfigError, DEFAULT_DEPTH_LIMIT, DEFAULT_TOLERANCE, EventKind, EventReader, KindSource, Secret, TimestampRule,
+    Verifier, WebhookHandler, parse_webhook_event, sign,
+};
+use std::time::Duration;
+
+#[test]
+fn a_verifier_without_a_secret_is_refused() {
+    let error = Verifier::builder().build().unwrap_err();
+    assert_eq!(error, ConfigError::NoSecret);
+    assert_eq!(
+        error.to_string(),
+        "no secret was given: pass the one that Pylon shows for the webhook destination"
+    );
+}
+
+#[test]
+fn an_empty_secret_is_refused_wherever_it_is_given() {
+    let sentence =
+        "a secret is empty, so anybody could sign: pass the one that Pylon shows for the webhook destination";
+    assert_eq!(Secret::new("").unwrap_err().to_string(), sentence);
+    assert_eq!(WebhookHandler::new("").unwrap_err(), ConfigError::EmptySecret);
+    for secrets in [["", "good"], ["good", ""]] {
+        let builder = secrets.iter().fold(Verifier::builder(), |builder, secret| builder.secret(secret));
+        assert_eq!(builder.build().unwrap_err(), ConfigError::EmptySecret);
+    }
+}
+
+#[test]
+fn a_secret_of_white_space_is_a_secret() {
+    let handler = WebhookHandler::new(" ").unwrap();
+    let signature = sign(&Secret::new(" ").unwrap(), b"{}", None);
+    handler.handle(b"{}", Some(&signature), None).unwrap();
+    let forged = sign(&Secret::new("\t").unwrap(), b"{}", None);
+    assert_eq!(handler.handle(b"{}", Some(&forged), None).unwrap_err().code(), "signature_mismatch");
+}
+
+#[test]
+fn a_header_name_that_http_does_not_allow_is_refused() {
+    for name in ["", " ", "X Pylon", "X-Pylon:", "X-Pylon\r\n", "X-Pylon-Signatüre"] {
+        let signature = Verifier::builder().secret("s").signature_header(name).build();
+        assert_eq!(signature.unwrap_err(), ConfigError::HeaderName, "{name:?}");
+        let timestamp = Verifier::builder().secret("s").timestamp_header(name).build();
+        assert_eq!(timestamp.unwrap_err(), ConfigError::HeaderName, "{name:?}");
+    }
+    assert_eq!(
+        ConfigError::HeaderName.to_string(),
+        "a header name must be letters, digits and `-`, for instance X-Pylon-Signature"
+    );
+}
+
+#[test]
+fn a_verifier_tells_how_it_is_configured() {
+    let usual = Verifier::builder().secret("s").build().unwrap();
+    assert_eq!(usual.header_names(), ("X-Pylon-Signature", "X-Pylon-Timestamp"));
+    assert_eq!((usual.tolerance(), usual.timestamp_rule()), (DEFAULT_TOLERANCE, TimestampRule::Optional));
+    let other = Verifier::builder()
+        .secret("s")
+        .signature_header("X-A")
+        .timestamp_header("X-B")
+        .tolerance(Duration::from_millis(1999))
+        .timestamp_rule(TimestampRule::Required)
+        .clock(|| 7)
+        .build()
+        .unwrap();
+    assert_eq!(other.header_names(), ("X-A", "X-B"));
+    assert_eq!(other.tolerance(), Duration::from_secs(1), "whole seconds");
+    assert_eq!((other.timestamp_rule(), other.unix_seconds()), (TimestampRule::Required, 7));
+}
+
+#[test]
+fn a_pointer_without_its_slash_is_refused() {
+    for pointer in ["", "event", "#/event"] {
+        let reader = EventReader::new().kind_source(KindSource::Pointer(pointer.into()));
+        assert_eq!(reader.unwrap_err(), ConfigError::Pointer, "{pointer:?}");
+    }
+    assert_eq!(ConfigError::Pointer.to_string(), "a JSON pointer must begin with `/`, for instance /meta/event");
+}
+
+#[test]
+fn an_empty_event_name_is_refused_wherever_it_is_given() {
+    assert_eq!(
+        EventReader::new().kind_source(KindSource::Fixed(" ".into())).unwrap_err(),
+        ConfigError::EmptyName
+    );
+    assert_eq!(EventReader::new().name("\t", EventKind::IssueNew).unwrap_err(), ConfigError::EmptyName);
+    assert_eq!(
+        ConfigError::EmptyName.to_string(),
+        "an event name is empty: pass the name that the trigger's template sends, for instance issue_new"
+    );
+}
+
+#[test]
+fn a_depth_limit_outside_its_bounds_is_refused() {
+    for limit in [0, DEFAULT_DEPTH_LIMIT + 1, usize::MAX] {
+        assert_eq!(EventReader::new().depth_limit(limit).unwrap_err(), ConfigError::DepthLimit, "{limit}");
+    }
+    assert_eq!(ConfigError::DepthLimit.to_string(), "the depth limit must lie between 1 and 100");
+    assert_eq!(DEFAULT_DEPTH_LIMIT, 100, "which the sentence names");
+}
+
+#[test]
+fn a_lower_depth_limit_holds_to_the_level() {
+    let reader = EventReader::new().depth_limit(1).unwrap();
+    reader.read(b"{}").unwrap();
+    reader.read(br#"{"a": "[[["}"#).unwrap();
+    let error = reader.read(br#"{"a": {}}"#).unwrap_err();
+    assert_eq!(error.to_string(), "unreadable payload: expected at most 1 levels of nesting, found more");
+    assert_eq!(reader.read(b"[[]]").unwrap_err().to_string(), error.to_string());
+}
+
+#[test]
+fn of_a_name_mapped_twice_the_later_kind_counts() {
+    let reader = EventReader::new()
+        .name("created", EventKind::IssueNew)
+        .unwrap()
+        .name("CREATED", EventKind::IssueMessageNew)
+        .unwrap();
+    assert_eq!(reader.kind_of("created"), Some(EventKind::IssueMessageNew));
+}
+
+#[test]
+fn every_template_is_read_without_a_problem_but_its_placeholders() {
+    for kind in EventKind::ALL {
+        let event = parse_webhook_event(kind.template().into_bytes()).unwrap();
+        assert_eq!(event.kind(), Some(kind));
+        assert_eq!(event.extra(), serde_json::Map::new());
+        for problem in event.problems() {
+            assert_eq!(problem.reason.to_string(), "an unresolved placeholder", "{kind}: {problem}");
+        }
+    }
+}
+
+#[test]
+fn a_delivery_that_came_twice_makes_equal_events() {
+    let body = br#"{"event_type": "issue_new", "issue_id": "i1"}"#;
+    let (once, again) = (parse_webhook_event(body).unwrap(), parse_webhook_event(body).unwrap());
+    assert_eq!(once, again);
+    assert_ne!(once, parse_webhook_event(br#"{"event_type": "issue_new", "issue_id": "i2"}"#).unwrap());
+}
