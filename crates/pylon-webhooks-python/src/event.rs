@@ -143,15 +143,13 @@ impl WebhookEvent {
             return Ok(value.clone());
         }
         let Ok(fields) = value.cast::<PyDict>() else {
-            let (name, found) = (class.name()?, text::type_name(value));
-            return Err(PyValueError::new_err(format!(
-                "expected a dict of fields or an instance of {name}, found {found}"
-            )));
+            return Err(not_fields(class, value));
         };
         if fields.keys().iter().any(|key| !key.is_instance_of::<PyString>()) {
             return Err(PyValueError::new_err("expected a dict whose keys are str, found other keys"));
         }
-        class.call((), Some(fields))
+        let raw = encode(fields)?;
+        fit(class, &raw, || Ok(fields.clone()))
     }
 
     /// An event of this class from a JSON body.
@@ -162,12 +160,10 @@ impl WebhookEvent {
             Ok(body) => PyBytes::new(py, body.to_str()?.as_bytes()),
             Err(_) => text::payload(body)?,
         };
-        let event = read(py, &raw)?;
-        let event = object(&raw, event)?;
-        if event.is_instance(class)? {
-            return Ok(event);
-        }
-        Self::model_validate(class, &event.getattr("payload")?)
+        fit(class, &raw, || {
+            let payload = loads(py, &read(py, &raw)?.json())?;
+            payload.cast_into::<PyDict>().map_err(|error| not_fields(class, &error.into_inner()))
+        })
     }
 
     fn __getattr__<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
@@ -190,7 +186,12 @@ impl WebhookEvent {
         let event = &slf.get().event;
         let class = slf.get_type();
         let name = class.name()?;
-        let shown = |text: &str| PyString::new(slf.py(), text).repr().map(|text| text.to_string());
+        // Whoever writes the template chooses the name, and a log is no place for a whole body.
+        let shown = |text: &str| {
+            let end = text.char_indices().nth(MOST_SHOWN).map(|(end, _)| end);
+            let shown = end.map_or_else(|| text.to_owned(), |end| format!("{}…", &text[..end]));
+            PyString::new(slf.py(), &shown).repr().map(|text| text.to_string())
+        };
         let event_type = shown(event.event_type())?;
         let identifier = match event.kind() {
             Some(_) => format!(" issue_id={}", shown(&event.text("issue_id"))?),
@@ -222,24 +223,30 @@ impl WebhookEvent {
         slf
     }
 
-    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
+        let (py, event) = (slf.py(), slf.get());
         let rebuild = py.import("pylon_webhooks._native")?.getattr("rebuild_event")?;
-        let parts = (self.raw(py), self.event_type(), self.kind());
+        let parts = (event.raw(py), event.event_type(), event.kind(), slf.get_type());
         (rebuild, parts).into_pyobject(py)
     }
 }
 
-/// An event of bytes that were read before, of the name and kind that it had then; what pickling calls.
+/// An event of bytes that were read before, of the name, kind and class that it had then; what pickling calls.
 #[pyfunction]
-#[pyo3(signature = (raw, event_type, kind))]
 pub(crate) fn rebuild_event<'py>(
     raw: &Bound<'py, PyBytes>,
     event_type: &str,
     kind: Option<&str>,
+    class: &Bound<'py, PyType>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let kind = kind.map(text::kind).transpose()?;
     let event = EventReader::new().read_as(raw.as_bytes(), event_type, kind);
-    object(raw, event.map_err(|error| error::unreadable(raw.py(), &error))?)
+    let event = object(raw, event.map_err(|error| error::unreadable(raw.py(), &error))?)?;
+    if event.get_type().is(class) {
+        return Ok(event);
+    }
+    // A base class or a class of the user's own: made from keywords then, and so now.
+    class.call((), Some(event.getattr("payload")?.cast::<PyDict>()?))
 }
 
 /// Read an event from a body without verifying anything.
@@ -248,7 +255,7 @@ pub(crate) fn parse_webhook_event<'py>(payload: &Bound<'py, PyAny>) -> PyResult<
     let py = payload.py();
     let raw = match payload.cast::<PyDict>() {
         // py-usepylon-sdk takes a dict here; without a signature there are no bytes to be true to.
-        Ok(fields) => helper(py, "encode")?.call1((fields,))?.cast_into::<PyBytes>()?,
+        Ok(fields) => encode(fields)?,
         Err(_) => text::payload(payload)?,
     };
     object(&raw, read(py, &raw)?)
@@ -420,7 +427,7 @@ fn build(
     if let Some(fields) = fields {
         body.update(fields.as_mapping())?;
     }
-    let encoded = helper(py, "encode")?.call1((body,))?.cast_into::<PyBytes>()?;
+    let encoded = encode(&body)?;
     let event = read(py, &encoded)?;
     // A name that is of no kind elsewhere may be one that the caller has mapped to this class.
     let event = match (event.kind(), kind) {
@@ -441,6 +448,29 @@ fn build(
 
 fn read(py: Python<'_>, raw: &Bound<'_, PyBytes>) -> PyResult<pylon_webhooks::WebhookEvent> {
     EventReader::new().read(raw.as_bytes()).map_err(|error| error::unreadable(py, &error))
+}
+
+/// The event as the class that fits it best where that is one of these, else what the class itself makes of the fields.
+fn fit<'py>(
+    class: &Bound<'py, PyType>,
+    raw: &Bound<'py, PyBytes>,
+    fields: impl FnOnce() -> PyResult<Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let event = object(raw, read(raw.py(), raw)?)?;
+    if event.is_instance(class)? { Ok(event) } else { class.call((), Some(&fields()?)) }
+}
+
+fn not_fields(class: &Bound<'_, PyType>, found: &Bound<'_, PyAny>) -> PyErr {
+    let found = text::type_name(found);
+    class.name().map_or_else(
+        |error| error,
+        |name| PyValueError::new_err(format!("expected a dict of fields or an instance of {name}, found {found}")),
+    )
+}
+
+/// The body that holds these fields.
+fn encode<'py>(fields: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyBytes>> {
+    Ok(helper(fields.py(), "encode")?.call1((fields,))?.cast_into::<PyBytes>()?)
 }
 
 /// A function of the Python half that deals in JSON.
@@ -482,3 +512,5 @@ impl Problem {
 
 /// What stands before the slug in the attribute of a custom field.
 const CUSTOM_FIELD: &str = "issue_custom_field_";
+/// How many characters of a name or identifier `repr` shows.
+const MOST_SHOWN: usize = 80;

@@ -3,10 +3,12 @@
 use crate::error;
 use crate::event;
 use crate::text::{self, HeaderText};
-use pylon_webhooks::{Credentials, Error, EventReader, KindSource, Payload, Presented, TimestampRule, Verified, Verifier};
+use pylon_webhooks::{
+    Credentials, Error, EventReader, KindSource, Payload, Presented, TimestampRule, Verified, Verifier,
+};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyFloat};
+use pyo3::types::{PyBytes, PyFloat, PyInt};
 use std::time::Duration;
 
 /// A configured verifier and reader.
@@ -35,8 +37,10 @@ impl Receiver {
         kind: Option<&str>,
         kind_pointer: Option<&str>,
         names: Vec<(String, String)>,
-        depth_limit: usize,
+        depth_limit: &Bound<'_, PyInt>,
     ) -> PyResult<Self> {
+        // What does not fit is beyond every limit.
+        let depth_limit = depth_limit.extract().unwrap_or(usize::MAX);
         let rule = if require_timestamp { TimestampRule::Required } else { TimestampRule::Optional };
         let mut verifier = Verifier::builder()
             .tolerance(Duration::from_secs(tolerance_seconds))
@@ -116,14 +120,17 @@ impl Receiver {
     ) -> PyResult<Credentials<HeaderText<'py>>> {
         let presented = text::presented(signature);
         let headers = match (headers, &presented) {
+            (Some(_), _) if signature.is_some() || timestamp.is_some() => {
+                return Err(PyTypeError::new_err("pass signature and timestamp, or headers, not both"));
+            }
             // py-usepylon-sdk takes the headers in second place.
-            (None, Presented::OtherType(_)) => signature.filter(|value| value.hasattr("items").unwrap_or(false)),
-            (Some(_), _) if signature.is_some() => return Err(both_ways()),
+            (None, Presented::OtherType(_)) if timestamp.is_none() => {
+                signature.filter(|value| value.hasattr("items").unwrap_or(false))
+            }
             _ => headers,
         };
         match headers {
-            Some(_) if timestamp.is_some() => Err(both_ways()),
-            Some(headers) => Ok(text::credentials(headers, self.verifier.header_names())),
+            Some(headers) => text::credentials(headers, self.verifier.header_names()),
             None => Ok(Credentials::new(presented, text::presented(timestamp))),
         }
     }
@@ -155,10 +162,6 @@ impl Receiver {
         let event = self.reader.read(payload).map_err(|error| error::exception(py, Error::Payload(error)))?;
         event::object(raw, event)
     }
-}
-
-fn both_ways() -> PyErr {
-    PyTypeError::new_err("pass signature and timestamp, or headers, not both")
 }
 
 /// What a clock says, in whole Unix seconds; one that stands before 1970 is read as 1970.

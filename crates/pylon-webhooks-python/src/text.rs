@@ -2,9 +2,9 @@
 
 use crate::error;
 use pylon_webhooks::{Credentials, EventKind, Presented};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PyMemoryView, PyString, PyTuple};
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString, PyTuple};
 
 /// The body's bytes: those of a `bytes` object as they are, those of a `bytearray` or `memoryview` copied.
 ///
@@ -79,15 +79,21 @@ pub(crate) fn presented<'py>(value: Option<&Bound<'py, PyAny>>) -> Presented<Hea
 }
 
 /// The signature and timestamp among a request's headers: a mapping, or pairs of name and value.
+///
+/// # Errors
+/// Only what no `except Exception` catches, such as an interrupt.
 pub(crate) fn credentials<'py>(
     headers: &Bound<'py, PyAny>,
     header_names: (&str, &str),
-) -> Credentials<HeaderText<'py>> {
+) -> PyResult<Credentials<HeaderText<'py>>> {
     let mut credentials = Credentials::new(None, None);
     match add_all(headers, header_names, &mut credentials) {
-        Ok(()) => credentials,
+        Ok(()) => Ok(credentials),
         // Whatever the object did when it was asked for its items, it has shown no signature.
-        Err(_) => Credentials::new(Presented::OtherType(type_name(headers)), Presented::Absent),
+        Err(error) if error.is_instance_of::<PyException>(headers.py()) => {
+            Ok(Credentials::new(Presented::OtherType(type_name(headers)), Presented::Absent))
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -96,13 +102,10 @@ fn add_all<'py>(
     header_names: (&str, &str),
     credentials: &mut Credentials<HeaderText<'py>>,
 ) -> PyResult<()> {
-    let pairs = match headers.cast::<PyMapping>() {
-        Ok(_) => headers.call_method0("items")?,
-        // Header classes of web frameworks have `items` without being mappings.
-        Err(_) => headers.call_method0("items").unwrap_or_else(|_| headers.clone()),
-    };
+    // Header classes of web frameworks have `items` without being mappings.
+    let pairs = if headers.hasattr("items")? { headers.call_method0("items")? } else { headers.clone() };
     for pair in pairs.try_iter()? {
-        let (name, value): (Bound<'py, PyAny>, Bound<'py, PyAny>) = pair?.extract()?;
+        let (name, value) = name_and_value(&pair?)?;
         let Presented::Once(name) = presented(Some(&name)) else {
             continue;
         };
@@ -119,6 +122,14 @@ fn add_all<'py>(
         }
     }
     Ok(())
+}
+
+/// A pair of two; ASGI servers may give it as a list.
+fn name_and_value<'py>(pair: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    match pair.cast::<PyList>() {
+        Ok(pair) => pair.to_tuple().extract(),
+        Err(_) => pair.extract(),
+    }
 }
 
 fn add<'py>(

@@ -10,10 +10,7 @@ use std::time::Duration;
 fn a_verifier_without_a_secret_is_refused() {
     let error = Verifier::builder().build().unwrap_err();
     assert_eq!(error, ConfigError::NoSecret);
-    assert_eq!(
-        error.to_string(),
-        "no secret was given: pass the one that Pylon shows for the webhook destination"
-    );
+    assert_eq!(error.to_string(), "no secret was given: pass the one that Pylon shows for the webhook destination");
 }
 
 #[test]
@@ -81,10 +78,7 @@ fn a_pointer_without_its_slash_is_refused() {
 
 #[test]
 fn an_empty_event_name_is_refused_wherever_it_is_given() {
-    assert_eq!(
-        EventReader::new().kind_source(KindSource::Fixed(" ".into())).unwrap_err(),
-        ConfigError::EmptyName
-    );
+    assert_eq!(EventReader::new().kind_source(KindSource::Fixed(" ".into())).unwrap_err(), ConfigError::EmptyName);
     assert_eq!(EventReader::new().name("\t", EventKind::IssueNew).unwrap_err(), ConfigError::EmptyName);
     assert_eq!(
         ConfigError::EmptyName.to_string(),

@@ -39,7 +39,6 @@ fn is_discreet(text: &str) {
     }
 }
 
-/// The value is about what must not show, so the check could fail: `proof` is what it would have to print.
 #[track_caller]
 fn is_printed_discreetly(value: &(impl Debug + Display)) {
     is_discreet(&format!("{value}"));
@@ -163,7 +162,7 @@ fn a_type_of_ones_own_that_the_body_does_not_fit_is_told_without_the_body() {
     let Error::Handlers(errors) = &error else { panic!("an error of handlers") };
     let failure = &*errors.failures()[0].error;
     is_printed_discreetly(&failure);
-    assert_eq!(failure.to_string(), "the body does not fit the type at line 1 column 94");
+    assert_eq!(failure.to_string(), "the body does not fit the type at line 1 column 95");
 }
 
 #[test]

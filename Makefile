@@ -1,0 +1,82 @@
+# The one task list: people and CI call the same names. Everything that can be kept is kept outside the clone, in $(CACHE).
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+HOME ?= $(shell echo ~)
+XDG_CACHE_HOME ?= $(HOME)/.cache
+CACHE ?= $(XDG_CACHE_HOME)/pylon-webhooks
+PATH := $(PATH):$(HOME)/.cargo/bin
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
+export HOME PATH
+export CARGO_TARGET_DIR := $(CACHE)/target
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYTHONDONTWRITEBYTECODE := 1
+
+VENV := $(CACHE)/venv
+BIN := $(VENV)/bin
+WHEELS := $(CACHE)/wheels
+SHARED := ../shared
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
+
+demo: run-tools wheel ## build, start a FastAPI and an axum app, send them signed deliveries and forgeries
+	@cargo build --quiet --locked --release -p pylon-webhooks --example axum
+	@$(BIN)/python tools/demo.py $(CARGO_TARGET_DIR)/release/examples/axum
+
+test: test-rust test-python test-shared ## everything that must hold before a change lands
+
+test-rust: run-tools
+	cargo fmt --all --check
+	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps -p pylon-webhooks
+	cargo test --quiet --locked -p pylon-webhooks
+	cd fuzz && cargo fmt --check && CARGO_TARGET_DIR=$(CACHE)/target-fuzz cargo test --quiet --locked
+
+test-python: test-tools wheel
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	PYLON_WEBHOOKS_WHEEL=$$(ls $(WHEELS)/pylon_webhooks-*.whl) $(BIN)/python -m pytest
+	cd $(CACHE) && $(BIN)/python -m mypy.stubtest pylon_webhooks --ignore-disjoint-bases
+	$(BIN)/python -m mypy --strict python/pylon_webhooks tools examples
+	$(BIN)/basedpyright --pythonpath $(BIN)/python examples
+	$(BIN)/python tools/run_docs.py
+
+# The seed's own check, where the folder that holds it stands beside the clone.
+test-shared: wheel
+	@if [ -f $(SHARED)/checks/seed_snippets.py ]; then \
+		$(BIN)/python -W ignore $(SHARED)/checks/seed_snippets.py; \
+	else \
+		echo "no $(SHARED) beside the clone: the seed check is left to tests/test_seed.py"; \
+	fi
+
+bench: run-tools wheel ## time the library beside what it replaces; prints a table
+	@cargo bench --quiet --locked -p pylon-webhooks --no-run
+	@$(BIN)/python benchmarks/run.py --cache $(CACHE)
+
+fuzz: ## look for new failing inputs, SECONDS for each target (60 unless given)
+	@tools/fuzz.sh $(CACHE) $(or $(SECONDS_EACH),60)
+
+docs: test-tools wheel ## run every code block of README and docs; build the Rust pages
+	@$(BIN)/python tools/run_docs.py
+	@RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps -p pylon-webhooks
+
+fix: test-tools ## format, and mend what the linters can mend
+	cargo fmt --all
+	cd fuzz && cargo fmt
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+wheel: run-tools
+	@tools/wheel.sh $(BIN) $(WHEELS)
+
+run-tools:
+	@tools/environment.sh $(PYTHON) $(VENV) requirements/run.txt
+
+test-tools:
+	@tools/environment.sh $(PYTHON) $(VENV) requirements/run.txt requirements/test.txt
+
+.PHONY: help demo test test-rust test-python test-shared bench fuzz docs fix wheel run-tools test-tools

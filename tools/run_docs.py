@@ -1,0 +1,207 @@
+"""Runs every code block of README.md and docs/*.md.
+
+A comment right above a block says what to do with it, where that is not plain from its language:
+
+    <!-- docs: server uvicorn -->      an app: it is started, and must answer 200, 401 and 401 to an authentic delivery, a
+    <!-- docs: server flask -->        forged one and one without a signature
+    <!-- docs: server -->              the same of a Rust program
+    <!-- docs: output -->              what the Python block before it prints
+    <!-- docs: template issue_new -->  the body to paste for this kind of event
+    <!-- docs: fresh environment -->   shell commands, run at the root of the repository with a new virtual environment
+    <!-- docs: not run: reason -->     nothing
+
+Python blocks of one page share their names, in the order of the page. Rust blocks are whole programs.
+
+Usage: python tools/run_docs.py        exit status 0 when all hold
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import samples
+from servers import Server, free_port, serve
+
+from pylon_webhooks import template
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SECRET = "your-webhook-secret"
+#: The address that the documented servers listen on; replaced by a free port.
+ADDRESS = "127.0.0.1:8000"
+_BLOCK = re.compile(r"(?:^<!-- docs: (?P<order>[^\n]*?) -->\n)?^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.S | re.M)
+_RUST_MANIFEST = """
+[package]
+name = "documented"
+version = "0.0.0"
+edition = "2024"
+
+[workspace]
+
+[dependencies]
+axum = {{ version = "{axum}", default-features = false, features = ["tokio", "http1"] }}
+pylon-webhooks = {{ path = "{core}" }}
+serde = {{ version = "1", features = ["derive"] }}
+tokio = {{ version = "1", features = ["macros", "rt-multi-thread", "net"] }}
+"""
+
+
+@dataclass
+class Block:
+    """A fenced block of a page."""
+
+    page: Path
+    line: int
+    language: str
+    order: str
+    code: str
+
+    @property
+    def place(self) -> str:
+        """Where it stands."""
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks(page: Path) -> list[Block]:
+    """The blocks of a page, in order."""
+    text = page.read_text()
+    if text.count("\n```") % 2:
+        raise SystemExit(f"{page}: a block is not closed")
+    return [
+        Block(page, text.count("\n", 0, found.start("code")), found["language"], found["order"] or "", found["code"])
+        for found in _BLOCK.finditer(text)
+    ]
+
+
+class Page:
+    """What the Python blocks of a page have in common."""
+
+    def __init__(self) -> None:
+        self.module = ModuleType("documented")
+        sys.modules["documented"] = self.module
+        self.printed = ""
+
+    def run(self, block: Block) -> None:
+        """Run a Python block after those before it."""
+        out = io.StringIO()
+        # Blank lines in front keep the line numbers of the page.
+        code = compile("\n" * block.line + block.code, str(block.page), "exec", dont_inherit=True)
+        with contextlib.redirect_stdout(out):
+            exec(code, self.module.__dict__)
+        self.printed = out.getvalue()
+
+
+def exercise(server: Server) -> None:
+    """An app must take an authentic delivery and refuse a forged and an unsigned one."""
+    body = samples.body("issue_new")
+    cases = [(200, samples.headers(SECRET, body)), (401, samples.headers("another-secret", body)), (401, {})]
+    for expected, headers in cases:
+        status = server.post("/webhook", body, headers)
+        assert status == expected, f"the app answered {status}, not {expected}"
+
+
+def serve_python(block: Block, runner: str) -> None:
+    """Start a documented app with the server it is meant for."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "app.py").write_text(block.code)
+        commands = {
+            "uvicorn": ["-m", "uvicorn", "--app-dir", folder, "--port", str(port), "app:app"],
+            "flask": ["-m", "flask", "--app", f"{folder}/app.py", "run", "--port", str(port)],
+        }
+        with serve([sys.executable, *commands[runner]], port, PYLON_WEBHOOK_SECRET=SECRET) as server:
+            exercise(server)
+
+
+def run_rust(found: list[Block]) -> None:
+    """Build all Rust blocks at once, then run each."""
+    core = ROOT / "crates" / "pylon-webhooks"
+    axum = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["dependencies"]["axum"]["version"]
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    ports = [free_port() for _ in found]
+    with tempfile.TemporaryDirectory() as folder:
+        crate = Path(folder)
+        (crate / "src" / "bin").mkdir(parents=True)
+        (crate / "Cargo.toml").write_text(_RUST_MANIFEST.format(axum=axum, core=core))
+        (crate / "Cargo.lock").write_bytes((ROOT / "Cargo.lock").read_bytes())
+        for number, (block, port) in enumerate(zip(found, ports, strict=True)):
+            code = block.code.replace(ADDRESS, f"127.0.0.1:{port}")
+            (crate / "src" / "bin" / f"block{number}.rs").write_text(code)
+        environment = {**os.environ, "CARGO_TARGET_DIR": str(target / "documented"), "RUSTFLAGS": "-D warnings"}
+        subprocess.run(["cargo", "build", "--quiet", "--manifest-path", crate / "Cargo.toml"], check=True, env=environment)
+        for number, (block, port) in enumerate(zip(found, ports, strict=True)):
+            program = str(target / "documented" / "debug" / f"block{number}")
+            if block.order == "server":
+                with serve([program], port, PYLON_WEBHOOK_SECRET=SECRET) as server:
+                    exercise(server)
+            else:
+                subprocess.run([program], check=True, stdout=subprocess.DEVNULL)
+            print(f"ok    {block.place}")
+
+
+def run_in_fresh_environment(block: Block) -> None:
+    """Run shell commands as a newcomer would, with a virtual environment of their own."""
+    with tempfile.TemporaryDirectory() as folder:
+        venv.create(folder, with_pip=True)
+        path = f"{folder}/bin:{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": path, "VIRTUAL_ENV": folder}
+        subprocess.run(["bash", "-e", "-c", block.code], cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+
+
+def run(block: Block, page: Page) -> None:
+    """Do what the block's language and its comment say; Rust is left to `run_rust`."""
+    match block.order.split():
+        case ["server", runner]:
+            serve_python(block, runner)
+        case ["output"]:
+            assert page.printed == block.code, f"printed was {page.printed!r}"
+        case ["template", kind]:
+            assert block.code == template(kind), f"the template is now\n{template(kind)}"
+        case ["fresh", "environment"]:
+            run_in_fresh_environment(block)
+        case [] if block.language == "python":
+            page.run(block)
+        case [] if block.language == "json":
+            json.loads(block.code)
+        case _:
+            raise AssertionError(f"nobody knows how to run this {block.language} block: {block.order!r}")
+
+
+def main() -> int:
+    """Run all pages; how it went, block by block."""
+    rust: list[Block] = []
+    failed = 0
+    for path in PAGES:
+        page = Page()
+        for block in blocks(path):
+            if block.order.startswith("not run: "):
+                print(f"left  {block.place}: {block.order.removeprefix('not run: ')}")
+                continue
+            if block.language == "rust":
+                rust.append(block)
+                continue
+            try:
+                run(block, page)
+                print(f"ok    {block.place}")
+            except Exception as error:
+                failed += 1
+                print(f"FAIL  {block.place}: {type(error).__name__}: {error}")
+    run_rust(rust)
+    print(f"{failed} blocks failed" if failed else "every block ran")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""Runs a server for a while: on a free loopback port, ended whatever happens."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO
+
+#: How long a server may take to listen, seconds.
+_PATIENCE = 30
+
+
+@dataclass
+class Server:
+    """A server that listens; what it prints is read line by line."""
+
+    port: int
+    output: IO[str]
+
+    def post(self, path: str, body: bytes, headers: dict[str, str]) -> int:
+        """Post a delivery; the status of the answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("POST", path, body, {"Content-Type": "application/json", **headers})
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def line(self) -> str:
+        """The next line that the server prints."""
+        return self.output.readline().rstrip("\n")
+
+
+def free_port() -> int:
+    """A port that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def serve(command: list[str], port: int, **environment: str) -> Iterator[Server]:
+    """Start a server, wait until it listens, end it when the block ends."""
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        _wait_until_it_listens(process, port)
+        yield Server(port, process.stdout)
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+        process.stdout.close()
+
+
+def _wait_until_it_listens(process: subprocess.Popen[str], port: int) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        if process.poll() is not None:
+            assert process.stdout is not None
+            raise RuntimeError(f"{process.args!r} ended with {process.returncode}:\n{process.stdout.read()}")
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
