@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ._native import (
     BaseIssueEvent,
     IssueAssignedEvent,
@@ -20,6 +18,7 @@ from ._native import (
     parse_webhook_event,
 )
 
+TYPE_CHECKING = False  # importing `typing` takes longer than importing all of this package
 if TYPE_CHECKING:
     from typing import Any
 

@@ -18,12 +18,22 @@ A handler's own failure is no ValueError, so that `except ValueError` around `ha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # importing `typing` takes longer than importing all of this package
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .events import WebhookEvent
+
+__all__ = [
+    "PylonWebhookAsyncHandlerError",
+    "PylonWebhookError",
+    "PylonWebhookHandlerErrors",
+    "PylonWebhookNameWarning",
+    "PylonWebhookPayloadError",
+    "PylonWebhookSignatureError",
+    "PylonWebhookTimestampError",
+    "PylonWebhookUnverifiedWarning",
+]
 
 
 class PylonWebhookError(ValueError):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any
 
 from ._native import Receiver, names_match, probably_meant
 from .events import (
+    BaseIssueEvent,
     IssueAssignedEvent,
     IssueFieldChangedEvent,
     IssueNewEvent,
     IssueReactionEvent,
+    IssueSnapshotEvent,
     IssueStateChangedEvent,
     IssueTagsChangedEvent,
     MessageNewEvent,
+    UnknownEvent,
     WebhookEvent,
 )
 from .exceptions import (
@@ -24,8 +26,25 @@ from .exceptions import (
     PylonWebhookUnverifiedWarning,
 )
 
+TYPE_CHECKING = False  # importing `typing` takes longer than importing all of this package
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from typing import Any, Protocol, TypeAlias, TypeVar, overload
+
+    F = TypeVar("F", bound=Callable[..., Any])
+
+    class HasItems(Protocol):
+        """A mapping, or a header class of a web framework."""
+
+        def items(self) -> Iterable[tuple[str | bytes, object]]: ...
+
+    Payload: TypeAlias = bytes | bytearray | memoryview
+    Headers: TypeAlias = HasItems | Iterable[tuple[str | bytes, object]]
+else:
+
+    def overload(function):
+        return function
+
 
 __all__ = ["WebhookHandler"]
 
@@ -40,6 +59,11 @@ _KINDS: dict[type[WebhookEvent], str] = {
     MessageNewEvent: "issue_message_new",
 }
 _CLASSES = {name: event_class for event_class, name in _KINDS.items()}
+_EVENT_CLASSES = frozenset({WebhookEvent, BaseIssueEvent, IssueSnapshotEvent, UnknownEvent, *_KINDS})
+
+
+#: What is one secret, not several: its elements are no secrets. The last two are then refused by name.
+_ONE_SECRET = (str, bytes, bytearray, memoryview)
 
 
 class WebhookHandler:
@@ -89,7 +113,7 @@ class WebhookHandler:
         if not 0 <= timestamp_tolerance < 2**63:
             raise ValueError("timestamp_tolerance must not be negative, nor beyond 63 bits")
         self._receiver = Receiver(
-            [secret] if isinstance(secret, (str, bytes)) else list(secret),
+            list(secret) if hasattr(secret, "__iter__") and not isinstance(secret, _ONE_SECRET) else [secret],
             tolerance_seconds=timestamp_tolerance,
             require_timestamp=require_timestamp,
             signature_header=signature_header,
@@ -103,7 +127,7 @@ class WebhookHandler:
         self._timestamp_tolerance = timestamp_tolerance
         self._require_timestamp = require_timestamp
         self._receive = self._receiver.receive if verify_signature else self._read
-        self._types: dict[type, str] = {}
+        self._types: dict[type[Any], str] = {}
         self._subscriptions: tuple[_Subscription, ...] = ()
         self._on_error: tuple[_Callee, ...] = ()
         self._plans: dict[type, _Plan] = {}
@@ -116,7 +140,7 @@ class WebhookHandler:
                 PylonWebhookUnverifiedWarning,
             )
 
-    def on(self, *events: type | str) -> Callable[[Any], Any]:
+    def on(self, *events: type[Any] | str) -> Callable[[F], F]:
         """Decorate a handler for these events, each an event class, a registered class, or a name.
 
         Names match whatever their case, with `.`, `-` and spaces read as `_`. A name that was probably meant to be another
@@ -126,34 +150,42 @@ class WebhookHandler:
             raise TypeError("on() needs an event class or a name; on_any() is for all events")
         targets = tuple(self._target(event) for event in events)
 
-        def register(function: Any) -> Any:
+        def register(function: F) -> F:
             self._subscribe(_Subscription(function, targets))
             return function
 
         return register
 
-    def on_any(self, function: Any = None) -> Any:
+    @overload
+    def on_any(self, function: F) -> F: ...
+    @overload
+    def on_any(self, function: None = None) -> Callable[[F], F]: ...
+    def on_any(self, function: F | None = None) -> F | Callable[[F], F]:
         """Decorate a handler for every event."""
 
-        def register(function: Any) -> Any:
+        def register(function: F) -> F:
             self._subscribe(_Subscription(function, (_Any(),)))
             return function
 
         return register if function is None else register(function)
 
-    def on_error(self, function: Any = None) -> Any:
+    @overload
+    def on_error(self, function: F) -> F: ...
+    @overload
+    def on_error(self, function: None = None) -> Callable[[F], F]: ...
+    def on_error(self, function: F | None = None) -> F | Callable[[F], F]:
         """Decorate a handler for whatever exception is about to be raised, refusals included.
 
         Its own failure is added to that exception as a note, logged, and hides nothing.
         """
 
-        def register(function: Any) -> Any:
+        def register(function: F) -> F:
             self._on_error = (*self._on_error, _Callee(function))
             return function
 
         return register if function is None else register(function)
 
-    def register(self, kind: str, event_class: type) -> None:
+    def register(self, kind: str, event_class: type[Any]) -> None:
         """Let `on` take a class of your own for events of this name.
 
         The class is made by its `from_event(event)` where it has that, else by its `model_validate(payload)` (pydantic), else
@@ -162,7 +194,7 @@ class WebhookHandler:
         """
         if not isinstance(event_class, type):
             raise TypeError("register() needs a class")
-        if event_class in _KINDS or issubclass(event_class, WebhookEvent) and event_class.__module__ == WebhookEvent.__module__:
+        if event_class in _EVENT_CLASSES:
             raise ValueError("this class is known already: give further names of it as names={...}")
         if not kind.strip():
             raise ValueError("an event name is empty: pass the name that the trigger's template sends")
@@ -179,11 +211,11 @@ class WebhookHandler:
 
     def handle(
         self,
-        payload: bytes | bytearray | memoryview,
-        signature: Any = None,
-        timestamp: Any = None,
+        payload: Payload,
+        signature: str | bytes | Headers | None = None,
+        timestamp: str | bytes | None = None,
         *,
-        headers: Any = None,
+        headers: Headers | None = None,
     ) -> list[Any]:
         """Verify a delivery, read its event, call its handlers; what they return, in order of registration.
 
@@ -202,11 +234,11 @@ class WebhookHandler:
 
     async def ahandle(
         self,
-        payload: bytes | bytearray | memoryview,
-        signature: Any = None,
-        timestamp: Any = None,
+        payload: Payload,
+        signature: str | bytes | Headers | None = None,
+        timestamp: str | bytes | None = None,
         *,
-        headers: Any = None,
+        headers: Headers | None = None,
     ) -> list[Any]:
         """As `handle`, awaiting the handlers that are `async def`, one after the other."""
         try:
@@ -215,14 +247,14 @@ class WebhookHandler:
             await self._tell_async(error)
             raise
 
-    def handle_headers(self, payload: bytes | bytearray | memoryview, headers: Any) -> list[Any]:
+    def handle_headers(self, payload: Payload, headers: Headers) -> list[Any]:
         """As `handle`, with all headers of the request: a mapping, or pairs of name and value, as text or bytes.
 
         Names match in any case; a signature or timestamp header that comes twice is refused.
         """
         return self.handle(payload, headers=headers)
 
-    async def ahandle_headers(self, payload: bytes | bytearray | memoryview, headers: Any) -> list[Any]:
+    async def ahandle_headers(self, payload: Payload, headers: Headers) -> list[Any]:
         """As `handle_headers`, awaiting the handlers that are `async def`."""
         return await self.ahandle(payload, headers=headers)
 
@@ -242,7 +274,9 @@ class WebhookHandler:
             await self._tell_async(error)
             raise
 
-    def verify_signature(self, payload: bytes | bytearray | memoryview, signature: Any, timestamp: Any = None) -> None:
+    def verify_signature(
+        self, payload: Payload, signature: str | bytes | None, timestamp: str | bytes | None = None
+    ) -> None:
         """Verify a delivery and do nothing else; raises as `handle` does."""
         self._receiver.verify(payload, signature, timestamp)
 
@@ -259,7 +293,9 @@ class WebhookHandler:
     @property
     def registered_event_types(self) -> list[str]:
         """The names that handlers are registered for, in order of registration; `on_any` has none."""
-        names = (name for subscription in self._subscriptions for target in subscription.targets for name in target.names)
+        names = (
+            name for subscription in self._subscriptions for target in subscription.targets for name in target.names
+        )
         return list(dict.fromkeys(names))
 
     def __repr__(self) -> str:
@@ -285,7 +321,7 @@ class WebhookHandler:
                         f"handle() cannot await what {_name(function)} returned: call `await handler.ahandle(...)` instead"
                     )
                 results.append(result)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - all handlers run, and what failed is raised after
                 failures.append(error)
         if failures:
             raise PylonWebhookHandlerErrors.of(event, failures)
@@ -299,7 +335,7 @@ class WebhookHandler:
             try:
                 result = function(event if make is None else make(event))
                 results.append(await result if hasattr(result, "__await__") else result)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - all handlers run, and what failed is raised after
                 failures.append(error)
         if failures:
             raise PylonWebhookHandlerErrors.of(event, failures)
@@ -307,9 +343,13 @@ class WebhookHandler:
 
     def _plan(self, event: WebhookEvent) -> _Plan:
         """Which handlers the event is for; kept where all events of its class have the same."""
-        plan = _Plan([found for subscription in self._subscriptions if (found := subscription.match(event)) is not None])
+        # Taken first: a registration in another thread replaces it, and the plan must not outlive that.
+        plans = self._plans
+        plan = _Plan(
+            [found for subscription in self._subscriptions if (found := subscription.match(event)) is not None]
+        )
         if not self._needs_names:
-            self._plans[event.__class__] = plan
+            plans[event.__class__] = plan
         return plan
 
     def _tell(self, error: Exception) -> None:
@@ -318,8 +358,10 @@ class WebhookHandler:
                 result = callee.function(error)
                 if result.__class__ is CoroutineType:
                     result.close()
-                    raise PylonWebhookAsyncHandlerError("handle() cannot await it: call `await handler.ahandle(...)` instead")
-            except Exception as failure:
+                    raise PylonWebhookAsyncHandlerError(
+                        "handle() cannot await it: call `await handler.ahandle(...)` instead"
+                    )
+            except Exception as failure:  # noqa: BLE001 - it must not hide the error that is being told
                 _note(error, callee, failure)
 
     async def _tell_async(self, error: Exception) -> None:
@@ -328,7 +370,7 @@ class WebhookHandler:
                 result = callee.function(error)
                 if hasattr(result, "__await__"):
                     await result
-            except Exception as failure:
+            except Exception as failure:  # noqa: BLE001 - it must not hide the error that is being told
                 _note(error, callee, failure)
 
     def _subscribe(self, subscription: _Subscription) -> None:
@@ -336,7 +378,7 @@ class WebhookHandler:
         self._needs_names = self._needs_names or any(isinstance(target, _Name) for target in subscription.targets)
         self._plans = {}
 
-    def _target(self, event: type | str) -> _Any | _Class | _Name | _OwnClass:
+    def _target(self, event: type[Any] | str) -> _Any | _Class | _Name | _OwnClass:
         if isinstance(event, str):
             if not event.strip():
                 raise ValueError("an event name is empty: pass the name that the trigger's template sends")
@@ -345,13 +387,13 @@ class WebhookHandler:
             if known is not None and names_match(event, _KINDS[known]):
                 return _Class(known)
             return _Name(event)
-        if isinstance(event, type) and event in self._types:
+        if not isinstance(event, type):
+            raise TypeError("on() takes event classes and names: write @handler.on(IssueNewEvent) above the handler")
+        if event in self._types:
             return _OwnClass(event, self._types[event])
-        if isinstance(event, type) and issubclass(event, WebhookEvent):
+        if event in _EVENT_CLASSES:
             return _Class(event)
-        if isinstance(event, type):
-            raise TypeError(f"{event.__name__} is no event class: call handler.register(kind, {event.__name__}) first")
-        raise TypeError("on() takes event classes and names: write @handler.on(IssueNewEvent) above the handler")
+        raise TypeError(f"{event.__name__} is no event class: call handler.register(kind, {event.__name__}) first")
 
     def _warn_of_typo(self, name: str) -> None:
         meant = probably_meant(name)
@@ -428,7 +470,7 @@ class _Class(_Any):
 
 
 class _OwnClass(_Name):
-    def __init__(self, event_class: type, kind: str) -> None:
+    def __init__(self, event_class: type[Any], kind: str) -> None:
         super().__init__(kind)
         self.make = _maker(event_class)
 
@@ -476,7 +518,8 @@ def _checked(event: WebhookEvent) -> WebhookEvent:
 def _is_async(function: Any) -> bool:
     from inspect import iscoroutinefunction
 
-    return iscoroutinefunction(function) or iscoroutinefunction(getattr(type(function), "__call__", None))
+    call = type(function).__call__
+    return iscoroutinefunction(function) or iscoroutinefunction(call)
 
 
 def _name(function: Any) -> str:
@@ -486,7 +529,11 @@ def _name(function: Any) -> str:
 def _note(error: Exception, callee: _Callee, failure: Exception) -> None:
     from logging import getLogger
 
-    error.add_note(f"the on_error handler {_name(callee.function)} failed: {type(failure).__name__}: {failure}")
+    try:
+        shown = f"{type(failure).__name__}: {failure}"
+    except Exception:  # noqa: BLE001 - whatever its `__str__` does, the first error must come through
+        shown = type(failure).__name__
+    error.add_note(f"the on_error handler {_name(callee.function)} failed: {shown}")
     getLogger("pylon_webhooks").error("the on_error handler %s failed", _name(callee.function), exc_info=failure)
 
 

@@ -6,7 +6,7 @@ use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDateTime, PyList, PyString, PyTzInfo};
 
-/// A descriptor that reads one typed field of an event.
+// A descriptor that reads one typed field of an event. A doc comment here would stand in place of `__doc__` below.
 #[pyclass(frozen, module = "pylon_webhooks._native")]
 pub(crate) struct Field(&'static pylon_webhooks::Field);
 

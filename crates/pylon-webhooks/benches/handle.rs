@@ -13,6 +13,9 @@ use std::time::Instant;
 const SECRET: &str = "your-webhook-secret";
 const TURNS: usize = 201;
 
+/// A row of the table: its name, what it times, and the times.
+type Row<'a> = (&'a str, &'a mut dyn FnMut(), Vec<f64>);
+
 /// The same fields as an owned struct, as one would write it with serde alone.
 #[derive(Deserialize)]
 #[expect(dead_code, reason = "the fields are there to be parsed")]
@@ -66,7 +69,7 @@ fn measure(name: &str, body: &[u8]) {
     let mut handle = || {
         black_box(handler.handle(black_box(body), Some(&signature), None).expect("authentic"));
     };
-    let mut rows: [(&str, &mut dyn FnMut(), Vec<f64>); 3] =
+    let mut rows: [Row<'_>; 3] =
         [("hmac", &mut hmac, vec![]), ("parse", &mut parse, vec![]), ("handle", &mut handle, vec![])];
     for _ in 0..TURNS {
         for (_, run, times) in &mut rows {

@@ -11,6 +11,8 @@ use std::pin::Pin;
 pub type HandlerError = Box<dyn std::error::Error + Send + Sync>;
 
 type HandlerFuture<R> = Pin<Box<dyn Future<Output = Result<R, HandlerError>> + Send>>;
+type Handler<O> = Box<dyn Fn(&WebhookEvent) -> O + Send + Sync>;
+type ErrorHandler<O> = Box<dyn Fn(&Error) -> O + Send + Sync>;
 
 /// What handling an event gave.
 #[derive(Debug)]
@@ -117,13 +119,13 @@ impl Filter {
 }
 
 enum Run<R> {
-    Now(Box<dyn Fn(&WebhookEvent) -> Result<R, HandlerError> + Send + Sync>),
-    Later(Box<dyn Fn(&WebhookEvent) -> HandlerFuture<R> + Send + Sync>),
+    Now(Handler<Result<R, HandlerError>>),
+    Later(Handler<HandlerFuture<R>>),
 }
 
 enum RunOnError {
-    Now(Box<dyn Fn(&Error) -> Result<(), HandlerError> + Send + Sync>),
-    Later(Box<dyn Fn(&Error) -> HandlerFuture<()> + Send + Sync>),
+    Now(ErrorHandler<Result<(), HandlerError>>),
+    Later(ErrorHandler<HandlerFuture<()>>),
 }
 
 /// The registered handlers, in order.

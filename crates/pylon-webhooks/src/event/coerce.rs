@@ -118,10 +118,10 @@ fn list<'a>(raw: &'a str, member: &str) -> Result<Vec<Cow<'a, str>>, Reason> {
 fn list_in_text<'a>(text: &'a str, member: &str) -> Result<Vec<Cow<'a, str>>, Reason> {
     no_value(text)?;
     let text = text.trim();
-    if text.starts_with('[') {
-        if let Ok(list) = array(text, member) {
-            return Ok(list);
-        }
+    if text.starts_with('[')
+        && let Ok(list) = array(text, member)
+    {
+        return Ok(list);
     }
     Ok(split(text, member).into_iter().map(str::trim).filter(|item| !item.is_empty()).map(Cow::Borrowed).collect())
 }

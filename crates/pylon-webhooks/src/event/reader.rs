@@ -184,10 +184,10 @@ impl EventReader {
             Err(refused) => refused,
         };
         let (text, mended) = mend(&body);
-        if let Cow::Owned(text) = text {
-            if let Ok(scope) = self.scope(ByteString::from(text)) {
-                return Ok((scope?, raw.or_else(|| Some(body.as_bytes().clone())), mended));
-            }
+        if let Cow::Owned(text) = text
+            && let Ok(scope) = self.scope(ByteString::from(text))
+        {
+            return Ok((scope?, raw.or_else(|| Some(body.as_bytes().clone())), mended));
         }
         Err(PayloadFault::of(&body, &error))
     }

@@ -1,0 +1,134 @@
+"""Prints how fast the library is beside what it replaces, all in one run.
+
+Each figure is a median over turns that the contestants take one after the other, so that what slows the machine slows all.
+Rust: `handle` beside the HMAC and a typed parse of the same body. Python: `handle` and the import beside py-usepylon-sdk
+0.5.0 in an environment of its own, same interpreter, same body, same handler.
+
+Usage: python benchmarks/run.py --cache FOLDER
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import time
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BODIES = ["issue_new_small", "issue_new_large"]
+SDK = "py-usepylon-sdk==0.5.0"
+TURNS = 61
+IMPORT_TURNS = 21
+
+
+def main() -> None:
+    """Measure, then print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cache", type=Path, required=True)
+    cache: Path = parser.parse_args().cache
+    sdk = sdk_python(cache / "venv-sdk")
+    print(f"{processor()}, Python {platform.python_version()}, medians, one thread\n")
+    print(f"{'':<50}{'time':>14}{'ratio':>8}   goal")
+    rust()
+    python(sdk)
+    imports(sdk)
+
+
+def sdk_python(folder: Path) -> str:
+    """An interpreter that has the SDK."""
+    python = folder / "bin" / "python"
+    stamp = folder / "sdk.txt"
+    if not stamp.exists() or stamp.read_text() != f"{SDK} {sys.version}":
+        venv.create(folder, clear=True, with_pip=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", SDK], check=True)
+        stamp.write_text(f"{SDK} {sys.version}")
+    return str(python)
+
+
+def rust() -> None:
+    """`handle` over the sum of its two parts."""
+    command = ["cargo", "bench", "--quiet", "--locked", "-p", "pylon-webhooks", "--bench", "handle"]
+    printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    rows = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+    for body in BODIES:
+        times = {row["row"]: row["nanoseconds"] for row in rows if row["body"] == body}
+        size = next(row["bytes"] for row in rows if row["body"] == body)
+        parts = times["hmac"] + times["parse"]
+        show(f"Rust, {size} bytes: HMAC alone", times["hmac"])
+        show(f"Rust, {size} bytes: typed serde_json parse alone", times["parse"])
+        goal = "at most 1.3 times their sum" if size < 1000 else ""
+        show(f"Rust, {size} bytes: handle", times["handle"], times["handle"] / parts, goal)
+
+
+def python(sdk: str) -> None:
+    """`handle` of both packages, in turns."""
+    workers = [Worker(sys.executable), Worker(sdk)]
+    for body, goal in zip(BODIES, ["at least 6 times", "at least 3 times"], strict=True):
+        path = ROOT / "benchmarks" / "bodies" / f"{body}.json"
+        size = path.stat().st_size
+        calls = 2_000_000 // (size + 1500)
+        times = [[worker.measure(path, calls) for worker in workers] for _ in range(TURNS)]
+        ours, theirs = (statistics.median(column) for column in zip(*times, strict=True))
+        show(f"Python, {size} bytes: {SDK}", theirs)
+        show(f"Python, {size} bytes: handler.handle", ours, theirs / ours, goal)
+    for worker in workers:
+        worker.close()
+
+
+def imports(sdk: str) -> None:
+    """What importing adds to starting the interpreter."""
+
+    def start(interpreter: str, statement: str) -> float:
+        begin = time.perf_counter_ns()
+        subprocess.run([interpreter, "-c", statement], check=True)
+        return time.perf_counter_ns() - begin
+
+    statement = "from pylon.webhooks import WebhookHandler"
+    runs = [(sys.executable, "pass"), (sys.executable, statement), (sdk, "pass"), (sdk, statement)]
+    for run in runs:
+        start(*run)  # leaves compiled modules behind, so that every turn finds them
+    times = [[start(*run) for run in runs] for _ in range(IMPORT_TURNS)]
+    bare, ours, sdk_bare, theirs = (statistics.median(column) for column in zip(*times, strict=True))
+    show(f"Python: import {SDK}", theirs - sdk_bare)
+    show("Python: import", ours - bare, (theirs - sdk_bare) / (ours - bare), "at least 10 times")
+
+
+class Worker:
+    """A process that times one package."""
+
+    def __init__(self, interpreter: str) -> None:
+        command = [interpreter, str(ROOT / "benchmarks" / "worker.py")]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def measure(self, body: Path, calls: int) -> float:
+        """Nanoseconds for one call, over so many."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        print(body, calls, file=self._process.stdin, flush=True)
+        return float(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def show(what: str, nanoseconds: float, ratio: float | None = None, goal: str = "") -> None:
+    """A row of the table."""
+    microseconds = f"{nanoseconds / 1000:,.2f} µs"
+    print(f"{what:<50}{microseconds:>14}{'' if ratio is None else f'{ratio:8.2f}'}   {goal}".rstrip())
+
+
+def processor() -> str:
+    """The processor's name, as the machine tells it."""
+    names = [line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    return f"{names[0]}, {len(names)} cores" if names else platform.machine()
+
+
+if __name__ == "__main__":
+    main()
