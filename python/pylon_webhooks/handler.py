@@ -27,24 +27,23 @@ from .exceptions import (
 )
 
 TYPE_CHECKING = False  # importing `typing` takes longer than importing all of this package
-if TYPE_CHECKING:
+if not TYPE_CHECKING:
+
+    def overload(function):
+        return function
+else:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any, Protocol, TypeAlias, TypeVar, overload
 
-    F = TypeVar("F", bound=Callable[..., Any])
+    _F = TypeVar("_F", bound=Callable[..., Any])
 
-    class HasItems(Protocol):
+    class _HasItems(Protocol):
         """A mapping, or a header class of a web framework."""
 
         def items(self) -> Iterable[tuple[str | bytes, object]]: ...
 
-    Payload: TypeAlias = bytes | bytearray | memoryview
-    Headers: TypeAlias = HasItems | Iterable[tuple[str | bytes, object]]
-else:
-
-    def overload(function):
-        return function
-
+    _Payload: TypeAlias = bytes | bytearray | memoryview
+    _Headers: TypeAlias = _HasItems | Iterable[tuple[str | bytes, object]]
 
 __all__ = ["WebhookHandler"]
 
@@ -60,10 +59,6 @@ _KINDS: dict[type[WebhookEvent], str] = {
 }
 _CLASSES = {name: event_class for event_class, name in _KINDS.items()}
 _EVENT_CLASSES = frozenset({WebhookEvent, BaseIssueEvent, IssueSnapshotEvent, UnknownEvent, *_KINDS})
-
-
-#: What is one secret, not several: its elements are no secrets. The last two are then refused by name.
-_ONE_SECRET = (str, bytes, bytearray, memoryview)
 
 
 class WebhookHandler:
@@ -113,7 +108,7 @@ class WebhookHandler:
         if not 0 <= timestamp_tolerance < 2**63:
             raise ValueError("timestamp_tolerance must not be negative, nor beyond 63 bits")
         self._receiver = Receiver(
-            list(secret) if hasattr(secret, "__iter__") and not isinstance(secret, _ONE_SECRET) else [secret],
+            _listed(secret),
             tolerance_seconds=timestamp_tolerance,
             require_timestamp=require_timestamp,
             signature_header=signature_header,
@@ -140,7 +135,7 @@ class WebhookHandler:
                 PylonWebhookUnverifiedWarning,
             )
 
-    def on(self, *events: type[Any] | str) -> Callable[[F], F]:
+    def on(self, *events: type[Any] | str) -> Callable[[_F], _F]:
         """Decorate a handler for these events, each an event class, a registered class, or a name.
 
         Names match whatever their case, with `.`, `-` and spaces read as `_`. A name that was probably meant to be another
@@ -150,36 +145,36 @@ class WebhookHandler:
             raise TypeError("on() needs an event class or a name; on_any() is for all events")
         targets = tuple(self._target(event) for event in events)
 
-        def register(function: F) -> F:
+        def register(function: _F) -> _F:
             self._subscribe(_Subscription(function, targets))
             return function
 
         return register
 
     @overload
-    def on_any(self, function: F) -> F: ...
+    def on_any(self, function: _F) -> _F: ...
     @overload
-    def on_any(self, function: None = None) -> Callable[[F], F]: ...
-    def on_any(self, function: F | None = None) -> F | Callable[[F], F]:
+    def on_any(self, function: None = None) -> Callable[[_F], _F]: ...
+    def on_any(self, function: _F | None = None) -> _F | Callable[[_F], _F]:
         """Decorate a handler for every event."""
 
-        def register(function: F) -> F:
+        def register(function: _F) -> _F:
             self._subscribe(_Subscription(function, (_Any(),)))
             return function
 
         return register if function is None else register(function)
 
     @overload
-    def on_error(self, function: F) -> F: ...
+    def on_error(self, function: _F) -> _F: ...
     @overload
-    def on_error(self, function: None = None) -> Callable[[F], F]: ...
-    def on_error(self, function: F | None = None) -> F | Callable[[F], F]:
+    def on_error(self, function: None = None) -> Callable[[_F], _F]: ...
+    def on_error(self, function: _F | None = None) -> _F | Callable[[_F], _F]:
         """Decorate a handler for whatever exception is about to be raised, refusals included.
 
         Its own failure is added to that exception as a note, logged, and hides nothing.
         """
 
-        def register(function: F) -> F:
+        def register(function: _F) -> _F:
             self._on_error = (*self._on_error, _Callee(function))
             return function
 
@@ -211,11 +206,11 @@ class WebhookHandler:
 
     def handle(
         self,
-        payload: Payload,
-        signature: str | bytes | Headers | None = None,
+        payload: _Payload,
+        signature: str | bytes | _Headers | None = None,
         timestamp: str | bytes | None = None,
         *,
-        headers: Headers | None = None,
+        headers: _Headers | None = None,
     ) -> list[Any]:
         """Verify a delivery, read its event, call its handlers; what they return, in order of registration.
 
@@ -234,11 +229,11 @@ class WebhookHandler:
 
     async def ahandle(
         self,
-        payload: Payload,
-        signature: str | bytes | Headers | None = None,
+        payload: _Payload,
+        signature: str | bytes | _Headers | None = None,
         timestamp: str | bytes | None = None,
         *,
-        headers: Headers | None = None,
+        headers: _Headers | None = None,
     ) -> list[Any]:
         """As `handle`, awaiting the handlers that are `async def`, one after the other."""
         try:
@@ -247,14 +242,14 @@ class WebhookHandler:
             await self._tell_async(error)
             raise
 
-    def handle_headers(self, payload: Payload, headers: Headers) -> list[Any]:
+    def handle_headers(self, payload: _Payload, headers: _Headers) -> list[Any]:
         """As `handle`, with all headers of the request: a mapping, or pairs of name and value, as text or bytes.
 
         Names match in any case; a signature or timestamp header that comes twice is refused.
         """
         return self.handle(payload, headers=headers)
 
-    async def ahandle_headers(self, payload: Payload, headers: Headers) -> list[Any]:
+    async def ahandle_headers(self, payload: _Payload, headers: _Headers) -> list[Any]:
         """As `handle_headers`, awaiting the handlers that are `async def`."""
         return await self.ahandle(payload, headers=headers)
 
@@ -275,7 +270,7 @@ class WebhookHandler:
             raise
 
     def verify_signature(
-        self, payload: Payload, signature: str | bytes | None, timestamp: str | bytes | None = None
+        self, payload: _Payload, signature: str | bytes | None, timestamp: str | bytes | None = None
     ) -> None:
         """Verify a delivery and do nothing else; raises as `handle` does."""
         self._receiver.verify(payload, signature, timestamp)
@@ -314,7 +309,7 @@ class WebhookHandler:
         failures: list[Exception] = []
         for function, make in plan.calls:
             try:
-                result = function(event if make is None else make(event))
+                result: Any = function(event if make is None else make(event))
                 if result.__class__ is CoroutineType:
                     result.close()
                     raise PylonWebhookAsyncHandlerError(
@@ -333,7 +328,7 @@ class WebhookHandler:
         failures: list[Exception] = []
         for function, make in plan.calls:
             try:
-                result = function(event if make is None else make(event))
+                result: Any = function(event if make is None else make(event))
                 results.append(await result if hasattr(result, "__await__") else result)
             except Exception as error:  # noqa: BLE001 - all handlers run, and what failed is raised after
                 failures.append(error)
@@ -355,7 +350,7 @@ class WebhookHandler:
     def _tell(self, error: Exception) -> None:
         for callee in self._on_error:
             try:
-                result = callee.function(error)
+                result: Any = callee.function(error)
                 if result.__class__ is CoroutineType:
                     result.close()
                     raise PylonWebhookAsyncHandlerError(
@@ -367,7 +362,7 @@ class WebhookHandler:
     async def _tell_async(self, error: Exception) -> None:
         for callee in self._on_error:
             try:
-                result = callee.function(error)
+                result: Any = callee.function(error)
                 if hasattr(result, "__await__"):
                     await result
             except Exception as failure:  # noqa: BLE001 - it must not hide the error that is being told
@@ -492,11 +487,18 @@ def _maker(event_class: Any) -> Callable[[WebhookEvent], Any]:
 
     def make(event: WebhookEvent) -> Any:
         payload = event.payload
-        if not isinstance(payload, dict):
+        if payload.__class__ is not dict:
             raise TypeError(f"{event_class.__name__} is made of a JSON object, and the body is another value")
         return event_class(**{key: value for key, value in payload.items() if takes_all or key in named})
 
     return make
+
+
+def _listed(secret: Any) -> list[Any]:
+    """Several secrets as a list, anything else as the one secret that it is meant to be."""
+    kind = secret.__class__
+    is_several = hasattr(kind, "__iter__") and not issubclass(kind, (str, bytes, bytearray, memoryview))
+    return list(secret) if is_several else [secret]
 
 
 def _kind_name(meaning: str | type[WebhookEvent]) -> str:
@@ -542,7 +544,7 @@ def _warn(message: str, category: type[Warning]) -> None:
     import warnings
 
     # Point at the caller's line, however deep we stand.
-    level, frame = 1, sys._getframe()
+    level, frame = 1, sys._getframe()  # pyright: ignore[reportPrivateUsage] - as `warnings` itself finds the caller
     while frame.f_back is not None and frame.f_globals.get("__name__") == __name__:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)

@@ -102,34 +102,39 @@ fn add_all<'py>(
     header_names: (&str, &str),
     credentials: &mut Credentials<HeaderText<'py>>,
 ) -> PyResult<()> {
-    // Header classes of web frameworks have `items` without being mappings.
-    let pairs = if headers.hasattr("items")? { headers.call_method0("items")? } else { headers.clone() };
+    if let Ok(headers) = headers.cast_exact::<PyDict>() {
+        return headers.iter().try_for_each(|(name, value)| add_pair(credentials, header_names, &name, &value));
+    }
+    // Mappings have `items`, and so do the header classes of web frameworks, with every value of a repeated name.
+    let pairs = headers.call_method0("items").unwrap_or_else(|_| headers.clone());
     for pair in pairs.try_iter()? {
-        let (name, value) = name_and_value(&pair?)?;
-        let Presented::Once(name) = presented(Some(&name)) else {
-            continue;
-        };
-        let Ok(name) = std::str::from_utf8(name.as_ref()) else {
-            continue;
-        };
-        // AWS gives a list of values for each name; each counts.
-        if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
-            for value in value.try_iter()? {
-                add(credentials, header_names, name, &value?);
-            }
-        } else {
-            add(credentials, header_names, name, &value);
-        }
+        let (name, value): (Bound<'py, PyAny>, Bound<'py, PyAny>) = pair?.extract()?;
+        add_pair(credentials, header_names, &name, &value)?;
     }
     Ok(())
 }
 
-/// A pair of two; ASGI servers may give it as a list.
-fn name_and_value<'py>(pair: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-    match pair.cast::<PyList>() {
-        Ok(pair) => pair.to_tuple().extract(),
-        Err(_) => pair.extract(),
+fn add_pair<'py>(
+    credentials: &mut Credentials<HeaderText<'py>>,
+    header_names: (&str, &str),
+    name: &Bound<'py, PyAny>,
+    value: &Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let Presented::Once(name) = presented(Some(name)) else {
+        return Ok(());
+    };
+    let Ok(name) = std::str::from_utf8(name.as_ref()) else {
+        return Ok(());
+    };
+    // AWS gives a list of values for each name; each counts.
+    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+        for value in value.try_iter()? {
+            add(credentials, header_names, name, &value?);
+        }
+    } else {
+        add(credentials, header_names, name, value);
     }
+    Ok(())
 }
 
 fn add<'py>(

@@ -3,8 +3,8 @@
 use super::datetime::DateTime;
 use super::field::Shape;
 use super::problem::Reason;
+use super::scan::{DEEPEST, elements};
 use super::scope::{decode_string, members};
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// A typed field's value.
@@ -143,8 +143,8 @@ fn split<'a>(text: &'a str, member: &str) -> Vec<&'a str> {
 }
 
 fn array<'a>(raw: &'a str, member: &str) -> Result<Vec<Cow<'a, str>>, Reason> {
-    let elements: Vec<&'a RawValue> = serde_json::from_str(raw).map_err(|_| Reason::NotAList)?;
-    let texts = elements.into_iter().map(|element| element_text(element.get(), member));
+    let elements = elements(raw, 0..raw.len(), DEEPEST).map_err(|_| Reason::NotAList)?;
+    let texts = elements.into_iter().map(|element| element_text(&raw[element], member));
     // An empty element is no element.
     texts.filter(|text| !matches!(text, Err(Reason::Empty))).map(|text| text.map_err(|_| Reason::NotAList)).collect()
 }
@@ -153,7 +153,7 @@ fn element_text<'a>(raw: &'a str, member: &str) -> Result<Cow<'a, str>, Reason> 
     if !raw.starts_with('{') {
         return scalar(raw);
     }
-    let inner = members(raw, 0..raw.len()).map_err(|_| Reason::NotText)?;
+    let inner = members(raw, 0..raw.len());
     let value = inner.iter().rev().find(|inner| inner.key(raw) == member).ok_or(Reason::NotText)?;
     scalar(&raw[value.value.clone()])
 }

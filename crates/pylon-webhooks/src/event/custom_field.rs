@@ -1,11 +1,12 @@
 //! Custom fields: keys whose names the workspace's admins chose.
 
-use super::scope::{Member, Scope, Span, members};
+use super::scan::{Member, Span};
+use super::scope::{Scope, members};
 
 /// The custom fields that a member holds, by slug, each as raw JSON: one under `issue_custom_field_<slug>`, all under
 /// `custom_fields`, either also within `issue`.
 pub(crate) fn custom_fields_in<'s>(scope: &'s Scope, member: &Member) -> Vec<(String, &'s str)> {
-    fields_of(scope, member.key(&scope.text), &member.value)
+    fields_of(scope, &member.key(&scope.text), &member.value)
 }
 
 fn fields_of<'s>(scope: &'s Scope, key: &str, value: &Span) -> Vec<(String, &'s str)> {
@@ -13,13 +14,10 @@ fn fields_of<'s>(scope: &'s Scope, key: &str, value: &Span) -> Vec<(String, &'s 
     if let Some(slug) = bare.strip_prefix("custom_field_") {
         return vec![(slug.to_owned(), scope.raw(value))];
     }
-    let inner = || match scope.raw(value).starts_with('{') {
-        true => members(&scope.text, value.clone()).unwrap_or_default(),
-        false => Vec::new(),
-    };
+    let inner = || members(&scope.text, value.clone());
     match bare {
         "custom_field" | "custom_fields" => {
-            inner().iter().map(|field| (field.key(&scope.text).to_owned(), scope.raw(&field.value))).collect()
+            inner().iter().map(|field| (field.key(&scope.text).into_owned(), scope.raw(&field.value))).collect()
         }
         "issue" | "ticket" => inner().iter().flat_map(|field| fields_in_issue(scope, field)).collect(),
         _ => Vec::new(),
@@ -28,7 +26,7 @@ fn fields_of<'s>(scope: &'s Scope, key: &str, value: &Span) -> Vec<(String, &'s 
 
 /// Within `issue` only the custom fields' own keys count; nothing is opened further.
 fn fields_in_issue<'s>(scope: &'s Scope, member: &Member) -> Vec<(String, &'s str)> {
-    match member.key(&scope.text) {
+    match &*member.key(&scope.text) {
         "issue" | "ticket" => Vec::new(),
         key => fields_of(scope, key, &member.value),
     }

@@ -1,5 +1,6 @@
 //! Why a body is not read as JSON.
 
+use serde::de::IgnoredAny;
 use serde_json::error::Category;
 use std::fmt;
 
@@ -40,13 +41,15 @@ pub enum PayloadFault {
 }
 
 impl PayloadFault {
-    pub(super) fn of(text: &str, error: &serde_json::Error) -> Self {
-        let (line, column) = (error.line(), error.column());
+    /// What is wrong with a text that is not JSON.
+    pub(super) fn of(text: &str) -> Self {
+        let error = serde_json::from_str::<IgnoredAny>(text).err();
+        let (line, column) = error.as_ref().map_or((1, 1), |error| (error.line(), error.column()));
         if text.trim().is_empty() {
             Self::Empty
         } else if looks_like_form(text) {
             Self::Form
-        } else if error.classify() == Category::Eof {
+        } else if error.is_some_and(|error| error.classify() == Category::Eof) {
             Self::Truncated { line, column }
         } else {
             Self::Syntax { line, column }

@@ -9,6 +9,7 @@ mod kind;
 mod mend;
 mod problem;
 mod reader;
+mod scan;
 mod scope;
 mod types;
 
@@ -31,7 +32,8 @@ use bytes::Bytes;
 use coerce::{coerce, no_value, scalar};
 use custom_field::custom_fields_in;
 use mend::{Mended, mend};
-use scope::{Member, Scope, Span};
+use scan::{Member, Span};
+use scope::Scope;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -248,7 +250,7 @@ impl WebhookEvent {
         for index in (0..=self.0.wrapped.len()).rev() {
             let scope = self.0.scope(index);
             let members = scope.members_that_count().filter(|member| is_extra(index, scope, member));
-            extra.extend(members.map(|member| (scope.key(member).to_owned(), mend(scope.raw(&member.value)).0)));
+            extra.extend(members.map(|member| (scope.key(member).into_owned(), mend(scope.raw(&member.value)).0)));
         }
         extra
     }

@@ -3,24 +3,26 @@
 use super::coerce::{no_value, scalar};
 use super::kind::{EventKind, names_match};
 use super::mend::{Mended, mend};
-use super::scope::{Member, Scope, Span, decode_string, is_deeper_than, members};
+use super::scan::{self, DEEPEST, Member, ScanFault, Span, elements};
+use super::scope::{Scope, decode_string, members};
 use super::{Inner, Name, PayloadFault, Place, WebhookEvent};
 use crate::error::{ConfigError, PayloadError};
 use crate::payload::Payload;
 use bytes::Bytes;
 use bytestring::ByteString;
-use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 /// The keys that may hold the event's name, first choice first.
 const KIND_KEYS: [&str; 4] = ["event_type", "event", "type", "trigger"];
-/// The keys whose object is read as if its members stood outside.
-const WRAPPERS: [&str; 3] = ["data", "client_payload", "webhook_payload"];
+/// Whether the key's object is read as if its members stood outside.
+fn is_wrapper_key(key: &str) -> bool {
+    matches!(key, "data" | "client_payload" | "webhook_payload")
+}
+
 /// How many wrappers may stand in one another.
 const MOST_WRAPPERS: usize = 3;
-/// How deep arrays and objects may nest unless configured; the JSON reader behind us ends at 127.
+/// How deep arrays and objects may nest unless configured; serde_json, which parses the payload, ends at 127.
 pub const DEFAULT_DEPTH_LIMIT: usize = 100;
 
 /// Where the event's name stands.
@@ -175,46 +177,34 @@ impl EventReader {
     /// The text and its members where it is an object; the bytes where the text is not quite theirs; what was mended.
     fn root(&self, body: ByteString) -> Result<(Scope, Option<Bytes>, Mended), PayloadFault> {
         const BYTE_ORDER_MARK: &str = "\u{FEFF}";
-        let (body, raw) = match body.strip_prefix(BYTE_ORDER_MARK) {
+        let (text, raw) = match body.strip_prefix(BYTE_ORDER_MARK) {
             Some(text) => (body.slice_ref(text), Some(body.as_bytes().clone())),
             None => (body, None),
         };
-        let (body, error) = match self.scope(body) {
-            Ok(scope) => return Ok((scope?, raw, Mended::default())),
-            Err(refused) => refused,
-        };
-        let (text, mended) = mend(&body);
-        if let Cow::Owned(text) = text
-            && let Ok(scope) = self.scope(ByteString::from(text))
-        {
-            return Ok((scope?, raw.or_else(|| Some(body.as_bytes().clone())), mended));
+        let too_deep = PayloadFault::TooDeep { limit: self.depth_limit };
+        match self.scan(&text) {
+            Ok(members) => return Ok((Scope { text, members }, raw, Mended::default())),
+            Err(ScanFault::TooDeep) => return Err(too_deep),
+            Err(ScanFault::Grammar) => {}
         }
-        Err(PayloadFault::of(&body, &error))
+        let (mended_text, mended) = mend(&text);
+        match self.scan(&mended_text) {
+            Ok(members) => {
+                let raw = raw.or_else(|| Some(text.as_bytes().clone()));
+                Ok((Scope { text: ByteString::from(mended_text.into_owned()), members }, raw, mended))
+            }
+            Err(ScanFault::TooDeep) => Err(too_deep),
+            Err(ScanFault::Grammar) => Err(PayloadFault::of(&text)),
+        }
     }
 
-    /// The members of the text's object, none of another value; the outer error is one of JSON, the inner of depth.
-    fn scope(&self, text: ByteString) -> Result<Result<Scope, PayloadFault>, (ByteString, serde_json::Error)> {
-        let is_object = text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{');
-        let found = if is_object {
-            members(&text, 0..text.len())
+    /// The members of the text's object, none of another value.
+    fn scan(&self, text: &str) -> Result<Vec<Member>, ScanFault> {
+        if text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{') {
+            scan::members(text, 0..text.len(), self.depth_limit)
         } else {
-            serde_json::from_str::<IgnoredAny>(&text).map(|_| Vec::new())
-        };
-        let scope = match found {
-            Ok(members) => Scope { text, members },
-            Err(error) => return Err((text, error)),
-        };
-        let is_too_deep = if is_object {
-            scope.members.iter().any(|member| self.is_too_deep(scope.raw(&member.value)))
-        } else {
-            is_deeper_than(&scope.text, self.depth_limit)
-        };
-        Ok(if is_too_deep { Err(PayloadFault::TooDeep { limit: self.depth_limit }) } else { Ok(scope) })
-    }
-
-    /// Whether a value within the outermost object nests too deep.
-    fn is_too_deep(&self, raw: &str) -> bool {
-        raw.starts_with(['[', '{']) && is_deeper_than(raw, self.depth_limit - 1)
+            scan::check(text, self.depth_limit).map(|()| Vec::new())
+        }
     }
 
     /// Collects the objects that stand in wrappers, each before those within it, and the members that hold them.
@@ -225,7 +215,7 @@ impl EventReader {
         // Of a key that comes twice the last one counts.
         let is_wrapper = |member: &&Member| {
             let key = scope.key(member);
-            WRAPPERS.contains(&key) && scope.get(key).is_some_and(|last| last.value == member.value)
+            is_wrapper_key(&key) && scope.get(&key).is_some_and(|last| last.value == member.value)
         };
         for member in scope.members.iter().filter(is_wrapper) {
             if let Some((inner, mended)) = self.inner(scope, &member.value) {
@@ -241,12 +231,10 @@ impl EventReader {
     fn inner(&self, scope: &Scope, value: &Span) -> Option<(Scope, Mended)> {
         let raw = scope.raw(value);
         match raw.as_bytes().first()? {
-            b'{' => Some((Scope::new(scope.text.clone(), value.clone()).ok()?, Mended::default())),
+            b'{' => Some((Scope::new(scope.text.clone(), value.clone(), DEEPEST).ok()?, Mended::default())),
             b'"' => {
-                let is_object = |text: &str| text.trim_start().starts_with('{');
-                let text =
-                    decode_string(raw).filter(|text| is_object(text) && !is_deeper_than(text, self.depth_limit))?;
-                let scope_of = |text: &str| Scope::new(ByteString::from(text), 0..text.len()).ok();
+                let text = decode_string(raw).filter(|text| text.trim_start().starts_with('{'))?;
+                let scope_of = |text: &str| Scope::new(ByteString::from(text), 0..text.len(), self.depth_limit).ok();
                 scope_of(&text).map(|scope| (scope, Mended::default())).or_else(|| {
                     let (text, mended) = mend(&text);
                     Some((scope_of(&text)?, mended))
@@ -265,11 +253,10 @@ impl EventReader {
             KindSource::Fixed(name) => return (Name::Own(name.clone()), None),
             KindSource::Pointer(pointer) => point(&root.text, pointer).and_then(|span| found((0, root, &span))),
             KindSource::Keys => {
-                let mut places = std::iter::once(root)
-                    .chain(wrapped)
-                    .enumerate()
-                    .flat_map(|(index, scope)| KIND_KEYS.map(|key| (index, scope, key)));
-                places.find_map(|(index, scope, key)| found((index, scope, &scope.get(key)?.value)))
+                let name_in_scope = |(index, scope): (usize, &Scope)| {
+                    KIND_KEYS.iter().find_map(|key| found((index, scope, &scope.get(key)?.value)))
+                };
+                std::iter::once(root).chain(wrapped).enumerate().find_map(name_in_scope)
             }
         };
         name.unwrap_or((Name::Own("".into()), None))
@@ -302,12 +289,9 @@ fn point(text: &str, pointer: &str) -> Option<Span> {
         let token = token.replace("~1", "/").replace("~0", "~");
         if text[span.clone()].trim_start().starts_with('[') {
             let index = index_in(&token)?;
-            let elements: Vec<&RawValue> = serde_json::from_str(&text[span.clone()]).ok()?;
-            let element = elements.get(index)?.get();
-            let start = element.as_ptr() as usize - text.as_ptr() as usize;
-            Some(start..start + element.len())
+            elements(text, span, DEEPEST).ok()?.get(index).cloned()
         } else {
-            let members = members(text, span).ok()?;
+            let members = members(text, span);
             members.iter().rev().find(|member| member.key(text) == token).map(|member| member.value.clone())
         }
     })

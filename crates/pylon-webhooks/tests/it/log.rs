@@ -1,22 +1,29 @@
 //! What a piece of code writes to the log.
 
+use std::cell::RefCell;
 use std::fmt::{Debug, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// Runs it and gives what it returned, and each line that it logged: level, message and fields.
-pub(crate) fn logged<T>(run: impl FnOnce() -> T) -> (T, Vec<String>) {
-    let lines = Lines::default();
-    let kept = lines.0.clone();
-    let result = tracing::subscriber::with_default(lines, run);
-    let lines = kept.lock().unwrap().clone();
-    (result, lines)
+thread_local! {
+    static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-#[derive(Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
+/// Runs it and gives what it returned, and each line that it logged on this thread: level, message and fields.
+///
+/// One subscriber serves all tests: with one each, a test without any could be the first to log at some place, and
+/// tracing would remember that nobody listens there.
+pub(crate) fn logged<T>(run: impl FnOnce() -> T) -> (T, Vec<String>) {
+    static SUBSCRIBED: Once = Once::new();
+    SUBSCRIBED.call_once(|| tracing::subscriber::set_global_default(Lines).unwrap());
+    LINES.take();
+    let result = run();
+    (result, LINES.take())
+}
+
+struct Lines;
 
 impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -34,7 +41,7 @@ impl Subscriber for Lines {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line(event.metadata().level().to_string());
         event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
+        LINES.with_borrow_mut(|lines| lines.push(line.0));
     }
 
     fn enter(&self, _: &Id) {}

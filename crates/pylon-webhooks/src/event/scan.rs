@@ -1,0 +1,383 @@
+//! Finds what stands where in a JSON text: one pass that checks the grammar (RFC 8259) and the depth and decodes nothing.
+//!
+//! serde_json finds the same by `RawValue`, in about twice the time (docs/performance.md); the tests and the fuzzer hold the
+//! two together. Whoever is told of a fault asks serde_json for its place.
+
+use super::scope::decode_string;
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// A part of a text, in bytes.
+pub(crate) type Span = Range<usize>;
+
+/// A key and its value, each as it stands in the text; the key without its quotes.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    key: Span,
+    key_has_escapes: bool,
+    pub(crate) value: Span,
+}
+
+impl Member {
+    /// The key, decoded where it has escapes.
+    pub(crate) fn key<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if self.key_has_escapes {
+            // With its quotes it is a JSON string.
+            decode_string(&text[self.key.start - 1..self.key.end + 1]).unwrap_or_default()
+        } else {
+            Cow::Borrowed(&text[self.key.clone()])
+        }
+    }
+}
+
+/// Why a text is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ScanFault {
+    Grammar,
+    TooDeep,
+}
+
+/// How deep the scanner can see: it keeps one bit for each array or object that is open.
+pub(crate) const DEEPEST: usize = 127;
+
+/// The members of the one object that the part holds, depth counted from it.
+pub(crate) fn members(text: &str, part: Span, depth_limit: usize) -> Result<Vec<Member>, ScanFault> {
+    let mut scanner = Scanner::new(text, part, depth_limit);
+    // Our templates have 20 keys.
+    let mut members = Vec::with_capacity(24);
+    scanner.open(b'{')?;
+    if scanner.next() == Some(b'}') {
+        scanner.at += 1;
+    } else {
+        loop {
+            let (key, key_has_escapes) = scanner.key()?;
+            let start = scanner.skip_space();
+            scanner.value()?;
+            members.push(Member { key, key_has_escapes, value: start..scanner.at });
+            match scanner.next() {
+                Some(b',') => scanner.at += 1,
+                Some(b'}') => break scanner.at += 1,
+                _ => return Err(ScanFault::Grammar),
+            }
+        }
+    }
+    scanner.end()?;
+    Ok(members)
+}
+
+/// The elements of the one array that the part holds.
+pub(crate) fn elements(text: &str, part: Span, depth_limit: usize) -> Result<Vec<Span>, ScanFault> {
+    let mut scanner = Scanner::new(text, part, depth_limit);
+    let mut elements = Vec::new();
+    scanner.open(b'[')?;
+    if scanner.next() == Some(b']') {
+        scanner.at += 1;
+    } else {
+        loop {
+            let start = scanner.skip_space();
+            scanner.value()?;
+            elements.push(start..scanner.at);
+            match scanner.next() {
+                Some(b',') => scanner.at += 1,
+                Some(b']') => break scanner.at += 1,
+                _ => return Err(ScanFault::Grammar),
+            }
+        }
+    }
+    scanner.end()?;
+    Ok(elements)
+}
+
+/// Checks that the text is one JSON value.
+pub(crate) fn check(text: &str, depth_limit: usize) -> Result<(), ScanFault> {
+    let mut scanner = Scanner::new(text, 0..text.len(), depth_limit);
+    scanner.skip_space();
+    scanner.value()?;
+    scanner.end()
+}
+
+struct Scanner<'t> {
+    /// The text up to the end of the part.
+    bytes: &'t [u8],
+    at: usize,
+    /// How many arrays and objects may be open within the present one.
+    depth_left: usize,
+}
+
+impl<'t> Scanner<'t> {
+    fn new(text: &'t str, part: Span, depth_limit: usize) -> Self {
+        Self { bytes: &text.as_bytes()[..part.end], at: part.start, depth_left: depth_limit.min(DEEPEST) }
+    }
+
+    /// The next byte that is not white space; the scanner stands at it.
+    fn next(&mut self) -> Option<u8> {
+        let at = self.skip_space();
+        self.bytes.get(at).copied()
+    }
+
+    fn skip_space(&mut self) -> usize {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.bytes.get(self.at) {
+            self.at += 1;
+        }
+        self.at
+    }
+
+    fn end(&mut self) -> Result<(), ScanFault> {
+        if self.next().is_none() { Ok(()) } else { Err(ScanFault::Grammar) }
+    }
+
+    /// The outermost array or object.
+    fn open(&mut self, bracket: u8) -> Result<(), ScanFault> {
+        if self.next() != Some(bracket) {
+            return Err(ScanFault::Grammar);
+        }
+        self.at += 1;
+        self.depth_left = self.depth_left.checked_sub(1).ok_or(ScanFault::TooDeep)?;
+        Ok(())
+    }
+
+    /// A key and the colon behind it.
+    fn key(&mut self) -> Result<(Span, bool), ScanFault> {
+        if self.next() != Some(b'"') {
+            return Err(ScanFault::Grammar);
+        }
+        let start = self.at + 1;
+        let has_escapes = self.string()?;
+        let key = start..self.at - 1;
+        if self.next() != Some(b':') {
+            return Err(ScanFault::Grammar);
+        }
+        self.at += 1;
+        Ok((key, has_escapes))
+    }
+
+    /// One value, whatever it holds; the scanner stands at its first byte before and behind its last one afterwards.
+    fn value(&mut self) -> Result<(), ScanFault> {
+        // The arrays and objects that are open, innermost last: 1 for an object, above a leading 1.
+        let mut open: u128 = 1;
+        let mut depth_left = self.depth_left;
+        loop {
+            match self.next() {
+                Some(b'"') => {
+                    self.string()?;
+                }
+                Some(bracket @ (b'{' | b'[')) => {
+                    depth_left = depth_left.checked_sub(1).ok_or(ScanFault::TooDeep)?;
+                    self.at += 1;
+                    // The closing bracket of either kind stands two places behind the opening one in ASCII.
+                    if self.next() == Some(bracket + 2) {
+                        self.at += 1;
+                        depth_left += 1;
+                    } else {
+                        let is_object = bracket == b'{';
+                        open = open << 1 | u128::from(is_object);
+                        if is_object {
+                            self.key()?;
+                        }
+                        continue;
+                    }
+                }
+                Some(b'-' | b'0'..=b'9') => self.number()?,
+                Some(b't') => self.word(b"true")?,
+                Some(b'f') => self.word(b"false")?,
+                Some(b'n') => self.word(b"null")?,
+                _ => return Err(ScanFault::Grammar),
+            }
+            while open > 1 {
+                let is_object = open & 1 == 1;
+                match self.next() {
+                    Some(b',') => {
+                        self.at += 1;
+                        if is_object {
+                            self.key()?;
+                        }
+                        break;
+                    }
+                    Some(bracket @ (b'}' | b']')) if is_object == (bracket == b'}') => {
+                        self.at += 1;
+                        depth_left += 1;
+                        open >>= 1;
+                    }
+                    _ => return Err(ScanFault::Grammar),
+                }
+            }
+            if open == 1 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A string from its opening quote to behind its closing one; says whether it has escapes.
+    fn string(&mut self) -> Result<bool, ScanFault> {
+        self.at += 1;
+        let mut has_escapes = false;
+        loop {
+            self.at = skip_plain(self.bytes, self.at);
+            match self.bytes.get(self.at) {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(has_escapes);
+                }
+                Some(b'\\') => {
+                    has_escapes = true;
+                    match self.bytes.get(self.at + 1) {
+                        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
+                        Some(b'u') if self.has_hex_digits(self.at + 2) => self.at += 6,
+                        _ => return Err(ScanFault::Grammar),
+                    }
+                }
+                _ => return Err(ScanFault::Grammar),
+            }
+        }
+    }
+
+    fn has_hex_digits(&self, at: usize) -> bool {
+        self.bytes.get(at..at + 4).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    }
+
+    fn number(&mut self) -> Result<(), ScanFault> {
+        if self.bytes[self.at] == b'-' {
+            self.at += 1;
+        }
+        let whole = self.at;
+        let digits = self.digits()?;
+        if digits > 1 && self.bytes[whole] == b'0' {
+            return Err(ScanFault::Grammar);
+        }
+        if self.bytes.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.bytes.get(self.at) {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.bytes.get(self.at) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    /// One digit or more; how many.
+    fn digits(&mut self) -> Result<usize, ScanFault> {
+        let start = self.at;
+        while let Some(b'0'..=b'9') = self.bytes.get(self.at) {
+            self.at += 1;
+        }
+        if self.at > start { Ok(self.at - start) } else { Err(ScanFault::Grammar) }
+    }
+
+    fn word(&mut self, word: &[u8]) -> Result<(), ScanFault> {
+        if !self.bytes[self.at..].starts_with(word) {
+            return Err(ScanFault::Grammar);
+        }
+        self.at += word.len();
+        Ok(())
+    }
+}
+
+/// The place of the first quote, backslash or control character from here on, or the end.
+fn skip_plain(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(word) = bytes.get(at..at + 8) {
+        let word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
+        let found = special_bytes(word);
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    at + bytes[at..].iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20)).count()
+}
+
+/// The high bit of each byte that is a quote, a backslash or a control character. Bytes behind the first such one may be
+/// marked wrongly, for a borrow runs upwards; only the first is asked for.
+fn special_bytes(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let zero_bytes = |word: u64| word.wrapping_sub(ONES) & !word;
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    (control | zero_bytes(word ^ (ONES * b'"' as u64)) | zero_bytes(word ^ (ONES * b'\\' as u64))) & HIGH
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde::de::IgnoredAny;
+
+    /// Texts near enough to JSON that both verdicts come up.
+    fn near_json() -> impl Strategy<Value = String> {
+        let token = prop::sample::select(vec![
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            "\"",
+            "\"a\"",
+            "\"\\n\"",
+            "\"\\u00e9\"",
+            "\"\\u12\"",
+            "\"\\x\"",
+            "\\",
+            " ",
+            "\n",
+            "0",
+            "01",
+            "-",
+            "-1",
+            "1.5",
+            "1.",
+            ".5",
+            "1e9",
+            "1e",
+            "1E+2",
+            "true",
+            "false",
+            "null",
+            "nul",
+            "\u{1}",
+            "é",
+            "{}",
+            "[]",
+            "\"k\":1",
+            "\"a long text without anything special in it\"",
+            "\"a long text with \\\" in it\"",
+        ]);
+        prop::collection::vec(token, 0..12).prop_map(|tokens| tokens.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn the_scanner_takes_what_serde_json_takes(text in near_json()) {
+            let expected = serde_json::from_str::<IgnoredAny>(&text).is_ok();
+            prop_assert_eq!(check(&text, DEEPEST).is_ok(), expected, "{}", text);
+            let is_object = text.trim_start().starts_with('{');
+            prop_assert_eq!(members(&text, 0..text.len(), DEEPEST).is_ok(), expected && is_object, "{}", text);
+            let is_array = text.trim_start().starts_with('[');
+            prop_assert_eq!(elements(&text, 0..text.len(), DEEPEST).is_ok(), expected && is_array, "{}", text);
+        }
+
+        #[test]
+        fn the_first_special_byte_is_found_wherever_it_stands(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            let expected = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).unwrap_or(bytes.len());
+            prop_assert_eq!(skip_plain(&bytes, 0), expected);
+        }
+    }
+
+    #[test]
+    fn depth_counts_from_the_outermost_bracket() {
+        for (text, depth) in
+            [("1", 0), ("[]", 1), ("{}", 1), ("[[]]", 2), (r#"{"a":[{}],"b":{}}"#, 3), ("[[],[[]]]", 3)]
+        {
+            assert_eq!(check(text, depth), Ok(()), "{text}");
+            if depth > 0 {
+                assert_eq!(check(text, depth - 1), Err(ScanFault::TooDeep), "{text}");
+            }
+        }
+        let deep = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert_eq!(check(&deep(DEEPEST), usize::MAX), Ok(()));
+        assert_eq!(check(&deep(DEEPEST + 1), usize::MAX), Err(ScanFault::TooDeep));
+    }
+}
