@@ -117,7 +117,7 @@ def test_a_payload_that_is_not_bytes_is_a_payload_error_that_says_why(
     with pytest.raises(PylonWebhookPayloadError) as caught:
         handler.verify_signature(payload, signature)
     assert (str(caught.value), caught.value.payload) == (message, None)
-    if not isinstance(payload, dict):
+    if name != "dict":
         with pytest.raises(PylonWebhookPayloadError) as caught:
             parse_webhook_event(payload)
         assert str(caught.value) == message
@@ -177,7 +177,7 @@ def test_a_signature_of_any_kind_is_a_signature_error(signature: Any, found: str
     expected = (PylonWebhookSignatureError, "signature_malformed", message)
     assert refusal(handler, BODY, signature) == expected
     assert refusal(handler, BODY, signature, "1700000000") == expected
-    if not isinstance(signature, (list, tuple)):
+    if "list" not in found and "tuple" not in found:
         assert refusal(handler, BODY, headers={SIGNATURE_HEADER: signature}) == expected
         assert refusal(handler, BODY, headers=[[SIGNATURE_HEADER, signature]]) == expected
 
@@ -205,7 +205,7 @@ def test_a_timestamp_of_any_kind_is_a_timestamp_error(timestamp: Any, found: str
     message = f"malformed timestamp: expected 1 to 19 ASCII digits in {TIMESTAMP_HEADER}, found {found}"
     expected = (PylonWebhookTimestampError, "timestamp_malformed", message)
     assert refusal(handler, BODY, "0" * 64, timestamp) == expected
-    if not isinstance(timestamp, list):
+    if "list" not in found:
         headers = {SIGNATURE_HEADER: "0" * 64, TIMESTAMP_HEADER: timestamp}
         assert refusal(handler, BODY, headers=headers) == expected
 
@@ -518,7 +518,7 @@ def test_a_required_timestamp_is_missed(secret: str, now: int) -> None:
         "timestamp_missing",
         "missing timestamp: expected Unix seconds in X-Pylon-Timestamp, found no such header",
     )
-    assert handler.handle(BODY, sign(secret, BODY, str(now)), str(now)) == []
+    handler.verify_signature(BODY, sign(secret, BODY, str(now)), str(now))
 
 
 def test_configured_header_names_are_searched_and_named(secret: str) -> None:
@@ -719,10 +719,11 @@ def test_an_async_on_error_cannot_be_awaited_by_handle_and_a_note_says_so(handle
     handler.on_error(_async_handler)
     with pytest.raises(PylonWebhookSignatureError, match="^missing") as caught:
         handler.handle(b"{}", None)
-    assert caught.value.__notes__ == [
+    (note,) = caught.value.__notes__
+    assert note == (
         "the on_error handler _async_handler failed: PylonWebhookAsyncHandlerError: handle() cannot await it: "
         "call `await handler.ahandle(...)` instead"
-    ]
+    )
 
 
 def test_an_on_error_failure_that_cannot_be_shown_hides_nothing(handler: WebhookHandler) -> None:

@@ -16,9 +16,11 @@ pub(crate) fn payload<'py>(payload: &Bound<'py, PyAny>) -> PyResult<Bound<'py, P
         return Ok(bytes.clone());
     }
     if payload.is_instance_of::<PyByteArray>() || payload.is_instance_of::<PyMemoryView>() {
-        // A released memory view refuses.
         let copy = py.get_type::<PyBytes>().call1((payload,)).and_then(|copy| Ok(copy.cast_into::<PyBytes>()?));
-        return copy.map_err(|_| error::not_bytes(py, type_name(payload)));
+        return copy.map_err(|_| match payload.is_instance_of::<PyMemoryView>() {
+            true => error::not_bytes(py, "a released memoryview"),
+            false => error::not_bytes(py, type_name(payload)),
+        });
     }
     Err(error::not_bytes(py, type_name(payload)))
 }
@@ -106,12 +108,24 @@ fn add_all<'py>(
         return headers.iter().try_for_each(|(name, value)| add_pair(credentials, header_names, &name, &value));
     }
     // Mappings have `items`, and so do the header classes of web frameworks, with every value of a repeated name.
-    let pairs = headers.call_method0("items").unwrap_or_else(|_| headers.clone());
+    let pairs = match headers.call_method0("items") {
+        Ok(pairs) => pairs,
+        Err(error) if error.is_instance_of::<PyException>(headers.py()) => headers.clone(),
+        Err(error) => return Err(error),
+    };
     for pair in pairs.try_iter()? {
-        let (name, value): (Bound<'py, PyAny>, Bound<'py, PyAny>) = pair?.extract()?;
+        let (name, value) = name_and_value(&pair?)?;
         add_pair(credentials, header_names, &name, &value)?;
     }
     Ok(())
+}
+
+/// A pair of two; ASGI servers may give it as a list.
+fn name_and_value<'py>(pair: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    match pair.cast::<PyList>() {
+        Ok(pair) => pair.to_tuple().extract(),
+        Err(_) => pair.extract(),
+    }
 }
 
 fn add_pair<'py>(
@@ -157,7 +171,7 @@ pub(crate) fn type_name(value: &Bound<'_, PyAny>) -> &'static str {
     } else if value.is_instance_of::<PyBytes>() {
         "bytes"
     } else if value.is_instance_of::<PyMemoryView>() {
-        "a released memoryview"
+        "memoryview"
     } else if value.is_instance_of::<PyDict>() {
         "dict"
     } else if value.is_instance_of::<PyList>() {
