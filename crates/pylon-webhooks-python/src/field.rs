@@ -55,8 +55,16 @@ impl Field {
     }
 
     fn __set__(&self, _event: &Bound<'_, PyAny>, _value: &Bound<'_, PyAny>) -> PyResult<()> {
-        Err(PyAttributeError::new_err("events are frozen: build another one with the values that you want"))
+        Err(frozen())
     }
+
+    fn __delete__(&self, _event: &Bound<'_, PyAny>) -> PyResult<()> {
+        Err(frozen())
+    }
+}
+
+fn frozen() -> PyErr {
+    PyAttributeError::new_err("events are frozen: build another one with the values that you want")
 }
 
 /// The field's value as Python has it: text and lists empty, all else `None`, where there is none.

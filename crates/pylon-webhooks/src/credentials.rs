@@ -1,9 +1,10 @@
 //! What a request presents to be believed, picked out of its headers.
 
 use crate::diagnosis;
+use std::fmt;
 
 /// One header as a request presented it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Presented<V> {
     /// The header did not come.
     Absent,
@@ -21,6 +22,18 @@ impl<V> Presented<V> {
             Self::Absent => value,
             _ => Self::Repeated,
         };
+    }
+}
+
+impl<V> fmt::Debug for Presented<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("Absent"),
+            // The signature of an authentic delivery is one that would be accepted.
+            Self::Once(_) => f.write_str("Once([redacted])"),
+            Self::Repeated => f.write_str("Repeated"),
+            Self::OtherType(name) => write!(f, "OtherType({name})"),
+        }
     }
 }
 
