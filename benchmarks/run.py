@@ -126,7 +126,9 @@ def show(what: str, nanoseconds: float, ratio: float | None = None, goal: str = 
 
 def processor() -> str:
     """The processor's name, as the machine tells it."""
-    names = [line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    names = [
+        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+    ]
     return f"{names[0]}, {len(names)} cores" if names else platform.machine()
 
 

@@ -286,6 +286,21 @@ def test_what_cannot_be_called_is_no_handler(function: Any, handler: WebhookHand
             register(function)
 
 
+def _generator(_event: Any) -> Any:
+    yield
+
+
+async def _async_generator(_event: Any) -> Any:
+    yield
+
+
+@pytest.mark.parametrize("function", [_generator, _async_generator, functools.partial(_generator)])
+def test_a_generator_is_no_handler_for_calling_it_runs_nothing(function: Any, handler: WebhookHandler) -> None:
+    for register in (handler.on(IssueNewEvent), handler.on_any(), handler.on_error()):
+        with pytest.raises(TypeError, match="^a handler must not be a generator: calling one runs none of its lines$"):
+            register(function)
+
+
 # A name, and the one that was probably meant; None where there is nothing to warn of.
 TYPOS = {
     "isue_new": "issue_new",

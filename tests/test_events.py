@@ -391,6 +391,11 @@ def test_model_dump_has_name_typed_fields_custom_fields_and_the_rest_in_that_ord
     assert parsed(body).model_dump_json() == json.dumps(as_json, ensure_ascii=False, separators=(",", ":"))
 
 
+def test_model_dump_json_is_compact_and_leaves_other_scripts_readable() -> None:
+    event = parsed({"event": "x", "naïve": ["日本 🍹", 1]})
+    assert event.model_dump_json() == '{"event_type":"x","naïve":["日本 🍹",1]}'
+
+
 @pytest.mark.parametrize("mode", ["JSON", "", "dict"])
 def test_model_dump_knows_two_modes(mode: str) -> None:
     with pytest.raises(ValueError, match=r'^mode must be "python" or "json"$'):

@@ -55,7 +55,7 @@ def test_a_field_takes_a_dict_of_fields_and_gives_it_back() -> None:
     python = inbox.model_dump()["event"]
     assert python["issue_last_message_sent_at"] == datetime(2026, 1, 2, 3, 4, 5, 500000, UTC)
     assert json.loads(inbox.model_dump_json())["event"] == DUMP
-    assert Inbox.model_validate_json(inbox.model_dump_json()) == inbox
+    assert Inbox.model_validate_json(inbox.model_dump_json()).model_dump() == inbox.model_dump()
 
 
 # What a field of IssueNewEvent refuses, and the message.
@@ -76,7 +76,7 @@ def test_a_field_refuses_what_is_no_such_event(value: Any, message: str) -> None
 
 
 def test_a_value_without_json_is_a_validation_error_too() -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError, match="an event's field must be JSON or a date, not set"):
         Inbox(event={"issue_title": {1}})  # type: ignore[arg-type]
 
 

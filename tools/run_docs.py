@@ -41,7 +41,9 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SECRET = "your-webhook-secret"
 #: The address that the documented servers listen on; replaced by a free port.
 ADDRESS = "127.0.0.1:8000"
-_BLOCK = re.compile(r"(?:^<!-- docs: (?P<order>[^\n]*?) -->\n)?^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.S | re.M)
+_BLOCK = re.compile(
+    r"(?:^<!-- docs: (?P<order>[^\n]*?) -->\n)?^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE
+)
 _RUST_MANIFEST = """
 [package]
 name = "documented"
@@ -99,7 +101,7 @@ class Page:
         # Blank lines in front keep the line numbers of the page.
         code = compile("\n" * block.line + block.code, str(block.page), "exec", dont_inherit=True)
         with contextlib.redirect_stdout(out):
-            exec(code, self.module.__dict__)
+            exec(code, self.module.__dict__)  # noqa: S102 - running what is documented is what this is for
         self.printed = out.getvalue()
 
 
@@ -140,7 +142,9 @@ def run_rust(found: list[Block]) -> None:
             code = block.code.replace(ADDRESS, f"127.0.0.1:{port}")
             (crate / "src" / "bin" / f"block{number}.rs").write_text(code)
         environment = {**os.environ, "CARGO_TARGET_DIR": str(target / "documented"), "RUSTFLAGS": "-D warnings"}
-        subprocess.run(["cargo", "build", "--quiet", "--manifest-path", crate / "Cargo.toml"], check=True, env=environment)
+        subprocess.run(
+            ["cargo", "build", "--quiet", "--manifest-path", crate / "Cargo.toml"], check=True, env=environment
+        )
         for number, (block, port) in enumerate(zip(found, ports, strict=True)):
             program = str(target / "documented" / "debug" / f"block{number}")
             if block.order == "server":
@@ -157,7 +161,9 @@ def run_in_fresh_environment(block: Block) -> None:
         venv.create(folder, with_pip=True)
         path = f"{folder}/bin:{os.environ['PATH']}"
         environment = {**os.environ, "PATH": path, "VIRTUAL_ENV": folder}
-        subprocess.run(["bash", "-e", "-c", block.code], cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            ["bash", "-e", "-c", block.code], cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL
+        )
 
 
 def run(block: Block, page: Page) -> None:
@@ -195,7 +201,7 @@ def main() -> int:
             try:
                 run(block, page)
                 print(f"ok    {block.place}")
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - a block may fail in any way; report them all
                 failed += 1
                 print(f"FAIL  {block.place}: {type(error).__name__}: {error}")
     run_rust(rust)

@@ -407,6 +407,8 @@ class _Callee:
     def __init__(self, function: Any) -> None:
         if not callable(function):
             raise TypeError("a handler must be callable")
+        if _is_generator(function):
+            raise TypeError("a handler must not be a generator: calling one runs none of its lines")
         self.function = function
         self.is_async = _is_async(function)
 
@@ -522,6 +524,12 @@ def _is_async(function: Any) -> bool:
 
     call = type(function).__call__
     return iscoroutinefunction(function) or iscoroutinefunction(call)
+
+
+def _is_generator(function: Any) -> bool:
+    from inspect import isasyncgenfunction, isgeneratorfunction
+
+    return isgeneratorfunction(function) or isasyncgenfunction(function)
 
 
 def _name(function: Any) -> str:

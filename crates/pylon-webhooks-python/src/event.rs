@@ -4,7 +4,7 @@ use crate::error;
 use crate::field::{self, Field};
 use crate::text;
 use pylon_webhooks::{EventKind, EventReader};
-use pyo3::exceptions::{PyAttributeError, PyValueError};
+use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pyclass::CompareOp;
 use pyo3::sync::PyOnceLock;
@@ -148,7 +148,11 @@ impl WebhookEvent {
         if fields.keys().iter().any(|key| !key.is_instance_of::<PyString>()) {
             return Err(PyValueError::new_err("expected a dict whose keys are str, found other keys"));
         }
-        let raw = encode(fields)?;
+        let raw = encode(fields).map_err(|error| match error.is_instance_of::<PyTypeError>(class.py()) {
+            // Pydantic takes a ValueError for a value that does not fit, and a TypeError for a fault of the validator.
+            true => PyValueError::new_err(error.value(class.py()).to_string()),
+            false => error,
+        })?;
         fit(class, &raw, || Ok(fields.clone()))
     }
 

@@ -68,8 +68,12 @@ fn find(text: &str, members: &[Member], path: &str) -> Option<Span> {
 /// The member's value, or what it holds of the path's last word where it is an object: `issue_account_name` may be
 /// `{"id": ..., "name": ...}`.
 fn whole(text: &str, member: &Member, path: &str) -> Option<Span> {
-    let last = path.rsplit('.').next()?;
-    inside_object(text, &member.value, last).or_else(|| Some(member.value.clone()))
+    let within = if text[member.value.clone()].starts_with('{') {
+        path.rsplit('.').next().and_then(|last| inside_object(text, &member.value, last))
+    } else {
+        None
+    };
+    within.or_else(|| Some(member.value.clone()))
 }
 
 /// What the member's value holds at the rest of the path: a person may be an object, or text that is the email or name.

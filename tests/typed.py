@@ -1,0 +1,98 @@
+"""What type checkers must make of the package; checked by basedpyright and mypy, never run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from typing import Any, assert_type
+
+from pylon.webhooks import WebhookHandler, parse_webhook_event
+from pylon.webhooks.events import (
+    IssueNewEvent,
+    IssueStateChangedEvent,
+    MessageNewEvent,
+    PylonWebhookEvent,
+    UnknownEvent,
+    WebhookEvent,
+)
+from pylon.webhooks.exceptions import PylonWebhookHandlerErrors, PylonWebhookPayloadError, PylonWebhookTimestampError
+
+handler = WebhookHandler(secret=["new", b"old"], names={"issue.created": IssueNewEvent})
+
+
+@handler.on(IssueNewEvent, "issue_assigned")
+def sync_handler(event: IssueNewEvent) -> int:
+    return event.issue_number or 0
+
+
+@handler.on_any
+async def bare(event: WebhookEvent) -> str:
+    return event.event_type
+
+
+@handler.on_any()
+async def called(event: WebhookEvent) -> str:
+    return event.event_type
+
+
+@handler.on_error
+def told(error: Exception) -> None: ...
+
+
+# Decorators keep the function's type.
+assert_type(sync_handler(IssueNewEvent()), int)
+takes_event: Callable[[WebhookEvent], Coroutine[Any, Any, str]] = bare
+takes_event = called
+assert_type(told(ValueError()), None)
+
+
+async def receive() -> None:
+    assert_type(handler.handle(b"{}", "00", None), list[Any])
+    assert_type(await handler.ahandle(b"{}", headers={"a": "b"}), list[Any])
+    assert_type(handler.handle(bytearray(), {"a": ["b"]}), list[Any])
+    assert_type(handler.handle_headers(memoryview(b""), [(b"a", b"b")]), list[Any])
+    assert_type(handler.dispatch(IssueNewEvent(issue_id="i1")), list[Any])
+
+
+def read(event: IssueNewEvent, message: MessageNewEvent, change: IssueStateChangedEvent) -> None:
+    assert_type(event.issue_title, str)
+    assert_type(event.title, str)
+    assert_type(event.number, int | None)
+    assert_type(event.issue_tags, list[str])
+    assert_type(event.issue_last_message_sent_at, datetime | None)
+    assert_type(message.message_is_private, bool | None)
+    assert_type(change.new_state, str)
+    assert_type(event.issue_requester_id, str)
+    assert_type(event.custom_fields, dict[str, Any])
+    assert_type(event.raw, bytes)
+    assert_type(event.kind, str | None)
+    assert_type(event.problems[0].reason, str)
+    assert_type(IssueNewEvent.model_validate({}), IssueNewEvent)
+    # Any text may be a slug.
+    assert_type(event.issue_custom_field_tier, Any)
+    event.issue_title = "x"  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue] - events are frozen
+
+
+def take_apart(event: PylonWebhookEvent) -> str:
+    match event:
+        case IssueNewEvent(issue_number=number, title=title):
+            assert_type(number, int | None)
+            return title
+        case MessageNewEvent(_, issue_id):
+            return issue_id
+        case UnknownEvent(event_type):
+            return event_type
+        case _:
+            return ""
+
+
+def refuse(error: PylonWebhookTimestampError | PylonWebhookPayloadError, group: PylonWebhookHandlerErrors) -> None:
+    assert_type(error.code, str)
+    assert_type(group.event, WebhookEvent)
+    if isinstance(error, PylonWebhookTimestampError):
+        assert_type(error.age_seconds, int | None)
+    else:
+        assert_type(error.payload, bytes | None)
+
+
+assert_type(parse_webhook_event(b"{}"), WebhookEvent)
