@@ -40,9 +40,9 @@ test-python: test-tools wheel
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PYLON_WEBHOOKS_WHEEL=$$(ls $(WHEELS)/pylon_webhooks-*.whl) $(BIN)/python -m pytest
-	cd $(CACHE) && $(BIN)/python -m mypy.stubtest pylon_webhooks --ignore-disjoint-bases
-	$(BIN)/python -m mypy --strict python/pylon_webhooks tools examples
-	$(BIN)/basedpyright --pythonpath $(BIN)/python examples
+	cd $(CACHE) && $(BIN)/python -m mypy.stubtest pylon_webhooks
+	$(BIN)/python -m mypy --strict python/pylon_webhooks tools examples benchmarks tests/typed.py
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/python tools/run_docs.py
 
 # The seed's own check, where the folder that holds it stands beside the clone.

@@ -151,13 +151,6 @@ class WebhookEvent:
         another class.
         """
 
-    def __getattribute__(self, name: str, /) -> Any:
-        """A custom field by its slug, `event.issue_custom_field_tier`; None where the body has no such field.
-
-        Raises AttributeError for every other name that is no attribute of the class. Type checkers let every name pass, for
-        they cannot know the slugs.
-        """
-
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...

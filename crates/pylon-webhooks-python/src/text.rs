@@ -140,8 +140,9 @@ fn add_pair<'py>(
     let Ok(name) = std::str::from_utf8(name.as_ref()) else {
         return Ok(());
     };
-    // AWS gives a list of values for each name; each counts.
-    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+    // AWS gives a list of values for each name; each counts. Exact types alone: others could run code of their own, and change
+    // the headers, while these are read.
+    if value.is_exact_instance_of::<PyList>() || value.is_exact_instance_of::<PyTuple>() {
         for value in value.try_iter()? {
             add(credentials, header_names, name, &value?);
         }

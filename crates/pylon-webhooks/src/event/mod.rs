@@ -37,6 +37,7 @@ use scope::Scope;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
@@ -232,7 +233,7 @@ impl WebhookEvent {
         values(self.extra_json())
     }
 
-    /// What [`extra`](Self::extra) has, each value as JSON text; of several under one key the last counts.
+    /// What [`extra`](Self::extra) has, each value as JSON text, in the order of the body.
     pub fn extra_json(&self) -> Vec<(String, Cow<'_, str>)> {
         let claimed: Vec<Found> = self.fields().flat_map(|field| self.candidates(field)).collect();
         let is_extra = |index: usize, scope: &Scope, member: &Member| {
@@ -245,12 +246,15 @@ impl WebhookEvent {
                 && !claimed.iter().any(holds)
                 && custom_fields_in(scope, member).is_empty()
         };
-        let mut extra = Vec::new();
-        // Innermost first, so that what stands further out prevails.
-        for index in (0..=self.0.wrapped.len()).rev() {
-            let scope = self.0.scope(index);
-            let members = scope.members_that_count().filter(|member| is_extra(index, scope, member));
-            extra.extend(members.map(|member| (scope.key(member).into_owned(), mend(scope.raw(&member.value)).0)));
+        let (mut extra, mut seen) = (Vec::new(), HashSet::new());
+        // Outermost first, and what stands further out prevails.
+        for (index, scope) in self.scopes().enumerate() {
+            for member in scope.members_that_count().into_iter().filter(|member| is_extra(index, scope, member)) {
+                let key = scope.key(member);
+                if seen.insert(key.clone()) {
+                    extra.push((key.into_owned(), mend(scope.raw(&member.value)).0));
+                }
+            }
         }
         extra
     }

@@ -33,10 +33,13 @@ impl Scope {
         self.members.iter().rev().find(|member| self.key(member) == key)
     }
 
-    /// The members without those whose key comes again, in no order to rely on.
-    pub(crate) fn members_that_count(&self) -> impl Iterator<Item = &Member> {
+    /// The members in the order of the text, without those whose key comes again.
+    pub(crate) fn members_that_count(&self) -> Vec<&Member> {
         let mut seen = HashSet::new();
-        self.members.iter().rev().filter(move |member| seen.insert(self.key(member)))
+        let mut members: Vec<&Member> =
+            self.members.iter().rev().filter(|member| seen.insert(self.key(member))).collect();
+        members.reverse();
+        members
     }
 
     /// The value that stands at a dotted path, joined by `_` or nested at any of its dots.
