@@ -23,7 +23,7 @@ SHARED := ../shared
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
 
-demo: run-tools wheel ## build, start a FastAPI and an axum app, send them signed deliveries and forgeries
+demo: say-building run-tools wheel ## build, start a FastAPI and an axum app, send them signed deliveries and forgeries
 	@cargo build --quiet --locked --release -p pylon-webhooks --example axum
 	@$(BIN)/python tools/demo.py $(CARGO_TARGET_DIR)/release/examples/axum
 
@@ -63,12 +63,16 @@ fuzz: ## look for new failing inputs, SECONDS for each target (60 unless given)
 docs: test-tools wheel ## run every code block of README and docs; build the Rust pages
 	@$(BIN)/python tools/run_docs.py
 	@RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps -p pylon-webhooks
+	@echo "the Rust pages: $(CARGO_TARGET_DIR)/doc/pylon_webhooks/index.html"
 
 fix: test-tools ## format, and mend what the linters can mend
 	cargo fmt --all
 	cd fuzz && cargo fmt
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+say-building:
+	@echo "building (a few minutes the first time)"
 
 wheel: run-tools
 	@tools/wheel.sh $(BIN) $(WHEELS)
@@ -79,4 +83,5 @@ run-tools:
 test-tools:
 	@tools/environment.sh $(PYTHON) $(VENV) requirements/run.txt requirements/test.txt
 
-.PHONY: help demo test test-rust test-python test-shared bench fuzz docs fix wheel run-tools test-tools
+
+.PHONY: help say-building demo test test-rust test-python test-shared bench fuzz docs fix wheel run-tools test-tools

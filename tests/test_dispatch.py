@@ -370,9 +370,9 @@ def test_an_async_handler_is_met_before_any_handler_runs_and_ahandle_is_named(
         called.append("async")
 
     expected = (
-        "handle() cannot await the async handler "
-        "test_an_async_handler_is_met_before_any_handler_runs_and_ahandle_is_named.<locals>.wait: "
-        "call `await handler.ahandle(...)` instead"
+        "cannot await the async handler "
+        "test_an_async_handler_is_met_before_any_handler_runs_and_ahandle_is_named.<locals>.wait here: "
+        "call `await handler.ahandle(...)` or `adispatch(...)` instead"
     )
     for call in (lambda: handler.handle(*delivery()), lambda: handler.dispatch(IssueNewEvent())):
         with pytest.raises(PylonWebhookAsyncHandlerError) as caught:
@@ -404,7 +404,7 @@ class _Waiter:
 )
 def test_every_form_of_async_handler_is_known_for_one(function: Any, handler: WebhookHandler, delivery: Any) -> None:
     handler.on_any(function)
-    with pytest.raises(PylonWebhookAsyncHandlerError, match=r"^handle\(\) cannot await the async handler "):
+    with pytest.raises(PylonWebhookAsyncHandlerError, match="^cannot await the async handler "):
         handler.handle(*delivery())
     assert asyncio.run(handler.ahandle(*delivery())) == ["waited"]
 
@@ -421,7 +421,7 @@ def test_a_plain_function_that_returns_a_coroutine_fails_in_handle_and_is_awaite
         handler.handle(*delivery())
     (failure,) = caught.value.exceptions
     assert type(failure) is PylonWebhookAsyncHandlerError
-    assert "disguised returned: call `await handler.ahandle(...)` instead" in str(failure)
+    assert "disguised returned here: call `await handler.ahandle(...)` or `adispatch(...)` instead" in str(failure)
     assert asyncio.run(handler.ahandle(*delivery())) == ["waited", "next"]
 
 

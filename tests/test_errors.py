@@ -721,8 +721,8 @@ def test_an_async_on_error_cannot_be_awaited_by_handle_and_a_note_says_so(handle
         handler.handle(b"{}", None)
     (note,) = caught.value.__notes__
     assert note == (
-        "the on_error handler _async_handler failed: PylonWebhookAsyncHandlerError: handle() cannot await it: "
-        "call `await handler.ahandle(...)` instead"
+        "the on_error handler _async_handler failed: PylonWebhookAsyncHandlerError: cannot await it here: "
+        "call `await handler.ahandle(...)` or `adispatch(...)` instead"
     )
 
 

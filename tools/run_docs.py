@@ -1,13 +1,14 @@
-"""Runs every code block of README.md and docs/*.md.
+"""Runs every code block of the pages at the root and in docs.
 
 A comment right above a block says what to do with it, where that is not plain from its language:
 
-    <!-- docs: server uvicorn -->      an app: it is started, and must answer 200, 401 and 401 to an authentic delivery, a
-    <!-- docs: server flask -->        forged one and one without a signature
+    <!-- docs: server uvicorn -->      an app: it is started, and must answer 200, 401, 401 and 400 to an authentic delivery, a
+    <!-- docs: server flask -->        forged one, one without a signature and one that is not JSON
     <!-- docs: server -->              the same of a Rust program
     <!-- docs: output -->              what the Python block before it prints
     <!-- docs: template issue_new -->  the body to paste for this kind of event
     <!-- docs: fresh environment -->   shell commands, run at the root of the repository with a new virtual environment
+    <!-- docs: delivery uvicorn -->    shell commands that start the app above and send it a delivery, which must be handled
     <!-- docs: not run: reason -->     nothing
 
 Python blocks of one page share their names, in the order of the page. Rust blocks are whole programs.
@@ -37,7 +38,7 @@ from servers import Server, free_port, serve
 from pylon_webhooks import template
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 SECRET = "your-webhook-secret"
 #: The address that the documented servers listen on; replaced by a free port.
 ADDRESS = "127.0.0.1:8000"
@@ -94,6 +95,7 @@ class Page:
         self.module = ModuleType("documented")
         sys.modules["documented"] = self.module
         self.printed = ""
+        self.app: Block | None = None
 
     def run(self, block: Block) -> None:
         """Run a Python block after those before it."""
@@ -106,10 +108,15 @@ class Page:
 
 
 def exercise(server: Server) -> None:
-    """An app must take an authentic delivery and refuse a forged and an unsigned one."""
-    body = samples.body("issue_new")
-    cases = [(200, samples.headers(SECRET, body)), (401, samples.headers("another-secret", body)), (401, {})]
-    for expected, headers in cases:
+    """An app must take an authentic delivery and refuse a forged one, an unsigned one, and one that is not JSON."""
+    new, oops = samples.body("issue_new"), b"oops"
+    cases = [
+        (200, new, samples.headers(SECRET, new)),
+        (401, new, samples.headers("another-secret", new)),
+        (401, new, {}),
+        (400, oops, samples.headers(SECRET, oops)),
+    ]
+    for expected, body, headers in cases:
         status = server.post("/webhook", body, headers)
         assert status == expected, f"the app answered {status}, not {expected}"
 
@@ -166,11 +173,36 @@ def run_in_fresh_environment(block: Block) -> None:
         )
 
 
+def deliver(block: Block, app: Block) -> None:
+    """Run shell commands beside the app that stands above them; its handler must have printed."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "app.py").write_text(app.code)
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        code = block.code.replace(ADDRESS, f"127.0.0.1:{(port := free_port())}").replace(
+            "--port 8000", f"--port {port}"
+        )
+        environment = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
+        done = subprocess.run(
+            ["bash", "-e", "-c", code], cwd=folder, env=environment, check=True, capture_output=True, text=True
+        )
+        assert "New issue: Export fails" in done.stdout, f"printed was {done.stdout!r} and {done.stderr!r}"
+
+
+def check_links(path: Path) -> None:
+    """Every link to a file of the repository leads to one."""
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text()):
+        assert (path.parent / target).exists(), f"no such file: {target}"
+
+
 def run(block: Block, page: Page) -> None:
     """Do what the block's language and its comment say; Rust is left to `run_rust`."""
     match block.order.split():
         case ["server", runner]:
+            page.app = block
             serve_python(block, runner)
+        case ["delivery", _]:
+            assert page.app is not None, "no app stands above it"
+            deliver(block, page.app)
         case ["output"]:
             assert page.printed == block.code, f"printed was {page.printed!r}"
         case ["template", kind]:
@@ -191,6 +223,7 @@ def main() -> int:
     failed = 0
     for path in PAGES:
         page = Page()
+        check_links(path)
         for block in blocks(path):
             if block.order.startswith("not run: "):
                 print(f"left  {block.place}: {block.order.removeprefix('not run: ')}")

@@ -33,12 +33,12 @@ __all__ = [
 __version__: str
 """Version of the package, from the one place that holds it: Cargo.toml."""
 
-def sign(secret: str | bytes, payload: bytes | bytearray | memoryview, timestamp: str | None = None) -> str:
+def sign(secret: str | bytes, payload: bytes | bytearray | memoryview, timestamp: str | int | None = None) -> str:
     """Sign a body as Pylon does: lowercase hexadecimal HMAC-SHA256, 64 digits; for tests and tools.
 
     secret: the secret as it stands; text means its UTF-8.
     payload: the body's raw bytes.
-    timestamp: Unix seconds as text where the delivery bears a timestamp: `{timestamp}.{payload}` is then signed; it goes in
+    timestamp: Unix seconds, as int or text, where the delivery bears a timestamp: `{timestamp}.{payload}` is then signed; it goes in
     unchecked, so that a test can make odd deliveries.
 
     >>> sign("test-secret", b'{"id":"1"}')

@@ -303,7 +303,7 @@ class WebhookHandler:
         plan = self._plans.get(event.__class__) or self._plan(event)
         if plan.first_async is not None:
             raise PylonWebhookAsyncHandlerError(
-                f"handle() cannot await the async handler {plan.first_async}: call `await handler.ahandle(...)` instead"
+                f"cannot await the async handler {plan.first_async} here: call `await handler.ahandle(...)` or `adispatch(...)` instead"
             )
         results: list[Any] = []
         failures: list[Exception] = []
@@ -313,7 +313,7 @@ class WebhookHandler:
                 if result.__class__ is CoroutineType:
                     result.close()
                     raise PylonWebhookAsyncHandlerError(
-                        f"handle() cannot await what {_name(function)} returned: call `await handler.ahandle(...)` instead"
+                        f"cannot await what {_name(function)} returned here: call `await handler.ahandle(...)` or `adispatch(...)` instead"
                     )
                 results.append(result)
             except Exception as error:  # noqa: BLE001 - all handlers run, and what failed is raised after
@@ -354,7 +354,7 @@ class WebhookHandler:
                 if result.__class__ is CoroutineType:
                     result.close()
                     raise PylonWebhookAsyncHandlerError(
-                        "handle() cannot await it: call `await handler.ahandle(...)` instead"
+                        "cannot await it here: call `await handler.ahandle(...)` or `adispatch(...)` instead"
                     )
             except Exception as failure:  # noqa: BLE001 - it must not hide the error that is being told
                 _note(error, callee, failure)

@@ -10,13 +10,27 @@ use pylon_webhooks::{EventKind, Secret};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-/// Sign a body as Pylon does; see the stub for the whole text.
+/// Sign a body as Pylon does: 64 lowercase hexadecimal digits.
+///
+/// Without a timestamp the signed bytes are the body, with one "{timestamp}.{body}"; the timestamp is text, or whole Unix
+/// seconds. Raises ValueError for an empty secret and PylonWebhookPayloadError for a body that is not bytes.
 #[pyfunction]
 #[pyo3(signature = (secret, payload, timestamp = None))]
-fn sign(secret: &Bound<'_, PyAny>, payload: &Bound<'_, PyAny>, timestamp: Option<&str>) -> PyResult<String> {
+fn sign(secret: &Bound<'_, PyAny>, payload: &Bound<'_, PyAny>, timestamp: Option<TimestampText>) -> PyResult<String> {
     let secret = Secret::new(text::secret(secret)?).map_err(|error| PyValueError::new_err(error.to_string()))?;
     let payload = text::payload(payload)?;
-    Ok(pylon_webhooks::sign(&secret, payload.as_bytes(), timestamp))
+    let timestamp = timestamp.map(|timestamp| match timestamp {
+        TimestampText::Text(text) => text,
+        TimestampText::UnixSeconds(seconds) => seconds.to_string(),
+    });
+    Ok(pylon_webhooks::sign(&secret, payload.as_bytes(), timestamp.as_deref()))
+}
+
+/// A timestamp to sign with.
+#[derive(FromPyObject)]
+enum TimestampText {
+    Text(String),
+    UnixSeconds(u64),
 }
 
 /// The name of the kind that this name was probably meant to be.

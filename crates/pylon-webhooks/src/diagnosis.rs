@@ -22,6 +22,8 @@ pub enum Hint {
     BodyPrinted,
     /// The signature header of this other product came along.
     OtherProduct(&'static str),
+    /// None of these; a timestamp came along, so that the signature has to cover it.
+    TimestampCameAlong,
 }
 
 impl fmt::Display for Hint {
@@ -40,6 +42,10 @@ impl fmt::Display for Hint {
             Self::OtherProduct(product) => {
                 write!(f, "the request bears a signature header of {product}: it is not from Pylon (usepylon.com)")
             }
+            Self::TimestampCameAlong => f.write_str(
+                "check that the secret is the one of this webhook destination, that the body is passed as the raw bytes that \
+                 arrived, and that the sender signs `{timestamp}.{body}`, for a timestamp came along",
+            ),
         }
     }
 }
@@ -71,6 +77,10 @@ pub(crate) struct Failure<'a> {
 
 impl Failure<'_> {
     pub(crate) fn hint(&self) -> Option<Hint> {
+        self.cause().or_else(|| self.timestamp.map(|_| Hint::TimestampCameAlong))
+    }
+
+    fn cause(&self) -> Option<Hint> {
         if let Some(product) = self.other_product {
             return Some(Hint::OtherProduct(product));
         }

@@ -73,12 +73,11 @@ impl fmt::Display for PayloadFault {
             Self::Truncated { line, column } => {
                 write!(f, "expected JSON, found its end too early at line {line} column {column}")
             }
-            Self::Syntax { line, column } => {
-                write!(
-                    f,
-                    "expected JSON, found something else at line {line} column {column}; check the trigger's template"
-                )
-            }
+            Self::Syntax { line, column } => write!(
+                f,
+                "expected JSON, found something else at line {line} column {column}; usually a value with a quote or \
+                 backslash that was not escaped: take that variable out of the trigger's template"
+            ),
             Self::TooDeep { limit } => write!(f, "expected at most {limit} levels of nesting, found more"),
             Self::Type(name) => write!(
                 f,
