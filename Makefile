@@ -15,6 +15,11 @@ export CARGO_TARGET_DIR := $(CACHE)/target
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONDONTWRITEBYTECODE := 1
 
+# Make cannot hold a name with white space together.
+ifneq ($(words $(CACHE)),1)
+$(error CACHE must be one folder without white space in its name, found "$(CACHE)": make CACHE=/path/to/folder)
+endif
+
 VENV := $(CACHE)/venv
 BIN := $(VENV)/bin
 WHEELS := $(CACHE)/wheels

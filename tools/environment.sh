@@ -6,11 +6,13 @@ python=$1 venv=$2
 shift 2
 
 lack() {
-  printf 'missing: %s\n' "$@" >&2
+  printf 'missing: %s\n' "$1" >&2
+  shift
+  printf '%s\n' "$@" >&2
   exit 1
 }
 
-command -v cargo >/dev/null || lack "Rust with cargo, at least $(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)" \
+cargo --version >/dev/null 2>&1 || lack "Rust with cargo, at least $(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)" \
   "  install it from https://rustup.rs or your distribution, and see that cargo is on PATH"
 command -v cc >/dev/null || lack "a C linker (cc)" "  Debian: apt-get install gcc libc6-dev"
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || lack "Python 3.11 or later" \
@@ -18,9 +20,9 @@ command -v cc >/dev/null || lack "a C linker (cc)" "  Debian: apt-get install gc
 
 version=$("$python" -c 'import sys; print(sys.version)')
 if [ "$("$venv/bin/python" -c 'import sys; print(sys.version)' 2>/dev/null)" != "$version" ]; then
-  rm -rf "$venv"
+  # Only ever what was an environment before.
+  if [ -f "$venv/pyvenv.cfg" ]; then rm -rf "$venv"; fi
   "$python" -m venv "$venv" >/dev/null 2>&1 || {
-    rm -rf "$venv"
     lack "Python's venv module" "  Debian: apt-get install python3-venv"
   }
 fi

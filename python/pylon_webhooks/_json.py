@@ -12,8 +12,14 @@ def dumps(value: object) -> str:
 
 
 def encode(fields: dict[str, object]) -> bytes:
-    """The body that an event made from keywords has."""
-    return json.dumps(fields, default=_text, separators=(",", ":"), allow_nan=False).encode()
+    """The body that an event made from keywords has.
+
+    Raises TypeError for a value without JSON form, ValueError for one that JSON cannot hold or that nests too deep.
+    """
+    try:
+        return json.dumps(fields, default=_text, separators=(",", ":"), allow_nan=False).encode()
+    except RecursionError:
+        raise ValueError("an event's fields must not nest so deep") from None
 
 
 def _text(value: object) -> str:

@@ -8,7 +8,7 @@ ValueError
 ExceptionGroup
  └ PylonWebhookHandlerErrors          some handlers failed, all have run: answer 500
 RuntimeError
- └ PylonWebhookAsyncHandlerError      `handle` met an `async def` handler, and no handler has run: call `ahandle`
+ └ PylonWebhookAsyncHandlerError      `handle` met an `async def` handler before any handler has run: call `ahandle`
 UserWarning
  ├ PylonWebhookNameWarning            a handler for a name that nobody is likely to send
  └ PylonWebhookUnverifiedWarning      verification is switched off
@@ -100,12 +100,14 @@ class PylonWebhookHandlerErrors(ExceptionGroup[Exception]):
     def derive(self, excs: Sequence[Exception], /) -> PylonWebhookHandlerErrors:  # type: ignore[override]
         """Part of the group, as `except*` and `split` make it; it keeps the event."""
         group = type(self)(self.message, excs)
-        group.event = self.event
+        # One made by hand has no event.
+        group.__dict__.update(self.__dict__)
         return group
 
 
 class PylonWebhookAsyncHandlerError(RuntimeError):
-    """`handle` cannot await an `async def` handler; no handler has run."""
+    """`handle` cannot await: an `async def` handler was due, and none has run; or, within PylonWebhookHandlerErrors, a plain
+    handler returned something to be awaited."""
 
 
 class PylonWebhookNameWarning(UserWarning):

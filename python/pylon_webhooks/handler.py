@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from _thread import allocate_lock
 from types import CoroutineType
 
 from ._native import Receiver, names_match, probably_meant
@@ -103,6 +104,9 @@ class WebhookHandler:
         names: Mapping[str, str | type[WebhookEvent]] | None = None,
         depth_limit: int = 100,
     ) -> None:
+        if verify_signature is not True and verify_signature is not False:
+            # Not whatever is falsy: an unset variable must not open the door.
+            raise TypeError("verify_signature must be True or False")
         if isinstance(timestamp_tolerance, bool) or not isinstance(timestamp_tolerance, int):
             raise TypeError("timestamp_tolerance must be a whole number of seconds")
         if not 0 <= timestamp_tolerance < 2**63:
@@ -122,13 +126,17 @@ class WebhookHandler:
         self._timestamp_tolerance = timestamp_tolerance
         self._require_timestamp = require_timestamp
         self._receive = self._receiver.receive if verify_signature else self._read
+        # For registrations; a delivery reads one attribute once and needs none.
+        self._lock = allocate_lock()
         self._types: dict[type[Any], str] = {}
         self._subscriptions: tuple[_Subscription, ...] = ()
         self._on_error: tuple[_Callee, ...] = ()
         self._plans: dict[type, _Plan] = {}
         # Whether some handler is for a name that does not go with a class: then each event's own name decides.
         self._needs_names = False
-        if not verify_signature:
+        if kind is not None:
+            self._warn_of_typo(kind)
+        if verify_signature is False:
             _warn(
                 "verify_signature=False: whoever finds the address can send events; sign test deliveries with "
                 "pylon_webhooks.sign instead",
@@ -169,13 +177,15 @@ class WebhookHandler:
     @overload
     def on_error(self, function: None = None) -> Callable[[_F], _F]: ...
     def on_error(self, function: _F | None = None) -> _F | Callable[[_F], _F]:
-        """Decorate a handler for whatever exception is about to be raised, refusals included.
+        """Decorate a handler for every exception of this library that is about to be raised, refusals included.
 
         Its own failure is added to that exception as a note, logged, and hides nothing.
         """
 
         def register(function: _F) -> _F:
-            self._on_error = (*self._on_error, _Callee(function))
+            callee = _Callee(function)
+            with self._lock:
+                self._on_error = (*self._on_error, callee)
             return function
 
         return register if function is None else register(function)
@@ -193,21 +203,26 @@ class WebhookHandler:
             raise ValueError("this class is known already: give further names of it as names={...}")
         if not kind.strip():
             raise ValueError("an event name is empty: pass the name that the trigger's template sends")
-        self._types[event_class] = kind
-        self._plans = {}
+        if self._types.get(event_class, kind) != kind:
+            raise ValueError("this class is registered under another name already: a subclass of it can have this one")
+        self._warn_of_typo(kind)
+        with self._lock:
+            self._types[event_class] = kind
+            self._plans = {}
 
     def remove(self, function: Any) -> bool:
         """Remove a handler wherever it was registered; says whether it was."""
-        subscriptions = tuple(kept for kept in self._subscriptions if kept.function != function)
-        on_error = tuple(kept for kept in self._on_error if kept.function != function)
-        removed = len(subscriptions) < len(self._subscriptions) or len(on_error) < len(self._on_error)
-        self._subscriptions, self._on_error, self._plans = subscriptions, on_error, {}
+        with self._lock:
+            subscriptions = tuple(kept for kept in self._subscriptions if kept.function != function)
+            on_error = tuple(kept for kept in self._on_error if kept.function != function)
+            removed = len(subscriptions) < len(self._subscriptions) or len(on_error) < len(self._on_error)
+            self._subscriptions, self._on_error, self._plans = subscriptions, on_error, {}
         return removed
 
     def handle(
         self,
         payload: _Payload,
-        signature: str | bytes | _Headers | None = None,
+        signature: str | bytes | _HasItems | None = None,
         timestamp: str | bytes | None = None,
         *,
         headers: _Headers | None = None,
@@ -230,7 +245,7 @@ class WebhookHandler:
     async def ahandle(
         self,
         payload: _Payload,
-        signature: str | bytes | _Headers | None = None,
+        signature: str | bytes | _HasItems | None = None,
         timestamp: str | bytes | None = None,
         *,
         headers: _Headers | None = None,
@@ -310,8 +325,9 @@ class WebhookHandler:
         for function, make in plan.calls:
             try:
                 result: Any = function(event if make is None else make(event))
-                if result.__class__ is CoroutineType:
-                    result.close()
+                if result is not None and hasattr(result, "__await__"):
+                    if result.__class__ is CoroutineType:
+                        result.close()
                     raise PylonWebhookAsyncHandlerError(
                         f"cannot await what {_name(function)} returned here: call `await handler.ahandle(...)` or `adispatch(...)` instead"
                     )
@@ -319,7 +335,11 @@ class WebhookHandler:
             except Exception as error:  # noqa: BLE001 - all handlers run, and what failed is raised after
                 failures.append(error)
         if failures:
-            raise PylonWebhookHandlerErrors.of(event, failures)
+            try:
+                raise PylonWebhookHandlerErrors.of(event, failures)
+            finally:
+                # The failures hold this frame; it must not hold them.
+                del failures
         return results
 
     async def _run_async(self, event: WebhookEvent) -> list[Any]:
@@ -333,7 +353,11 @@ class WebhookHandler:
             except Exception as error:  # noqa: BLE001 - all handlers run, and what failed is raised after
                 failures.append(error)
         if failures:
-            raise PylonWebhookHandlerErrors.of(event, failures)
+            try:
+                raise PylonWebhookHandlerErrors.of(event, failures)
+            finally:
+                # The failures hold this frame; it must not hold them.
+                del failures
         return results
 
     def _plan(self, event: WebhookEvent) -> _Plan:
@@ -351,8 +375,9 @@ class WebhookHandler:
         for callee in self._on_error:
             try:
                 result: Any = callee.function(error)
-                if result.__class__ is CoroutineType:
-                    result.close()
+                if hasattr(result, "__await__"):
+                    if result.__class__ is CoroutineType:
+                        result.close()
                     raise PylonWebhookAsyncHandlerError(
                         "cannot await it here: call `await handler.ahandle(...)` or `adispatch(...)` instead"
                     )
@@ -369,9 +394,10 @@ class WebhookHandler:
                 _note(error, callee, failure)
 
     def _subscribe(self, subscription: _Subscription) -> None:
-        self._subscriptions = (*self._subscriptions, subscription)
-        self._needs_names = self._needs_names or any(isinstance(target, _Name) for target in subscription.targets)
-        self._plans = {}
+        with self._lock:
+            self._subscriptions = (*self._subscriptions, subscription)
+            self._needs_names = self._needs_names or any(isinstance(target, _Name) for target in subscription.targets)
+            self._plans = {}
 
     def _target(self, event: type[Any] | str) -> _Any | _Class | _Name | _OwnClass:
         if isinstance(event, str):

@@ -7,15 +7,14 @@ use pylon_webhooks::{EventKind, EventReader};
 use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pyclass::CompareOp;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple, PyType};
+use std::borrow::Cow;
 
 /// Any event: the exact bytes, the name they bear, and their fields, each decoded when it is read.
 #[pyclass(frozen, subclass, module = "pylon_webhooks.events")]
 pub(crate) struct WebhookEvent {
     event: pylon_webhooks::WebhookEvent,
     raw: Py<PyBytes>,
-    payload: PyOnceLock<Py<PyAny>>,
 }
 
 impl WebhookEvent {
@@ -24,7 +23,7 @@ impl WebhookEvent {
     }
 
     fn of(raw: &Bound<'_, PyBytes>, event: pylon_webhooks::WebhookEvent) -> Self {
-        Self { event, raw: raw.clone().unbind(), payload: PyOnceLock::new() }
+        Self { event, raw: raw.clone().unbind() }
     }
 
     fn initializer(event: Self) -> PyClassInitializer<Self> {
@@ -58,11 +57,10 @@ impl WebhookEvent {
         self.raw.clone_ref(py)
     }
 
-    /// Body as JSON, parsed when first asked for; do not change it.
+    /// Body as JSON, parsed anew each time it is asked for: what one handler does to it no other sees.
     #[getter]
-    fn payload(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let payload = self.payload.get_or_try_init(py, || loads(py, &self.event.json()).map(Bound::unbind));
-        payload.map(|payload| payload.clone_ref(py))
+    fn payload<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        loads(py, &self.event.json())
     }
 
     /// Custom fields by slug.
@@ -92,13 +90,15 @@ impl WebhookEvent {
     }
 
     /// Text that stands for a field before any typing, empty where there is none; takes a field's name or any key.
-    fn text<'py>(&self, py: Python<'py>, name: &str) -> Bound<'py, PyString> {
-        PyString::new(py, &self.event.text(name))
+    fn text<'py>(&self, name: &Bound<'py, PyString>) -> Bound<'py, PyString> {
+        // No key of a body is text that UTF-8 cannot encode.
+        let text = name.to_str().map_or(Cow::Borrowed(""), |name| self.event.text(name));
+        PyString::new(name.py(), &text)
     }
 
     /// Whether the event bears this name, or is of the kind of this name.
-    fn is_named(&self, name: &str) -> bool {
-        self.event.is_named(name)
+    fn is_named(&self, name: &Bound<'_, PyString>) -> bool {
+        name.to_str().is_ok_and(|name| self.event.is_named(name))
     }
 
     /// Typed fields, custom fields and all other keys as a dict; mode "json" has date-times as text.
@@ -170,7 +170,9 @@ impl WebhookEvent {
         })
     }
 
-    fn __getattr__<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    fn __getattr__<'py>(&self, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+        let py = name.py();
+        let name = name.to_str().unwrap_or("text that UTF-8 cannot encode");
         match name.strip_prefix(CUSTOM_FIELD) {
             // A template that lacks the field is as good as a field without a value.
             Some(slug) => {
@@ -206,8 +208,10 @@ impl WebhookEvent {
 
     fn __richcmp__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>, operator: CompareOp) -> PyResult<Py<PyAny>> {
         let py = slf.py();
-        let is_equal = slf.get_type().is(other.get_type())
-            && other.cast::<Self>().is_ok_and(|other| other.get().event == slf.get().event);
+        let Ok(event) = other.cast::<Self>() else {
+            return Ok(py.NotImplemented());
+        };
+        let is_equal = slf.get_type().is(other.get_type()) && event.get().event == slf.get().event;
         match operator {
             CompareOp::Eq => Ok(is_equal.into_pyobject(py)?.to_owned().into_any().unbind()),
             CompareOp::Ne => Ok((!is_equal).into_pyobject(py)?.to_owned().into_any().unbind()),

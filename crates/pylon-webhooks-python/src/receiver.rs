@@ -9,6 +9,7 @@ use pylon_webhooks::{
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFloat, PyInt};
+use pyo3::{PyTraverseError, PyVisit};
 use std::time::Duration;
 
 /// A configured verifier and reader.
@@ -103,6 +104,11 @@ impl Receiver {
     fn read<'py>(&self, payload: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let payload = text::payload(payload)?;
         self.event(&payload, Payload::from(payload.as_bytes()))
+    }
+
+    // A clock is often a method of the object that holds the handler.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.clock)
     }
 
     /// The name of the kind that a name means here.

@@ -205,7 +205,7 @@ impl<R> Handlers<R> {
         let mut collected = Collected::default();
         for (id, run) in self.due(&event) {
             if let Run::Now(run) = run {
-                collected.add(id, run(&event));
+                collected.add(id, guarded(|| run(&event)));
             }
         }
         collected.finish(event)
@@ -216,8 +216,8 @@ impl<R> Handlers<R> {
         let mut collected = Collected::default();
         for (id, run) in self.due(&event) {
             let result = match run {
-                Run::Now(run) => run(&event),
-                Run::Later(run) => run(&event).await,
+                Run::Now(run) => guarded(|| run(&event)),
+                Run::Later(run) => awaited(|| run(&event)).await,
             };
             collected.add(id, result);
         }
@@ -239,10 +239,7 @@ impl<R> Handlers<R> {
         for (_, run) in &self.on_error {
             note_failure(match run {
                 RunOnError::Now(run) => guarded(|| run(error)),
-                RunOnError::Later(run) => match guarded(|| Ok(run(error))) {
-                    Ok(future) => Guarded(future).await,
-                    Err(error) => Err(error),
-                },
+                RunOnError::Later(run) => awaited(|| run(error)).await,
             });
         }
     }
@@ -304,9 +301,17 @@ fn note_failure(result: Result<(), HandlerError>) {
     }
 }
 
-/// A panic of an error handler as an error, so that it does not hide the first one.
+/// A handler's panic as its error, so that it keeps no other handler from running and hides no other error.
 fn guarded<T>(run: impl FnOnce() -> Result<T, HandlerError>) -> Result<T, HandlerError> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err("it panicked".into()))
+}
+
+/// The same of an async handler, which may panic before its future is there as well.
+async fn awaited<R>(run: impl FnOnce() -> HandlerFuture<R>) -> Result<R, HandlerError> {
+    match guarded(|| Ok(run())) {
+        Ok(future) => Guarded(future).await,
+        Err(error) => Err(error),
+    }
 }
 
 /// A future whose panic is an error.

@@ -242,6 +242,8 @@ pub enum ConfigError {
     EmptySecret,
     /// A header's name is not an HTTP token.
     HeaderName,
+    /// The signature and the timestamp are to come in the same header.
+    SameHeader,
     /// A JSON pointer does not begin with `/`.
     Pointer,
     /// An event name has no characters.
@@ -258,6 +260,7 @@ impl fmt::Display for ConfigError {
                 "a secret is empty, so anybody could sign: pass the one that Pylon shows for the webhook destination"
             }
             Self::HeaderName => "a header name must be letters, digits and `-`, for instance X-Pylon-Signature",
+            Self::SameHeader => "the signature and the timestamp must come in headers of different names",
             Self::Pointer => "a JSON pointer must begin with `/`, for instance /meta/event",
             Self::EmptyName => {
                 "an event name is empty: pass the name that the trigger's template sends, for instance issue_new"

@@ -83,6 +83,7 @@ impl<R> WebhookHandler<R> {
         &mut self,
         handler: impl Fn(E) -> O + Send + Sync + 'static,
     ) -> HandlerId {
+        E::NAME.into_iter().for_each(|name| self.warn_of_slip(name));
         self.handlers.add(Filter::Type(E::accepts), handler)
     }
 
@@ -104,6 +105,7 @@ impl<R> WebhookHandler<R> {
     where
         R: Send + 'static,
     {
+        E::NAME.into_iter().for_each(|name| self.warn_of_slip(name));
         self.handlers.add_async(Filter::Type(E::accepts), handler)
     }
 
@@ -194,7 +196,7 @@ impl<R> WebhookHandler<R> {
     /// Verifies a delivery, reads its event and calls its handlers.
     ///
     /// # Errors
-    /// Every variant of [`Error`]. A handler's failure does not keep the others from running.
+    /// Every variant of [`Error`]. A handler's failure, a panic too, does not keep the others from running.
     pub fn handle<'a>(
         &self,
         payload: impl Into<Payload<'a>>,
@@ -286,12 +288,17 @@ impl<R> WebhookHandler<R> {
 
     fn names<N: AsRef<str>>(&self, names: impl IntoIterator<Item = N>) -> Filter {
         let names: Vec<Box<str>> = names.into_iter().map(|name| name.as_ref().into()).collect();
-        for name in names.iter().filter(|name| self.reader.kind_of(name).is_none()) {
-            if let Some(kind) = EventKind::probably_meant(name) {
-                tracing::warn!(name = %name, probably_meant = %kind, "no event is likely to be sent under this name");
-            }
-        }
+        names.iter().for_each(|name| self.warn_of_slip(name));
         Filter::Names(names)
+    }
+
+    fn warn_of_slip(&self, name: &str) {
+        if self.reader.kind_of(name).is_some() {
+            return;
+        }
+        if let Some(kind) = EventKind::probably_meant(name) {
+            tracing::warn!(%name, probably_meant = %kind, "no event is likely to be sent under this name");
+        }
     }
 }
 

@@ -313,7 +313,7 @@ impl VerifierBuilder {
     /// Makes the verifier, its MACs keyed once and for all.
     ///
     /// # Errors
-    /// [`ConfigError::NoSecret`], [`ConfigError::EmptySecret`] or [`ConfigError::HeaderName`].
+    /// [`ConfigError::NoSecret`], [`ConfigError::EmptySecret`], [`ConfigError::HeaderName`] or [`ConfigError::SameHeader`].
     pub fn build(self) -> Result<Verifier, ConfigError> {
         let secrets = self.secrets.into_iter().collect::<Result<Vec<_>, _>>()?;
         if secrets.is_empty() {
@@ -321,6 +321,9 @@ impl VerifierBuilder {
         }
         if ![&self.signature_header, &self.timestamp_header].into_iter().all(|name| is_header_name(name)) {
             return Err(ConfigError::HeaderName);
+        }
+        if self.signature_header.eq_ignore_ascii_case(&self.timestamp_header) {
+            return Err(ConfigError::SameHeader);
         }
         Ok(Verifier {
             keys: secrets.iter().map(Secret::keyed).collect(),

@@ -146,6 +146,7 @@ fn array<'a>(raw: &'a str, member: &str) -> Result<Vec<Cow<'a, str>>, Reason> {
     let elements = elements(raw, 0..raw.len(), DEEPEST).map_err(|_| Reason::NotAList)?;
     let texts = elements.into_iter().map(|element| element_text(&raw[element], member));
     // An empty element is no element.
+    let texts = texts.map(|text| text.and_then(|text| no_value(&text).map(|()| text)));
     texts.filter(|text| !matches!(text, Err(Reason::Empty))).map(|text| text.map_err(|_| Reason::NotAList)).collect()
 }
 

@@ -3,6 +3,7 @@
 mod coerce;
 mod custom_field;
 mod datetime;
+mod extra;
 mod fault;
 mod field;
 mod kind;
@@ -31,9 +32,10 @@ use crate::payload::Payload;
 use bytes::Bytes;
 use coerce::{coerce, no_value, scalar};
 use custom_field::custom_fields_in;
+use extra::unclaimed;
 use mend::{Mended, mend};
-use scan::{Member, Span};
-use scope::Scope;
+use scan::Span;
+use scope::{Scope, is_joined};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -202,14 +204,20 @@ impl WebhookEvent {
 
     /// The fields whose value could not be read as typed, and what had to be mended in the body.
     ///
-    /// Text that is absent reads as empty and is no problem; a number, date or boolean that is absent is one.
+    /// Text or a list that is absent reads as empty and is no problem; a number, date or boolean that is absent is one. A
+    /// `{{ placeholder }}` that Pylon left as it was is one everywhere.
     pub fn problems(&self) -> Vec<Problem> {
         let mended = self.0.mended.and(mend(&self.0.root.text).1);
         let payload = mended.reasons().map(|reason| Problem { field: "payload", reason });
         let fields = self.fields().filter_map(|field| {
-            let reason = self.read(field).err()?;
+            let reason = match self.read(field) {
+                Err(reason) => reason,
+                // Text stays as it came, and yet a placeholder in it is news.
+                Ok(FieldValue::Text(text)) => no_value(&text).err()?,
+                Ok(_) => return None,
+            };
             let may_be_empty = matches!(field.shape, Shape::Text | Shape::Id | Shape::List(_));
-            let is_empty = matches!(reason, Reason::Absent | Reason::Empty | Reason::UnresolvedPlaceholder);
+            let is_empty = matches!(reason, Reason::Absent | Reason::Empty);
             (!(may_be_empty && is_empty)).then_some(Problem { field: field.name, reason })
         });
         payload.chain(fields).collect()
@@ -224,35 +232,42 @@ impl WebhookEvent {
     pub fn custom_fields_json(&self) -> Vec<(String, Cow<'_, str>)> {
         // Innermost first, so that what stands further out prevails.
         let members = self.scopes().rev().flat_map(|scope| scope.members.iter().map(move |member| (scope, member)));
-        let found = members.flat_map(|(scope, member)| custom_fields_in(scope, member));
-        found.map(|(slug, raw)| (slug, mend(raw).0)).collect()
+        let found = members.flat_map(|(scope, member)| {
+            custom_fields_in(scope, member).into_iter().map(move |(slug, span)| (slug, mend(scope.raw(&span)).0))
+        });
+        found.collect()
     }
 
-    /// The keys that no typed field, custom field, wrapper or event name has claimed, with their values.
+    /// The keys that no typed field, custom field, wrapper or event name was read from, with their values; of an object that
+    /// was read in part, the rest.
     pub fn extra(&self) -> Map<String, Value> {
         values(self.extra_json())
     }
 
     /// What [`extra`](Self::extra) has, each value as JSON text, in the order of the body.
     pub fn extra_json(&self) -> Vec<(String, Cow<'_, str>)> {
-        let claimed: Vec<Found> = self.fields().flat_map(|field| self.candidates(field)).collect();
-        let is_extra = |index: usize, scope: &Scope, member: &Member| {
-            let place = Place { scope: index, start: member.value.start };
-            let holds = |found: &Found| {
-                found.scope == index && member.value.start <= found.span.start && found.span.end <= member.value.end
-            };
-            self.0.name_place != Some(place)
-                && !self.0.opened.contains(&place)
-                && !claimed.iter().any(holds)
-                && custom_fields_in(scope, member).is_empty()
+        let read: Vec<&Field> = self.kind().into_iter().flat_map(|kind| kind.fields().chain(kind.views())).collect();
+        let found: Vec<Found> = read.iter().filter_map(|field| self.find(field)).collect();
+        // A field's own key is no unknown one, even where another place was read.
+        let is_known = |key: &str, raw: &str| {
+            !raw.starts_with('{') && read.iter().any(|field| field.paths.iter().any(|path| is_joined(key, path)))
         };
         let (mut extra, mut seen) = (Vec::new(), HashSet::new());
         // Outermost first, and what stands further out prevails.
         for (index, scope) in self.scopes().enumerate() {
-            for member in scope.members_that_count().into_iter().filter(|member| is_extra(index, scope, member)) {
+            let fields = found.iter().filter(|found| found.scope == index).map(|found| found.span.clone());
+            let custom = scope.members.iter().flat_map(|member| custom_fields_in(scope, member)).map(|(_, span)| span);
+            let claims: Vec<Span> = fields.chain(custom).collect();
+            for member in scope.members_that_count() {
+                let place = Place { scope: index, start: member.value.start };
+                let is_read_otherwise = self.0.name_place == Some(place) || self.0.opened.contains(&place);
                 let key = scope.key(member);
-                if seen.insert(key.clone()) {
-                    extra.push((key.into_owned(), mend(scope.raw(&member.value)).0));
+                if is_read_otherwise || is_known(key, scope.raw(&member.value)) || seen.contains(key) {
+                    continue;
+                }
+                if let Some(json) = unclaimed(scope, &member.value, &claims) {
+                    seen.insert(key);
+                    extra.push((key.to_owned(), json));
                 }
             }
         }

@@ -15,11 +15,8 @@ use std::sync::{Arc, OnceLock};
 
 /// The keys that may hold the event's name, first choice first.
 const KIND_KEYS: [&str; 4] = ["event_type", "event", "type", "trigger"];
-/// Whether the key's object is read as if its members stood outside.
-fn is_wrapper_key(key: &str) -> bool {
-    matches!(key, "data" | "client_payload" | "webhook_payload")
-}
-
+/// The keys whose object is read as if its members stood outside.
+const WRAPPERS: [&str; 3] = ["data", "client_payload", "webhook_payload"];
 /// How many wrappers may stand in one another.
 const MOST_WRAPPERS: usize = 3;
 /// How deep arrays and objects may nest unless configured; serde_json, which parses the payload, ends at 127.
@@ -213,16 +210,16 @@ impl EventReader {
             return;
         }
         // Of a key that comes twice the last one counts.
-        let is_wrapper = |member: &&Member| {
-            let key = scope.key(member);
-            is_wrapper_key(&key) && scope.get(&key).is_some_and(|last| last.value == member.value)
-        };
-        for member in scope.members.iter().filter(is_wrapper) {
+        let mut found: Vec<&Member> = WRAPPERS.iter().filter_map(|key| scope.get(key)).collect();
+        found.sort_by_key(|member| member.value.start);
+        for member in found {
             if let Some((inner, mended)) = self.inner(scope, &member.value) {
-                wrappers.wrapped.push(inner.clone());
+                let at = wrappers.wrapped.len();
                 wrappers.opened.push(Place { scope: index, start: member.value.start });
                 wrappers.mended = wrappers.mended.and(mended);
-                self.open_wrappers(&inner, wrappers.wrapped.len(), levels - 1, wrappers);
+                wrappers.wrapped.push(Scope { text: inner.text.clone(), members: Vec::new() });
+                self.open_wrappers(&inner, at + 1, levels - 1, wrappers);
+                wrappers.wrapped[at] = inner;
             }
         }
     }

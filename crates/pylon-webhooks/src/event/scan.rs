@@ -1,32 +1,36 @@
 //! Finds what stands where in a JSON text: one pass that checks the grammar (RFC 8259) and the depth and decodes nothing.
 //!
-//! serde_json finds the same by `RawValue`, in about twice the time (docs/performance.md); the tests and the fuzzer hold the
-//! two together. Whoever is told of a fault asks serde_json for its place.
+//! serde_json's `RawValue` finds the same in a little more time; the tests and the fuzzer hold the two together. Whoever is told
+//! of a fault asks serde_json for its place.
 
 use super::scope::decode_string;
-use std::borrow::Cow;
 use std::ops::Range;
 
 /// A part of a text, in bytes.
 pub(crate) type Span = Range<usize>;
 
-/// A key and its value, each as it stands in the text; the key without its quotes.
+/// A key and its value, each as it stands in the text.
 #[derive(Debug, Clone)]
 pub(crate) struct Member {
+    /// Without its quotes.
     key: Span,
-    key_has_escapes: bool,
+    /// The key where it has escapes, decoded once: it is asked for often.
+    decoded_key: Option<Box<str>>,
     pub(crate) value: Span,
 }
 
 impl Member {
-    /// The key, decoded where it has escapes.
-    pub(crate) fn key<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        if self.key_has_escapes {
-            // With its quotes it is a JSON string.
-            decode_string(&text[self.key.start - 1..self.key.end + 1]).unwrap_or_default()
-        } else {
-            Cow::Borrowed(&text[self.key.clone()])
+    /// The key, decoded.
+    pub(crate) fn key<'m>(&'m self, text: &'m str) -> &'m str {
+        match &self.decoded_key {
+            Some(key) => key,
+            None => &text[self.key.clone()],
         }
+    }
+
+    /// The key as it stands in the text, quotes included.
+    pub(crate) fn raw_key<'t>(&self, text: &'t str) -> &'t str {
+        &text[self.key.start - 1..self.key.end + 1]
     }
 }
 
@@ -53,7 +57,9 @@ pub(crate) fn members(text: &str, part: Span, depth_limit: usize) -> Result<Vec<
             let (key, key_has_escapes) = scanner.key()?;
             let start = scanner.skip_space();
             scanner.value()?;
-            members.push(Member { key, key_has_escapes, value: start..scanner.at });
+            let raw_key = &text[key.start - 1..key.end + 1];
+            let decoded_key = key_has_escapes.then(|| decode_string(raw_key).unwrap_or_default().into());
+            members.push(Member { key, decoded_key, value: start..scanner.at });
             match scanner.next() {
                 Some(b',') => scanner.at += 1,
                 Some(b'}') => break scanner.at += 1,

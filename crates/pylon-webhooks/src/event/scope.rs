@@ -20,7 +20,7 @@ impl Scope {
         Ok(Self { text, members })
     }
 
-    pub(crate) fn key(&self, member: &Member) -> Cow<'_, str> {
+    pub(crate) fn key<'s>(&'s self, member: &'s Member) -> &'s str {
         member.key(&self.text)
     }
 
@@ -57,7 +57,7 @@ fn find(text: &str, members: &[Member], path: &str) -> Option<Span> {
     let mut end = path.len();
     loop {
         let key = &path[..end];
-        if let Some(member) = members.iter().rev().find(|member| is_joined(&member.key(text), key)) {
+        if let Some(member) = members.iter().rev().find(|member| is_joined(member.key(text), key)) {
             let found =
                 if end == path.len() { whole(text, member, path) } else { inside(text, member, &path[end + 1..]) };
             if found.is_some() {
@@ -81,13 +81,8 @@ fn whole(text: &str, member: &Member, path: &str) -> Option<Span> {
 
 /// What the member's value holds at the rest of the path: a person may be an object, or text that is the email or name.
 fn inside(text: &str, member: &Member, rest: &str) -> Option<Span> {
-    let raw = &text[member.value.clone()];
-    let is_person = raw.starts_with('"')
-        && match rest {
-            "email" => raw.contains('@'),
-            "name" => !raw.contains('@'),
-            _ => false,
-        };
+    let is_person = matches!(rest, "email" | "name")
+        && decode_string(&text[member.value.clone()]).is_some_and(|person| person.contains('@') == (rest == "email"));
     if is_person { Some(member.value.clone()) } else { inside_object(text, &member.value, rest) }
 }
 
@@ -96,7 +91,7 @@ fn inside_object(text: &str, value: &Span, path: &str) -> Option<Span> {
 }
 
 /// Whether the key is the path with `_` for each dot; `ticket` may stand for `issue`, as help-desk templates have it.
-fn is_joined(key: &str, path: &str) -> bool {
+pub(crate) fn is_joined(key: &str, path: &str) -> bool {
     // Lengths first: they tell most keys apart.
     let (key, path) = match (key.len(), path.len()) {
         (key_length, path_length) if key_length == path_length => (key, path),

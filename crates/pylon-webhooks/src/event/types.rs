@@ -13,6 +13,9 @@ use std::ops::Deref;
 ///
 /// The types of this crate are all such; your own becomes one through [`CustomEvent`].
 pub trait EventType: Sized + Send + 'static {
+    /// The name that a type of your own stands for, so that a slip in it is warned of.
+    const NAME: Option<&'static str> = None;
+
     /// Whether a handler of this type is meant by the event.
     fn accepts(event: &WebhookEvent) -> bool;
 
@@ -49,6 +52,8 @@ pub trait CustomEvent: DeserializeOwned + Send + 'static {
 }
 
 impl<T: CustomEvent> EventType for T {
+    const NAME: Option<&'static str> = Some(T::KIND);
+
     fn accepts(event: &WebhookEvent) -> bool {
         event.is_named(T::KIND)
     }
