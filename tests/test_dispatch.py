@@ -334,8 +334,13 @@ def test_a_probable_typo_is_warned_of_on_the_line_that_has_it(
 
 
 def test_a_name_near_a_kind_that_is_mapped_or_registered_is_no_typo(handler: WebhookHandler) -> None:
-    # Warnings are errors here.
-    handler.register("issue_newt", dict_like := type("Newt", (), {}))
+    # Warnings are errors here: the name is warned of once, where it is registered.
+    dict_like = type("Newt", (), {})
+    with pytest.warns(
+        PylonWebhookNameWarning, match="^nobody is likely to send 'issue_newt'; was 'issue_new' meant"
+    ) as caught:
+        handler.register("issue_newt", dict_like)
+    assert caught[0].filename == __file__
     handler.on("issue_newt")(print)
     handler.on(dict_like)(print)
     WebhookHandler("secret", names={"issue_knew": IssueNewEvent}).on("issue_knew")(print)

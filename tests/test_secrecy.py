@@ -186,7 +186,7 @@ def test_a_refused_setting_is_not_shown(settings: dict[str, Any]) -> None:
 
 
 def test_signing_errors_show_no_secret() -> None:
-    for arguments in ((f"{SECRET}\ud800", BODY), ([SECRET], BODY), (SECRET, BODY.decode()), (SECRET, BODY, 1)):
+    for arguments in ((f"{SECRET}\ud800", BODY), ([SECRET], BODY), (SECRET, BODY.decode()), (SECRET, BODY, 1.5)):
         with pytest.raises((TypeError, ValueError)) as caught:
             sign(*arguments)  # type: ignore[arg-type]
         check_error(caught.value)

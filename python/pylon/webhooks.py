@@ -7,8 +7,8 @@ Where py-usepylon-sdk is installed too, its `pylon.webhooks` stays in force, for
 import sys
 
 import pylon_webhooks
-from pylon_webhooks import _json, _native, events, exceptions, handler
+from pylon_webhooks import _native, events, exceptions, handler  # pyright: ignore[reportPrivateUsage] - one package
 
 sys.modules[__name__] = pylon_webhooks
-for module in (_json, _native, events, exceptions, handler):
+for module in (_native, events, exceptions, handler):
     sys.modules[f"{__name__}.{module.__name__.rpartition('.')[2]}"] = module

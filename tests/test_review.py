@@ -1,0 +1,137 @@
+"""Cases that a hostile reader of the code thought of."""
+
+from __future__ import annotations
+
+import gc
+import json
+import weakref
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from pylon_webhooks import (
+    IssueNewEvent,
+    PylonWebhookAsyncHandlerError,
+    PylonWebhookHandlerErrors,
+    PylonWebhookNameWarning,
+    WebhookHandler,
+    parse_webhook_event,
+)
+
+EVENT = parse_webhook_event(b'{"event_type": "issue_new", "issue_id": "iss_1"}')
+
+
+@pytest.mark.parametrize("falsy", [None, 0, "", [], "False"])
+def test_only_false_itself_switches_verification_off(falsy: Any) -> None:
+    with pytest.raises(TypeError, match="^verify_signature must be True or False$"):
+        WebhookHandler("secret", verify_signature=falsy)
+
+
+def test_signature_and_timestamp_in_one_header_are_refused_at_construction() -> None:
+    with pytest.raises(ValueError, match="^the signature and the timestamp must come in headers of different names$"):
+        WebhookHandler("secret", signature_header="X-Sig", timestamp_header="x-sig")
+
+
+def test_a_handler_whose_clock_is_a_method_of_its_owner_can_be_freed() -> None:
+    class App:
+        def __init__(self) -> None:
+            self.handler = WebhookHandler("secret", clock=self.now)
+
+        def now(self) -> float:
+            return 0.0
+
+    app = App()
+    gone = weakref.ref(app)
+    del app
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_failed_delivery_leaves_no_cycle_behind() -> None:
+    class Failure(Exception):
+        pass
+
+    handler = WebhookHandler("secret")
+
+    @handler.on_any()
+    def fail(_event: object) -> None:
+        raise Failure
+
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(PylonWebhookHandlerErrors) as caught:
+            handler.dispatch(EVENT)
+        gone = weakref.ref(caught.value.exceptions[0])
+        caught.value.__traceback__ = None
+        del caught
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_an_attribute_name_beyond_utf_8_is_no_attribute() -> None:
+    assert not hasattr(EVENT, "\ud800")
+    assert EVENT.text("\ud800") == ""
+    assert not EVENT.is_named("\ud800")
+
+
+def test_an_event_leaves_equality_with_strangers_to_them() -> None:
+    assert EVENT == mock.ANY
+    assert EVENT != object()
+
+
+def test_a_group_made_by_hand_can_be_split() -> None:
+    matching, rest = PylonWebhookHandlerErrors("by hand", [ValueError(), KeyError()]).split(ValueError)
+    assert matching is not None
+    assert rest is not None
+    assert len(matching.exceptions) == len(rest.exceptions) == 1
+
+
+def test_a_class_is_registered_under_one_name() -> None:
+    handler = WebhookHandler("secret")
+    handler.register("a", Own := type("Own", (), {}))
+    handler.register("a", Own)
+    with pytest.raises(ValueError, match="^this class is registered under another name already"):
+        handler.register("b", Own)
+
+
+def test_a_slip_in_a_fixed_kind_warns() -> None:
+    with pytest.warns(PylonWebhookNameWarning, match="was 'issue_new' meant"):
+        WebhookHandler("secret", kind="isue_new")
+
+
+def test_whatever_is_to_be_awaited_is_a_failure_in_handle() -> None:
+    class Promise:
+        def __await__(self) -> Any:
+            yield
+
+    handler = WebhookHandler("secret")
+    handler.on_any(lambda _event: Promise())
+    with pytest.raises(PylonWebhookHandlerErrors) as caught:
+        handler.dispatch(EVENT)
+    assert isinstance(caught.value.exceptions[0], PylonWebhookAsyncHandlerError)
+
+
+def test_fields_that_nest_too_deep_are_a_value_error() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(5000):
+        deep = {"a": deep}
+    with pytest.raises(ValueError, match="^an event's fields must not nest so deep$"):
+        IssueNewEvent.model_validate(deep)
+
+
+@pytest.mark.parametrize("key", ["data", "\\u0064ata", "\\ud800", "a", "issue", "issue_custom_field_a"])
+def test_a_large_body_of_one_key_is_read_in_one_pass(key: str) -> None:
+    # With a pass for each key this would take minutes.
+    members = f'"{key}":1,' * (1_000_000 // (len(key) + 5))
+    event = parse_webhook_event(f'{{"event_type":"issue_new",{members}"issue_id":"iss_1"}}'.encode())
+    assert event.model_dump()["issue_id"] == "iss_1"
+    assert event.problems
+
+
+def test_a_dump_keeps_everything_that_was_sent() -> None:
+    body = {"event_type": "issue_new", "issue": {"id": "iss_1", "priority": "urgent"}, "id": "delivery_9"}
+    dump = parse_webhook_event(json.dumps(body).encode()).model_dump()
+    assert (dump["issue_id"], dump["issue"], dump["id"]) == ("iss_1", {"priority": "urgent"}, "delivery_9")
