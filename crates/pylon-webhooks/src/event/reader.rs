@@ -210,9 +210,14 @@ impl EventReader {
             return;
         }
         // Of a key that comes twice the last one counts.
-        let mut found: Vec<&Member> = WRAPPERS.iter().filter_map(|key| scope.get(key)).collect();
-        found.sort_by_key(|member| member.value.start);
-        for member in found {
+        let mut last: [Option<&Member>; WRAPPERS.len()] = [None; WRAPPERS.len()];
+        for member in &scope.members {
+            if let Some(wrapper) = WRAPPERS.iter().position(|key| *key == scope.key(member)) {
+                last[wrapper] = Some(member);
+            }
+        }
+        last.sort_by_key(|member| member.map(|member| member.value.start));
+        for member in last.into_iter().flatten() {
             if let Some((inner, mended)) = self.inner(scope, &member.value) {
                 let at = wrappers.wrapped.len();
                 wrappers.opened.push(Place { scope: index, start: member.value.start });
