@@ -3,11 +3,13 @@
 use crate::error;
 use crate::event;
 use crate::text::{self, HeaderText};
+use bytes::Bytes;
 use pylon_webhooks::{
     Credentials, Error, EventReader, KindSource, Payload, Presented, TimestampRule, Verified, Verifier,
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyFloat, PyInt};
 use pyo3::{PyTraverseError, PyVisit};
 use std::time::Duration;
@@ -97,13 +99,14 @@ impl Receiver {
         let payload = text::payload(payload)?;
         let credentials = self.credentials(signature, timestamp, headers)?;
         let verified = self.verified(&payload, &credentials)?;
-        self.event(&payload, verified.into_inner())
+        drop(verified);
+        self.event(&payload)
     }
 
     /// Read an event without verifying anything.
     fn read<'py>(&self, payload: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let payload = text::payload(payload)?;
-        self.event(&payload, Payload::from(payload.as_bytes()))
+        self.event(&payload)
     }
 
     // A clock is often a method of the object that holds the handler.
@@ -163,9 +166,11 @@ impl Receiver {
         }
     }
 
-    fn event<'py>(&self, raw: &Bound<'py, PyBytes>, payload: Payload<'_>) -> PyResult<Bound<'py, PyAny>> {
+    /// Reads the event of a body; the body is shared with Python, not copied.
+    fn event<'py>(&self, raw: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyAny>> {
         let py = raw.py();
-        let event = self.reader.read(payload).map_err(|error| error::exception(py, Error::Payload(error)))?;
+        let shared = Bytes::from_owner(PyBackedBytes::from(raw.clone()));
+        let event = self.reader.read(shared).map_err(|error| error::exception(py, Error::Payload(error)))?;
         event::object(raw, event)
     }
 }
