@@ -62,7 +62,7 @@ bench: run-tools wheel ## time the library beside what it replaces; prints a tab
 	@cargo bench --quiet --locked -p pylon-webhooks --no-run
 	@$(BIN)/python benchmarks/run.py --cache $(CACHE)
 
-fuzz: ## look for new failing inputs, SECONDS for each target (60 unless given)
+fuzz: ## look for inputs that fail, for SECONDS_EACH seconds a target (60 unless given)
 	@tools/fuzz.sh $(CACHE) $(or $(SECONDS_EACH),60)
 
 docs: test-tools wheel ## run every code block of README and docs; build the Rust pages

@@ -49,12 +49,18 @@ impl PayloadFault {
             Self::Empty
         } else if looks_like_form(text) {
             Self::Form
-        } else if error.is_some_and(|error| error.classify() == Category::Eof) {
+        } else if error.is_some_and(|error| error.classify() == Category::Eof) || is_cut_number(text, column) {
             Self::Truncated { line, column }
         } else {
             Self::Syntax { line, column }
         }
     }
+}
+
+/// Whether the fault is the end of the text, in the midst of a number: serde_json tells that as a wrong number.
+fn is_cut_number(text: &str, column: usize) -> bool {
+    let last_line = text.rsplit('\n').next().unwrap_or_default();
+    last_line.len() == column && last_line.ends_with(['-', '+', '.', 'e', 'E'])
 }
 
 /// `name=` at the very start.
