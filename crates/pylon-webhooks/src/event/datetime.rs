@@ -88,7 +88,10 @@ fn without_fraction(rest: &[u8]) -> &[u8] {
 fn is_zone(zone: &[u8]) -> bool {
     match zone {
         [b'Z' | b'z'] => true,
-        [b'+' | b'-', h, i, b':', m, n] => [h, i, m, n].into_iter().all(u8::is_ascii_digit),
+        // Hours up to 23: the parser behind us goes further.
+        [b'+' | b'-', b'0'..=b'1', h, b':', m, n] | [b'+' | b'-', b'2', h @ b'0'..=b'3', b':', m, n] => {
+            [h, m, n].into_iter().all(u8::is_ascii_digit)
+        }
         _ => false,
     }
 }

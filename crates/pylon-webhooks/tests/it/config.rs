@@ -35,6 +35,14 @@ fn a_secret_of_white_space_is_a_secret() {
 }
 
 #[test]
+fn one_header_for_both_is_refused() {
+    let builder = Verifier::builder().secret("s").signature_header("X-Sig").timestamp_header("x-sig");
+    let error = builder.build().unwrap_err();
+    assert_eq!(error, ConfigError::SameHeader);
+    assert_eq!(error.to_string(), "the signature and the timestamp must come in headers of different names");
+}
+
+#[test]
 fn a_header_name_that_http_does_not_allow_is_refused() {
     for name in ["", " ", "X Pylon", "X-Pylon:", "X-Pylon\r\n", "X-Pylon-Signatüre"] {
         let signature = Verifier::builder().secret("s").signature_header(name).build();

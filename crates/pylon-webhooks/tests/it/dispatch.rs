@@ -242,6 +242,25 @@ mod results {
     }
 
     #[test]
+    fn a_panic_is_a_failure_that_keeps_no_other_handler_from_running() {
+        let (mut handler, calls) = new_handler();
+        handler.on_any(|event| assert!(event.event_type().is_empty(), "a bug"));
+        handler.on_any(calls.to("after"));
+        let told = calls.clone();
+        handler.on_error(move |error| told.note(error));
+        let error = handler.dispatch(named("issue_new")).unwrap_err();
+        assert_eq!(error.to_string(), "a handler failed: it panicked");
+        assert_eq!(calls.taken(), ["after", "a handler failed: it panicked"]);
+
+        handler.on_any_async(|_| -> BoxedFuture { panic!("before there is a future") });
+        handler.on_any_async(|event| async move { assert!(event.event_type().is_empty(), "within the future") });
+        handler.on_any_async(calls.later("last"));
+        let error = now(handler.dispatch_async(named("issue_new"))).unwrap_err();
+        assert_eq!(failures(&error), ["it panicked"; 3]);
+        assert_eq!(calls.taken(), ["after", "last", "3 handlers failed: it panicked; it panicked; it panicked"]);
+    }
+
+    #[test]
     fn one_failure_is_told_in_its_own_words_and_is_the_source() {
         let mut handler = WebhookHandler::new(SECRET).unwrap();
         handler.on_any(|_| Err::<(), _>(std::io::Error::other("the disk is full")));
@@ -601,6 +620,22 @@ mod misspelt_names {
                 warning("issue_mesage_new", "issue_message_new"),
             ]
         );
+    }
+
+    #[test]
+    fn a_slip_in_the_kind_of_a_type_of_ones_own_is_warned_of() {
+        #[derive(serde::Deserialize)]
+        struct Slip {}
+
+        impl CustomEvent for Slip {
+            const KIND: &'static str = "issue_reacton";
+        }
+
+        let lines = warnings(|handler| {
+            handler.on(|_: Slip| {});
+            handler.on_async(|_: Slip| async {});
+        });
+        assert_eq!(lines, [warning("issue_reacton", "issue_reaction"), warning("issue_reacton", "issue_reaction")]);
     }
 
     #[test]
