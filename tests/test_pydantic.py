@@ -85,7 +85,7 @@ def test_a_union_takes_the_class_that_the_name_means() -> None:
     for body, cls in (
         (b'{"event_type": "issue_new"}', IssueNewEvent),
         (b'{"event_type": "issue_message_new"}', MessageNewEvent),
-        (b'{"event_type": "ticket.created"}', MessageNewEvent),
+        (b'{"event_type": "ticket.created"}', UnknownEvent),
         (b'{"event_type": "issue_reaction"}', None),
     ):
         if cls is None:

@@ -23,6 +23,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -227,6 +228,12 @@ def main() -> int:
         for block in blocks(path):
             if block.order.startswith("not run: "):
                 print(f"left  {block.place}: {block.order.removeprefix('not run: ')}")
+                continue
+            missing = [
+                tool for tool in ("curl", "openssl") if block.order.startswith("delivery") and not shutil.which(tool)
+            ]
+            if missing:
+                print(f"left  {block.place}: this machine has no {' and no '.join(missing)}")
                 continue
             if block.language == "rust":
                 rust.append(block)

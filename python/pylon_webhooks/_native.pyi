@@ -450,6 +450,8 @@ class UnknownEvent(WebhookEvent):
 class Problem:
     """A typed field without a typed value, or a body that had to be mended to be read; `str` gives both parts."""
 
+    def __new__(cls, field: str, reason: str) -> Self: ...
+    def __getnewargs__(self) -> tuple[str, str]: ...
     @property
     def field(self) -> str:
         """Field's name, or `payload` for the body as a whole."""

@@ -86,7 +86,7 @@ impl WebhookEvent {
     /// Fields without a typed value, and what had to be mended in the body.
     #[getter]
     fn problems(&self) -> Vec<Problem> {
-        self.event.problems().into_iter().map(Problem).collect()
+        self.event.problems().into_iter().map(Problem::from).collect()
     }
 
     /// Text that stands for a field before any typing, empty where there is none; takes a field's name or any key.
@@ -464,8 +464,19 @@ fn fit<'py>(
     raw: &Bound<'py, PyBytes>,
     fields: impl FnOnce() -> PyResult<Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let event = object(raw, read(raw.py(), raw)?)?;
-    if event.is_instance(class)? { Ok(event) } else { class.call((), Some(&fields()?)) }
+    let event = read(raw.py(), raw)?;
+    let is_of_no_kind = event.kind().is_none() && !event.event_type().is_empty();
+    let event = object(raw, event)?;
+    if event.is_instance(class)? {
+        return Ok(event);
+    }
+    // A constructor takes the caller's word for the class, and so does a class of the caller's own. Ours do not here: of several
+    // that a body may be validated as, the first would always win.
+    if is_of_no_kind && class.module()? == "pylon_webhooks.events" {
+        let name = class.name()?;
+        return Err(PyValueError::new_err(format!("{name} cannot be made: event_type names no typed event")));
+    }
+    class.call((), Some(&fields()?))
 }
 
 fn not_fields(class: &Bound<'_, PyType>, found: &Bound<'_, PyAny>) -> PyErr {
@@ -493,28 +504,39 @@ fn loads<'py>(py: Python<'py>, json: &str) -> PyResult<Bound<'py, PyAny>> {
 /// A typed field without a typed value, or `payload` for a body that had to be mended.
 #[pyclass(frozen, eq, hash, module = "pylon_webhooks.events")]
 #[derive(PartialEq, Eq, Hash)]
-pub(crate) struct Problem(pylon_webhooks::Problem);
+pub(crate) struct Problem {
+    /// Field's name, or `payload` for the body as a whole.
+    #[pyo3(get)]
+    field: String,
+    /// Why there is no typed value.
+    #[pyo3(get)]
+    reason: String,
+}
+
+impl From<pylon_webhooks::Problem> for Problem {
+    fn from(problem: pylon_webhooks::Problem) -> Self {
+        Self { field: problem.field.to_owned(), reason: problem.reason.to_string() }
+    }
+}
 
 #[pymethods]
 impl Problem {
-    /// Field's name, or `payload` for the body as a whole.
-    #[getter]
-    fn field(&self) -> &'static str {
-        self.0.field
+    #[new]
+    fn new(field: String, reason: String) -> Self {
+        Self { field, reason }
     }
 
-    /// Why there is no typed value.
-    #[getter]
-    fn reason(&self) -> String {
-        self.0.reason.to_string()
+    // What copying and pickling call.
+    fn __getnewargs__(&self) -> (&str, &str) {
+        (&self.field, &self.reason)
     }
 
     fn __repr__(&self) -> String {
-        format!("<Problem {}>", self.0)
+        format!("<Problem {}>", self.__str__())
     }
 
     fn __str__(&self) -> String {
-        self.0.to_string()
+        format!("{}: {}", self.field, self.reason)
     }
 }
 

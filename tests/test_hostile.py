@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import json
+import pickle
 import weakref
 from typing import Any
 from unittest import mock
 
 import pytest
+from pydantic import TypeAdapter
 
 from pylon_webhooks import (
     IssueNewEvent,
+    MessageNewEvent,
     PylonWebhookAsyncHandlerError,
     PylonWebhookHandlerErrors,
     PylonWebhookNameWarning,
+    UnknownEvent,
     WebhookHandler,
     parse_webhook_event,
 )
@@ -112,6 +117,20 @@ def test_whatever_is_to_be_awaited_is_a_failure_in_handle() -> None:
     with pytest.raises(PylonWebhookHandlerErrors) as caught:
         handler.dispatch(EVENT)
     assert isinstance(caught.value.exceptions[0], PylonWebhookAsyncHandlerError)
+
+
+def test_a_problem_can_be_copied_and_pickled() -> None:
+    (problem, *_) = EVENT.problems
+    for twin in (copy.deepcopy(problem), pickle.loads(pickle.dumps(problem))):
+        assert (twin, str(twin), hash(twin)) == (problem, "issue_number: absent", hash(problem))
+
+
+def test_of_several_classes_pydantic_takes_the_one_that_is_meant() -> None:
+    adapter: TypeAdapter[Any] = TypeAdapter(IssueNewEvent | MessageNewEvent | UnknownEvent)
+    for name, expected in [("issue_message_new", MessageNewEvent), ("zz", UnknownEvent), ("issue.new", IssueNewEvent)]:
+        assert type(adapter.validate_python({"event_type": name})) is expected
+    with pytest.raises(ValueError, match="^IssueNewEvent cannot be made: event_type names no typed event$"):
+        IssueNewEvent.model_validate({"event_type": "ticket.closed"})
 
 
 def test_fields_that_nest_too_deep_are_a_value_error() -> None:
