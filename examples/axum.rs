@@ -1,5 +1,5 @@
 // Run it:  PYLON_WEBHOOK_SECRET=your-webhook-secret cargo run --example axum
-//! The seed document's handlers behind an axum route.
+//! The handlers of the document "Webhook Handling" behind an axum route.
 
 use axum::body::Bytes;
 use axum::extract::State;

@@ -1,5 +1,5 @@
 # Run it:  PYLON_WEBHOOK_SECRET=your-webhook-secret uvicorn examples.fastapi_app:app
-"""The seed document's FastAPI route, with its handlers."""
+"""The FastAPI route of the document "Webhook Handling", with its handlers."""
 
 import os
 

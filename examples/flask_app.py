@@ -1,5 +1,5 @@
 # Run it:  PYLON_WEBHOOK_SECRET=your-webhook-secret flask --app examples.flask_app run
-"""The seed document's Flask route, with its handlers."""
+"""The Flask route of the document "Webhook Handling", with its handlers."""
 
 import os
 

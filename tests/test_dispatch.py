@@ -579,18 +579,18 @@ def test_two_handlers_share_nothing(delivery: Any, secret: str) -> None:
 def test_a_registration_during_a_delivery_in_another_thread_is_not_forgotten(
     handler: WebhookHandler, delivery: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pylon_webhooks import handler as module
+    from pylon_webhooks import _dispatch as module
 
     handler.on(IssueNewEvent)(lambda _event: "early")
-    fits = module._Class.fits
+    fits = module.OfClass.fits
 
     def interrupted(target: Any, event: WebhookEvent) -> bool:
         # As another thread would, between reading the registrations and keeping what was found among them.
-        monkeypatch.setattr(module._Class, "fits", fits)
+        monkeypatch.setattr(module.OfClass, "fits", fits)
         handler.on_any(lambda _event: "late")
         return fits(target, event)
 
-    monkeypatch.setattr(module._Class, "fits", interrupted)
+    monkeypatch.setattr(module.OfClass, "fits", interrupted)
     assert handler.handle(*delivery()) == ["early"]
     assert handler.handle(*delivery()) == ["early", "late"]
 

@@ -5,17 +5,11 @@ from __future__ import annotations
 from _thread import allocate_lock
 from types import CoroutineType
 
+from ._dispatch import KINDS, AnyEvent, Callee, Named, OfClass, OfOwnClass, Plan, Subscription, name_of
 from ._native import Receiver, names_match, probably_meant
 from .events import (
     BaseIssueEvent,
-    IssueAssignedEvent,
-    IssueFieldChangedEvent,
-    IssueNewEvent,
-    IssueReactionEvent,
     IssueSnapshotEvent,
-    IssueStateChangedEvent,
-    IssueTagsChangedEvent,
-    MessageNewEvent,
     UnknownEvent,
     WebhookEvent,
 )
@@ -48,18 +42,8 @@ else:
 
 __all__ = ["WebhookHandler"]
 
-#: The name of each class that stands for one kind.
-_KINDS: dict[type[WebhookEvent], str] = {
-    IssueNewEvent: "issue_new",
-    IssueAssignedEvent: "issue_assigned",
-    IssueStateChangedEvent: "issue_status_changed",
-    IssueFieldChangedEvent: "issue_field_changed",
-    IssueTagsChangedEvent: "issue_tags_changed",
-    IssueReactionEvent: "issue_reaction",
-    MessageNewEvent: "issue_message_new",
-}
-_CLASSES = {name: event_class for event_class, name in _KINDS.items()}
-_EVENT_CLASSES = frozenset({WebhookEvent, BaseIssueEvent, IssueSnapshotEvent, UnknownEvent, *_KINDS})
+_CLASSES = {name: event_class for event_class, name in KINDS.items()}
+_EVENT_CLASSES = frozenset({WebhookEvent, BaseIssueEvent, IssueSnapshotEvent, UnknownEvent, *KINDS})
 
 
 class WebhookHandler:
@@ -129,9 +113,9 @@ class WebhookHandler:
         # For registrations; a delivery reads one attribute once and needs none.
         self._lock = allocate_lock()
         self._types: dict[type[Any], str] = {}
-        self._subscriptions: tuple[_Subscription, ...] = ()
-        self._on_error: tuple[_Callee, ...] = ()
-        self._plans: dict[type, _Plan] = {}
+        self._subscriptions: tuple[Subscription, ...] = ()
+        self._on_error: tuple[Callee, ...] = ()
+        self._plans: dict[type, Plan] = {}
         # Whether some handler is for a name that does not go with a class: then each event's own name decides.
         self._needs_names = False
         if kind is not None:
@@ -154,7 +138,7 @@ class WebhookHandler:
         targets = tuple(self._target(event) for event in events)
 
         def register(function: _F) -> _F:
-            self._subscribe(_Subscription(function, targets))
+            self._subscribe(Subscription(function, targets))
             return function
 
         return register
@@ -167,7 +151,7 @@ class WebhookHandler:
         """Decorate a handler for every event."""
 
         def register(function: _F) -> _F:
-            self._subscribe(_Subscription(function, (_Any(),)))
+            self._subscribe(Subscription(function, (AnyEvent(),)))
             return function
 
         return register if function is None else register(function)
@@ -183,7 +167,7 @@ class WebhookHandler:
         """
 
         def register(function: _F) -> _F:
-            callee = _Callee(function)
+            callee = Callee(function)
             with self._lock:
                 self._on_error = (*self._on_error, callee)
             return function
@@ -329,7 +313,7 @@ class WebhookHandler:
                     if result.__class__ is CoroutineType:
                         result.close()
                     raise PylonWebhookAsyncHandlerError(
-                        f"cannot await what {_name(function)} returned here: call `await handler.ahandle(...)` or `adispatch(...)` instead"
+                        f"cannot await what {name_of(function)} returned here: call `await handler.ahandle(...)` or `adispatch(...)` instead"
                     )
                 results.append(result)
             except Exception as error:  # noqa: BLE001 - all handlers run, and what failed is raised after
@@ -360,13 +344,11 @@ class WebhookHandler:
                 del failures
         return results
 
-    def _plan(self, event: WebhookEvent) -> _Plan:
+    def _plan(self, event: WebhookEvent) -> Plan:
         """Which handlers the event is for; kept where all events of its class have the same."""
         # Taken first: a registration in another thread replaces it, and the plan must not outlive that.
         plans = self._plans
-        plan = _Plan(
-            [found for subscription in self._subscriptions if (found := subscription.match(event)) is not None]
-        )
+        plan = Plan([found for subscription in self._subscriptions if (found := subscription.match(event)) is not None])
         if not self._needs_names:
             plans[event.__class__] = plan
         return plan
@@ -393,27 +375,27 @@ class WebhookHandler:
             except Exception as failure:  # noqa: BLE001 - it must not hide the error that is being told
                 _note(error, callee, failure)
 
-    def _subscribe(self, subscription: _Subscription) -> None:
+    def _subscribe(self, subscription: Subscription) -> None:
         with self._lock:
             self._subscriptions = (*self._subscriptions, subscription)
-            self._needs_names = self._needs_names or any(isinstance(target, _Name) for target in subscription.targets)
+            self._needs_names = self._needs_names or any(isinstance(target, Named) for target in subscription.targets)
             self._plans = {}
 
-    def _target(self, event: type[Any] | str) -> _Any | _Class | _Name | _OwnClass:
+    def _target(self, event: type[Any] | str) -> AnyEvent | OfClass | Named | OfOwnClass:
         if isinstance(event, str):
             if not event.strip():
                 raise ValueError("an event name is empty: pass the name that the trigger's template sends")
             self._warn_of_typo(event)
             known = _CLASSES.get(self._receiver.kind_of(event) or "")
-            if known is not None and names_match(event, _KINDS[known]):
-                return _Class(known)
-            return _Name(event)
+            if known is not None and names_match(event, KINDS[known]):
+                return OfClass(known)
+            return Named(event)
         if not isinstance(event, type):
             raise TypeError("on() takes event classes and names: write @handler.on(IssueNewEvent) above the handler")
         if event in self._types:
-            return _OwnClass(event, self._types[event])
+            return OfOwnClass(event, self._types[event])
         if event in _EVENT_CLASSES:
-            return _Class(event)
+            return OfClass(event)
         raise TypeError(f"{event.__name__} is no event class: call handler.register(kind, {event.__name__}) first")
 
     def _warn_of_typo(self, name: str) -> None:
@@ -423,103 +405,6 @@ class WebhookHandler:
         if any(names_match(name, kind) for kind in self._types.values()):
             return
         _warn(f"nobody is likely to send {name!r}; was {meant!r} meant?", PylonWebhookNameWarning)
-
-
-class _Callee:
-    """A registered function."""
-
-    __slots__ = ("function", "is_async")
-
-    def __init__(self, function: Any) -> None:
-        if not callable(function):
-            raise TypeError("a handler must be callable")
-        if _is_generator(function):
-            raise TypeError("a handler must not be a generator: calling one runs none of its lines")
-        self.function = function
-        self.is_async = _is_async(function)
-
-
-class _Subscription(_Callee):
-    """A handler and the events that it is for."""
-
-    __slots__ = ("targets",)
-
-    def __init__(self, function: Any, targets: tuple[_Any | _Class | _Name | _OwnClass, ...]) -> None:
-        super().__init__(function)
-        self.targets = targets
-
-    def match(self, event: WebhookEvent) -> tuple[_Subscription, Callable[[WebhookEvent], Any] | None] | None:
-        """The handler and what makes its argument, where one of its targets fits the event."""
-        for target in self.targets:
-            if target.fits(event):
-                return self, target.make
-        return None
-
-
-class _Plan:
-    """What to call for an event."""
-
-    __slots__ = ("calls", "first_async")
-
-    def __init__(self, found: list[tuple[_Subscription, Callable[[WebhookEvent], Any] | None]]) -> None:
-        self.calls = tuple((subscription.function, make) for subscription, make in found)
-        names = (_name(subscription.function) for subscription, _ in found if subscription.is_async)
-        self.first_async: str | None = next(names, None)
-
-
-class _Any:
-    names: tuple[str, ...] = ()
-    make: Callable[[WebhookEvent], Any] | None = None
-
-    def fits(self, event: WebhookEvent) -> bool:
-        return True
-
-
-class _Name(_Any):
-    def __init__(self, name: str) -> None:
-        self.names = (name,)
-
-    def fits(self, event: WebhookEvent) -> bool:
-        return event.is_named(self.names[0])
-
-
-class _Class(_Any):
-    def __init__(self, event_class: type[WebhookEvent]) -> None:
-        self.event_class = event_class
-        self.names = tuple(name for known, name in _KINDS.items() if issubclass(known, event_class))
-
-    def fits(self, event: WebhookEvent) -> bool:
-        return isinstance(event, self.event_class)
-
-
-class _OwnClass(_Name):
-    def __init__(self, event_class: type[Any], kind: str) -> None:
-        super().__init__(kind)
-        self.make = _maker(event_class)
-
-
-def _maker(event_class: Any) -> Callable[[WebhookEvent], Any]:
-    if hasattr(event_class, "from_event"):
-        return lambda event: event_class.from_event(event)
-    if hasattr(event_class, "model_validate"):
-        return lambda event: event_class.model_validate(event.payload)
-    import inspect
-
-    parameters = inspect.signature(event_class).parameters.values()
-    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-    named = {
-        parameter.name
-        for parameter in parameters
-        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-    }
-
-    def make(event: WebhookEvent) -> Any:
-        payload = event.payload
-        if payload.__class__ is not dict:
-            raise TypeError(f"{event_class.__name__} is made of a JSON object, and the body is another value")
-        return event_class(**{key: value for key, value in payload.items() if takes_all or key in named})
-
-    return make
 
 
 def _listed(secret: Any) -> list[Any]:
@@ -532,8 +417,8 @@ def _listed(secret: Any) -> list[Any]:
 def _kind_name(meaning: str | type[WebhookEvent]) -> str:
     if isinstance(meaning, str):
         return meaning
-    if meaning in _KINDS:
-        return _KINDS[meaning]
+    if meaning in KINDS:
+        return KINDS[meaning]
     raise ValueError("names={...} maps names to event classes of one kind, such as IssueNewEvent, or to a kind's name")
 
 
@@ -545,32 +430,15 @@ def _checked(event: WebhookEvent) -> WebhookEvent:
     return event
 
 
-def _is_async(function: Any) -> bool:
-    from inspect import iscoroutinefunction
-
-    call = type(function).__call__
-    return iscoroutinefunction(function) or iscoroutinefunction(call)
-
-
-def _is_generator(function: Any) -> bool:
-    from inspect import isasyncgenfunction, isgeneratorfunction
-
-    return isgeneratorfunction(function) or isasyncgenfunction(function)
-
-
-def _name(function: Any) -> str:
-    return str(getattr(function, "__qualname__", type(function).__qualname__))
-
-
-def _note(error: Exception, callee: _Callee, failure: Exception) -> None:
+def _note(error: Exception, callee: Callee, failure: Exception) -> None:
     from logging import getLogger
 
     try:
         shown = f"{type(failure).__name__}: {failure}"
     except Exception:  # noqa: BLE001 - whatever its `__str__` does, the first error must come through
         shown = type(failure).__name__
-    error.add_note(f"the on_error handler {_name(callee.function)} failed: {shown}")
-    getLogger("pylon_webhooks").error("the on_error handler %s failed", _name(callee.function), exc_info=failure)
+    error.add_note(f"the on_error handler {name_of(callee.function)} failed: {shown}")
+    getLogger("pylon_webhooks").error("the on_error handler %s failed", name_of(callee.function), exc_info=failure)
 
 
 def _warn(message: str, category: type[Warning]) -> None:
