@@ -19,7 +19,7 @@ command -v cc >/dev/null || lack "a C linker (cc)" "  Debian: apt-get install gc
   "  Debian: apt-get install python3 python3-venv; or name another: make PYTHON=/path/to/python3"
 
 version=$("$python" -c 'import sys; print(sys.version)')
-if [ "$("$venv/bin/python" -c 'import sys; print(sys.version)' 2>/dev/null)" != "$version" ]; then
+if [ "$("$venv/bin/python" -c 'import pip, sys; print(sys.version)' 2>/dev/null)" != "$version" ]; then
   # Only ever what was an environment before.
   if [ -f "$venv/pyvenv.cfg" ]; then rm -rf "$venv"; fi
   "$python" -m venv "$venv" >/dev/null 2>&1 || {

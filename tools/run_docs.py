@@ -182,9 +182,17 @@ def deliver(block: Block, app: Block) -> None:
         code = block.code.replace(ADDRESS, f"127.0.0.1:{(port := free_port())}").replace(
             "--port 8000", f"--port {port}"
         )
+        # Whatever fails, the app must not outlive the block.
+        code = f"trap 'kill $(jobs -p) 2>/dev/null' EXIT\n{code}"
         environment = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
         done = subprocess.run(
-            ["bash", "-e", "-c", code], cwd=folder, env=environment, check=True, capture_output=True, text=True
+            ["bash", "-e", "-c", code],
+            cwd=folder,
+            env=environment,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         assert "New issue: Export fails" in done.stdout, f"printed was {done.stdout!r} and {done.stderr!r}"
 

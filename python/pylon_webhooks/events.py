@@ -52,11 +52,28 @@ IssueMessageNewEvent = MessageNewEvent
 PylonWebhookEvent = WebhookEvent
 
 
+def _validated(cls: type[WebhookEvent], value: object) -> WebhookEvent:
+    """What pydantic takes a value for: of several classes that it may try, only the one that the name means fits.
+
+    `model_validate` takes the caller's word for a name that is of no kind, for it may have been mapped; here the first class
+    of a union would always win.
+    """
+    event = cls.model_validate(value)
+    if (
+        event is not value
+        and event.event_type
+        and cls.__module__ == __name__
+        and not isinstance(parse_webhook_event(event.raw), cls)
+    ):
+        raise ValueError(f"{cls.__name__} cannot be made: event_type names no typed event")
+    return event
+
+
 def _core_schema(cls: type[WebhookEvent], _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
     from pydantic_core import core_schema
 
     return core_schema.no_info_plain_validator_function(
-        cls.model_validate,
+        lambda value: _validated(cls, value),
         serialization=core_schema.plain_serializer_function_ser_schema(
             lambda event, info: event.model_dump(mode=info.mode), info_arg=True
         ),

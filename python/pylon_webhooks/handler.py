@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from _thread import allocate_lock
+from _thread import RLock
 from types import CoroutineType
 
 from ._dispatch import KINDS, AnyEvent, Callee, Named, OfClass, OfOwnClass, Plan, Subscription, name_of
@@ -111,7 +111,7 @@ class WebhookHandler:
         self._require_timestamp = require_timestamp
         self._receive = self._receiver.receive if verify_signature else self._read
         # For registrations; a delivery reads one attribute once and needs none.
-        self._lock = allocate_lock()
+        self._lock = RLock()
         self._types: dict[type[Any], str] = {}
         self._subscriptions: tuple[Subscription, ...] = ()
         self._on_error: tuple[Callee, ...] = ()
@@ -187,10 +187,12 @@ class WebhookHandler:
             raise ValueError("this class is known already: give further names of it as names={...}")
         if not kind.strip():
             raise ValueError("an event name is empty: pass the name that the trigger's template sends")
-        if self._types.get(event_class, kind) != kind:
-            raise ValueError("this class is registered under another name already: a subclass of it can have this one")
         self._warn_of_typo(kind)
         with self._lock:
+            if self._types.get(event_class, kind) != kind:
+                raise ValueError(
+                    "this class is registered under another name already: a subclass of it can have this one"
+                )
             self._types[event_class] = kind
             self._plans = {}
 

@@ -12,8 +12,12 @@ use pyo3::types::{PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemory
 /// `PylonWebhookPayloadError` for anything else: text and parsed JSON no longer have the bytes that were signed.
 pub(crate) fn payload<'py>(payload: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
     let py = payload.py();
-    if let Ok(bytes) = payload.cast::<PyBytes>() {
+    if let Ok(bytes) = payload.cast_exact::<PyBytes>() {
         return Ok(bytes.clone());
+    }
+    if let Ok(bytes) = payload.cast::<PyBytes>() {
+        // A subclass may hold what it likes besides, even the event made of it.
+        return Ok(PyBytes::new(py, bytes.as_bytes()));
     }
     if payload.is_instance_of::<PyByteArray>() || payload.is_instance_of::<PyMemoryView>() {
         let copy = py.get_type::<PyBytes>().call1((payload,)).and_then(|copy| Ok(copy.cast_into::<PyBytes>()?));

@@ -2,24 +2,25 @@
 
 use super::mend::mend;
 use super::scan::Span;
-use super::scope::{Scope, members};
+use super::scope::{Scope, members, that_count};
 use std::borrow::Cow;
 
 /// What is left of a value, as JSON text, once the claimed parts of it are taken away: all of it, an object of the members
-/// that nobody claimed, or nothing.
+/// that nobody claimed, or nothing. The claims are in the order of the text.
 pub(crate) fn unclaimed<'s>(scope: &'s Scope, value: &Span, claims: &[Span]) -> Option<Cow<'s, str>> {
-    let is_within = |claim: &&Span| value.start <= claim.start && claim.end <= value.end;
-    let within: Vec<Span> = claims.iter().filter(is_within).cloned().collect();
-    if within.is_empty() {
+    let starts_before = |place: usize| move |claim: &Span| claim.start < place;
+    let claims = &claims[claims.partition_point(starts_before(value.start))..];
+    let claims = &claims[..claims.partition_point(starts_before(value.end))];
+    if claims.is_empty() {
         return Some(mend(scope.raw(value)).0);
     }
-    if within.contains(value) {
+    if claims.iter().take_while(|claim| claim.start == value.start).any(|claim| claim == value) {
         return None;
     }
-    let parts: Vec<String> = members(&scope.text, value.clone())
-        .iter()
+    let parts: Vec<String> = that_count(&members(&scope.text, value.clone()), &scope.text)
+        .into_iter()
         .filter_map(|member| {
-            let left = unclaimed(scope, &member.value, &within)?;
+            let left = unclaimed(scope, &member.value, claims)?;
             Some(format!("{}:{left}", mend(member.raw_key(&scope.text)).0))
         })
         .collect();

@@ -49,7 +49,7 @@ impl PayloadFault {
             Self::Empty
         } else if looks_like_form(text) {
             Self::Form
-        } else if error.is_some_and(|error| error.classify() == Category::Eof) || is_cut_number(text, column) {
+        } else if error.is_some_and(|error| error.classify() == Category::Eof) || is_cut_number(text, line, column) {
             Self::Truncated { line, column }
         } else {
             Self::Syntax { line, column }
@@ -58,9 +58,15 @@ impl PayloadFault {
 }
 
 /// Whether the fault is the end of the text, in the midst of a number: serde_json tells that as a wrong number.
-fn is_cut_number(text: &str, column: usize) -> bool {
+fn is_cut_number(text: &str, line: usize, column: usize) -> bool {
     let last_line = text.rsplit('\n').next().unwrap_or_default();
-    last_line.len() == column && last_line.ends_with(['-', '+', '.', 'e', 'E'])
+    let before = last_line.trim_end_matches(|c: char| c.is_ascii_digit() || "+-.eE".contains(c));
+    let number = &last_line[before.len()..];
+    text.split('\n').count() == line
+        && last_line.len() == column
+        && number.starts_with(|c: char| c == '-' || c.is_ascii_digit())
+        && number.ends_with(['-', '+', '.', 'e', 'E'])
+        && matches!(before.trim_end().as_bytes().last(), None | Some(b':' | b',' | b'['))
 }
 
 /// `name=` at the very start.

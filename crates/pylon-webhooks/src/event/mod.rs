@@ -87,8 +87,8 @@ struct Inner {
     /// The members that hold those objects.
     opened: Vec<Place>,
     name: Name,
-    /// The member that the name came from.
-    name_place: Option<Place>,
+    /// The value that the name came from.
+    name_place: Option<Found>,
     kind: Option<EventKind>,
     mended: Mended,
     payload: OnceLock<Value>,
@@ -126,6 +126,7 @@ struct Place {
 }
 
 /// A value found: the number of its scope, root first, and where it stands in that scope's text.
+#[derive(Debug, Clone)]
 struct Found {
     scope: usize,
     span: Span,
@@ -247,7 +248,8 @@ impl WebhookEvent {
     /// What [`extra`](Self::extra) has, each value as JSON text, in the order of the body.
     pub fn extra_json(&self) -> Vec<(String, Cow<'_, str>)> {
         let read: Vec<&Field> = self.kind().into_iter().flat_map(|kind| kind.fields().chain(kind.views())).collect();
-        let found: Vec<Found> = read.iter().filter_map(|field| self.find(field)).collect();
+        let found = read.iter().filter_map(|field| self.find(field)).chain(self.0.name_place.clone());
+        let found: Vec<Found> = found.collect();
         // A field's own key is no unknown one, even where another place was read.
         let is_known = |key: &str, raw: &str| {
             !raw.starts_with('{') && read.iter().any(|field| field.paths.iter().any(|path| is_joined(key, path)))
@@ -257,12 +259,13 @@ impl WebhookEvent {
         for (index, scope) in self.scopes().enumerate() {
             let fields = found.iter().filter(|found| found.scope == index).map(|found| found.span.clone());
             let custom = scope.members.iter().flat_map(|member| custom_fields_in(scope, member)).map(|(_, span)| span);
-            let claims: Vec<Span> = fields.chain(custom).collect();
+            let mut claims: Vec<Span> = fields.chain(custom).collect();
+            claims.sort_unstable_by_key(|claim| (claim.start, claim.end));
             for member in scope.members_that_count() {
                 let place = Place { scope: index, start: member.value.start };
-                let is_read_otherwise = self.0.name_place == Some(place) || self.0.opened.contains(&place);
+                let is_opened = self.0.opened.contains(&place);
                 let key = scope.key(member);
-                if is_read_otherwise || is_known(key, scope.raw(&member.value)) || seen.contains(key) {
+                if is_opened || is_known(key, scope.raw(&member.value)) || seen.contains(key) {
                     continue;
                 }
                 if let Some(json) = unclaimed(scope, &member.value, &claims) {

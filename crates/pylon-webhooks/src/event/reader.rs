@@ -5,7 +5,7 @@ use super::kind::{EventKind, names_match};
 use super::mend::{Mended, mend};
 use super::scan::{self, DEEPEST, Member, ScanFault, Span, elements};
 use super::scope::{Scope, decode_string, members};
-use super::{Inner, Name, PayloadFault, Place, WebhookEvent};
+use super::{Found, Inner, Name, PayloadFault, Place, WebhookEvent};
 use crate::error::{ConfigError, PayloadError};
 use crate::payload::Payload;
 use bytes::Bytes;
@@ -155,7 +155,7 @@ impl EventReader {
             return Ok(event);
         }
         let inner = Arc::into_inner(event.0).expect("the event was made just now and has no copy");
-        let name_place = inner.name_place.filter(|_| inner.name() == name);
+        let name_place = if inner.name() == name { inner.name_place.clone() } else { None };
         Ok(WebhookEvent(Arc::new(Inner { name: Name::Own(name.into()), name_place, kind, ..inner })))
     }
 
@@ -247,9 +247,9 @@ impl EventReader {
     }
 
     /// The event's name as it was sent, and the member it came from.
-    fn name_of(&self, root: &Scope, wrapped: &[Scope]) -> (Name, Option<Place>) {
+    fn name_of(&self, root: &Scope, wrapped: &[Scope]) -> (Name, Option<Found>) {
         let found = |(index, scope, value): (usize, &Scope, &Span)| {
-            Some((name_in(index, scope, value)?, Some(Place { scope: index, start: value.start })))
+            Some((name_in(index, scope, value)?, Some(Found { scope: index, span: value.clone() })))
         };
         let name = match &self.kind_source {
             KindSource::Fixed(name) => return (Name::Own(name.clone()), None),

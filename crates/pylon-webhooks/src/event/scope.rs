@@ -35,17 +35,21 @@ impl Scope {
 
     /// The members in the order of the text, without those whose key comes again.
     pub(crate) fn members_that_count(&self) -> Vec<&Member> {
-        let mut seen = HashSet::new();
-        let mut members: Vec<&Member> =
-            self.members.iter().rev().filter(|member| seen.insert(self.key(member))).collect();
-        members.reverse();
-        members
+        that_count(&self.members, &self.text)
     }
 
     /// The value that stands at a dotted path, joined by `_` or nested at any of its dots.
     pub(crate) fn find(&self, path: &str) -> Option<Span> {
         find(&self.text, &self.members, path)
     }
+}
+
+/// The members in the order of the text, without those whose key comes again: the last counts, as JSON readers have it.
+pub(crate) fn that_count<'m>(members: &'m [Member], text: &'m str) -> Vec<&'m Member> {
+    let mut seen = HashSet::new();
+    let mut last: Vec<&Member> = members.iter().rev().filter(|member| seen.insert(member.key(text))).collect();
+    last.reverse();
+    last
 }
 
 /// The members of the object that stands at `object` in a text that was scanned before; none of another value.
