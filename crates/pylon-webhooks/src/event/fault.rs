@@ -1,5 +1,6 @@
 //! Why a body is not read as JSON.
 
+use super::mend::mend;
 use serde::de::IgnoredAny;
 use serde_json::error::Category;
 use std::fmt;
@@ -41,6 +42,37 @@ pub enum PayloadFault {
 }
 
 impl PayloadFault {
+    /// What is wrong with a text that stays wrong when it is mended: the first thing that cannot be mended.
+    pub(super) fn beyond_mending(text: &str) -> Self {
+        let is_wrong = |end: usize| matches!(Self::of(&mend(&text[..end]).0), Self::Syntax { .. });
+        let whole = Self::of(&mend(text).0);
+        if matches!(whole, Self::Empty | Self::Form) {
+            return whole;
+        }
+        if !is_wrong(text.len()) {
+            let (line, column) = end_of(text);
+            return Self::Truncated { line, column };
+        }
+        // What is wrong stays wrong however much follows, so that the shortest wrong beginning can be found by halving.
+        let (mut right, mut wrong) = (0usize, text.len());
+        loop {
+            let mut middle = right.midpoint(wrong);
+            while !text.is_char_boundary(middle) {
+                middle -= 1;
+            }
+            if middle == right {
+                // Within one long character: the one behind it, if there is one before the end of what is wrong.
+                middle = (right + 1..wrong).find(|&end| text.is_char_boundary(end)).unwrap_or(wrong);
+            }
+            if middle == wrong {
+                break;
+            }
+            if is_wrong(middle) { wrong = middle } else { right = middle }
+        }
+        let (line, column) = end_of(&text[..wrong]);
+        Self::Syntax { line, column }
+    }
+
     /// What is wrong with a text that is not JSON.
     pub(super) fn of(text: &str) -> Self {
         let error = serde_json::from_str::<IgnoredAny>(text).err();
@@ -57,13 +89,18 @@ impl PayloadFault {
     }
 }
 
+/// The line and the column of a text's end, from 1 and in bytes.
+fn end_of(text: &str) -> (usize, usize) {
+    let last_line = text.rsplit('\n').next().unwrap_or_default();
+    (text.split('\n').count(), last_line.len())
+}
+
 /// Whether the fault is the end of the text, in the midst of a number: serde_json tells that as a wrong number.
 fn is_cut_number(text: &str, line: usize, column: usize) -> bool {
     let last_line = text.rsplit('\n').next().unwrap_or_default();
     let before = last_line.trim_end_matches(|c: char| c.is_ascii_digit() || "+-.eE".contains(c));
     let number = &last_line[before.len()..];
-    text.split('\n').count() == line
-        && last_line.len() == column
+    end_of(text) == (line, column)
         && number.starts_with(|c: char| c == '-' || c.is_ascii_digit())
         && number.ends_with(['-', '+', '.', 'e', 'E'])
         && matches!(before.trim_end().as_bytes().last(), None | Some(b':' | b',' | b'['))

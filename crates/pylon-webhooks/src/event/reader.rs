@@ -191,6 +191,7 @@ impl EventReader {
                 Ok((Scope { text: ByteString::from(mended_text.into_owned()), members }, raw, mended))
             }
             Err(ScanFault::TooDeep) => Err(too_deep),
+            Err(ScanFault::Grammar) if matches!(mended_text, Cow::Owned(_)) => Err(PayloadFault::beyond_mending(&text)),
             Err(ScanFault::Grammar) => Err(PayloadFault::of(&text)),
         }
     }
