@@ -62,7 +62,7 @@ bench: run-tools wheel ## time the library beside what it replaces; prints a tab
 	@cargo bench --quiet --locked -p pylon-webhooks --no-run
 	@$(BIN)/python benchmarks/run.py --cache $(CACHE)
 
-fuzz: ## look for inputs that fail, for SECONDS_EACH seconds a target (60 unless given)
+fuzz: run-tools ## look for inputs that fail, for SECONDS_EACH seconds a target (60 unless given)
 	@tools/fuzz.sh $(CACHE) $(or $(SECONDS_EACH),60)
 
 docs: test-tools wheel ## run every code block of README and docs; build the Rust pages
@@ -83,6 +83,7 @@ wheel: run-tools
 	@tools/wheel.sh $(BIN) $(WHEELS)
 
 run-tools:
+	@tools/own_build.sh $(CACHE)
 	@tools/environment.sh $(PYTHON) $(VENV) requirements/run.txt
 
 test-tools:

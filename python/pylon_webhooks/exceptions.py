@@ -90,11 +90,12 @@ class PylonWebhookHandlerErrors(ExceptionGroup[Exception]):
     event: WebhookEvent
 
     @classmethod
-    def of(cls, event: WebhookEvent, failures: Sequence[Exception]) -> PylonWebhookHandlerErrors:
-        """The group of an event's failures."""
+    def of(cls, event: WebhookEvent, failures: list[Exception]) -> PylonWebhookHandlerErrors:
+        """The group of an event's failures; the list is emptied, for the failures hold the frame that holds it."""
         count = "a handler" if len(failures) == 1 else f"{len(failures)} handlers"
-        group = cls(f"{count} failed for {event!r}", failures)
+        group = cls(f"{count} failed for {event!r}", tuple(failures))
         group.event = event
+        failures.clear()
         return group
 
     def derive(self, excs: Sequence[Exception], /) -> PylonWebhookHandlerErrors:  # type: ignore[override]

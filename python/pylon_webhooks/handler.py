@@ -321,11 +321,7 @@ class WebhookHandler:
             except Exception as error:  # noqa: BLE001 - all handlers run, and what failed is raised after
                 failures.append(error)
         if failures:
-            try:
-                raise PylonWebhookHandlerErrors.of(event, failures)
-            finally:
-                # The failures hold this frame; it must not hold them.
-                del failures
+            raise PylonWebhookHandlerErrors.of(event, failures)
         return results
 
     async def _run_async(self, event: WebhookEvent) -> list[Any]:
@@ -339,11 +335,7 @@ class WebhookHandler:
             except Exception as error:  # noqa: BLE001 - all handlers run, and what failed is raised after
                 failures.append(error)
         if failures:
-            try:
-                raise PylonWebhookHandlerErrors.of(event, failures)
-            finally:
-                # The failures hold this frame; it must not hold them.
-                del failures
+            raise PylonWebhookHandlerErrors.of(event, failures)
         return results
 
     def _plan(self, event: WebhookEvent) -> Plan:

@@ -3,12 +3,13 @@
 use crate::error;
 use crate::field::{self, Field};
 use crate::text;
-use pylon_webhooks::{EventKind, EventReader};
+use pylon_webhooks::{EventKind, EventReader, EventType};
 use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pyclass::CompareOp;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple, PyType};
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 /// Any event: the exact bytes, the name they bear, and their fields, each decoded when it is read.
 #[pyclass(frozen, subclass, module = "pylon_webhooks.events")]
@@ -36,7 +37,7 @@ impl WebhookEvent {
     #[new]
     #[pyo3(signature = (**fields))]
     fn new(py: Python<'_>, fields: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
-        build(py, "WebhookEvent", None, |_| true, fields)
+        build(py, "WebhookEvent", None, pylon_webhooks::WebhookEvent::accepts, fields)
     }
 
     /// Name as it was sent, or as it was fixed by configuration; empty when the body bears none.
@@ -269,9 +270,9 @@ pub(crate) fn parse_webhook_event<'py>(payload: &Bound<'py, PyAny>) -> PyResult<
     object(&raw, read(py, &raw)?)
 }
 
-/// Declares an event class on top of another.
+/// Declares an event class on top of another; it takes the events that the core's type of the same name takes.
 macro_rules! class {
-    ($(#[doc = $doc:literal])+ $name:ident($parent:ident), $kind:expr, $accepts:expr) => {
+    ($(#[doc = $doc:literal])+ $name:ident($parent:ident), $kind:expr) => {
         $(#[doc = $doc])+
         #[pyclass(frozen, subclass, extends = $parent, module = "pylon_webhooks.events")]
         pub(crate) struct $name;
@@ -287,7 +288,8 @@ macro_rules! class {
             #[new]
             #[pyo3(signature = (**fields))]
             fn new(py: Python<'_>, fields: Option<&Bound<'_, PyDict>>) -> PyResult<PyClassInitializer<Self>> {
-                build(py, stringify!($name), $kind, $accepts, fields).map(Self::initializer)
+                let accepts = <pylon_webhooks::$name as EventType>::accepts;
+                build(py, stringify!($name), $kind, accepts, fields).map(Self::initializer)
             }
         }
     };
@@ -295,46 +297,43 @@ macro_rules! class {
 
 class! {
     /// Any issue event, messages included.
-    BaseIssueEvent(WebhookEvent), None, |kind| kind.is_some()
+    BaseIssueEvent(WebhookEvent), None
 }
 class! {
     /// Any issue event but a message, with the issue's state at that time.
-    IssueSnapshotEvent(BaseIssueEvent), None, |kind| kind.is_some_and(|kind| kind != EventKind::IssueMessageNew)
+    IssueSnapshotEvent(BaseIssueEvent), None
 }
 class! {
     /// A new issue was created: issue_new.
-    IssueNewEvent(IssueSnapshotEvent), Some(EventKind::IssueNew), |kind| kind == Some(EventKind::IssueNew)
+    IssueNewEvent(IssueSnapshotEvent), Some(EventKind::IssueNew)
 }
 class! {
     /// An issue was assigned: issue_assigned.
-    IssueAssignedEvent(IssueSnapshotEvent), Some(EventKind::IssueAssigned), |kind| kind == Some(EventKind::IssueAssigned)
+    IssueAssignedEvent(IssueSnapshotEvent), Some(EventKind::IssueAssigned)
 }
 class! {
     /// An issue's state changed: issue_status_changed.
-    IssueStateChangedEvent(IssueSnapshotEvent), Some(EventKind::IssueStatusChanged),
-    |kind| kind == Some(EventKind::IssueStatusChanged)
+    IssueStateChangedEvent(IssueSnapshotEvent), Some(EventKind::IssueStatusChanged)
 }
 class! {
     /// A field of an issue changed: issue_field_changed.
-    IssueFieldChangedEvent(IssueSnapshotEvent), Some(EventKind::IssueFieldChanged),
-    |kind| kind == Some(EventKind::IssueFieldChanged)
+    IssueFieldChangedEvent(IssueSnapshotEvent), Some(EventKind::IssueFieldChanged)
 }
 class! {
     /// An issue's tags changed: issue_tags_changed.
-    IssueTagsChangedEvent(IssueSnapshotEvent), Some(EventKind::IssueTagsChanged),
-    |kind| kind == Some(EventKind::IssueTagsChanged)
+    IssueTagsChangedEvent(IssueSnapshotEvent), Some(EventKind::IssueTagsChanged)
 }
 class! {
     /// Somebody reacted to an issue: issue_reaction.
-    IssueReactionEvent(IssueSnapshotEvent), Some(EventKind::IssueReaction), |kind| kind == Some(EventKind::IssueReaction)
+    IssueReactionEvent(IssueSnapshotEvent), Some(EventKind::IssueReaction)
 }
 class! {
     /// A new message came in on an issue: issue_message_new.
-    MessageNewEvent(BaseIssueEvent), Some(EventKind::IssueMessageNew), |kind| kind == Some(EventKind::IssueMessageNew)
+    MessageNewEvent(BaseIssueEvent), Some(EventKind::IssueMessageNew)
 }
 class! {
     /// A body of any other kind, or of none.
-    UnknownEvent(WebhookEvent), None, |kind| kind.is_none()
+    UnknownEvent(WebhookEvent), None
 }
 
 /// The event as an instance of the class that fits it best.
@@ -372,23 +371,23 @@ pub(crate) fn add_classes(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let base: Vec<_> = EventKind::IssueNew.fields().filter(is_base).collect();
     let snapshot: Vec<_> = EventKind::IssueNew.fields().filter(|field| !is_base(field)).collect();
     let message: Vec<_> = EventKind::IssueMessageNew.fields().filter(|field| !base.contains(field)).collect();
-    let state: Vec<_> = EventKind::IssueStatusChanged.views().collect();
+    let views: Vec<_> = EventKind::IssueStatusChanged.views().collect();
     let classes = [
-        (py.get_type::<WebhookEvent>(), vec![]),
-        (py.get_type::<BaseIssueEvent>(), base),
-        (py.get_type::<IssueSnapshotEvent>(), snapshot),
-        (py.get_type::<IssueNewEvent>(), vec![]),
-        (py.get_type::<IssueAssignedEvent>(), vec![]),
-        (py.get_type::<IssueStateChangedEvent>(), state),
-        (py.get_type::<IssueFieldChangedEvent>(), vec![]),
-        (py.get_type::<IssueTagsChangedEvent>(), vec![]),
-        (py.get_type::<IssueReactionEvent>(), vec![]),
-        (py.get_type::<MessageNewEvent>(), message),
-        (py.get_type::<UnknownEvent>(), vec![]),
+        (py.get_type::<WebhookEvent>(), vec![], vec![]),
+        (py.get_type::<BaseIssueEvent>(), base, vec![]),
+        (py.get_type::<IssueSnapshotEvent>(), snapshot, vec![]),
+        (py.get_type::<IssueNewEvent>(), vec![], vec![]),
+        (py.get_type::<IssueAssignedEvent>(), vec![], vec![]),
+        (py.get_type::<IssueStateChangedEvent>(), vec![], views),
+        (py.get_type::<IssueFieldChangedEvent>(), vec![], vec![]),
+        (py.get_type::<IssueTagsChangedEvent>(), vec![], vec![]),
+        (py.get_type::<IssueReactionEvent>(), vec![], vec![]),
+        (py.get_type::<MessageNewEvent>(), message, vec![]),
+        (py.get_type::<UnknownEvent>(), vec![], vec![]),
     ];
     let mut match_args: Vec<(Bound<'_, PyType>, Vec<&str>)> = Vec::new();
-    for (class, fields) in classes {
-        for field in &fields {
+    for (class, fields, views) in classes {
+        for field in fields.iter().chain(&views) {
             let descriptor = Bound::new(py, Field::new(field))?;
             for name in attribute_names(field.name) {
                 class.setattr(name, &descriptor)?;
@@ -397,9 +396,7 @@ pub(crate) fn add_classes(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let parent = match_args.iter().rev().find(|(parent, _)| class.is_subclass(parent).unwrap_or(false));
         let inherited = parent.map_or_else(|| vec!["event_type"], |(_, names)| names.clone());
         // What is only another look at a field is not matched by place.
-        let is_view = |name: &&str| EventKind::ALL.iter().all(|kind| kind.field(name).is_none());
-        let own = fields.iter().map(|field| field.name).filter(|name| !is_view(name));
-        let names: Vec<&str> = inherited.into_iter().chain(own).collect();
+        let names: Vec<&str> = inherited.into_iter().chain(fields.iter().map(|field| field.name)).collect();
         class.setattr("__match_args__", PyTuple::new(py, &names)?)?;
         module.add(class.name()?, &class)?;
         match_args.push((class, names));
@@ -407,17 +404,11 @@ pub(crate) fn add_classes(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Ok(())
 }
 
-/// The names under which a field is an attribute: its own, the one without `issue_`, and the requester's both ways of
-/// spelling.
-fn attribute_names(name: &str) -> Vec<String> {
-    let mut names = vec![name.to_owned()];
-    if let Some(bare) = name.strip_prefix("issue_") {
-        names.push(bare.to_owned());
-    }
-    let corrected: Vec<String> = names.iter().map(|name| name.replace("requesteer", "requester")).collect();
-    names.extend(corrected.into_iter().filter(|name| !name.ends_with("email")));
-    names.dedup();
-    names
+/// The names under which a field is an attribute: the requester's in both ways of spelling, each also without `issue_`.
+fn attribute_names(name: &str) -> BTreeSet<String> {
+    let spellings = [name.to_owned(), name.replace("requesteer", "requester")];
+    let bare = |name: &String| name.strip_prefix("issue_").map(str::to_owned);
+    spellings.iter().filter_map(bare).chain(spellings.iter().cloned()).collect()
 }
 
 /// An event of keywords: what a constructor makes.
@@ -425,7 +416,7 @@ fn build(
     py: Python<'_>,
     class: &str,
     kind: Option<EventKind>,
-    accepts: fn(Option<EventKind>) -> bool,
+    accepts: fn(&pylon_webhooks::WebhookEvent) -> bool,
     fields: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<WebhookEvent> {
     let body = PyDict::new(py);
@@ -447,7 +438,7 @@ fn build(
         }
         _ => event,
     };
-    if accepts(event.kind()) {
+    if accepts(&event) {
         return Ok(WebhookEvent::of(&encoded, event));
     }
     let found = event.kind().map_or("no typed event", EventKind::name);
