@@ -1,11 +1,14 @@
 //! The native half of the Python package: converts types and errors, and knows no rule that the core lacks.
 
+mod endpoint;
 mod error;
 mod event;
 mod field;
 mod receiver;
+mod replay;
 mod text;
 
+use pylon_webhooks::testing::Sample;
 use pylon_webhooks::{EventKind, Secret};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -51,6 +54,12 @@ fn template(kind: &str) -> PyResult<String> {
     Ok(text::kind(kind)?.template())
 }
 
+/// The body that Pylon would send of a kind's template, every variable replaced by a sample.
+#[pyfunction]
+fn sample(kind: &str) -> PyResult<Vec<u8>> {
+    Ok(Sample::of(text::kind(kind)?).body())
+}
+
 #[pymodule(gil_used = false)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
@@ -58,6 +67,12 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(probably_meant, module)?)?;
     module.add_function(wrap_pyfunction!(names_match, module)?)?;
     module.add_function(wrap_pyfunction!(template, module)?)?;
+    module.add_function(wrap_pyfunction!(sample, module)?)?;
+    module.add_class::<endpoint::Gate>()?;
+    module.add_class::<endpoint::Outcome>()?;
+    module.add_class::<endpoint::RequestFault>()?;
+    module.add_class::<replay::MemoryReplayStore>()?;
+    module.add_class::<replay::ReplayRule>()?;
     module.add_class::<receiver::Receiver>()?;
     module.add_class::<field::Field>()?;
     module.add_class::<event::Problem>()?;

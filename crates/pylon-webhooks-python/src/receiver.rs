@@ -1,11 +1,12 @@
 //! Verification and reading in one call: what the Python `WebhookHandler` stands on.
 
 use crate::error;
-use crate::event;
+use crate::event::{self, WebhookEvent};
+use crate::replay::ReplayRule;
 use crate::text::{self, HeaderText};
 use bytes::Bytes;
 use pylon_webhooks::{
-    Credentials, Error, EventReader, KindSource, Payload, Presented, TimestampRule, Verified, Verifier,
+    Credentials, Error, EventReader, KindSource, Payload, Presented, Signed, TimestampRule, Verified, Verifier,
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -109,6 +110,27 @@ impl Receiver {
         self.event(&payload)
     }
 
+    /// The key of an event that has just been received, and the Unix second from which on it may be forgotten.
+    fn replay_key(
+        &self,
+        rule: &ReplayRule,
+        event: &WebhookEvent,
+        headers: &Bound<'_, PyAny>,
+    ) -> PyResult<Option<(String, Option<u64>)>> {
+        let credentials = text::credentials(headers, self.verifier.header_names())?;
+        let timestamp = match &credentials.timestamp {
+            Presented::Once(text) => std::str::from_utf8(text.as_ref()).ok().and_then(|text| text.parse().ok()),
+            _ => None,
+        };
+        let now = match &self.clock {
+            None => self.verifier.unix_seconds(),
+            Some(clock) => unix_seconds(clock.bind(headers.py()))?,
+        };
+        let signed = Signed { now, timestamp, tolerance_seconds: self.verifier.tolerance().as_secs() };
+        let event = Verified::assume(event.core().clone());
+        Ok(rule.0.key(&event, signed).map(|key| (key.key, key.expires)))
+    }
+
     // A clock is often a method of the object that holds the handler.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.clock)
@@ -176,7 +198,7 @@ impl Receiver {
 }
 
 /// What a clock says, in whole Unix seconds; one that stands before 1970 is read as 1970.
-fn unix_seconds(clock: &Bound<'_, PyAny>) -> PyResult<u64> {
+pub(crate) fn unix_seconds(clock: &Bound<'_, PyAny>) -> PyResult<u64> {
     let now = clock.call0()?;
     if let Ok(seconds) = now.cast::<PyFloat>() {
         let seconds = seconds.value();

@@ -1,7 +1,7 @@
 //! What Python callers pass, as the bytes and texts that the core takes.
 
 use crate::error;
-use pylon_webhooks::{Credentials, EventKind, Presented};
+use pylon_webhooks::{Credentials, EventKind, Gate, Presented};
 use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString, PyTuple};
@@ -93,7 +93,7 @@ pub(crate) fn credentials<'py>(
     header_names: (&str, &str),
 ) -> PyResult<Credentials<HeaderText<'py>>> {
     let mut credentials = Credentials::new(None, None);
-    match add_all(headers, header_names, &mut credentials) {
+    match each_header(headers, |name, value| add(&mut credentials, header_names, name, value)) {
         Ok(()) => Ok(credentials),
         // Whatever the object did when it was asked for its items, it has shown no signature.
         Err(error) if error.is_instance_of::<PyException>(headers.py()) => {
@@ -103,13 +103,32 @@ pub(crate) fn credentials<'py>(
     }
 }
 
-fn add_all<'py>(
-    headers: &Bound<'py, PyAny>,
-    header_names: (&str, &str),
-    credentials: &mut Credentials<HeaderText<'py>>,
-) -> PyResult<()> {
+/// What the headers declare as the body's length, in bytes; none where a transfer encoding overrides it (RFC 9112, section 6.3).
+///
+/// # Errors
+/// Only what no `except Exception` catches, such as an interrupt.
+pub(crate) fn content_length(headers: &Bound<'_, PyAny>) -> PyResult<Option<u64>> {
+    let mut length = None;
+    let mut is_chunked = false;
+    let found = each_header(headers, |name, value| {
+        is_chunked |= name.eq_ignore_ascii_case("transfer-encoding");
+        if name.eq_ignore_ascii_case("content-length") {
+            length = match presented(Some(value)) {
+                Presented::Once(text) => Gate::content_length(text.as_ref()),
+                _ => None,
+            };
+        }
+    });
+    match found {
+        Err(error) if !error.is_instance_of::<PyException>(headers.py()) => Err(error),
+        _ => Ok(length.filter(|_| !is_chunked)),
+    }
+}
+
+/// Goes through headers: a mapping, or pairs of name and value.
+fn each_header<'py>(headers: &Bound<'py, PyAny>, mut visit: impl FnMut(&str, &Bound<'py, PyAny>)) -> PyResult<()> {
     if let Ok(headers) = headers.cast_exact::<PyDict>() {
-        return headers.iter().try_for_each(|(name, value)| add_pair(credentials, header_names, &name, &value));
+        return headers.iter().try_for_each(|(name, value)| visit_pair(&name, &value, &mut visit));
     }
     // Mappings have `items`, and so do the header classes of web frameworks, with every value of a repeated name.
     let pairs = match headers.call_method0("items") {
@@ -119,7 +138,7 @@ fn add_all<'py>(
     };
     for pair in pairs.try_iter()? {
         let (name, value) = name_and_value(&pair?)?;
-        add_pair(credentials, header_names, &name, &value)?;
+        visit_pair(&name, &value, &mut visit)?;
     }
     Ok(())
 }
@@ -132,11 +151,10 @@ fn name_and_value<'py>(pair: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>,
     }
 }
 
-fn add_pair<'py>(
-    credentials: &mut Credentials<HeaderText<'py>>,
-    header_names: (&str, &str),
+fn visit_pair<'py>(
     name: &Bound<'py, PyAny>,
     value: &Bound<'py, PyAny>,
+    visit: &mut impl FnMut(&str, &Bound<'py, PyAny>),
 ) -> PyResult<()> {
     let Presented::Once(name) = presented(Some(name)) else {
         return Ok(());
@@ -148,10 +166,10 @@ fn add_pair<'py>(
     // the headers, while these are read.
     if value.is_exact_instance_of::<PyList>() || value.is_exact_instance_of::<PyTuple>() {
         for value in value.try_iter()? {
-            add(credentials, header_names, name, &value?);
+            visit(name, &value?);
         }
     } else {
-        add(credentials, header_names, name, value);
+        visit(name, value);
     }
     Ok(())
 }

@@ -70,11 +70,21 @@ impl<V> Credentials<V> {
 
     /// Takes in one header of the request; names match in any case, and a second one of the same name makes it
     /// [`Presented::Repeated`].
-    pub fn add(&mut self, (signature_header, timestamp_header): (&str, &str), name: &str, value: Presented<V>) {
+    pub fn add(&mut self, header_names: (&str, &str), name: &str, value: Presented<V>) {
+        self.add_with(header_names, name, || value);
+    }
+
+    /// The same, asking for the value of no header but these.
+    pub(crate) fn add_with(
+        &mut self,
+        (signature_header, timestamp_header): (&str, &str),
+        name: &str,
+        value: impl FnOnce() -> Presented<V>,
+    ) {
         if name.eq_ignore_ascii_case(signature_header) {
-            self.signature.add(value);
+            self.signature.add(value());
         } else if name.eq_ignore_ascii_case(timestamp_header) {
-            self.timestamp.add(value);
+            self.timestamp.add(value());
         } else if let Some(product) = diagnosis::product_of_header(name) {
             self.other_product = Some(product);
         }

@@ -1,5 +1,6 @@
 //! The whole way of a delivery: verified, read, dispatched.
 
+use crate::credentials::Credentials;
 use crate::dispatch::{Filter, Handled, HandlerId, Handlers, IntoHandlerResult};
 use crate::error::{ConfigError, Error};
 use crate::event::{EventKind, EventReader, EventType, WebhookEvent};
@@ -244,6 +245,41 @@ impl<R> WebhookHandler<R> {
         self.finish_async(self.verifier.verify_headers(payload, headers).and_then(|payload| self.read(payload))).await
     }
 
+    /// Verifies a delivery and reads its event; no handler runs but those of [`on_error`](Self::on_error).
+    ///
+    /// ```
+    /// use pylon_webhooks::{sign, Secret, WebhookHandler};
+    ///
+    /// let handler = WebhookHandler::new("your-webhook-secret")?;
+    /// let signature = sign(&Secret::new("your-webhook-secret")?, b"{}", None);
+    /// let event = handler.receive(b"{}", Some(&signature), None)?;
+    /// assert_eq!(event.event_type(), "");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The refusals of [`Error`] and [`Error::Payload`].
+    pub fn receive<'a>(
+        &self,
+        payload: impl Into<Payload<'a>>,
+        signature: Option<&str>,
+        timestamp: Option<&str>,
+    ) -> Result<Verified<WebhookEvent>, Error> {
+        self.told(self.verifier.verify(payload, signature, timestamp).and_then(|payload| self.read(payload)))
+    }
+
+    /// As [`receive`](Self::receive), with all the headers of the request.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub fn receive_headers<'a, N: AsRef<str>, V: AsRef<[u8]>>(
+        &self,
+        payload: impl Into<Payload<'a>>,
+        headers: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Verified<WebhookEvent>, Error> {
+        self.told(self.verifier.verify_headers(payload, headers).and_then(|payload| self.read(payload)))
+    }
+
     /// Calls the handlers for an event that is trusted already.
     ///
     /// # Errors
@@ -258,6 +294,21 @@ impl<R> WebhookHandler<R> {
     /// [`Error::Handlers`].
     pub async fn dispatch_async(&self, event: Verified<WebhookEvent>) -> Result<Handled<R>, Error> {
         self.finish_async(Ok(event)).await
+    }
+
+    /// As [`receive`](Self::receive), telling nobody of an error.
+    pub(crate) fn receive_credentials<V: AsRef<[u8]>>(
+        &self,
+        payload: Payload<'_>,
+        credentials: &Credentials<V>,
+    ) -> Result<Verified<WebhookEvent>, Error> {
+        let verified = self.verifier.verify_credentials(payload, credentials, || self.verifier.unix_seconds());
+        verified.and_then(|payload| self.read(payload))
+    }
+
+    /// Tells those who registered with [`on_error`](Self::on_error).
+    pub(crate) async fn tell_async(&self, error: &Error) {
+        self.handlers.tell_async(error).await;
     }
 
     fn finish(&self, verified: Result<Verified<Payload<'_>>, Error>) -> Result<Handled<R>, Error> {
@@ -282,8 +333,8 @@ impl<R> WebhookHandler<R> {
         payload.try_map(|payload| self.reader.read(payload)).map_err(Error::from)
     }
 
-    fn told(&self, handled: Result<Handled<R>, Error>) -> Result<Handled<R>, Error> {
-        handled.inspect_err(|error| self.handlers.tell(error))
+    fn told<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        result.inspect_err(|error| self.handlers.tell(error))
     }
 
     fn names<N: AsRef<str>>(&self, names: impl IntoIterator<Item = N>) -> Filter {

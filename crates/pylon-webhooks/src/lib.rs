@@ -21,40 +21,66 @@
 //! | is it Pylon's? | [`Verifier`], [`Secret`], [`sign`] |
 //! | what does it say? | [`EventReader`], [`WebhookEvent`], the typed events |
 //! | what went wrong? | [`Error`], [`ConfigError`], [`Problem`] |
+//! | what is answered to a request? | [`Endpoint`], [`Outcome`], [`ReplayGuard`] |
 //!
-//! Rules only: this crate opens no socket and no file, and reads the clock in [`SystemClock`] alone. It keeps no event: what
-//! a handler loses is lost.
+//! | feature | what it adds |
+//! | --- | --- |
+//! | `axum` | `axum::webhook_router`, and [`Verified`] as an extractor |
+//! | `actix-web` | `actix_web::webhook_resource`, and [`Verified`] as an extractor |
+//! | `tower` | `tower::WebhookService` |
+//! | `background` | handlers that run after the answer |
+//! | `testing` | samples, signed requests, a clock that stands still |
+//! | `proptest` | `testing::strategies` |
+//!
+//! No feature is on unless asked for. Rules only: this crate opens no socket and no file, and reads the clock in [`SystemClock`]
+//! alone. It keeps no event: what a handler loses is lost.
 
 #![forbid(unsafe_code)]
 
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+mod adapters;
 mod clock;
 mod credentials;
 mod diagnosis;
 mod dispatch;
+mod endpoint;
 mod error;
 mod event;
 mod freshness;
 mod handler;
 mod payload;
+mod replay;
 mod secret;
 mod signature;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod verify;
 
+#[cfg(feature = "actix-web")]
+pub use adapters::actix_web;
+#[cfg(feature = "axum")]
+pub use adapters::axum;
+#[cfg(feature = "tower")]
+pub use adapters::tower;
 pub use clock::{Clock, SystemClock};
 pub use credentials::{Credentials, Presented};
 pub use diagnosis::Hint;
 pub use dispatch::{Handled, HandlerError, HandlerErrors, HandlerFailure, HandlerId, IntoHandlerResult};
+#[cfg(feature = "background")]
+pub use endpoint::Background;
+pub use endpoint::{Admitted, DEFAULT_BODY_LIMIT, Endpoint, EndpointBuilder, Gate, Outcome, RequestFault};
 pub use error::{ConfigError, Error, PayloadError};
 pub use event::{
     BaseIssueEvent, CustomEvent, DEFAULT_DEPTH_LIMIT, DateTime, EventKind, EventReader, EventType, Field, FieldValue,
     IssueAssignedEvent, IssueFieldChangedEvent, IssueMessageNewEvent, IssueNewEvent, IssueReactionEvent,
     IssueSnapshotEvent, IssueStateChangedEvent, IssueStatusChangedEvent, IssueTagsChangedEvent, KindSource,
-    MessageNewEvent, PayloadFault, Problem, Reason, Shape, TypedEvent, UnknownEvent, WebhookEvent, names_match,
-    parse_webhook_event,
+    MessageNewEvent, PayloadFault, Problem, Reason, Shape, TypedEvent, UnknownEvent, Variable, WebhookEvent,
+    names_match, parse_webhook_event,
 };
 pub use freshness::TimestampFault;
 pub use handler::WebhookHandler;
 pub use payload::Payload;
+pub use replay::{MemoryReplayStore, ReplayGuard, ReplayKey, ReplayRule, ReplayStore, Signed, StoreFuture};
 pub use secret::Secret;
 pub use signature::{SignatureFault, sign};
 pub use verify::{

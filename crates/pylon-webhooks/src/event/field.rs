@@ -12,7 +12,7 @@ use std::borrow::Cow;
 ///
 /// let number = EventKind::IssueNew.field("issue_number").expect("every issue event has it");
 /// assert_eq!(number.shape, Shape::Number);
-/// assert_eq!(number.variable, Some("issue.number"));
+/// assert_eq!(number.variable.map(|variable| variable.name), Some("issue.number"));
 /// ```
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -24,10 +24,24 @@ pub struct Field {
     /// What the field reads as.
     pub shape: Shape,
     /// Pylon's template variable for it; none where no public source names one.
-    pub variable: Option<&'static str>,
+    pub variable: Option<Variable>,
     /// Where the value may stand, first choice first: `issue.account.id` is found as `issue_account_id`, as `account_id`,
     /// and as `{"issue": {"account": {"id": ...}}}` cut at any dot; `ticket` may stand for `issue`.
     pub(crate) paths: &'static [&'static str],
+}
+
+/// A variable of Pylon's templates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Variable {
+    /// The name, as it stands between the braces: `issue.title`.
+    pub name: &'static str,
+    /// A value that Pylon might put in its place; the testing kit does.
+    pub sample: &'static str,
+}
+
+const fn variable(name: &'static str, sample: &'static str) -> Option<Variable> {
+    Some(Variable { name, sample })
 }
 
 /// What a typed field reads as.
@@ -110,26 +124,26 @@ fields! {
     /// The fields of every issue event, messages included.
     BASE of BaseIssueEvent {
         "The issue's opaque identifier."
-        issue_id: text_of = Shape::Id, Some("issue.id"), ["issue.id"];
+        issue_id: text_of = Shape::Id, variable("issue.id", "5b0c0f0e-1111-4a4a-8b8b-000000000001"), ["issue.id"];
         "The issue's number, as people see it."
-        issue_number: number_of = Shape::Number, Some("issue.number"), ["issue.number"];
+        issue_number: number_of = Shape::Number, variable("issue.number", "1042"), ["issue.number"];
         "The issue's title; customer-written."
-        issue_title: text_of = Shape::Text, Some("issue.title"), ["issue.title"];
+        issue_title: text_of = Shape::Text, variable("issue.title", "Export fails"), ["issue.title"];
         "Name of the team that has the issue."
-        issue_team_name: text_of = Shape::Text, Some("issue.team.name"), ["issue.team.name"];
+        issue_team_name: text_of = Shape::Text, variable("issue.team.name", "Support"), ["issue.team.name"];
         "The account's opaque identifier."
-        issue_account_id: text_of = Shape::Id, Some("issue.account.id"), ["issue.account.id"];
+        issue_account_id: text_of = Shape::Id, variable("issue.account.id", "acc_1"), ["issue.account.id"];
         "The account's name."
-        issue_account_name: text_of = Shape::Text, Some("issue.account.name"), ["issue.account.name"];
+        issue_account_name: text_of = Shape::Text, variable("issue.account.name", "Example Co"), ["issue.account.name"];
         "Email address of the requester."
-        issue_requester_email: text_of = Shape::Text, Some("issue.requester.email"), ["issue.requester.email"];
+        issue_requester_email: text_of = Shape::Text, variable("issue.requester.email", "sam@example.com"), ["issue.requester.email"];
         // The double e is the wire's: py-usepylon-sdk 0.5.0 documents it as what arrives.
         "The requester's opaque identifier; `issue_requester_id` is read too."
-        issue_requesteer_id: text_of = Shape::Id, Some("issue.requester.id"), ["issue.requesteer.id", "issue.requester.id"];
+        issue_requesteer_id: text_of = Shape::Id, variable("issue.requester.id", "usr_1"), ["issue.requesteer.id", "issue.requester.id"];
         "Email address of the assignee."
-        issue_assignee_email: text_of = Shape::Text, Some("issue.assignee.email"), ["issue.assignee.email"];
+        issue_assignee_email: text_of = Shape::Text, variable("issue.assignee.email", "kim@example.org"), ["issue.assignee.email"];
         "The assignee's opaque identifier."
-        issue_assignee_id: text_of = Shape::Id, Some("issue.assignee.id"), ["issue.assignee.id"];
+        issue_assignee_id: text_of = Shape::Id, variable("issue.assignee.id", "agent_7"), ["issue.assignee.id"];
         "The account's opaque identifier in Salesforce."
         issue_salesforce_account_id: text_of = Shape::Id, None, ["issue.salesforce_account_id"];
     }
@@ -139,21 +153,21 @@ fields! {
     /// The fields that issue events other than messages add.
     SNAPSHOT of IssueSnapshotEvent {
         "The issue's first text, HTML or plain; customer-written, escape it before showing it."
-        issue_body: text_of = Shape::Text, Some("issue.body"), ["issue.body", "issue.body_html"];
+        issue_body: text_of = Shape::Text, variable("issue.body", "<p>The nightly export stops.</p>"), ["issue.body", "issue.body_html"];
         "The issue's status: a slug such as `waiting_on_you`, or a label of the workspace's own."
-        issue_status: text_of = Shape::Text, Some("issue.status"), ["issue.status", "issue.state"];
+        issue_status: text_of = Shape::Text, variable("issue.status", "waiting_on_you"), ["issue.status", "issue.state"];
         "The issue's type in Salesforce."
         issue_sf_type: text_of = Shape::Text, None, ["issue.sf_type"];
         "When the last message was sent."
-        issue_last_message_sent_at: date_time_of = Shape::DateTime, Some("issue.last_message.sent_at"), ["issue.last_message.sent_at"];
+        issue_last_message_sent_at: date_time_of = Shape::DateTime, variable("issue.last_message.sent_at", "2026-01-02T03:04:05Z"), ["issue.last_message.sent_at"];
         "Address of the issue in Pylon."
-        issue_link: text_of = Shape::Text, Some("issue.link"), ["issue.link", "issue.url"];
+        issue_link: text_of = Shape::Text, variable("issue.link", "https://app.usepylon.com/issues?issueNumber=1042"), ["issue.link", "issue.url"];
         "The issue's tags."
-        issue_tags: list_of = Shape::List("name"), Some("issue.tags"), ["issue.tags"];
+        issue_tags: list_of = Shape::List("name"), variable("issue.tags", "billing, export"), ["issue.tags"];
         "The account's domains."
-        issue_account_domains: list_of = Shape::List("domain"), Some("issue.account.domains"), ["issue.account.domains"];
+        issue_account_domains: list_of = Shape::List("domain"), variable("issue.account.domains", "example.com, example.org"), ["issue.account.domains"];
         "Addresses of the issue's attachments."
-        issue_attachment_urls: list_of = Shape::List("url"), Some("issue.attachment_urls"), ["issue.attachment_urls", "issue.attachments"];
+        issue_attachment_urls: list_of = Shape::List("url"), variable("issue.attachment_urls", "https://files.example.com/log.txt"), ["issue.attachment_urls", "issue.attachments"];
     }
 }
 
@@ -161,19 +175,19 @@ fields! {
     /// The fields that a new message adds.
     MESSAGE of MessageNewEvent {
         "The message's opaque identifier."
-        message_id: text_of = Shape::Id, Some("issue.last_message.id"), ["message.id"];
+        message_id: text_of = Shape::Id, variable("issue.last_message.id", "msg_1"), ["message.id"];
         "The author's opaque identifier."
-        message_author_id: text_of = Shape::Id, Some("issue.last_message.author.id"), ["message.author.id"];
+        message_author_id: text_of = Shape::Id, variable("issue.last_message.author.id", "usr_1"), ["message.author.id"];
         "The author's name."
-        message_author_name: text_of = Shape::Text, Some("issue.last_message.author.name"), ["message.author.name"];
+        message_author_name: text_of = Shape::Text, variable("issue.last_message.author.name", "Sam Doe"), ["message.author.name"];
         "The message as HTML; customer-written, escape or clean it before showing it."
-        message_body_html: text_of = Shape::Text, Some("issue.last_message.body_html"), ["message.body_html", "message.body"];
+        message_body_html: text_of = Shape::Text, variable("issue.last_message.body_html", "<p>Still failing</p>"), ["message.body_html", "message.body"];
         "Addresses in copy."
-        message_ccs: list_of = Shape::List("email"), Some("issue.last_message.ccs"), ["message.ccs"];
+        message_ccs: list_of = Shape::List("email"), variable("issue.last_message.ccs", "lee@example.com, kim@example.org"), ["message.ccs"];
         "Whether the message is an internal note."
-        message_is_private: boolean_of = Shape::Boolean, Some("issue.last_message.is_private"), ["message.is_private"];
+        message_is_private: boolean_of = Shape::Boolean, variable("issue.last_message.is_private", "false"), ["message.is_private"];
         "When the message was sent."
-        message_sent_at: date_time_of = Shape::DateTime, Some("issue.last_message.sent_at"), ["message.sent_at"];
+        message_sent_at: date_time_of = Shape::DateTime, variable("issue.last_message.sent_at", "2026-01-02T03:04:05Z"), ["message.sent_at"];
     }
 }
 
@@ -228,10 +242,13 @@ impl EventKind {
     /// assert!(template.contains(r#""issue_title": "{{issue.title}}""#));
     /// ```
     pub fn template(self) -> String {
-        let lines = self
-            .fields()
-            .filter_map(|field| field.variable.map(|variable| (field.name, format!("{{{{{variable}}}}}"))))
-            .map(|(name, value)| format!(",\n  \"{name}\": \"{value}\""));
+        let value = |variable: Variable| format!("{{{{{}}}}}", variable.name);
+        let lines = self.variables().map(|(name, variable)| format!(",\n  \"{name}\": \"{}\"", value(variable)));
         format!("{{\n  \"event_type\": \"{self}\"{}\n}}\n", lines.collect::<String>())
+    }
+
+    /// The keys of the template, but for `event_type`, each with the variable that stands there.
+    pub(crate) fn variables(self) -> impl Iterator<Item = (&'static str, Variable)> {
+        self.fields().filter_map(|field| Some((field.name, field.variable?)))
     }
 }

@@ -17,7 +17,7 @@ mod types;
 pub use coerce::FieldValue;
 pub use datetime::DateTime;
 pub use fault::PayloadFault;
-pub use field::{Field, Shape};
+pub use field::{Field, Shape, Variable};
 pub use kind::{EventKind, names_match};
 pub use problem::{Problem, Reason};
 pub use reader::{DEFAULT_DEPTH_LIMIT, EventReader, KindSource};
@@ -30,7 +30,8 @@ pub use types::{
 use crate::error::PayloadError;
 use crate::payload::Payload;
 use bytes::Bytes;
-use coerce::{coerce, no_value, scalar};
+pub(crate) use coerce::no_value;
+use coerce::{coerce, scalar};
 use custom_field::custom_fields_in;
 use extra::unclaimed;
 use mend::{Mended, mend};

@@ -2,10 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall say where")]
 
+#[cfg(all(feature = "actix-web", feature = "axum", feature = "testing"))]
+mod adapters;
+#[cfg(all(feature = "background", feature = "testing"))]
+mod background;
 mod config;
 mod dispatch;
+mod endpoint;
 mod fields;
 mod log;
 mod properties;
+mod replay;
 mod secrecy;
+mod templates;
+#[cfg(feature = "testing")]
+mod testing;
 mod vectors;

@@ -1,0 +1,110 @@
+//! A resource of actix-web 4 that answers webhook requests, and [`Verified`] as an extractor.
+//!
+//! ```
+//! use actix_web::App;
+//! use pylon_webhooks::{Endpoint, IssueNewEvent, WebhookHandler, actix_web::webhook_resource};
+//!
+//! let mut handler = WebhookHandler::new("your-webhook-secret")?;
+//! handler.on(|event: IssueNewEvent| println!("New issue: {}", event.issue_title()));
+//! let endpoint = Endpoint::new(handler);
+//! // Made once, for all the workers: `HttpServer::new(move || ...)` takes this closure.
+//! let app = move || App::new().service(webhook_resource(endpoint.clone(), "/webhook"));
+//! # Ok::<(), pylon_webhooks::ConfigError>(())
+//! ```
+
+use super::{event_for_function, respond_to_the_end};
+use crate::endpoint::{Admitted, Endpoint, Outcome, RequestFault};
+use crate::event::EventType;
+use crate::verify::Verified;
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::{FromRequest, HttpRequest, HttpResponse, Resource, ResponseError, web};
+use bytes::Bytes;
+use std::pin::Pin;
+
+/// A resource that answers webhook requests at one path.
+///
+/// Takes a [`WebhookHandler`](crate::WebhookHandler) or an [`Endpoint`]; `path` as actix-web writes it, such as `/webhook`.
+pub fn webhook_resource<R: Send + 'static>(endpoint: impl Into<Endpoint<R>>, path: &str) -> Resource {
+    let endpoint = endpoint.into();
+    let answer = move |request: HttpRequest, body: web::Payload| {
+        let endpoint = endpoint.clone();
+        async move {
+            match fetch(&endpoint, &request, body).await {
+                Ok((admitted, body)) => respond_to_the_end(endpoint, admitted, body).await.error_response(),
+                Err(outcome) => outcome.error_response(),
+            }
+        }
+    };
+    web::resource(path).route(web::route().to(answer))
+}
+
+/// Yields the event of an authentic delivery to an actix-web function; the app's data must have the [`Endpoint`].
+///
+/// An event of another type than the function takes is answered 200, and the function does not run. An endpoint with a
+/// replay guard or a background queue is refused: 500, with the reason in the log.
+///
+/// ```
+/// use actix_web::{App, HttpResponse, web};
+/// use pylon_webhooks::{Endpoint, IssueNewEvent, Verified, WebhookHandler};
+///
+/// async fn webhook(event: Verified<IssueNewEvent>) -> HttpResponse {
+///     println!("New issue: {}", event.issue_title());
+///     HttpResponse::Ok().finish()
+/// }
+///
+/// let endpoint = Endpoint::new(WebhookHandler::new("your-webhook-secret")?);
+/// let app = move || App::new().app_data(web::Data::new(endpoint.clone())).route("/webhook", web::post().to(webhook));
+/// # Ok::<(), pylon_webhooks::ConfigError>(())
+/// ```
+impl<E: EventType> FromRequest for Verified<E> {
+    type Error = Outcome;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Outcome>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let Some(endpoint) = request.app_data::<web::Data<Endpoint>>() else {
+                tracing::error!(
+                    "the app's data has no `Endpoint`: call `App::app_data(web::Data::new(endpoint.clone()))`"
+                );
+                return Err(Outcome::Failed);
+            };
+            endpoint.is_for_functions()?;
+            let body = web::Payload::from_request(&request, &mut { payload }).into_inner();
+            let body = body.map_err(|_| endpoint.refuse(RequestFault::Broken))?;
+            let (admitted, body) = fetch(endpoint, &request, body).await?;
+            event_for_function(endpoint.receive(admitted, body).await?)
+        })
+    }
+}
+
+/// The request as the endpoint takes it.
+async fn fetch<R>(
+    endpoint: &Endpoint<R>,
+    request: &HttpRequest,
+    body: web::Payload,
+) -> Result<(Admitted, Bytes), Outcome> {
+    let admitted = endpoint.admit(request.method().as_str(), request.headers())?;
+    let limit = endpoint.body_limit();
+    let fault = match body.to_bytes_limited(limit).await {
+        Ok(Ok(body)) => return Ok((admitted, body)),
+        Ok(Err(_)) => RequestFault::Broken,
+        Err(_) => RequestFault::TooLarge { limit },
+    };
+    Err(endpoint.refuse(fault))
+}
+
+impl ResponseError for Outcome {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status()).expect("an outcome's status is valid HTTP, as its tests show")
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        for header in self.headers() {
+            response.insert_header(*header);
+        }
+        response.body(self.body())
+    }
+}

@@ -1,0 +1,89 @@
+//! Routes of axum 0.8 that answer webhook requests, and [`Verified`] as an extractor.
+//!
+//! ```
+//! use pylon_webhooks::{IssueNewEvent, WebhookHandler, axum::webhook_router};
+//!
+//! let mut handler = WebhookHandler::new("your-webhook-secret")?;
+//! handler.on(|event: IssueNewEvent| println!("New issue: {}", event.issue_title()));
+//! let app: axum::Router = axum::Router::new().merge(webhook_router(handler, "/webhook"));
+//! # Ok::<(), pylon_webhooks::ConfigError>(())
+//! ```
+
+use super::event_for_function;
+use super::tower::{WebhookService, read};
+use crate::endpoint::{Endpoint, Outcome};
+use crate::event::EventType;
+use crate::verify::Verified;
+use axum::Router;
+use axum::extract::{FromRef, FromRequest, Request};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, any_service};
+use bytes::Bytes;
+use http_body_util::Full;
+
+/// A router that answers webhook requests at one path, to merge into the app's own.
+///
+/// Takes a [`WebhookHandler`](crate::WebhookHandler) or an [`Endpoint`]; `path` as axum writes it, such as `/webhook`.
+pub fn webhook_router<R, S>(endpoint: impl Into<Endpoint<R>>, path: &str) -> Router<S>
+where
+    R: Send + 'static,
+    S: Clone + Send + Sync + 'static,
+{
+    Router::new().route(path, webhook_route(endpoint))
+}
+
+/// What [`Router::route`] takes beside a path: answers webhook requests.
+///
+/// ```
+/// use pylon_webhooks::{WebhookHandler, axum::webhook_route};
+///
+/// let handler = WebhookHandler::new("your-webhook-secret")?;
+/// let app: axum::Router = axum::Router::new().route("/webhook", webhook_route(handler));
+/// # Ok::<(), pylon_webhooks::ConfigError>(())
+/// ```
+pub fn webhook_route<R, S>(endpoint: impl Into<Endpoint<R>>) -> MethodRouter<S>
+where
+    R: Send + 'static,
+    S: Clone + Send + Sync + 'static,
+{
+    any_service(WebhookService::new(endpoint))
+}
+
+/// Yields the event of an authentic delivery to an axum function; the state must have the [`Endpoint`], or be it.
+///
+/// An event of another type than the function takes is answered 200, and the function does not run. An endpoint with a
+/// replay guard or a background queue is refused: 500, with the reason in the log.
+///
+/// ```
+/// use pylon_webhooks::{Endpoint, IssueNewEvent, Verified, WebhookHandler};
+///
+/// async fn webhook(event: Verified<IssueNewEvent>) {
+///     println!("New issue: {}", event.issue_title());
+/// }
+///
+/// let endpoint = Endpoint::new(WebhookHandler::new("your-webhook-secret")?);
+/// let app: axum::Router = axum::Router::new().route("/webhook", axum::routing::post(webhook)).with_state(endpoint);
+/// # Ok::<(), pylon_webhooks::ConfigError>(())
+/// ```
+impl<E, S> FromRequest<S> for Verified<E>
+where
+    E: EventType,
+    S: Send + Sync,
+    Endpoint: FromRef<S>,
+{
+    type Rejection = Outcome;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Outcome> {
+        let endpoint = Endpoint::from_ref(state);
+        endpoint.is_for_functions()?;
+        let admitted = endpoint.admit(request.method().as_str(), request.headers())?;
+        let body = read(request.into_body(), endpoint.body_limit()).await.map_err(|fault| endpoint.refuse(fault))?;
+        event_for_function(endpoint.receive(admitted, body).await?)
+    }
+}
+
+impl IntoResponse for Outcome {
+    fn into_response(self) -> Response {
+        http::Response::<Full<Bytes>>::from(self).into_response()
+    }
+}

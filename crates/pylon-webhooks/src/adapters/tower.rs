@@ -1,0 +1,97 @@
+//! A tower [`Service`] that answers webhook requests, for every server and framework that takes one.
+
+use super::respond_to_the_end;
+use crate::endpoint::{Endpoint, Outcome, RequestFault};
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tower_service::Service;
+
+/// Answers webhook requests at whatever path it is put; needs the tokio runtime.
+///
+/// ```
+/// use pylon_webhooks::{IssueNewEvent, WebhookHandler, tower::WebhookService};
+///
+/// let mut handler = WebhookHandler::new("your-webhook-secret")?;
+/// handler.on(|event: IssueNewEvent| println!("New issue: {}", event.issue_title()));
+/// let service = WebhookService::new(handler);
+/// # Ok::<(), pylon_webhooks::ConfigError>(())
+/// ```
+#[derive(Debug)]
+pub struct WebhookService<R = ()> {
+    endpoint: Endpoint<R>,
+}
+
+impl<R> WebhookService<R> {
+    /// A service of a [`WebhookHandler`](crate::WebhookHandler), or of an [`Endpoint`].
+    pub fn new(endpoint: impl Into<Endpoint<R>>) -> Self {
+        Self { endpoint: endpoint.into() }
+    }
+}
+
+impl<R> Clone for WebhookService<R> {
+    fn clone(&self) -> Self {
+        Self { endpoint: self.endpoint.clone() }
+    }
+}
+
+impl<R, B> Service<Request<B>> for WebhookService<R>
+where
+    R: Send + 'static,
+    B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+{
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let endpoint = self.endpoint.clone();
+        Box::pin(async move {
+            let is_head = request.method() == Method::HEAD;
+            let outcome = match endpoint.admit(request.method().as_str(), request.headers()) {
+                Err(outcome) => outcome,
+                Ok(admitted) => match read(request.into_body(), endpoint.body_limit()).await {
+                    Ok(body) => respond_to_the_end(endpoint, admitted, body).await,
+                    Err(fault) => endpoint.refuse(fault),
+                },
+            };
+            let response = Response::<Full<Bytes>>::from(outcome);
+            Ok(if is_head { response.map(|_| Full::default()) } else { response })
+        })
+    }
+}
+
+impl From<Outcome> for Response<Full<Bytes>> {
+    fn from(outcome: Outcome) -> Self {
+        let mut response = Response::builder().status(outcome.status());
+        for (name, value) in outcome.headers() {
+            response = response.header(*name, *value);
+        }
+        let body = Full::from(outcome.body());
+        response.body(body).expect("an outcome's status and headers are valid HTTP, as its tests show")
+    }
+}
+
+/// A body's bytes, up to the limit.
+pub(super) async fn read<B>(body: B, limit: usize) -> Result<Bytes, RequestFault>
+where
+    B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+{
+    // A body may know its size where no header says it.
+    if body.size_hint().lower() > limit as u64 {
+        return Err(RequestFault::TooLarge { limit });
+    }
+    match Limited::new(body, limit).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(RequestFault::TooLarge { limit }),
+        Err(_) => Err(RequestFault::Broken),
+    }
+}

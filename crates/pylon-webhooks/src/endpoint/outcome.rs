@@ -1,0 +1,136 @@
+//! What to answer a request: status, small JSON body, headers.
+
+use crate::error::Error;
+use std::fmt;
+
+/// What comes of a request, and so what the sender is told: the class of it, never why.
+///
+/// ```
+/// use pylon_webhooks::Outcome;
+///
+/// assert_eq!(Outcome::Unauthorized.status(), 401);
+/// assert_eq!(Outcome::Unauthorized.body(), r#"{"error":"unauthorized"}"#);
+/// assert_eq!(Outcome::MethodNotAllowed.headers(), [("content-type", "application/json"), ("allow", "POST")]);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// All handlers ran.
+    Handled,
+    /// The handlers will run in the background.
+    Accepted,
+    /// The replay guard has seen it before; no handler ran.
+    Duplicate,
+    /// An authentic event of a type that the function behind it does not take; it did not run.
+    Ignored,
+    /// The body is not JSON, or did not arrive whole.
+    Unreadable,
+    /// The signature or the timestamp was refused.
+    Unauthorized,
+    /// Not a POST.
+    MethodNotAllowed,
+    /// The body is larger than the limit.
+    TooLarge,
+    /// A handler failed, or something that stands before the handlers; the sender may try again.
+    Failed,
+    /// The app is shutting down, or has as many events waiting as it takes; the sender may try again.
+    Unavailable,
+}
+
+impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 10] = [
+        Self::Handled,
+        Self::Accepted,
+        Self::Duplicate,
+        Self::Ignored,
+        Self::Unreadable,
+        Self::Unauthorized,
+        Self::MethodNotAllowed,
+        Self::TooLarge,
+        Self::Failed,
+        Self::Unavailable,
+    ];
+
+    /// A stable name, for logs and metrics: `handled`, `unauthorized`...
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Handled => "handled",
+            Self::Accepted => "accepted",
+            Self::Duplicate => "duplicate",
+            Self::Ignored => "ignored",
+            Self::Unreadable => "unreadable",
+            Self::Unauthorized => "unauthorized",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::TooLarge => "too_large",
+            Self::Failed => "failed",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// The status code to answer with.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::Handled | Self::Accepted | Self::Duplicate | Self::Ignored => 200,
+            Self::Unreadable => 400,
+            Self::Unauthorized => 401,
+            Self::MethodNotAllowed => 405,
+            Self::TooLarge => 413,
+            Self::Failed => 500,
+            Self::Unavailable => 503,
+        }
+    }
+
+    /// The body to answer with, JSON; a HEAD request is answered without it.
+    pub const fn body(self) -> &'static str {
+        match self {
+            Self::Handled => r#"{"status":"handled"}"#,
+            Self::Accepted => r#"{"status":"accepted"}"#,
+            Self::Duplicate => r#"{"status":"duplicate"}"#,
+            Self::Ignored => r#"{"status":"ignored"}"#,
+            Self::Unreadable => r#"{"error":"unreadable"}"#,
+            Self::Unauthorized => r#"{"error":"unauthorized"}"#,
+            Self::MethodNotAllowed => r#"{"error":"method_not_allowed"}"#,
+            Self::TooLarge => r#"{"error":"too_large"}"#,
+            Self::Failed => r#"{"error":"failed"}"#,
+            Self::Unavailable => r#"{"error":"unavailable"}"#,
+        }
+    }
+
+    /// The headers to answer with, beside the body's length; their names are in lower case.
+    pub const fn headers(self) -> &'static [(&'static str, &'static str)] {
+        const JSON: (&str, &str) = ("content-type", "application/json");
+        match self {
+            Self::MethodNotAllowed => &[JSON, ("allow", "POST")],
+            _ => &[JSON],
+        }
+    }
+
+    /// The outcome of a delivery that failed with an error of this [code](Error::code).
+    ///
+    /// ```
+    /// use pylon_webhooks::Outcome;
+    ///
+    /// assert_eq!(Outcome::of_code("signature_mismatch"), Outcome::Unauthorized);
+    /// ```
+    pub fn of_code(code: &str) -> Self {
+        match code {
+            "signature_missing" | "signature_malformed" | "signature_mismatch" => Self::Unauthorized,
+            "timestamp_missing" | "timestamp_malformed" | "timestamp_stale" | "timestamp_future" => Self::Unauthorized,
+            "payload" => Self::Unreadable,
+            // What is unknown here is no forgery.
+            _ => Self::Failed,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl From<&Error> for Outcome {
+    fn from(error: &Error) -> Self {
+        Self::of_code(error.code())
+    }
+}

@@ -1,0 +1,105 @@
+//! What makes two deliveries the same, as a key to remember.
+
+use super::Signed;
+use crate::error::ConfigError;
+use crate::event::{WebhookEvent, no_value};
+use crate::verify::Verified;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+
+/// What makes two deliveries the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReplayRule {
+    /// The same timestamp, where there is one, and the same body.
+    ExactRequest,
+    /// The same event name and the same value where the JSON pointer leads.
+    Pointer {
+        /// The pointer (RFC 6901), to a text, a whole number of 64 bits or a boolean. Blank text, the text `null` and an
+        /// unresolved `{{ placeholder }}` are no value: two events without one are not the same.
+        pointer: Box<str>,
+        /// How long it is remembered; none: for ever.
+        window: Option<Duration>,
+    },
+    /// The same body.
+    BodyHash {
+        /// How long it is remembered.
+        window: Duration,
+    },
+}
+
+/// A delivery as a [`ReplayStore`](super::ReplayStore) remembers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReplayKey {
+    /// 64 hexadecimal digits: a SHA-256.
+    pub key: String,
+    /// The Unix second from which on it may be forgotten; none: never.
+    pub expires: Option<u64>,
+}
+
+impl ReplayRule {
+    /// The rule of a JSON pointer.
+    ///
+    /// # Errors
+    /// [`ConfigError::Pointer`] when the pointer does not begin with `/`.
+    pub fn pointer(pointer: impl Into<Box<str>>, window: Option<Duration>) -> Result<Self, ConfigError> {
+        let pointer = pointer.into();
+        if !pointer.starts_with('/') {
+            return Err(ConfigError::Pointer);
+        }
+        Ok(Self::Pointer { pointer, window })
+    }
+
+    /// The key of an event; none where the rule finds nothing in it to go by.
+    ///
+    /// ```
+    /// use pylon_webhooks::{ReplayRule, Signed, Verified, parse_webhook_event};
+    ///
+    /// let signed = Signed { now: 1_700_000_000, timestamp: None, tolerance_seconds: 300 };
+    /// let event = Verified::assume(parse_webhook_event(br#"{"event_type": "issue_new", "message_id": "m1"}"#)?);
+    /// let key = ReplayRule::pointer("/message_id", None)?.key(&event, signed).expect("the value is there");
+    /// assert_eq!((key.key.len(), key.expires), (64, None));
+    /// assert_eq!(ReplayRule::pointer("/id", None)?.key(&event, signed), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn key(&self, event: &Verified<WebhookEvent>, signed: Signed) -> Option<ReplayKey> {
+        let until = |window: Duration| signed.now.saturating_add(window.as_secs());
+        match self {
+            Self::ExactRequest => {
+                let timestamp = signed.timestamp.map(|timestamp| timestamp.to_string()).unwrap_or_default();
+                let key = digest([b"exact_request", timestamp.as_bytes(), event.raw()]);
+                // A second after the last in which the timestamp is accepted.
+                let end = |timestamp: u64| timestamp.saturating_add(signed.tolerance_seconds).saturating_add(1);
+                Some(ReplayKey { key, expires: signed.timestamp.map(end) })
+            }
+            Self::Pointer { pointer, window } => {
+                let value = match event.payload().pointer(pointer)? {
+                    // All events with what templates send where they have nothing would be the same one.
+                    Value::String(text) if no_value(text).is_ok() => text.clone(),
+                    // Another number has lost digits, and may by now be equal to one that it was not.
+                    Value::Number(number) if !number.is_f64() => number.to_string(),
+                    Value::Bool(truth) => truth.to_string(),
+                    _ => return None,
+                };
+                let name = event.kind().map_or(event.event_type(), |kind| kind.name());
+                let key = digest(["pointer", name, pointer, &value].map(str::as_bytes));
+                Some(ReplayKey { key, expires: window.map(until) })
+            }
+            Self::BodyHash { window } => {
+                Some(ReplayKey { key: digest([b"body_hash", event.raw()]), expires: Some(until(*window)) })
+            }
+        }
+    }
+}
+
+/// SHA-256 of parts that nothing in one of them can shift into the next.
+fn digest<const PARTS: usize>(parts: [&[u8]; PARTS]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    base16ct::lower::encode_string(&hash.finalize())
+}
