@@ -1,7 +1,9 @@
 """Receive Pylon (usepylon.com) webhooks: verify each delivery, read its event, call your handlers."""
 
-from . import events, exceptions, handler
+from . import background, endpoint, events, exceptions, handler, replay
 from ._native import Problem, __version__, names_match, sign, template
+from .background import Background
+from .endpoint import Arrival, Endpoint, Outcome, RequestFault
 from .events import (
     BaseIssueEvent,
     IssueAssignedEvent,
@@ -30,9 +32,17 @@ from .exceptions import (
     PylonWebhookUnverifiedWarning,
 )
 from .handler import WebhookHandler
+from .replay import MemoryReplayStore, ReplayGuard
+
+TYPE_CHECKING = False  # importing `typing` takes longer than importing all of this package
+if TYPE_CHECKING:
+    from .replay import ReplayStore
 
 __all__ = [
+    "Arrival",
+    "Background",
     "BaseIssueEvent",
+    "Endpoint",
     "IssueAssignedEvent",
     "IssueFieldChangedEvent",
     "IssueMessageNewEvent",
@@ -42,7 +52,9 @@ __all__ = [
     "IssueStateChangedEvent",
     "IssueStatusChangedEvent",
     "IssueTagsChangedEvent",
+    "MemoryReplayStore",
     "MessageNewEvent",
+    "Outcome",
     "Problem",
     "PylonWebhookAsyncHandlerError",
     "PylonWebhookError",
@@ -53,15 +65,30 @@ __all__ = [
     "PylonWebhookSignatureError",
     "PylonWebhookTimestampError",
     "PylonWebhookUnverifiedWarning",
+    "ReplayGuard",
+    "ReplayStore",
+    "RequestFault",
     "UnknownEvent",
     "WebhookEvent",
     "WebhookHandler",
     "__version__",
+    "background",
+    "endpoint",
     "events",
     "exceptions",
     "handler",
     "names_match",
     "parse_webhook_event",
+    "replay",
     "sign",
     "template",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # A protocol loads `typing`.
+    if name == "ReplayStore":
+        from .replay import ReplayStore
+
+        return ReplayStore
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Literal, Self, final
+from typing import Any, ClassVar, Literal, Self, final
 
 from typing_extensions import disjoint_base
 
 __all__ = [
     "BaseIssueEvent",
     "Field",
+    "Gate",
     "IssueAssignedEvent",
     "IssueFieldChangedEvent",
     "IssueNewEvent",
@@ -16,9 +17,13 @@ __all__ = [
     "IssueSnapshotEvent",
     "IssueStateChangedEvent",
     "IssueTagsChangedEvent",
+    "MemoryReplayStore",
     "MessageNewEvent",
+    "Outcome",
     "Problem",
     "Receiver",
+    "ReplayRule",
+    "RequestFault",
     "UnknownEvent",
     "WebhookEvent",
     "__version__",
@@ -26,6 +31,7 @@ __all__ = [
     "parse_webhook_event",
     "probably_meant",
     "rebuild_event",
+    "sample",
     "sign",
     "template",
 ]
@@ -51,6 +57,12 @@ def template(kind: str) -> str:
     """The body to paste into a trigger's "Send webhook" action, so that every typed field arrives under its name.
 
     kind: name of a typed event such as `issue_new`; case, and the choice among `_`, `.`, `-` and spaces, do not count.
+
+    Raises ValueError for a name of no typed event.
+    """
+
+def sample(kind: str) -> bytes:
+    """The body that Pylon would send of a kind's template, every variable replaced by a sample.
 
     Raises ValueError for a name of no typed event.
     """
@@ -524,3 +536,135 @@ class Receiver:
 
     def kind_of(self, name: str) -> str | None:
         """Name of the typed event that a name means here; None where it means none."""
+
+    def replay_key(self, rule: ReplayRule, event: WebhookEvent, headers: object) -> tuple[str, int | None] | None:
+        """Key of an event that has just been received with these headers, and the Unix second from which on it may be forgotten.
+
+        None where the rule finds nothing in the event to go by.
+        """
+
+@final
+class Outcome:
+    """What comes of a request, and so what the sender is told: the class of it, never why.
+
+    >>> Outcome.UNAUTHORIZED.status, Outcome.UNAUTHORIZED.body
+    (401, b'{"error":"unauthorized"}')
+    """
+
+    HANDLED: ClassVar[Outcome]
+    """All handlers ran: 200."""
+    ACCEPTED: ClassVar[Outcome]
+    """The handlers will run in the background: 200."""
+    DUPLICATE: ClassVar[Outcome]
+    """The replay guard has seen it before; no handler ran: 200."""
+    IGNORED: ClassVar[Outcome]
+    """An authentic event of a class that the function behind it does not take; it did not run: 200."""
+    UNREADABLE: ClassVar[Outcome]
+    """The body is not JSON, or did not arrive whole: 400."""
+    UNAUTHORIZED: ClassVar[Outcome]
+    """The signature or the timestamp was refused: 401."""
+    METHOD_NOT_ALLOWED: ClassVar[Outcome]
+    """Not a POST: 405."""
+    TOO_LARGE: ClassVar[Outcome]
+    """The body is larger than the limit: 413."""
+    FAILED: ClassVar[Outcome]
+    """A handler failed, or something that stands before the handlers; the sender may try again: 500."""
+    UNAVAILABLE: ClassVar[Outcome]
+    """The app is shutting down, or has as many events waiting as it takes; the sender may try again: 503."""
+
+    @staticmethod
+    def of_code(code: str) -> Outcome:
+        """Outcome of a delivery that failed with an error of this code: `signature_mismatch` is UNAUTHORIZED."""
+
+    @property
+    def name(self) -> str:
+        """Stable name, for logs and metrics: `handled`, `unauthorized`..."""
+
+    @property
+    def status(self) -> int:
+        """Status code to answer with."""
+
+    @property
+    def body(self) -> bytes:
+        """Body to answer with, JSON; a HEAD request is answered without it."""
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """Headers to answer with, beside the body's length; names in lower case."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class RequestFault:
+    """Why a request was refused before its signature was looked at; `str` says it to the operator."""
+
+    BROKEN: ClassVar[RequestFault]
+    """The body could not be read to the end."""
+    CONSUMED: ClassVar[RequestFault]
+    """Something before this had read the body."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """What to answer."""
+
+@final
+class Gate:
+    """Looks at a request's method and size, before its signature."""
+
+    def __new__(cls, *, body_limit: int | None = None) -> Self: ...
+    @property
+    def body_limit(self) -> int:
+        """The largest body that is accepted, bytes."""
+
+    @property
+    def too_large(self) -> RequestFault:
+        """What speaks against a body of more bytes."""
+
+    def admit(self, method: str, headers: object) -> RequestFault | None:
+        """What speaks against reading the body, if anything does."""
+
+    def check_length(self, headers: object, found: int) -> RequestFault | None:
+        """What is wrong with the length of the body that was read, if anything is."""
+
+@final
+class ReplayRule:
+    """What makes two deliveries the same."""
+
+    @staticmethod
+    def exact_request() -> ReplayRule:
+        """The same timestamp, where there is one, and the same body."""
+
+    @staticmethod
+    def pointer(pointer: str, window_seconds: int | None) -> ReplayRule:
+        """The same event name, and the same value where the JSON pointer leads.
+
+        Raises ValueError for a pointer that does not begin with `/`.
+        """
+
+    @staticmethod
+    def body_hash(window_seconds: int) -> ReplayRule:
+        """The same body."""
+
+@final
+class MemoryReplayStore:
+    """Remembers keys in this process, a bounded number of them: forgotten when it ends, and not shared with others.
+
+    >>> store = MemoryReplayStore(capacity=1000)
+    >>> store.first_seen("a", None), store.first_seen("a", None)
+    (True, False)
+
+    When it is full, the key that expires first makes room; of those that never expire, the oldest.
+
+    Raises ValueError for a capacity below 1, TypeError for a clock that cannot be called.
+    """
+
+    def __new__(cls, capacity: int = 100_000, *, clock: Callable[[], float] | None = None) -> Self: ...
+    def first_seen(self, key: str, expires: int | None) -> bool:
+        """Remember the key until `expires` (Unix seconds; None: for ever), and say whether it was not remembered already."""
+
+    def forget(self, key: str) -> None:
+        """Forget the key."""
+
+    def __len__(self) -> int: ...

@@ -27,18 +27,14 @@ if not TYPE_CHECKING:
     def overload(function):
         return function
 else:
-    from collections.abc import Callable, Iterable, Mapping
-    from typing import Any, Protocol, TypeAlias, TypeVar, overload
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from typing import Any, TypeVar, overload
+
+    from ._native import ReplayRule
+    from ._types import HasItems, Headers, Payload
 
     _F = TypeVar("_F", bound=Callable[..., Any])
-
-    class _HasItems(Protocol):
-        """A mapping, or a header class of a web framework."""
-
-        def items(self) -> Iterable[tuple[str | bytes, object]]: ...
-
-    _Payload: TypeAlias = bytes | bytearray | memoryview
-    _Headers: TypeAlias = _HasItems | Iterable[tuple[str | bytes, object]]
+    _E = TypeVar("_E")
 
 __all__ = ["WebhookHandler"]
 
@@ -107,6 +103,7 @@ class WebhookHandler:
             names=[(name, _kind_name(meaning)) for name, meaning in (names or {}).items()],
             depth_limit=depth_limit,
         )
+        self._clock = clock
         self._timestamp_tolerance = timestamp_tolerance
         self._require_timestamp = require_timestamp
         self._receive = self._receiver.receive if verify_signature else self._read
@@ -207,11 +204,11 @@ class WebhookHandler:
 
     def handle(
         self,
-        payload: _Payload,
-        signature: str | bytes | _HasItems | None = None,
+        payload: Payload,
+        signature: str | bytes | HasItems | None = None,
         timestamp: str | bytes | None = None,
         *,
-        headers: _Headers | None = None,
+        headers: Headers | None = None,
     ) -> list[Any]:
         """Verify a delivery, read its event, call its handlers; what they return, in order of registration.
 
@@ -230,11 +227,11 @@ class WebhookHandler:
 
     async def ahandle(
         self,
-        payload: _Payload,
-        signature: str | bytes | _HasItems | None = None,
+        payload: Payload,
+        signature: str | bytes | HasItems | None = None,
         timestamp: str | bytes | None = None,
         *,
-        headers: _Headers | None = None,
+        headers: Headers | None = None,
     ) -> list[Any]:
         """As `handle`, awaiting the handlers that are `async def`, one after the other."""
         try:
@@ -243,23 +240,59 @@ class WebhookHandler:
             await self._tell_async(error)
             raise
 
-    def handle_headers(self, payload: _Payload, headers: _Headers) -> list[Any]:
+    def handle_headers(self, payload: Payload, headers: Headers) -> list[Any]:
         """As `handle`, with all headers of the request: a mapping, or pairs of name and value, as text or bytes.
 
         Names match in any case; a signature or timestamp header that comes twice is refused.
         """
         return self.handle(payload, headers=headers)
 
-    async def ahandle_headers(self, payload: _Payload, headers: _Headers) -> list[Any]:
+    async def ahandle_headers(self, payload: Payload, headers: Headers) -> list[Any]:
         """As `handle_headers`, awaiting the handlers that are `async def`."""
         return await self.ahandle(payload, headers=headers)
 
-    def dispatch(self, event: WebhookEvent) -> list[Any]:
-        """Call the handlers for an event that is trusted already: stored after it was verified, or made here."""
+    def receive(
+        self,
+        payload: Payload,
+        signature: str | bytes | HasItems | None = None,
+        timestamp: str | bytes | None = None,
+        *,
+        headers: Headers | None = None,
+    ) -> WebhookEvent:
+        """Verify a delivery and read its event; takes what `handle` takes, and calls no handler but those of `on_error`.
+
+        Raises PylonWebhookSignatureError, PylonWebhookTimestampError, PylonWebhookPayloadError.
+        """
         try:
-            return self._run(_checked(event))
-        except (PylonWebhookHandlerErrors, PylonWebhookAsyncHandlerError) as error:
+            return self._receive(payload, signature, timestamp, headers)
+        except PylonWebhookError as error:
             self._tell(error)
+            raise
+
+    async def areceive(
+        self,
+        payload: Payload,
+        signature: str | bytes | HasItems | None = None,
+        timestamp: str | bytes | None = None,
+        *,
+        headers: Headers | None = None,
+    ) -> WebhookEvent:
+        """As `receive`, awaiting the `on_error` handlers that are `async def`."""
+        try:
+            return self._receive(payload, signature, timestamp, headers)
+        except PylonWebhookError as error:
+            await self._tell_async(error)
+            raise
+
+    def dispatch(self, event: WebhookEvent, *, run: Callable[[Awaitable[Any]], Any] | None = None) -> list[Any]:
+        """Call the handlers for an event that is trusted already: stored after it was verified, or made here.
+
+        run: awaits what `async def` handlers give, from a thread that has no event loop running; without it they are refused.
+        """
+        try:
+            return self._run(_checked(event), run)
+        except (PylonWebhookHandlerErrors, PylonWebhookAsyncHandlerError) as error:
+            self._tell(error, run)
             raise
 
     async def adispatch(self, event: WebhookEvent) -> list[Any]:
@@ -271,10 +304,38 @@ class WebhookHandler:
             raise
 
     def verify_signature(
-        self, payload: _Payload, signature: str | bytes | None, timestamp: str | bytes | None = None
+        self, payload: Payload, signature: str | bytes | None, timestamp: str | bytes | None = None
     ) -> None:
         """Verify a delivery and do nothing else; raises as `handle` does."""
         self._receiver.verify(payload, signature, timestamp)
+
+    def replay_key(self, rule: ReplayRule, event: WebhookEvent, headers: Headers) -> tuple[str, int | None] | None:
+        """The key that a replay guard remembers an event by, and the Unix second from which on it may be forgotten.
+
+        headers: those that the event was received with. None where the rule finds nothing in the event to go by.
+        """
+        return self._receiver.replay_key(rule, event, headers)
+
+    def view(self, event_class: type[_E]) -> Callable[[WebhookEvent], _E | None]:
+        """What gives an event as this class, an event class or a registered one; None for an event that is not for it."""
+        target = self._target(event_class)
+
+        def view(event: WebhookEvent) -> Any:
+            if not target.fits(event):
+                return None
+            return event if target.make is None else target.make(event)
+
+        return view
+
+    @property
+    def clock(self) -> Callable[[], float] | None:
+        """What gives the present Unix time in seconds; None: the system's clock."""
+        return self._clock
+
+    @property
+    def is_async(self) -> bool:
+        """Whether any handler is `async def`, and so wants `ahandle`."""
+        return any(callee.is_async for callee in (*self._subscriptions, *self._on_error))
 
     @property
     def timestamp_tolerance(self) -> int:
@@ -300,9 +361,9 @@ class WebhookHandler:
     def _read(self, payload: Any, _signature: Any, _timestamp: Any, _headers: Any) -> WebhookEvent:
         return self._receiver.read(payload)
 
-    def _run(self, event: WebhookEvent) -> list[Any]:
+    def _run(self, event: WebhookEvent, run: Callable[[Awaitable[Any]], Any] | None = None) -> list[Any]:
         plan = self._plans.get(event.__class__) or self._plan(event)
-        if plan.first_async is not None:
+        if plan.first_async is not None and run is None:
             raise PylonWebhookAsyncHandlerError(
                 f"cannot await the async handler {plan.first_async} here: call `await handler.ahandle(...)` or `adispatch(...)` instead"
             )
@@ -312,6 +373,9 @@ class WebhookHandler:
             try:
                 result: Any = function(event if make is None else make(event))
                 if result is not None and hasattr(result, "__await__"):
+                    if run is not None:
+                        results.append(run(result))
+                        continue
                     if result.__class__ is CoroutineType:
                         result.close()
                     raise PylonWebhookAsyncHandlerError(
@@ -334,6 +398,8 @@ class WebhookHandler:
                 results.append(await result if hasattr(result, "__await__") else result)
             except Exception as error:  # noqa: BLE001 - all handlers run, and what failed is raised after
                 failures.append(error)
+            except BaseException as error:  # noqa: BLE001 - raised again, but for one case
+                failures.append(_cancelled_within(error))
         if failures:
             raise PylonWebhookHandlerErrors.of(event, failures)
         return results
@@ -347,11 +413,14 @@ class WebhookHandler:
             plans[event.__class__] = plan
         return plan
 
-    def _tell(self, error: Exception) -> None:
+    def _tell(self, error: Exception, run: Callable[[Awaitable[Any]], Any] | None = None) -> None:
         for callee in self._on_error:
             try:
                 result: Any = callee.function(error)
                 if hasattr(result, "__await__"):
+                    if run is not None:
+                        run(result)
+                        continue
                     if result.__class__ is CoroutineType:
                         result.close()
                     raise PylonWebhookAsyncHandlerError(
@@ -422,6 +491,18 @@ def _checked(event: WebhookEvent) -> WebhookEvent:
             "dispatch() takes an event that is trusted already; a delivery that has just arrived goes to handle()"
         )
     return event
+
+
+def _cancelled_within(error: BaseException) -> Exception:
+    """The failure of a handler in which something that it awaited was cancelled, and not the handler; raises any other again."""
+    from asyncio import CancelledError, current_task
+
+    # Asked for the task only then: where a loop was closed under the handler, there is none to ask.
+    if not isinstance(error, CancelledError) or (task := current_task()) is None or task.cancelling():
+        raise error
+    failure = RuntimeError("something that the handler awaited was cancelled")
+    failure.__cause__ = error
+    return failure
 
 
 def _note(error: Exception, callee: Callee, failure: Exception) -> None:

@@ -1,0 +1,3 @@
+"""Types of `pylon.webhooks.endpoint`: those of `pylon_webhooks.endpoint`."""
+
+from pylon_webhooks.endpoint import *

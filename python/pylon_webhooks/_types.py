@@ -1,0 +1,59 @@
+"""Types for annotations alone: never loaded while the package runs, but for `ReplayStore` when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, Protocol, TypeAlias
+
+from ._arrival import Arrival
+from .endpoint import Endpoint
+from .handler import WebhookHandler
+
+
+class HasItems(Protocol):
+    """A mapping, or a header class of a web framework."""
+
+    def items(self) -> Iterable[tuple[str | bytes, object]]:
+        """The names and values."""
+        ...
+
+
+class ReplayStore(Protocol):
+    """Remembers keys; one that several processes share makes the guard hold for all of them.
+
+    A key is 64 hexadecimal digits and tells nothing of the delivery. Both methods may be `async def` where the endpoint
+    serves an async framework. With Redis, `first_seen` is `SET key 1 NX EXAT expires`, and `forget` is `DEL key`.
+    """
+
+    def first_seen(self, key: str, expires: int | None, /) -> bool | Awaitable[bool]:
+        """Remember the key, and say whether it was not remembered already: of several calls at once, one is told so.
+
+        expires: the Unix second from which on it may be forgotten; None: never, as far as there is room.
+        """
+        ...
+
+    def forget(self, key: str, /) -> object:
+        """Forget the key: its delivery was not handled, and may come again."""
+        ...
+
+
+#: A request's body, raw.
+Payload: TypeAlias = bytes | bytearray | memoryview
+#: A request's headers, all of them.
+Headers: TypeAlias = HasItems | Iterable[tuple[str | bytes, object]]
+#: What adapters take.
+HandlerOrEndpoint: TypeAlias = WebhookHandler | Endpoint
+
+#: Work that a background does.
+Work: TypeAlias = Callable[[], object]
+#: Work, and the event that it is done for.
+Job: TypeAlias = tuple[Work, Arrival]
+#: Work to be awaited.
+AsyncWork: TypeAlias = Callable[[], Awaitable[object]]
+
+# ASGI's.
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]

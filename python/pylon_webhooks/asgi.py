@@ -1,0 +1,106 @@
+"""An ASGI app that answers webhook requests: for any ASGI server, or mounted in Starlette, FastAPI, Litestar or Quart."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from ._body import aread_body
+from ._native import Outcome, RequestFault
+from .endpoint import Endpoint
+
+TYPE_CHECKING = False  # importing `typing` takes longer than importing all of this package
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from ._types import ASGIApp, HandlerOrEndpoint, Receive, Scope, Send
+
+__all__ = ["WebhookApp", "lifespan_app", "webhook_app"]
+
+
+def webhook_app(handler: HandlerOrEndpoint) -> WebhookApp:
+    """An ASGI app that answers webhook requests at whatever path it is mounted.
+
+    >>> from pylon_webhooks import WebhookHandler
+    >>> app = webhook_app(WebhookHandler(secret="your-webhook-secret"))
+    """
+    return WebhookApp(Endpoint.of(handler))
+
+
+def lifespan_app(app: ASGIApp, endpoint: Endpoint) -> ASGIApp:
+    """An app of a framework that takes no lifespan, such as Django, so that the endpoint closes when the server shuts down.
+
+    >>> from pylon_webhooks import WebhookHandler
+    >>> endpoint = Endpoint(WebhookHandler(secret="your-webhook-secret"))
+    >>> async def app(scope, receive, send): ...
+    >>> application = lifespan_app(app, endpoint)
+    """
+    closing = WebhookApp(endpoint)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await (closing if scope["type"] == "lifespan" else app)(scope, receive, send)
+
+    return application
+
+
+class WebhookApp:
+    """The ASGI app; served on its own, it closes the endpoint when the server shuts down."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or one lifespan."""
+        if scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "websocket":
+            # Before it is accepted, this refuses it.
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint, method, headers = self.endpoint, scope["method"], scope["headers"]
+        outcome = endpoint.admit(method, headers)
+        if outcome is None:
+            try:
+                body = await aread_body(_pieces(receive), endpoint.body_limit)
+            except ConnectionError:
+                outcome = endpoint.refuse(RequestFault.BROKEN)
+                # Nobody is there to read it, but Starlette's middleware takes an app that answers nothing for a broken one.
+                with suppress(OSError):
+                    await _send(outcome, method, send)
+                return
+            if body is None:
+                outcome = endpoint.refuse_too_large()
+            else:
+                outcome = await endpoint.arespond(method, headers, body)
+        await _send(outcome, method, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await self.endpoint.__aenter__()
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self.endpoint.aclose()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionError("the sender hung up before the body's end")
+        yield message.get("body", b"")
+        more = message.get("more_body", False)
+
+
+async def _send(outcome: Outcome, method: str, send: Send) -> None:
+    body = outcome.body
+    headers = [(name.encode(), value.encode()) for name, value in outcome.headers]
+    headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": outcome.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
