@@ -493,8 +493,57 @@ def test_what_stops_the_program_passes_straight_through(
         await run(handler.ahandle(*delivery()))
         await run(handler.adispatch(IssueNewEvent()))
 
-    asyncio.run(both())
+    if stop is not asyncio.CancelledError:
+        asyncio.run(both())
     assert called == []
+
+
+def test_what_a_handler_awaited_and_somebody_cancelled_is_that_handlers_failure(handler: WebhookHandler) -> None:
+    called: list[str] = []
+
+    @handler.on_any
+    async def awaiting(_event: Any) -> None:
+        inner = asyncio.get_running_loop().create_future()
+        inner.cancel()
+        await inner
+
+    @handler.on_any
+    def raising(_event: Any) -> None:
+        raise asyncio.CancelledError
+
+    handler.on_any(lambda _event: called.append("the next handler"))
+    handler.on_error(lambda error: called.append(type(error).__name__))
+
+    async def scenario() -> None:
+        with pytest.raises(PylonWebhookHandlerErrors) as caught:
+            await handler.adispatch(IssueNewEvent())
+        assert [(type(error), str(error)) for error in caught.value.exceptions] == [
+            (RuntimeError, "something that the handler awaited was cancelled")
+        ] * 2
+        for error in caught.value.exceptions:
+            assert isinstance(error.__cause__, asyncio.CancelledError)
+
+    asyncio.run(scenario())
+    assert called == ["the next handler", "PylonWebhookHandlerErrors"]
+
+
+def test_a_handlers_own_time_limit_cancels_nobody_else(handler: WebhookHandler) -> None:
+    called: list[str] = []
+
+    @handler.on_any
+    async def limited(_event: Any) -> None:
+        async with asyncio.timeout(0):
+            await asyncio.get_running_loop().create_future()
+
+    handler.on_any(lambda _event: called.append("the next handler"))
+
+    async def scenario() -> None:
+        with pytest.raises(PylonWebhookHandlerErrors) as caught:
+            await handler.adispatch(IssueNewEvent())
+        assert [type(error) for error in caught.value.exceptions] == [TimeoutError]
+
+    asyncio.run(scenario())
+    assert called == ["the next handler"]
 
 
 def test_a_cancelled_delivery_is_cancelled_where_it_waits(handler: WebhookHandler, delivery: Any) -> None:

@@ -14,9 +14,13 @@ from typing import Any
 import pytest
 
 from pylon_webhooks import (
+    Background,
+    Endpoint,
     IssueNewEvent,
+    Outcome,
     PylonWebhookHandlerErrors,
     PylonWebhookPayloadError,
+    ReplayGuard,
     WebhookHandler,
     parse_webhook_event,
     sign,
@@ -198,3 +202,77 @@ def test_the_warning_of_verification_switched_off_shows_no_secret() -> None:
         make(verify_signature=False)
     (warning,) = caught
     assert_silent(str(warning.message))
+
+
+# Headers of requests that an endpoint refuses or fails on, with the body; what the headers say is hidden too.
+ANSWERED: dict[str, tuple[Any, bytes]] = {
+    "nothing": ({}, BODY),
+    "forged": ({"X-Pylon-Signature": "ab" * 32}, BODY),
+    "malformed": ({"X-Pylon-Signature": "header-says-this"}, BODY),
+    "timestamp malformed": ({"X-Pylon-Signature": "ab" * 32, "X-Pylon-Timestamp": "header-says-this"}, BODY),
+    "stale": (
+        {"X-Pylon-Signature": sign(SECRET, BODY, str(NOW - 301)), "X-Pylon-Timestamp": str(NOW - 301)},
+        BODY,
+    ),
+    "no JSON": ({"X-Pylon-Signature": sign(SECRET, NO_JSON)}, NO_JSON),
+    "too large": ({"X-Pylon-Signature": sign(SECRET, BODY), "Content-Length": "99999"}, BODY),
+    "incomplete": ({"X-Pylon-Signature": sign(SECRET, BODY), "Content-Length": "999"}, BODY),
+    "consumed": ({"X-Pylon-Signature": sign(SECRET, BODY), "Content-Length": "9"}, b""),
+    "no headers": ("header-says-this", BODY),
+    "a handler that fails": ({"X-Pylon-Signature": sign(SECRET, BODY), "Cookie": "header-says-this"}, BODY),
+    "an old secret": ({"X-Pylon-Signature": sign(OLD_SECRET, BODY)}, BODY),
+}
+
+
+@pytest.mark.parametrize(("headers", "body"), ANSWERED.values(), ids=ANSWERED)
+@pytest.mark.parametrize("background", [None, Background()], ids=["before", "after"])
+def test_neither_an_answer_nor_the_log_of_an_endpoint_shows_anything(
+    headers: Any, body: bytes, background: Background | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    handler = make()
+
+    @handler.on_any
+    def fail(_event: Any) -> None:
+        raise LookupError("a bug")
+
+    with caplog.at_level(logging.DEBUG):
+        endpoint = Endpoint(handler, body_limit=1000, replay_guard=ReplayGuard.exact_request(), background=background)
+        with endpoint:
+            outcome = endpoint.respond("POST", headers, body)
+        asyncio.run(endpoint.arespond("POST", headers, body))
+    shown = f"{outcome!r} {outcome.body!r} {outcome.headers} {endpoint!r}"
+    assert_silent(f"{shown} {caplog.text}", "header-says-this", "ab" * 32)
+    assert outcome in (Outcome.ACCEPTED, Outcome.UNAUTHORIZED, Outcome.UNREADABLE, Outcome.TOO_LARGE, Outcome.FAILED)
+
+
+def test_the_log_of_a_duplicate_shows_nothing_of_its_body(caplog: pytest.LogCaptureFixture) -> None:
+    endpoint = Endpoint(make(), replay_guard=ReplayGuard.pointer("/issue_title"))
+    headers = {"X-Pylon-Signature": sign(SECRET, BODY)}
+    with caplog.at_level(logging.DEBUG):
+        outcomes = [endpoint.respond("POST", headers, BODY) for _ in range(2)]
+    assert outcomes == [Outcome.HANDLED, Outcome.DUPLICATE]
+    assert_silent(caplog.text)
+
+
+def test_a_store_is_told_nothing_of_a_delivery() -> None:
+    told: list[Any] = []
+
+    class Store:
+        def first_seen(self, *arguments: Any) -> bool:
+            told.append(arguments)
+            return True
+
+        def forget(self, *arguments: Any) -> None:
+            told.append(arguments)
+
+    for guard in (
+        ReplayGuard.exact_request(store=Store()),
+        ReplayGuard.pointer("/issue_title", store=Store()),
+        ReplayGuard.body_hash(window=60, store=Store()),
+    ):
+        handler = make()
+        handler.on_any(lambda _event: 1 / 0)
+        headers = {"X-Pylon-Signature": sign(SECRET, BODY)}
+        assert Endpoint(handler, replay_guard=guard).respond("POST", headers, BODY) == Outcome.FAILED
+    assert len(told) == 6
+    assert_silent(str(told))

@@ -11,23 +11,32 @@ import pytest
 
 import pylon_webhooks
 
-SUBMODULES = ["events", "exceptions", "handler"]
+SUBMODULES = ["background", "endpoint", "events", "exceptions", "handler", "replay"]
+#: Loaded when they are named, for they need a framework or take long.
+LATER = ["aiohttp", "asgi", "aws_lambda", "django", "fastapi", "flask", "starlette", "testing", "wsgi"]
 
 
 def test_the_package_and_its_modules_are_the_very_same() -> None:
     assert importlib.import_module("pylon.webhooks") is pylon_webhooks
-    for name in SUBMODULES:
+    for name in [*SUBMODULES, *LATER, "testing.strategies", "testing.pytest_plugin"]:
         module = importlib.import_module(f"pylon.webhooks.{name}")
         assert module is importlib.import_module(f"pylon_webhooks.{name}")
-        assert module is getattr(pylon_webhooks, name)
+        assert module.__spec__.name == f"pylon_webhooks.{name}"
+    for name in SUBMODULES:
+        assert importlib.import_module(f"pylon_webhooks.{name}") is getattr(pylon_webhooks, name)
 
 
 def test_every_public_module_has_its_alias_and_its_types() -> None:
     package = Path(pylon_webhooks.__file__).parent
     public = {path.stem for path in package.glob("*.py") if not path.stem.startswith("_")}
-    assert public == {*SUBMODULES}
-    types = {path.name for path in (package.parent / "pylon" / "webhooks").iterdir()}
-    assert types == {"__init__.pyi", "py.typed", *(f"{name}.pyi" for name in SUBMODULES)}
+    public |= {path.parent.name for path in package.glob("*/__init__.py")}
+    assert public == {*SUBMODULES, *LATER}
+    folder = package.parent / "pylon" / "webhooks"
+    types = {path.name.removesuffix(".pyi") for path in folder.iterdir()}
+    assert types == {"__init__", "py.typed", *public}
+    assert {path.stem for path in (folder / "testing").iterdir()} == {
+        path.stem for path in (package / "testing").glob("*.py")
+    }
 
 
 def test_nothing_makes_pylon_a_regular_package() -> None:
@@ -44,6 +53,9 @@ IMPORTS = {
     "one class, two paths, one except": "import pylon.webhooks as a, pylon_webhooks as b\ntry: a.parse_webhook_event(b'')\nexcept b.PylonWebhookPayloadError: pass",
     "an attribute of the namespace": "import pylon.webhooks, pylon_webhooks\nassert pylon.webhooks.WebhookHandler is pylon_webhooks.WebhookHandler",
     "the submodule as an attribute": "import pylon.webhooks.handler, pylon_webhooks\nassert pylon.webhooks.handler is pylon_webhooks.handler",
+    "an adapter, the seed's first": "import pylon.webhooks.asgi as a, pylon_webhooks.asgi as b\nassert a is b",
+    "an adapter, the seed's last": "import pylon_webhooks.asgi as b, pylon.webhooks.asgi as a\nassert a is b",
+    "a module that is not there": "import pylon.webhooks\ntry: import pylon.webhooks.tornado\nexcept ModuleNotFoundError as e: assert 'tornado' in str(e)",
     "star": "from pylon.webhooks import *\nassert WebhookHandler and IssueNewEvent and parse_webhook_event",
 }  # fmt: skip
 
@@ -56,8 +68,11 @@ def test_classes_are_one_whatever_path_is_imported_first(code: str) -> None:
 
 
 def test_all_names_what_the_package_has() -> None:
-    for module in (pylon_webhooks, *(getattr(pylon_webhooks, name) for name in SUBMODULES)):
-        assert module.__all__ == sorted(module.__all__)
+    for module in (
+        pylon_webhooks,
+        *(importlib.import_module(f"pylon_webhooks.{name}") for name in [*SUBMODULES, *LATER]),
+    ):
+        assert len({*module.__all__}) == len(module.__all__)
         for name in module.__all__:
             assert hasattr(module, name), (module.__name__, name)
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from datetime import datetime
-from typing import Any, assert_type
+from typing import Annotated, Any, assert_type
+
+from fastapi import APIRouter, Depends
+from flask import Response as FlaskResponse
 
 from pylon.webhooks import WebhookHandler, parse_webhook_event
 from pylon.webhooks.events import (
@@ -16,6 +19,18 @@ from pylon.webhooks.events import (
     WebhookEvent,
 )
 from pylon.webhooks.exceptions import PylonWebhookHandlerErrors, PylonWebhookPayloadError, PylonWebhookTimestampError
+from pylon_webhooks import (
+    Arrival,
+    Endpoint,
+    MemoryReplayStore,
+    Outcome,
+    ReplayGuard,
+    ReplayStore,
+    RequestFault,
+)
+from pylon_webhooks.fastapi import verified_event as fastapi_event
+from pylon_webhooks.fastapi import webhook_router
+from pylon_webhooks.flask import verified_event as flask_event
 
 handler = WebhookHandler(secret=["new", b"old"], names={"issue.created": IssueNewEvent})
 
@@ -95,3 +110,58 @@ def refuse(error: PylonWebhookTimestampError | PylonWebhookPayloadError, group: 
 
 
 assert_type(parse_webhook_event(b"{}"), WebhookEvent)
+
+
+class Store:
+    """Parameters are called as the class likes."""
+
+    def first_seen(self, delivery: str, until: int | None) -> bool:
+        return bool(delivery) and until is None
+
+    def forget(self, delivery: str) -> None: ...
+
+
+class AsyncStore:
+    async def first_seen(self, name: str, end: int | None = None) -> bool:
+        return bool(name) and end is None
+
+    async def forget(self, name: str) -> int:
+        return len(name)
+
+
+stores: list[ReplayStore] = [Store(), AsyncStore(), MemoryReplayStore()]
+endpoint = Endpoint(handler, replay_guard=ReplayGuard.pointer("/message_id", store=Store()))
+assert_type(endpoint.is_async, bool)
+assert_type(endpoint.refuse(RequestFault.BROKEN), Outcome)
+
+
+async def take() -> None:
+    for arrival in (endpoint.receive("POST", {}, b""), await endpoint.areceive("POST", {}, b"")):
+        if isinstance(arrival, Arrival):
+            assert_type(arrival.event, WebhookEvent)
+            assert_type(arrival.settle(), None)
+            assert_type(arrival.give_back(), None)
+            assert_type(await arrival.agive_back(), None)
+        else:
+            assert_type(arrival, Outcome)
+
+
+@flask_event(handler, IssueNewEvent)
+def view(event: IssueNewEvent, tenant: str) -> str:
+    return event.issue_title + tenant
+
+
+@flask_event(endpoint)
+def view_of_all(event: WebhookEvent) -> tuple[str, int]:
+    return event.event_type, 503
+
+
+assert_type(view("tenant"), str | FlaskResponse)
+assert_type(view_of_all(), tuple[str, int] | FlaskResponse)
+
+
+def path_function(event: Annotated[IssueNewEvent, Depends(fastapi_event(handler, IssueNewEvent))]) -> str:
+    return event.issue_title
+
+
+assert_type(webhook_router(endpoint, prefix="/hooks", tags=["hooks"]), APIRouter)

@@ -1,0 +1,39 @@
+"""The servers that the tests ask."""
+
+from __future__ import annotations
+
+import sys
+
+from running import Kind, gunicorn, rust, uvicorn
+
+#: Where the adapter can know that the app itself has read the body, and where a sender that hung up looks the same.
+_KNOWS = {"reads": True, "consumed": 500}
+_GUESSES = {"reads": True, "consumed": 400}
+_WORKERS = (("sync",), ("gthread", "--threads", "4"))
+AIOHTTP = Kind("aiohttp", (sys.executable, "-m", "served.aiohttp", "{port}"), **_KNOWS)
+
+PYTHON = [
+    uvicorn("asgi:app"),
+    uvicorn("starlette:app", **_GUESSES),
+    uvicorn("fastapi:app", **_GUESSES),
+    uvicorn("fastapi_dependency:app", function="fastapi", **_GUESSES),
+    uvicorn("mounted_starlette:app", **_GUESSES),
+    uvicorn("mounted_fastapi:app", **_GUESSES),
+    uvicorn("mounted_litestar:app"),
+    uvicorn("mounted_quart:app"),
+    uvicorn("django:asgi", path="/async", **_KNOWS),
+    uvicorn("django:asgi", "_sync_view", **_KNOWS),
+    *(gunicorn("wsgi:app", *worker, **_GUESSES) for worker in _WORKERS),
+    *(gunicorn("flask:app", *worker, **_KNOWS) for worker in _WORKERS),
+    *(gunicorn("flask_decorator:app", *worker, function="flask", **_KNOWS) for worker in _WORKERS),
+    *(gunicorn("django:wsgi", *worker, **_KNOWS) for worker in _WORKERS),
+    gunicorn("django:wsgi", "sync", view="_async_view", path="/async", **_KNOWS),
+    AIOHTTP,
+]
+RUST = [
+    rust("axum"),
+    rust("tower"),
+    rust("actix-web"),
+    rust("axum-extractor"),
+    rust("actix-web-extractor"),
+]

@@ -1,0 +1,16 @@
+"""FastAPI's router."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from pylon_webhooks.fastapi import webhook_router
+
+from .handler import new_handler
+from .reading import Reading
+
+handler = new_handler(awaits=True)
+app = FastAPI()
+app.add_middleware(Reading)
+for path in ("/webhook", "/read", "/consumed"):
+    app.include_router(webhook_router(handler, path))
