@@ -2,9 +2,9 @@
 
 Each figure is a median over turns that the contestants take one after the other, so that what slows the machine slows all.
 Rust: `handle` beside the HMAC and a typed parse of the same body. Python: `handle` and the import beside py-usepylon-sdk
-0.5.0 in an environment of its own, same interpreter, same body, same handler.
+0.5.0 in an environment of its own, same interpreter, same body, same handler. HTTP: see `over_http`.
 
-Usage: python benchmarks/run.py --cache FOLDER
+Usage: python benchmarks/run.py --cache FOLDER --examples FOLDER
 """
 
 from __future__ import annotations
@@ -16,11 +16,16 @@ import statistics
 import subprocess
 import sys
 import venv
+from importlib.metadata import version
 from pathlib import Path
+
+from over_http import over_http
 
 ROOT = Path(__file__).resolve().parent.parent
 BODIES = ["issue_new_small", "issue_new_large"]
 SDK = "py-usepylon-sdk==0.5.0"
+#: What serves both packages over HTTP, in the same versions.
+SERVED_BY = ["fastapi", "starlette", "pydantic", "anyio", "uvicorn", "h11"]
 PAIRS = 11
 TURNS = 7
 IMPORT_TURNS = 21
@@ -30,23 +35,29 @@ def main() -> None:
     """Measure, then print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--cache", type=Path, required=True)
-    cache: Path = parser.parse_args().cache
-    sdk = sdk_python(cache / "venv-sdk")
+    parser.add_argument("--examples", type=Path, required=True, help="where cargo has put the examples that it built")
+    arguments = parser.parse_args()
+    sdk = sdk_python(arguments.cache / "venv-sdk")
     print(f"{processor()}, Python {platform.python_version()}, medians, one thread\n")
     print(f"{'':<50}{'time':>14}{'ratio':>8}   goal")
     rust()
     python(sdk)
     imports(sdk)
+    print()
+    for line in over_http(sdk, SDK, arguments.examples):
+        print(line)
 
 
 def sdk_python(folder: Path) -> str:
-    """An interpreter that has the SDK."""
+    """An interpreter that has the SDK, and what serves it."""
     python = folder / "bin" / "python"
     stamp = folder / "sdk.txt"
-    if not stamp.exists() or stamp.read_text() != f"{SDK} {sys.version}":
+    packages = [SDK, *(f"{name}=={version(name)}" for name in SERVED_BY)]
+    contents = f"{' '.join(packages)} {sys.version}"
+    if not stamp.exists() or stamp.read_text() != contents:
         venv.create(folder, clear=True, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", SDK], check=True)
-        stamp.write_text(f"{SDK} {sys.version}")
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
+        stamp.write_text(contents)
     return str(python)
 
 
