@@ -24,27 +24,32 @@ VENV := $(CACHE)/venv
 BIN := $(VENV)/bin
 WHEELS := $(CACHE)/wheels
 SHARED := ../shared
+# Each must build without the others.
+FEATURES := background tower axum actix-web testing proptest
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
 
 demo: say-building run-tools wheel ## build, start a FastAPI and an axum app, send them signed deliveries and forgeries
-	@cargo build --quiet --locked --release -p pylon-webhooks --example axum
+	@cargo build --quiet --locked --release -p pylon-webhooks --features axum --example axum
 	@$(BIN)/python tools/demo.py $(CARGO_TARGET_DIR)/release/examples/axum
 
 test: test-rust test-python test-shared ## everything that must hold before a change lands
 
 test-rust: run-tools
 	cargo fmt --all --check
-	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps -p pylon-webhooks
-	cargo test --quiet --locked -p pylon-webhooks
+	cargo clippy --quiet --locked --workspace --all-targets --all-features -- -D warnings
+	for feature in '' $(FEATURES); do RUSTFLAGS="-D warnings" cargo check --quiet --locked --target-dir $(CACHE)/target-features -p pylon-webhooks --features "$$feature"; done
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps --all-features -p pylon-webhooks
+	cargo test --quiet --locked --all-features -p pylon-webhooks
 	cd fuzz && cargo fmt --check && CARGO_TARGET_DIR=$(CACHE)/target-fuzz cargo test --quiet --locked
 
 test-python: test-tools wheel
+	cargo build --quiet --locked -p pylon-webhooks --all-features --examples
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	PYLON_WEBHOOKS_WHEEL=$$(ls $(WHEELS)/pylon_webhooks-*.whl) $(BIN)/python -m pytest
+	PYLON_WEBHOOKS_WHEEL=$$(ls $(WHEELS)/pylon_webhooks-*.whl) PYLON_EXAMPLES=$(CARGO_TARGET_DIR)/debug/examples \
+		$(BIN)/python -m pytest
 	cd $(CACHE) && $(BIN)/python -m mypy.stubtest pylon_webhooks
 	$(BIN)/python -m mypy --strict python/pylon_webhooks tools examples benchmarks tests/typed.py
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
@@ -60,14 +65,15 @@ test-shared: wheel
 
 bench: run-tools wheel ## time the library beside what it replaces; prints a table
 	@cargo bench --quiet --locked -p pylon-webhooks --no-run
-	@$(BIN)/python benchmarks/run.py --cache $(CACHE)
+	@cargo build --quiet --locked --release -p pylon-webhooks --features axum --example load --example bench_axum
+	@$(BIN)/python benchmarks/run.py --cache $(CACHE) --examples $(CARGO_TARGET_DIR)/release/examples
 
 fuzz: run-tools ## look for inputs that fail, for SECONDS_EACH seconds a target (60 unless given)
 	@tools/fuzz.sh $(CACHE) $(or $(SECONDS_EACH),60)
 
 docs: test-tools wheel ## run every code block of README and docs; build the Rust pages
 	@$(BIN)/python tools/run_docs.py
-	@RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps -p pylon-webhooks
+	@RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps --all-features -p pylon-webhooks
 	@echo "the Rust pages: $(CARGO_TARGET_DIR)/doc/pylon_webhooks/index.html"
 
 fix: test-tools ## format, and mend what the linters can mend

@@ -1,14 +1,11 @@
-// Run it:  PYLON_WEBHOOK_SECRET=your-webhook-secret cargo run --example axum
-//! The handlers of the document "Webhook Handling" behind an axum route.
+// Run it:  PYLON_WEBHOOK_SECRET=your-webhook-secret cargo run --example axum --features axum
+//! An axum app with the handlers of the document "Webhook Handling".
 
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::{Router, routing::post};
+use axum::Router;
+use pylon_webhooks::axum::webhook_router;
 use pylon_webhooks::{
     Error, IssueAssignedEvent, IssueNewEvent, IssueStateChangedEvent, MessageNewEvent, WebhookEvent, WebhookHandler,
 };
-use std::sync::Arc;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -20,17 +17,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     handler.on_any(|event: WebhookEvent| println!("Event: {}", event.event_type()));
     handler.on_error(|error: &Error| println!("Refused: {error}"));
 
-    let app = Router::new().route("/webhook", post(webhook)).with_state(Arc::new(handler));
+    let app = Router::new().merge(webhook_router(handler, "/webhook"));
     let address = std::env::var("ADDRESS").unwrap_or_else(|_| "127.0.0.1:8000".into());
     axum::serve(tokio::net::TcpListener::bind(address).await?, app).await?;
     Ok(())
-}
-
-async fn webhook(State(handler): State<Arc<WebhookHandler>>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    match handler.handle_headers_async(body, &headers).await {
-        Ok(_) => StatusCode::OK,
-        Err(error) if error.is_refusal() => StatusCode::UNAUTHORIZED,
-        Err(Error::Payload(_)) => StatusCode::BAD_REQUEST,
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
-    }
 }

@@ -1,11 +1,11 @@
 # Run it:  PYLON_WEBHOOK_SECRET=your-webhook-secret uvicorn examples.fastapi_app:app
-"""The FastAPI route of the document "Webhook Handling", with its handlers."""
+"""A FastAPI app with the handlers of the document "Webhook Handling"."""
 
 import os
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI
 
-from pylon.webhooks import PylonWebhookError, WebhookHandler
+from pylon.webhooks import WebhookHandler
 from pylon.webhooks.events import (
     IssueAssignedEvent,
     IssueNewEvent,
@@ -13,9 +13,11 @@ from pylon.webhooks.events import (
     MessageNewEvent,
     WebhookEvent,
 )
+from pylon.webhooks.fastapi import webhook_router
 
 handler = WebhookHandler(secret=os.environ["PYLON_WEBHOOK_SECRET"])
 app = FastAPI()
+app.include_router(webhook_router(handler))
 
 
 @handler.on(IssueNewEvent)
@@ -46,12 +48,3 @@ def log_all(event: WebhookEvent) -> None:
 @handler.on_error()
 def log_refusal(error: Exception) -> None:
     print(f"Refused: {error}", flush=True)
-
-
-@app.post("/webhook")
-async def webhook(request: Request) -> dict[str, str]:
-    try:
-        await handler.ahandle_headers(await request.body(), request.headers)
-    except PylonWebhookError as error:
-        raise HTTPException(400 if error.code == "payload" else 401, "refused") from None
-    return {"status": "ok"}

@@ -9,8 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-import samples
 from servers import Server, free_port, serve
+
+from pylon_webhooks.testing import KINDS, sample_payload, signed_headers
 
 SECRET = "your-webhook-secret"
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,17 +19,18 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def deliveries(now: int) -> list[tuple[str, bytes, dict[str, str], int]]:
     """What is sent: a name, the body, the headers, and the status that should come back."""
-    new = samples.body("issue_new")
+    new = sample_payload("issue_new")
     unknown = b'{"event": "ticket.created", "ticket_id": "42"}'
-    body_only = [(kind, samples.body(kind), samples.headers(SECRET, samples.body(kind)), 200) for kind in samples.KINDS]
+    bodies = [(kind, sample_payload(kind)) for kind in KINDS]
+    body_only = [(kind, body, signed_headers(SECRET, body), 200) for kind, body in bodies]
     return [
         *body_only,
-        ("with a timestamp", new, samples.headers(SECRET, new, now), 200),
-        ("unknown event", unknown, samples.headers(SECRET, unknown), 200),
-        ("forged", new, samples.headers("another-secret", new), 401),
-        ("stale", new, samples.headers(SECRET, new, now - 3600), 401),
+        ("with a timestamp", new, signed_headers(SECRET, new, now), 200),
+        ("unknown event", unknown, signed_headers(SECRET, unknown), 200),
+        ("forged", new, signed_headers("another-secret", new), 401),
+        ("stale", new, signed_headers(SECRET, new, now - 3600), 401),
         ("unsigned", new, {}, 401),
-        ("not JSON", b"oops", samples.headers(SECRET, b"oops"), 400),
+        ("not JSON", b"oops", signed_headers(SECRET, b"oops"), 400),
     ]
 
 

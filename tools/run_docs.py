@@ -2,9 +2,11 @@
 
 A comment right above a block says what to do with it, where that is not plain from its language:
 
-    <!-- docs: server uvicorn -->      an app: it is started, and must answer 200, 401, 401 and 400 to an authentic delivery, a
-    <!-- docs: server flask -->        forged one, one without a signature and one that is not JSON
+    <!-- docs: server uvicorn -->      an app: it is started by the server named, and must answer 200, 401, 401 and 400 to an
+                                       authentic delivery, a forged one, one without a signature and one that is not JSON;
+                                       gunicorn, flask, aiohttp, django and django-async (the block is urls.py) likewise
     <!-- docs: server -->              the same of a Rust program
+    <!-- docs: pytest -->              a file of tests, which must pass
     <!-- docs: output -->              what the Python block before it prints
     <!-- docs: template issue_new -->  the body to paste for this kind of event
     <!-- docs: fresh environment -->   shell commands, run at the root of the repository with a new virtual environment
@@ -33,13 +35,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-import samples
 from servers import Server, free_port, serve
 
 from pylon_webhooks import template
+from pylon_webhooks.testing import sample_payload, signed_headers
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 SECRET = "your-webhook-secret"
 #: The address that the documented servers listen on; replaced by a free port.
 ADDRESS = "127.0.0.1:8000"
@@ -55,10 +57,14 @@ edition = "2024"
 [workspace]
 
 [dependencies]
-axum = {{ version = "{axum}", default-features = false, features = ["tokio", "http1"] }}
-pylon-webhooks = {{ path = "{core}" }}
+actix-web = {{ version = "{versions[actix-web]}", default-features = false, features = ["macros"] }}
+axum = {{ version = "{versions[axum]}", default-features = false, features = ["tokio", "http1"] }}
+hyper-util = {{ version = "{versions[hyper-util]}", features = ["server-auto", "service", "tokio"] }}
+pylon-webhooks = {{ path = "{core}", features = ["actix-web", "axum", "background", "proptest"] }}
+proptest = {{ version = "{versions[proptest]}", default-features = false, features = ["std"] }}
 serde = {{ version = "1", features = ["derive"] }}
-tokio = {{ version = "1", features = ["macros", "rt-multi-thread", "net"] }}
+tokio = {{ version = "1", features = ["macros", "rt-multi-thread", "net", "signal", "time"] }}
+tracing-subscriber = {{ version = "{versions[tracing-subscriber]}", default-features = false, features = ["fmt"] }}
 """
 
 
@@ -110,16 +116,38 @@ class Page:
 
 def exercise(server: Server) -> None:
     """An app must take an authentic delivery and refuse a forged one, an unsigned one, and one that is not JSON."""
-    new, oops = samples.body("issue_new"), b"oops"
+    new, oops = sample_payload("issue_new"), b"oops"
     cases = [
-        (200, new, samples.headers(SECRET, new)),
-        (401, new, samples.headers("another-secret", new)),
+        (200, new, signed_headers(SECRET, new)),
+        (401, new, signed_headers("another-secret", new)),
         (401, new, {}),
-        (400, oops, samples.headers(SECRET, oops)),
+        (400, oops, signed_headers(SECRET, oops)),
     ]
     for expected, body, headers in cases:
         status = server.post("/webhook", body, headers)
         assert status == expected, f"the app answered {status}, not {expected}"
+
+
+#: What starts an app that stands in `app.py`, by the server's name; the port comes last.
+SERVERS = {
+    "uvicorn": ["-m", "uvicorn", "app:app", "--port"],
+    "gunicorn": ["-m", "gunicorn", "app:app", "--bind", "127.0.0.1:{port}"],
+    "flask": ["-m", "flask", "--app", "app.py", "run", "--port"],
+    "aiohttp": ["-m", "aiohttp.web", "app:app", "-H", "127.0.0.1", "-P"],
+    "django": ["site_.py", "runserver", "--noreload"],
+    "django-async": ["-m", "uvicorn", "site_:app", "--lifespan", "off", "--port"],
+}
+#: The project around a documented `urls.py`.
+_DJANGO_SITE = """
+import sys
+from django.conf import settings
+settings.configure(ROOT_URLCONF="app", SECRET_KEY="x", ALLOWED_HOSTS=["127.0.0.1"], MIDDLEWARE=["django.middleware.csrf.CsrfViewMiddleware"])
+from django.core.asgi import get_asgi_application
+from django.core.management import execute_from_command_line
+app = get_asgi_application()
+if __name__ == "__main__":
+    execute_from_command_line(sys.argv)
+"""
 
 
 def serve_python(block: Block, runner: str) -> None:
@@ -127,24 +155,37 @@ def serve_python(block: Block, runner: str) -> None:
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "app.py").write_text(block.code)
-        commands = {
-            "uvicorn": ["-m", "uvicorn", "--app-dir", folder, "--port", str(port), "app:app"],
-            "flask": ["-m", "flask", "--app", f"{folder}/app.py", "run", "--port", str(port)],
-        }
-        with serve([sys.executable, *commands[runner]], port, PYLON_WEBHOOK_SECRET=SECRET) as server:
+        Path(folder, "site_.py").write_text(_DJANGO_SITE)
+        command = [sys.executable, *(part.format(port=port) for part in SERVERS[runner])]
+        if command == [sys.executable, *SERVERS[runner]]:
+            command.append(str(port))
+        with serve(command, port, folder, PYTHONPATH=folder, PYLON_WEBHOOK_SECRET=SECRET) as server:
             exercise(server)
+
+
+def run_pytest(block: Block, page: Page) -> None:
+    """Run documented tests; the app that stands above them is theirs."""
+    with tempfile.TemporaryDirectory() as folder:
+        if page.app is not None:
+            Path(folder, "app.py").write_text(page.app.code)
+        Path(folder, "test_documented.py").write_text(block.code)
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_documented.py"]
+        environment = {**os.environ, "PYTHONPATH": folder, "PYLON_WEBHOOK_SECRET": SECRET}
+        done = subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def run_rust(found: list[Block]) -> None:
     """Build all Rust blocks at once, then run each."""
     core = ROOT / "crates" / "pylon-webhooks"
-    axum = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["dependencies"]["axum"]["version"]
+    dependencies = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["dependencies"]
+    versions = {name: needed["version"] for name, needed in dependencies.items() if "version" in needed}
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     ports = [free_port() for _ in found]
     with tempfile.TemporaryDirectory() as folder:
         crate = Path(folder)
         (crate / "src" / "bin").mkdir(parents=True)
-        (crate / "Cargo.toml").write_text(_RUST_MANIFEST.format(axum=axum, core=core))
+        (crate / "Cargo.toml").write_text(_RUST_MANIFEST.format(versions=versions, core=core))
         (crate / "Cargo.lock").write_bytes((ROOT / "Cargo.lock").read_bytes())
         for number, (block, port) in enumerate(zip(found, ports, strict=True)):
             code = block.code.replace(ADDRESS, f"127.0.0.1:{port}")
@@ -212,6 +253,8 @@ def run(block: Block, page: Page) -> None:
         case ["delivery", _]:
             assert page.app is not None, "no app stands above it"
             deliver(block, page.app)
+        case ["pytest"]:
+            run_pytest(block, page)
         case ["output"]:
             assert page.printed == block.code, f"printed was {page.printed!r}"
         case ["template", kind]:
@@ -228,6 +271,7 @@ def run(block: Block, page: Page) -> None:
 
 def main() -> int:
     """Run all pages; how it went, block by block."""
+    os.environ["PYLON_WEBHOOK_SECRET"] = SECRET
     rust: list[Block] = []
     failed = 0
     for path in PAGES:

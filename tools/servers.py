@@ -22,6 +22,8 @@ class Server:
 
     port: int
     output: IO[str]
+    #: What it printed and nobody read, once it has ended.
+    rest: str = ""
 
     def post(self, path: str, body: bytes, headers: dict[str, str]) -> int:
         """Post a delivery; the status of the answer."""
@@ -46,26 +48,34 @@ def free_port() -> int:
 
 
 @contextmanager
-def serve(command: list[str], port: int, **environment: str) -> Iterator[Server]:
-    """Start a server, wait until it listens, end it when the block ends."""
+def serve(command: list[str], port: int, folder: str | None = None, /, **environment: str) -> Iterator[Server]:
+    """Start a server in a folder, wait until it listens, end it when the block ends."""
     process = subprocess.Popen(
         command,
+        cwd=folder,
         env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
     assert process.stdout is not None
+    server = Server(port, process.stdout)
     try:
-        _wait_until_it_listens(process, port)
-        yield Server(port, process.stdout)
+        wait_until_it_listens(process, port)
+        yield server
     finally:
         process.terminate()
-        process.wait(timeout=10)
-        process.stdout.close()
+        # To the end: a server that waits for its output to be read would not end.
+        try:
+            server.rest = process.communicate(timeout=10)[0]
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
 
 
-def _wait_until_it_listens(process: subprocess.Popen[str], port: int) -> None:
+def wait_until_it_listens(process: subprocess.Popen[str], port: int) -> None:
+    """Wait until something takes connections on the port; raises RuntimeError with what the process printed if it ends first."""
     deadline = time.monotonic() + _PATIENCE
     while True:
         if process.poll() is not None:
