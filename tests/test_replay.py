@@ -502,11 +502,11 @@ def test_a_store_that_cannot_forget_is_told_of_and_the_first_failure_too(
         assert app.send() == "failed"
     assert len(told) == 1
     assert [record.getMessage() for record in caplog.records] == [
-        "the replay store did not forget a delivery that failed: sent again, it counts as seen",
         (
             "Pylon webhook not handled: a handler failed for <IssueNewEvent event_type='issue_new' issue_id='', 47 bytes>"
             " (1 sub-exception)"
         ),
+        "the replay store did not forget a delivery that failed: sent again, it counts as seen",
     ]
 
 

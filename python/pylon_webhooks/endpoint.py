@@ -342,8 +342,9 @@ class Endpoint:
                 with around():
                     self._handler.dispatch(arrival.event, run=run)
         except Exception as error:  # noqa: BLE001 - whatever fails here, the sender must get an answer
+            outcome = _failed(error)
             arrival.give_back()
-            return _failed(error)
+            return outcome
         except BaseException:
             # Interrupted half-way: it may come again.
             arrival.give_back()
@@ -355,8 +356,10 @@ class Endpoint:
         try:
             await self._handler.adispatch(arrival.event)
         except Exception as error:  # noqa: BLE001 - whatever fails here, the sender must get an answer
+            # Told first: a store may take its time, or the process what is left of it.
+            outcome = _failed(error)
             await arrival.agive_back()
-            return _failed(error)
+            return outcome
         except GeneratorExit:
             # The loop was closed under it, and nothing can be awaited.
             arrival.give_back()

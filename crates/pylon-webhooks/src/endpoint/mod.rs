@@ -32,7 +32,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// ```
 /// use pylon_webhooks::{Endpoint, Outcome, Secret, WebhookHandler, sign};
 ///
-/// # async fn request() -> Result<(), Box<dyn std::error::Error>> {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let endpoint = Endpoint::new(WebhookHandler::new("your-webhook-secret")?);
 /// let signature = sign(&Secret::new("your-webhook-secret")?, b"{}", None);
 /// let outcome = match endpoint.admit("POST", [("X-Pylon-Signature", &signature)]) {
@@ -43,7 +44,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// assert_eq!(endpoint.admit("GET", [("Accept", "*/*")]).unwrap_err().status(), 405);
 /// # Ok(())
 /// # }
-/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(request()).unwrap();
 /// ```
 ///
 /// The answer tells the class of a refusal; the log (`tracing`, target `pylon_webhooks`) tells the operator why.
@@ -206,7 +206,8 @@ impl<R: Send + 'static> Endpoint<R> {
             Ok(Claim::Taken(taken)) => Some(taken),
             Ok(Claim::Free) => None,
             Err(error) => {
-                tracing::error!(%error, "the replay store failed: the delivery was not handled");
+                let reason = error.to_string();
+                tracing::error!(?reason, "the replay store failed: the delivery was not handled");
                 return Outcome::Failed;
             }
         };

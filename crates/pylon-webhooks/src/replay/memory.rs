@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Remembers keys in this process: forgotten when it ends, and not shared with others.
 ///
-/// When it is full, the key that expires first makes room; of those that never expire, the oldest. It takes about 250 bytes
-/// of memory for a key.
+/// When it is full, the key that expires first makes room; of those that never expire, the oldest. A key takes
+/// about 200 bytes of memory (207 measured for each of 100,000 keys, 165 for each of 400,000; x86-64 Linux).
 ///
 /// ```
 /// use pylon_webhooks::MemoryReplayStore;

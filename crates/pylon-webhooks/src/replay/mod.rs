@@ -139,9 +139,7 @@ impl ReplayGuard {
             }
         }
     }
-}
 
-impl ReplayGuard {
     /// Says once for each event name that its events are not guarded.
     fn warn_of(&self, name: &str) {
         let mut names = self.unguarded.lock().unwrap_or_else(PoisonError::into_inner);
