@@ -3,6 +3,7 @@
 use super::Signed;
 use crate::error::ConfigError;
 use crate::event::{WebhookEvent, no_value};
+use crate::payload::Payload;
 use crate::verify::Verified;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -65,15 +66,8 @@ impl ReplayRule {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn key(&self, event: &Verified<WebhookEvent>, signed: Signed) -> Option<ReplayKey> {
-        let until = |window: Duration| signed.now.saturating_add(window.as_secs());
         match self {
-            Self::ExactRequest => {
-                let timestamp = signed.timestamp.map(|timestamp| timestamp.to_string()).unwrap_or_default();
-                let key = digest([b"exact_request", timestamp.as_bytes(), event.raw()]);
-                // A second after the last in which the timestamp is accepted.
-                let end = |timestamp: u64| timestamp.saturating_add(signed.tolerance_seconds).saturating_add(1);
-                Some(ReplayKey { key, expires: signed.timestamp.map(end) })
-            }
+            Self::ExactRequest | Self::BodyHash { .. } => self.key_of_bytes(event.raw(), signed),
             Self::Pointer { pointer, window } => {
                 let value = match event.payload().pointer(pointer)? {
                     // All events with what templates send where they have nothing would be the same one.
@@ -85,12 +79,51 @@ impl ReplayRule {
                 };
                 let name = event.kind().map_or(event.event_type(), |kind| kind.name());
                 let key = digest(["pointer", name, pointer, &value].map(str::as_bytes));
-                Some(ReplayKey { key, expires: window.map(until) })
-            }
-            Self::BodyHash { window } => {
-                Some(ReplayKey { key: digest([b"body_hash", event.raw()]), expires: Some(until(*window)) })
+                Some(ReplayKey { key, expires: window.map(|window| signed.until(window)) })
             }
         }
+    }
+
+    /// The key of a body that is no event, for it is not JSON; none where the rule looks into it. A body that is an event has
+    /// the same key here as there.
+    ///
+    /// ```
+    /// use pylon_webhooks::{Payload, ReplayRule, Signed, Verified};
+    /// use std::time::Duration;
+    ///
+    /// let signed = Signed { now: 1_700_000_000, timestamp: None, tolerance_seconds: 300 };
+    /// let body = Verified::assume(Payload::from(b"not JSON"));
+    /// let rule = ReplayRule::BodyHash { window: Duration::from_secs(60) };
+    /// let key = rule.key_of_body(&body, signed).expect("it looks at nothing but the bytes");
+    /// assert_eq!(key.expires, Some(1_700_000_060));
+    /// assert_eq!(ReplayRule::pointer("/message_id", None)?.key_of_body(&body, signed), None);
+    /// # Ok::<(), pylon_webhooks::ConfigError>(())
+    /// ```
+    pub fn key_of_body(&self, body: &Verified<Payload<'_>>, signed: Signed) -> Option<ReplayKey> {
+        self.key_of_bytes(body.as_bytes(), signed)
+    }
+
+    fn key_of_bytes(&self, body: &[u8], signed: Signed) -> Option<ReplayKey> {
+        match self {
+            Self::ExactRequest => {
+                let timestamp = signed.timestamp.map(|timestamp| timestamp.to_string()).unwrap_or_default();
+                let key = digest([b"exact_request", timestamp.as_bytes(), body]);
+                // A second after the last in which the timestamp is accepted.
+                let end = |timestamp: u64| timestamp.saturating_add(signed.tolerance_seconds).saturating_add(1);
+                Some(ReplayKey { key, expires: signed.timestamp.map(end) })
+            }
+            Self::BodyHash { window } => {
+                Some(ReplayKey { key: digest([b"body_hash", body]), expires: Some(signed.until(*window)) })
+            }
+            Self::Pointer { .. } => None,
+        }
+    }
+}
+
+impl Signed {
+    /// The end of a window that begins now, in Unix seconds.
+    fn until(self, window: Duration) -> u64 {
+        self.now.saturating_add(window.as_secs())
     }
 }
 

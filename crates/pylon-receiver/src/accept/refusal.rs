@@ -1,0 +1,185 @@
+//! A request that is refused: what its sender is told, and what the operator is told.
+
+use super::body::BodyFault;
+use crate::config::SecretFault;
+use crate::ledger::LedgerError;
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{HeaderName, Response, StatusCode};
+use http_body_util::Full;
+use pylon_webhooks::{Error, Outcome, RequestFault};
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// What is told to those who may come again at once when the ledger, or an operator, has done something; in seconds.
+const COME_AGAIN: u64 = 5;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Why a request is refused.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    answer: Answer,
+    /// A stable code, for the log, metrics and the ring of refused requests.
+    pub(super) code: &'static str,
+    /// A sentence for the operator; never a header's value or a body.
+    pub(super) reason: Cow<'static, str>,
+    /// In seconds.
+    retry_after: Option<u64>,
+}
+
+/// What the sender is told: the class of it, never why.
+#[derive(Debug, Clone, Copy)]
+enum Answer {
+    Outcome(Outcome),
+    NotFound,
+    TooMany,
+    Timeout,
+}
+
+impl Answer {
+    fn status(self) -> StatusCode {
+        match self {
+            Self::Outcome(outcome) => {
+                StatusCode::from_u16(outcome.status()).expect("an outcome's status is valid HTTP, as its tests show")
+            }
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
+            Self::Timeout => StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+
+    const fn body(self) -> &'static str {
+        match self {
+            Self::Outcome(outcome) => outcome.body(),
+            Self::NotFound => r#"{"error":"not_found"}"#,
+            Self::TooMany => r#"{"error":"rate_limited"}"#,
+            Self::Timeout => r#"{"error":"timeout"}"#,
+        }
+    }
+}
+
+impl Refusal {
+    fn new(answer: Answer, code: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { answer, code, reason: reason.into(), retry_after: None }
+    }
+
+    fn unauthorized(code: &'static str, reason: String) -> Self {
+        Self::new(Answer::Outcome(Outcome::Unauthorized), code, reason)
+    }
+
+    fn unavailable(code: &'static str, reason: String) -> Self {
+        Self { retry_after: Some(COME_AGAIN), ..Self::new(Answer::Outcome(Outcome::Unavailable), code, reason) }
+    }
+
+    /// There is nothing at its path.
+    pub(super) fn unknown_path() -> Self {
+        Self::new(Answer::NotFound, "unknown_path", "unknown path: expected the path of an endpoint, found another")
+    }
+
+    /// Too many come.
+    pub(super) fn rate_limited(per_second: f64, wait: Duration) -> Self {
+        let seconds = wait.as_millis().div_ceil(1000).max(1);
+        let reason = format!("too many requests: expected at most {per_second} a second, found more");
+        Self { retry_after: u64::try_from(seconds).ok(), ..Self::new(Answer::TooMany, "rate_limited", reason) }
+    }
+
+    /// A required header is not there.
+    pub(super) fn header_missing(name: &HeaderName) -> Self {
+        Self::unauthorized(
+            "header_missing",
+            format!("missing header: expected {name} with its configured value, found no such header"),
+        )
+    }
+
+    /// A required header has another value.
+    pub(super) fn header_mismatch(name: &HeaderName) -> Self {
+        Self::unauthorized(
+            "header_mismatch",
+            format!(
+                "header mismatch: expected {name} with its configured value, found another value; check what the sender is told \
+                 to send"
+            ),
+        )
+    }
+
+    /// A required header comes more than once, and no value is preferred.
+    pub(super) fn header_repeated(name: &HeaderName) -> Self {
+        Self::unauthorized("header_mismatch", format!("header mismatch: expected {name} once, found it more than once"))
+    }
+
+    /// What it would have to be compared with is not there.
+    pub(super) fn no_secret(fault: &SecretFault) -> Self {
+        Self::unavailable("no_secret", fault.to_string())
+    }
+
+    /// The ledger does not keep it.
+    pub(super) fn not_kept(error: &LedgerError) -> Self {
+        let code = match error {
+            LedgerError::Busy => "ledger_busy",
+            LedgerError::Closed => "ledger_closed",
+            LedgerError::Full => "ledger_full",
+            LedgerError::ReadOnly => "ledger_read_only",
+            LedgerError::Damaged(_) => "ledger_damaged",
+            LedgerError::InUse(_) => "ledger_in_use",
+            LedgerError::Unknown(_) => "ledger_unknown",
+            LedgerError::Failed(_) => "ledger_failed",
+        };
+        Self::unavailable(code, error.to_string())
+    }
+
+    /// The status of the answer.
+    pub(super) fn status(&self) -> u16 {
+        self.answer.status().as_u16()
+    }
+
+    /// The answer.
+    pub(super) fn response(&self) -> Response<Full<Bytes>> {
+        let mut response = json(self.answer.status(), Bytes::from_static(self.answer.body().as_bytes()));
+        if let Answer::Outcome(Outcome::MethodNotAllowed) = self.answer {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+        }
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+impl From<RequestFault> for Refusal {
+    fn from(fault: RequestFault) -> Self {
+        let code = match fault {
+            RequestFault::Method => "method_not_allowed",
+            RequestFault::TooLarge { .. } => "too_large",
+            _ => "incomplete_body",
+        };
+        Self::new(Answer::Outcome(fault.outcome()), code, fault.to_string())
+    }
+}
+
+impl From<BodyFault> for Refusal {
+    fn from(fault: BodyFault) -> Self {
+        match fault {
+            BodyFault::Request(fault) => fault.into(),
+            BodyFault::Timeout => Self::new(
+                Answer::Timeout,
+                "body_timeout",
+                "slow body: expected its end within the body time-out, found it still under way",
+            ),
+        }
+    }
+}
+
+impl From<&Error> for Refusal {
+    fn from(error: &Error) -> Self {
+        Self::new(Answer::Outcome(Outcome::from(error)), error.code(), error.to_string())
+    }
+}
+
+/// An answer in JSON.
+pub(super) fn json(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}

@@ -1,0 +1,82 @@
+//! Where an event goes, and in which order.
+
+use crate::config::DestinationConfig;
+use crate::ledger::NewDelivery;
+use pylon_webhooks::WebhookEvent;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::sync::Arc;
+
+/// The longest text that is an order key as it stands, in bytes; of a longer one its SHA-256 is, so that no sender decides how
+/// large the index of keys becomes.
+const LONGEST_KEY: usize = 200;
+
+/// The way from one endpoint to one destination.
+#[derive(Debug)]
+pub(super) struct Route {
+    destination: Arc<str>,
+    /// Only these; empty: every kind.
+    kinds: Box<[String]>,
+    order_by: Option<OrderBy>,
+}
+
+#[derive(Debug)]
+enum OrderBy {
+    Pointer(Box<str>),
+    Name(Box<str>),
+}
+
+impl Route {
+    /// The way there, where events of the endpoint go there at all.
+    pub(super) fn new(endpoint: &str, destination: &DestinationConfig) -> Option<Self> {
+        let is_wanted = destination.endpoints.is_empty() || destination.endpoints.iter().any(|name| name == endpoint);
+        let order_by = destination.order_by.as_deref().map(|order_by| match order_by.starts_with('/') {
+            true => OrderBy::Pointer(order_by.into()),
+            false => OrderBy::Name(order_by.into()),
+        });
+        is_wanted.then(|| Self {
+            destination: destination.name.clone(),
+            kinds: destination.kinds.clone().into(),
+            order_by,
+        })
+    }
+
+    /// The delivery of an event that goes this way.
+    pub(super) fn delivery(&self, event: &WebhookEvent) -> Option<NewDelivery> {
+        let is_wanted = self.kinds.is_empty() || self.kinds.iter().any(|kind| event.is_named(kind));
+        is_wanted.then(|| NewDelivery {
+            destination: self.destination.clone(),
+            order_key: self.order_by.as_ref().and_then(|order_by| order_by.key(event)),
+        })
+    }
+}
+
+impl OrderBy {
+    /// The text that events go in the order of; none where the event has none, and then it waits for no other.
+    fn key(&self, event: &WebhookEvent) -> Option<Box<str>> {
+        let text = match self {
+            Self::Name(name) => event.text(name),
+            Self::Pointer(pointer) => match event.payload().pointer(pointer)? {
+                Value::String(text) => Cow::Borrowed(text.as_str()),
+                Value::Number(number) => number.to_string().into(),
+                Value::Bool(truth) => truth.to_string().into(),
+                _ => return None,
+            },
+        };
+        match text.len() {
+            _ if text.trim().is_empty() => None,
+            length if length > LONGEST_KEY => Some(digest(&text).into()),
+            _ => Some(text.into()),
+        }
+    }
+}
+
+fn digest(text: &str) -> String {
+    Sha256::digest(text).iter().fold(String::with_capacity(64), |mut digits, byte| {
+        // Writing to a `String` never fails.
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
+}

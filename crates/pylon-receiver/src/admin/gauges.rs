@@ -1,0 +1,120 @@
+//! What is told to Prometheus: what was counted, and how much there is of everything at the moment.
+
+use super::answer::{Answer, Refusal};
+use super::stats::{Destination, Known, destinations};
+use super::{AdminParts, Running};
+use crate::deliver::CircuitState;
+use crate::ledger::{DeliveryState, Stats};
+use crate::metrics::{CONTENT_TYPE as OPENMETRICS, DestinationLabel, PREFIX};
+use crate::time::Moment;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+/// How long the ledger may take to count; Prometheus waits for ten seconds unless it is told otherwise.
+const STATS_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub(super) async fn metrics(State(parts): State<AdminParts>) -> Answer {
+    let now = parts.clock.now();
+    let stats = match tokio::time::timeout(STATS_TIMEOUT, parts.ledger.stats(now)).await {
+        Ok(Ok(stats)) => Some(stats),
+        // The counters are told all the same: they are what an alarm is made of.
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the ledger could not be counted for the metrics");
+            None
+        }
+        Err(_) => {
+            tracing::warn!("the ledger could not be counted for the metrics in time");
+            None
+        }
+    };
+    let gauges = gauges(stats, parts.running.as_deref(), now);
+    let text = parts
+        .metrics
+        .encode_with(&gauges)
+        .map_err(|_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the metrics could not be written"))?;
+    Ok(([(CONTENT_TYPE, OPENMETRICS)], text).into_response())
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QueueLabels {
+    destination: Arc<str>,
+    state: &'static str,
+}
+
+/// What there is now; of a ledger that cannot be read, only that.
+fn gauges(stats: Option<Stats>, running: Option<&dyn Running>, now: Moment) -> Registry {
+    let mut registry = Registry::with_prefix(PREFIX);
+    let readable = number(u64::from(stats.is_some()));
+    registry.register("ledger_readable", "Whether the ledger could be read for these metrics", readable);
+    let circuits = Family::<DestinationLabel, Gauge>::default();
+    registry.register(
+        "circuit_open",
+        "Whether a destination is taken to be down and left alone, probes excepted",
+        circuits.clone(),
+    );
+    let is_read = stats.is_some();
+    let stats = stats.unwrap_or_default();
+    let (events, parked, refused, bytes) = (stats.events, stats.parked, stats.refused, stats.ledger_bytes);
+    let destinations = destinations(stats, running);
+    for Destination { left, known } in &destinations {
+        if let Known::Configured(circuit) = known {
+            let destination = left.destination.as_str().into();
+            circuits.get_or_create(&DestinationLabel { destination }).set(i64::from(*circuit != CircuitState::Closed));
+        }
+    }
+    if !is_read {
+        return registry;
+    }
+    registry.register("events", "Events kept", number(events));
+    registry.register("parked", "Events kept that were accepted and cannot be delivered", number(parked));
+    registry.register("refused_kept", "Refused requests kept for the operator to see", number(refused));
+    registry.register_with_unit(
+        "ledger",
+        "Size of the ledger with everything that belongs to it",
+        Unit::Bytes,
+        number(bytes),
+    );
+    let queue = Family::<QueueLabels, Gauge>::default();
+    registry.register("queue", "Deliveries that are not done, by where they stand", queue.clone());
+    let oldest = Family::<DestinationLabel, Gauge<f64, AtomicU64>>::default();
+    registry.register_with_unit(
+        "oldest_due_age",
+        "For how long the longest due delivery has been due",
+        Unit::Seconds,
+        oldest.clone(),
+    );
+    for Destination { left, .. } in destinations {
+        let destination: Arc<str> = left.destination.into();
+        for (state, count) in [
+            (DeliveryState::Waiting, left.waiting),
+            (DeliveryState::Held, left.held),
+            (DeliveryState::Delivering, left.delivering),
+            (DeliveryState::Dead, left.dead),
+        ] {
+            let labels = QueueLabels { destination: destination.clone(), state: state.name() };
+            queue.get_or_create(&labels).set(signed(count));
+        }
+        let age = left.oldest_due_at.map_or(Duration::ZERO, |due_at| now.since(due_at));
+        oldest.get_or_create(&DestinationLabel { destination }).set(age.as_secs_f64());
+    }
+    registry
+}
+
+fn number(value: u64) -> Gauge {
+    let gauge = Gauge::default();
+    gauge.set(signed(value));
+    gauge
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,46 @@
+//! How many a second.
+
+use std::time::{Duration, Instant};
+
+/// A token bucket: so many a second, and as many at once after a quiet second.
+///
+/// It counts by the clock that never jumps.
+#[derive(Debug, Clone)]
+pub struct Rate {
+    per_second: f64,
+    tokens: f64,
+    counted_at: Instant,
+}
+
+impl Rate {
+    /// A full bucket.
+    pub fn new(per_second: f64, now: Instant) -> Self {
+        Self { per_second, tokens: Self::room(per_second), counted_at: now }
+    }
+
+    /// How many may go now, up to so many; they are not taken yet.
+    pub fn available(&mut self, now: Instant) -> usize {
+        let passed = now.saturating_duration_since(self.counted_at).as_secs_f64();
+        self.tokens = (self.tokens + passed * self.per_second).min(Self::room(self.per_second));
+        self.counted_at = now;
+        self.tokens as usize
+    }
+
+    /// Takes so many.
+    pub fn take(&mut self, count: usize) {
+        self.tokens -= count as f64;
+    }
+
+    /// How long until one may go; zero when one may go now.
+    pub fn wait(&mut self, now: Instant) -> Duration {
+        if self.available(now) > 0 {
+            return Duration::ZERO;
+        }
+        Duration::from_secs_f64(((1.0 - self.tokens) / self.per_second).clamp(0.001, 3600.0))
+    }
+
+    /// One at least, also where the rate is less than one a second.
+    fn room(per_second: f64) -> f64 {
+        per_second.max(1.0)
+    }
+}

@@ -1,0 +1,152 @@
+//! Delivers to handlers in this process.
+
+use super::line::fit;
+use super::{Attempt, Report, Transport, TransportFuture};
+use crate::config::show_duration;
+use pylon_webhooks::{EventKind, EventReader, HandlerError, PayloadError, Verified, WebhookEvent, WebhookHandler};
+use std::any::Any;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::AbortHandle;
+
+/// What handlers answer, as a future: nothing, or a sentence on what failed.
+pub type HandlerFuture<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+
+/// Handlers in this process, called for each attempt; a failure, or a panic, is tried again.
+///
+/// A [`WebhookHandler`] is one: its handlers are called as if the event had just come in. An async closure that takes a
+/// [`DeliveredEvent`] is made one by [`handlers_of`].
+///
+/// When the time is up, the future is dropped where it awaits something. What blocks a thread instead runs on, beside the next attempt.
+pub trait Handlers: Send + Sync + 'static {
+    /// Handles the event. What fails is kept in the ledger as a sentence, shortened, and not logged.
+    fn handle<'a>(&'a self, event: Verified<WebhookEvent>, attempt: &'a Attempt) -> HandlerFuture<'a>;
+}
+
+impl<R: Send + 'static> Handlers for WebhookHandler<R> {
+    fn handle<'a>(&'a self, event: Verified<WebhookEvent>, _: &'a Attempt) -> HandlerFuture<'a> {
+        Box::pin(async move { self.dispatch_async(event).await.map(drop).map_err(|error| error.to_string()) })
+    }
+}
+
+/// An event as a closure gets it: the event itself, to which it dereferences, and the attempt to deliver it.
+#[derive(Debug, Clone)]
+pub struct DeliveredEvent {
+    /// The event.
+    pub event: Verified<WebhookEvent>,
+    /// The attempt: its number, ids, headers. The event id is the same on every attempt: what is to be done once is remembered by it.
+    pub attempt: Attempt,
+}
+
+impl Deref for DeliveredEvent {
+    type Target = WebhookEvent;
+
+    fn deref(&self) -> &WebhookEvent {
+        &self.event
+    }
+}
+
+/// Makes handlers of one async closure, which gets every event.
+///
+/// ```
+/// use pylon_receiver::deliver::handlers_of;
+///
+/// let handlers = handlers_of(|event| async move {
+///     println!("{} {}, attempt {}", event.attempt.event(), event.event_type(), event.attempt.number);
+///     Ok(())
+/// });
+/// ```
+pub fn handlers_of<F, Answer>(handle: F) -> impl Handlers
+where
+    F: Fn(DeliveredEvent) -> Answer + Send + Sync + 'static,
+    Answer: Future<Output = Result<(), HandlerError>> + Send + 'static,
+{
+    Closure(handle)
+}
+
+struct Closure<F>(F);
+
+impl<F, Answer> Handlers for Closure<F>
+where
+    F: Fn(DeliveredEvent) -> Answer + Send + Sync + 'static,
+    Answer: Future<Output = Result<(), HandlerError>> + Send + 'static,
+{
+    fn handle<'a>(&'a self, event: Verified<WebhookEvent>, attempt: &'a Attempt) -> HandlerFuture<'a> {
+        let answer = (self.0)(DeliveredEvent { event, attempt: attempt.clone() });
+        Box::pin(async move { answer.await.map_err(|error| error.to_string()) })
+    }
+}
+
+/// Handlers as a transport.
+pub(super) struct InProcess {
+    handlers: Arc<dyn Handlers>,
+    timeout: Duration,
+}
+
+impl InProcess {
+    /// Calls these handlers.
+    pub(super) fn new(handlers: Arc<dyn Handlers>, timeout: Duration) -> Self {
+        Self { handlers, timeout }
+    }
+}
+
+impl Transport for InProcess {
+    fn deliver<'a>(&'a self, attempt: &'a Attempt) -> TransportFuture<'a> {
+        Box::pin(async move {
+            let event = match event_of(attempt) {
+                Ok(event) => Verified::assume(event),
+                Err(error) => return Report::failed(None, format!("handlers cannot read the body: {}", error.fault())),
+            };
+            let (handlers, attempt) = (Arc::clone(&self.handlers), attempt.clone());
+            // A task of its own, so that a panic ends no more than it, and a thread that is blocked is not ours.
+            let task = tokio::spawn(async move { handlers.handle(event, &attempt).await });
+            let _abort = AbortOnDrop(task.abort_handle());
+            match tokio::time::timeout(self.timeout, task).await {
+                Ok(Ok(Ok(()))) => Report::delivered(None, "handled"),
+                Ok(Ok(Err(error))) => Report::failed(None, failed(&error)),
+                Ok(Err(ended)) => match ended.try_into_panic() {
+                    Ok(panic) => Report::failed(None, panicked(&*panic)),
+                    Err(_) => Report::failed(None, "the handlers were broken off, for the runtime ends"),
+                },
+                Err(_) => Report::failed(None, format!("not handled within {}", show_duration(self.timeout))),
+            }
+        })
+    }
+}
+
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The event once more, of the name and kind that it had when it came in, whatever the endpoint's rules for that were.
+fn event_of(attempt: &Attempt) -> Result<WebhookEvent, PayloadError> {
+    let reader = EventReader::new();
+    let event = reader.read(attempt.body.clone())?;
+    let is_as_it_was = match event.kind() {
+        Some(kind) => *attempt.kind == *kind.name(),
+        None => *attempt.kind == *event.event_type(),
+    };
+    if is_as_it_was {
+        return Ok(event);
+    }
+    reader.read_as(attempt.body.clone(), &attempt.kind, EventKind::from_name(&attempt.kind))
+}
+
+fn failed(error: &str) -> String {
+    let sentence = fit(error);
+    if sentence.is_empty() { "a handler failed and did not say why".to_owned() } else { sentence }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> String {
+    let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    match message {
+        Some(message) => fit(&format!("a handler panicked: {message}")),
+        None => "a handler panicked".to_owned(),
+    }
+}

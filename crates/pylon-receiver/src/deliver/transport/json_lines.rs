@@ -1,0 +1,171 @@
+//! Delivers as lines of JSON at the end of a file.
+//!
+//! A line is on the disk before its delivery counts. The file is opened for each line, so that it can be moved away at any time. It
+//! is locked (`flock`) while a line is written, so that several writers do not mix.
+//!
+//! A line that was begun and not ended was never acknowledged: the machine stopped, or the disk was full. It is cut off before the next
+//! one is written. What does not look like such a line is left alone, and the delivery fails: the file is somebody else's.
+
+use super::{Attempt, Report, Transport, TransportFuture};
+use crate::config::show_duration;
+use crate::id::{DeliveryId, EventId};
+use crate::time::Moment;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::Serialize;
+use std::borrow::Cow;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
+
+/// What each line begins with.
+const BEGINNING: &[u8] = b"{\"event_id\":\"";
+/// How much is read at a time in search of the last line's end, in bytes.
+const PIECE: u64 = 64 * 1024;
+/// Owner alone: bodies are customers' words.
+const PERMISSIONS: u32 = 0o600;
+
+/// One file.
+pub(super) struct JsonLines {
+    path: Arc<Path>,
+    timeout: Duration,
+    /// Whoever waits for his turn waits here, where he can be told to stop, and not on the lock of the file.
+    turn: Arc<Mutex<()>>,
+}
+
+impl JsonLines {
+    /// Appends to the file at this path.
+    pub(super) fn new(path: &Path, timeout: Duration) -> Self {
+        Self { path: path.into(), timeout, turn: Arc::default() }
+    }
+
+    async fn write(&self, attempt: &Attempt) -> Report {
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let (path, attempt) = (Arc::clone(&self.path), attempt.clone());
+        let written = spawn_blocking(move || {
+            let _turn = turn;
+            line(&attempt).and_then(|line| append(&path, &line))
+        });
+        match written.await {
+            Ok(Ok(())) => Report::delivered(None, "written"),
+            Ok(Err(error)) => Report::failed(None, format!("not written: {error}")),
+            Err(_) => Report::failed(None, "not written: the writing was broken off"),
+        }
+    }
+}
+
+impl Transport for JsonLines {
+    /// What has begun to be written when the time is up, or when the future is dropped, is written all the same: no operating system
+    /// lets go of it. It comes a second time then, under the same event id.
+    fn deliver<'a>(&'a self, attempt: &'a Attempt) -> TransportFuture<'a> {
+        Box::pin(async move {
+            let late = || Report::failed(None, format!("not written within {}", show_duration(self.timeout)));
+            tokio::time::timeout(self.timeout, self.write(attempt)).await.unwrap_or_else(|_| late())
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    event_id: EventId,
+    delivery_id: DeliveryId,
+    attempt: u32,
+    received_at: Moment,
+    endpoint: &'a str,
+    kind: &'a str,
+    /// Bytes of values that are not UTF-8 become U+FFFD.
+    headers: Vec<(&'a str, Cow<'a, str>)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_base64: Option<String>,
+}
+
+/// The attempt as a line, its end included.
+fn line(attempt: &Attempt) -> io::Result<Vec<u8>> {
+    let body = std::str::from_utf8(&attempt.body).ok();
+    let line = Line {
+        event_id: attempt.event(),
+        delivery_id: attempt.delivery,
+        attempt: attempt.number,
+        received_at: attempt.event().received_at(),
+        endpoint: &attempt.endpoint,
+        kind: &attempt.kind,
+        headers: attempt.headers.iter().map(|(name, value)| (name, String::from_utf8_lossy(value))).collect(),
+        body,
+        body_base64: body.is_none().then(|| BASE64.encode(&attempt.body)),
+    };
+    let mut line = serde_json::to_vec(&line)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+fn append(path: &Path, line: &[u8]) -> io::Result<()> {
+    let mut file = open(path)?;
+    let end = end_of_last_line(&mut file)?;
+    if end < file.metadata()?.len() {
+        file.set_len(end)?;
+    }
+    if let Err(error) = file.write_all(line).and_then(|()| file.sync_data()) {
+        // Nobody knows how much of it is there. Should this fail too, the next line cuts it off.
+        let _ = file.set_len(end).and_then(|()| file.sync_data());
+        return Err(error);
+    }
+    // A file is in its folder for good only when the folder is on the disk as well.
+    if end == 0 { File::open(folder(path))?.sync_all() } else { Ok(()) }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).append(true).create(true).mode(PERMISSIONS).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("expected a regular file, found something else"));
+    }
+    match file.lock() {
+        // File systems without locks are for one writer.
+        Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
+        _ => Ok(file),
+    }
+}
+
+fn folder(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Where the last whole line ends.
+fn end_of_last_line(file: &mut File) -> io::Result<u64> {
+    let length = file.metadata()?.len();
+    let mut end = length;
+    let mut piece = Vec::new();
+    while end > 0 {
+        let start = end.saturating_sub(PIECE);
+        read_at(file, start, end - start, &mut piece)?;
+        if let Some(line_feed) = piece.iter().rposition(|&byte| byte == b'\n') {
+            end = start + line_feed as u64 + 1;
+            break;
+        }
+        end = start;
+    }
+    read_at(file, end, BEGINNING.len() as u64, &mut piece)?;
+    // After a power failure a file system may show zeros in the place of what was not written yet.
+    let is_torn = BEGINNING.starts_with(&piece) || piece.iter().all(|&byte| byte == 0);
+    if is_torn {
+        Ok(end)
+    } else {
+        Err(io::Error::other("the file ends in something that is no line of ours; move it away"))
+    }
+}
+
+fn read_at(file: &mut File, start: u64, length: u64, piece: &mut Vec<u8>) -> io::Result<()> {
+    piece.clear();
+    file.seek(SeekFrom::Start(start))?;
+    file.take(length).read_to_end(piece)?;
+    Ok(())
+}

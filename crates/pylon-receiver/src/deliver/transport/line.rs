@@ -1,0 +1,48 @@
+//! What somebody else's code said, made fit to be kept: one line, short, and nothing in it that a terminal obeys.
+
+use std::mem;
+
+/// How many characters are kept of it.
+const LONGEST: usize = 200;
+/// How many bytes of a line are looked at: as many as that many characters can have.
+const LONGEST_BYTES: usize = 4 * LONGEST;
+
+/// The text as one line: control characters are escaped, and of what is long the beginning is kept.
+pub(super) fn fit(text: &str) -> String {
+    let escaped = text.trim().chars().flat_map(|character| {
+        let escape = character.is_control().then(|| character.escape_default());
+        let plain = escape.is_none().then_some(character);
+        escape.into_iter().flatten().chain(plain)
+    });
+    escaped.take(LONGEST).collect()
+}
+
+/// The last line of a stream that is not blank, in a bounded space however long the lines are.
+#[derive(Default)]
+pub(super) struct LastLine {
+    ended: Vec<u8>,
+    current: Vec<u8>,
+}
+
+impl LastLine {
+    /// Takes the next bytes of the stream.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
+            let room = LONGEST_BYTES - self.current.len();
+            self.current.extend_from_slice(&piece[..piece.len().min(room)]);
+            if piece.ends_with(b"\n") {
+                let line = mem::take(&mut self.current);
+                if !line.trim_ascii().is_empty() {
+                    self.ended = line;
+                }
+            }
+        }
+    }
+
+    /// The sentence, and behind it the line, where there is one.
+    pub(super) fn after(&self, sentence: &str) -> String {
+        let line = if self.current.trim_ascii().is_empty() { &self.ended } else { &self.current };
+        let line = fit(&String::from_utf8_lossy(line));
+        if line.is_empty() { sentence.to_owned() } else { format!("{sentence}: {line}") }
+    }
+}

@@ -1,0 +1,67 @@
+//! Why no answer came, in one sentence: an address may hold a token and an answer anything, so neither is quoted.
+
+use rustls::CertificateError;
+use std::error::Error;
+use std::io::{self, ErrorKind};
+
+/// The sentence for what a request failed with.
+pub(super) fn describe(error: &reqwest::Error) -> &'static str {
+    if error.is_dns() {
+        return "the name does not resolve";
+    }
+    let mut next = error.source();
+    while let Some(cause) = next {
+        if let Some(sentence) = of_cause(cause) {
+            return sentence;
+        }
+        // What stands within an I/O error is passed over by its own `source`.
+        let within = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = within.map(|within| within as &(dyn Error + 'static)).or_else(|| cause.source());
+    }
+    "the request failed"
+}
+
+fn of_cause(cause: &(dyn Error + 'static)) -> Option<&'static str> {
+    if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
+        return Some(of_tls(tls));
+    }
+    if let Some(protocol) = cause.downcast_ref::<hyper::Error>() {
+        return if protocol.is_parse() {
+            Some("the answer is not HTTP")
+        } else if protocol.is_incomplete_message() {
+            Some("the connection was closed without an answer")
+        } else {
+            None
+        };
+    }
+    match cause.downcast_ref::<io::Error>()?.kind() {
+        ErrorKind::ConnectionRefused => Some("connection refused"),
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Some("the host cannot be reached"),
+        ErrorKind::TimedOut => Some("the connection timed out"),
+        ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe
+        | ErrorKind::NotConnected
+        | ErrorKind::UnexpectedEof => Some("the connection broke off before an answer"),
+        _ => None,
+    }
+}
+
+fn of_tls(error: &rustls::Error) -> &'static str {
+    let rustls::Error::InvalidCertificate(fault) = error else {
+        return "TLS failed";
+    };
+    match fault {
+        CertificateError::UnknownIssuer => "TLS failed: the issuer of the certificate is not known here",
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "TLS failed: the certificate has expired"
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "TLS failed: the certificate is not valid yet"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "TLS failed: the certificate is for another name"
+        }
+        _ => "TLS failed: the certificate is not valid",
+    }
+}

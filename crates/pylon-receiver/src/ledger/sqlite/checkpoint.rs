@@ -1,0 +1,95 @@
+//! Copies the WAL into the file, beside the thread that writes.
+//!
+//! SQLite would do it within a commit, which then waits for all of it. Here a second thread copies while the first goes on to
+//! commit; when it is done, the first copies what has come meanwhile, which is little, and the WAL begins anew.
+
+use super::open;
+use crate::ledger::LedgerError;
+use rusqlite::Connection;
+use rusqlite::hooks::Wal;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+/// Pages in the WAL from which on it is copied: 16 MiB of 4 KiB each.
+const PAGES: i32 = 4096;
+
+/// Pages that the thread that writes may copy: few enough that a commit behind them is not late.
+const FEW: i32 = PAGES / 8;
+
+/// The handle of the thread that copies, held by the one that writes.
+pub(super) struct Checkpointer {
+    /// None: the thread is to end.
+    begin: Option<SyncSender<()>>,
+    /// How many pages the WAL had after the last commit.
+    pages: Arc<AtomicI32>,
+    copied: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Checkpointer {
+    /// Starts the thread, for the connection that writes.
+    pub(super) fn start(path: &Path, writing: &mut Connection) -> Result<Self, LedgerError> {
+        let pages = Arc::new(AtomicI32::new(0));
+        let counted = pages.clone();
+        writing.wal_hook(Some(move |_: &mut Wal, count| {
+            counted.store(count, Ordering::Relaxed);
+            Ok(())
+        }))?;
+        let connection = open::to_checkpoint(path)?;
+        let (begin, begun) = sync_channel(1);
+        let copied = Arc::new(AtomicBool::new(false));
+        let done = copied.clone();
+        let thread = std::thread::Builder::new()
+            .name("checkpoint".into())
+            .spawn(move || work(&connection, &begun, &done))
+            .map_err(|error| LedgerError::Failed(format!("no thread could be started ({})", error.kind()).into()))?;
+        Ok(Self { begin: Some(begin), pages, copied, thread: Some(thread) })
+    }
+
+    /// After a commit, on the thread that writes: has the WAL copied when it is long, and ends it when most is copied.
+    pub(super) fn after_commit(&self, writing: &Connection) {
+        if self.copied.swap(false, Ordering::Acquire) {
+            copy(writing);
+        } else if self.pages.load(Ordering::Relaxed) >= PAGES
+            && let Some(begin) = &self.begin
+        {
+            // Full: it has been told already.
+            let _ = begin.try_send(());
+        }
+    }
+}
+
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        self.begin = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(connection: &Connection, begun: &Receiver<()>, copied: &AtomicBool) {
+    while begun.recv().is_ok() {
+        let mut before = i32::MAX;
+        // Again, as long as much is left and less than before: a reader may be in the way.
+        while let Some(left) = copy(connection).filter(|&left| left < before) {
+            if left <= FEW {
+                copied.store(true, Ordering::Release);
+                break;
+            }
+            before = left;
+        }
+    }
+}
+
+/// Copies what no reader is in the way of; how many pages are left. What fails is tried again when the WAL has grown.
+fn copy(connection: &Connection) -> Option<i32> {
+    let copied = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+        let (pages, copied): (i32, i32) = (row.get(1)?, row.get(2)?);
+        Ok(pages - copied)
+    });
+    copied.inspect_err(|error| tracing::warn!(%error, "the ledger's WAL could not be copied into its file")).ok()
+}

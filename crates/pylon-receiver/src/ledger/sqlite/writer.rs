@@ -1,0 +1,328 @@
+//! The one thread that writes: takes what waits, commits it at once, then answers everybody.
+
+use super::checkpoint::Checkpointer;
+use super::error::Damage;
+use super::open::Lock;
+use super::{CommitObserver, SqliteOptions, error};
+use crate::id::EventId;
+use crate::ledger::LedgerError;
+use rusqlite::Connection;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::{mpsc, oneshot};
+
+/// Pieces of work in one commit at most: enough to share one sync among many, few enough that nobody waits long.
+const MOST_JOBS: usize = 256;
+/// Pieces of work that nobody waits for, at a time.
+const MOST_UNAWAITED: usize = 64;
+
+/// A piece of work: may be run again, after a rollback.
+pub(super) type Run<I, O> = fn(&mut Transaction<'_>, &I) -> rusqlite::Result<O>;
+
+/// What a piece of work is done with.
+pub(super) struct Transaction<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) options: &'a SqliteOptions,
+    /// How far [`prune`](super::prune) has come.
+    pub(super) pruned_to: &'a mut Option<[u8; 16]>,
+    /// Events, by `seq`, that were found damaged, with their names; what is found stays known after a rollback.
+    pub(super) unreadable: &'a mut HashMap<i64, EventId>,
+}
+
+/// The handle of the thread.
+pub(super) struct Writer {
+    jobs: Mutex<Option<mpsc::Sender<Message>>>,
+    unawaited: Arc<AtomicUsize>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+enum Message {
+    Job(Box<dyn Job>),
+    Close(oneshot::Sender<()>),
+}
+
+impl Writer {
+    /// Starts the thread on its connection.
+    pub(super) fn start(
+        connection: Connection,
+        checkpointer: Checkpointer,
+        lock: Lock,
+        options: SqliteOptions,
+        damage: Damage,
+    ) -> Result<Self, LedgerError> {
+        let (jobs, waiting) = mpsc::channel(options.queue.max(1));
+        // One of a single thread may not be driven while its askers wait elsewhere.
+        let runtime =
+            Handle::try_current().ok().filter(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
+        let thread = std::thread::Builder::new()
+            .name("ledger".into())
+            .spawn(move || {
+                let (pruned_to, unreadable, told) = (None, HashMap::new(), None);
+                let thread =
+                    Thread { connection, checkpointer, options, damage, pruned_to, unreadable, lock, runtime, told };
+                thread.work(waiting);
+            })
+            .map_err(|error| LedgerError::Failed(format!("no thread could be started ({})", error.kind()).into()))?;
+        Ok(Self { jobs: Mutex::new(Some(jobs)), unawaited: Arc::default(), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Has a piece of work done, once there is room for it; it is done even if nobody waits for the answer any more.
+    pub(super) async fn submit<I: Send + 'static, O: Send + 'static>(
+        &self,
+        input: I,
+        run: Run<I, O>,
+    ) -> Result<O, LedgerError> {
+        let (reply, answer) = oneshot::channel();
+        let job = Message::Job(Box::new(Work { input, run, output: None, reply }));
+        self.jobs()?.send(job).await.map_err(|_| LedgerError::Closed)?;
+        answer.await.map_err(|_| LedgerError::Closed)?
+    }
+
+    /// The same, or [`LedgerError::Busy`] where there is no room now.
+    pub(super) async fn submit_now<I: Send + 'static, O: Send + 'static>(
+        &self,
+        input: I,
+        run: Run<I, O>,
+    ) -> Result<O, LedgerError> {
+        let (reply, answer) = oneshot::channel();
+        let job = Message::Job(Box::new(Work { input, run, output: None, reply }));
+        self.jobs()?.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => LedgerError::Busy,
+            mpsc::error::TrySendError::Closed(_) => LedgerError::Closed,
+        })?;
+        answer.await.map_err(|_| LedgerError::Closed)?
+    }
+
+    /// Has a piece of work done that nobody waits for, or drops it where many of these wait already: strangers cause it.
+    pub(super) fn submit_if_idle<I: Send + 'static>(&self, input: I, run: Run<I, ()>) {
+        let Ok(jobs) = self.jobs() else { return };
+        let count = Count::one_of(&self.unawaited, MOST_UNAWAITED.min(jobs.max_capacity() / 4));
+        if let Some(count) = count {
+            // A full queue has better to do.
+            let _ = jobs.try_send(Message::Job(Box::new(Unawaited { input, run, _count: count })));
+        }
+    }
+
+    /// Commits what waits, and ends the thread.
+    pub(super) async fn close(&self) -> Result<(), LedgerError> {
+        let Some(jobs) = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
+        let (closed, closing) = oneshot::channel();
+        if jobs.send(Message::Close(closed)).await.is_ok() {
+            let _ = closing.await;
+        }
+        Ok(())
+    }
+
+    fn jobs(&self) -> Result<mpsc::Sender<Message>, LedgerError> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(LedgerError::Closed)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Without a sender the thread ends when it has done what waits; the file is free for others only then.
+        self.jobs.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Thread {
+    connection: Connection,
+    checkpointer: Checkpointer,
+    options: SqliteOptions,
+    damage: Damage,
+    pruned_to: Option<[u8; 16]>,
+    unreadable: HashMap<i64, EventId>,
+    lock: Lock,
+    /// Of those who wait.
+    runtime: Option<Handle>,
+    /// The fault that the log has last.
+    told: Option<String>,
+}
+
+impl Thread {
+    fn work(mut self, mut waiting: mpsc::Receiver<Message>) {
+        let mut batch: Vec<Box<dyn Job>> = Vec::with_capacity(MOST_JOBS);
+        let mut closed = None;
+        while closed.is_none() {
+            let Some(first) = waiting.blocking_recv() else { break };
+            let rest = std::iter::from_fn(|| waiting.try_recv().ok());
+            for message in std::iter::once(first).chain(rest.take(MOST_JOBS - 1)) {
+                match message {
+                    Message::Job(job) => batch.push(job),
+                    Message::Close(reply) => closed = Some(reply),
+                }
+            }
+            self.commit(&mut batch);
+        }
+        waiting.close();
+        while let Some(Message::Job(job)) = waiting.blocking_recv() {
+            batch.push(job);
+            self.commit(&mut batch);
+        }
+        drop(self.checkpointer);
+        // The last connection to close copies the WAL into the file and removes it.
+        drop(self.connection);
+        drop(self.lock);
+        if let Some(closed) = closed {
+            let _ = closed.send(());
+        }
+    }
+
+    /// All of it in one transaction; if that fails for one of them, each in its own: one that met damage may know a way around it.
+    fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) {
+        let Some(result) = self.attempt(batch) else { return };
+        match result {
+            Ok(()) => {
+                self.answer(std::mem::replace(batch, Vec::with_capacity(MOST_JOBS)));
+                self.checkpointer.after_commit(&self.connection);
+            }
+            Err(error) if (batch.len() > 1 || error::is_damage(&error)) && !error::is_of_the_file(&error) => {
+                for job in batch.drain(..) {
+                    let mut alone = vec![job];
+                    let result = self.attempt(&mut alone).unwrap_or(Ok(())).map_err(LedgerError::from);
+                    alone.drain(..).for_each(|job| job.answer(result.clone()));
+                }
+            }
+            Err(error) => {
+                let error = LedgerError::from(error);
+                batch.drain(..).for_each(|job| job.answer(Err(error.clone())));
+            }
+        }
+    }
+
+    /// Tells everybody that their work is committed.
+    fn answer(&self, batch: Vec<Box<dyn Job>>) {
+        let answers = Answers(batch);
+        match &self.runtime {
+            // To wake tasks from outside their runtime costs more, for each of them, than to wake one that wakes the others.
+            Some(runtime) => drop(runtime.spawn(async move { drop(answers) })),
+            None => drop(answers),
+        }
+    }
+
+    /// Runs and commits; none where there is nothing to do.
+    fn attempt(&mut self, batch: &mut [Box<dyn Job>]) -> Option<rusqlite::Result<()>> {
+        if batch.is_empty() {
+            return None;
+        }
+        let began = Instant::now();
+        let result = self.transact(batch);
+        let observer: Option<&dyn CommitObserver> = self.options.observer.as_deref();
+        match (&result, observer) {
+            (Ok(()), Some(observer)) => observer.committed(batch.len(), began.elapsed()),
+            (Err(_), Some(observer)) => observer.failed(),
+            (_, None) => {}
+        }
+        self.tell(&result);
+        Some(result)
+    }
+
+    /// A fault that lasts is told when it begins, when it becomes another one, and when it is over.
+    fn tell(&mut self, result: &rusqlite::Result<()>) {
+        if let Err(error) = result {
+            self.damage.note(error);
+        }
+        let fault = result.as_ref().err().map(ToString::to_string);
+        if fault == self.told {
+            return;
+        }
+        match &fault {
+            Some(error) => tracing::error!(%error, "the ledger cannot commit"),
+            None => tracing::info!("the ledger can commit again"),
+        }
+        self.told = fault;
+    }
+
+    fn transact(&mut self, batch: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
+        let connection = &self.connection;
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let pruned_to = self.pruned_to;
+        let mut transaction = Transaction {
+            connection,
+            options: &self.options,
+            pruned_to: &mut self.pruned_to,
+            unreadable: &mut self.unreadable,
+        };
+        let result = batch.iter_mut().try_for_each(|job| job.run(&mut transaction));
+        let result = result.and_then(|()| connection.prepare_cached("COMMIT")?.execute([]).map(drop));
+        if result.is_err() {
+            self.pruned_to = pruned_to;
+            if !connection.is_autocommit() {
+                // Where even that fails, the next BEGIN says so.
+                let _ = connection.execute_batch("ROLLBACK");
+            }
+        }
+        result
+    }
+}
+
+/// Work that is committed, and whose askers are told so in any case: also where a runtime that ends drops the task.
+struct Answers(Vec<Box<dyn Job>>);
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(|job| job.answer(Ok(())));
+    }
+}
+
+trait Job: Send {
+    fn run(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()>;
+    fn answer(self: Box<Self>, committed: Result<(), LedgerError>);
+}
+
+struct Work<I, O> {
+    input: I,
+    run: Run<I, O>,
+    output: Option<O>,
+    reply: oneshot::Sender<Result<O, LedgerError>>,
+}
+
+impl<I: Send, O: Send> Job for Work<I, O> {
+    fn run(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()> {
+        self.output = Some((self.run)(transaction, &self.input)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), LedgerError>) {
+        // Without an output it was never run, which a commit of it rules out. A caller who left is no error.
+        let Self { output, reply, .. } = *self;
+        let _ = reply.send(committed.and_then(|()| output.ok_or(LedgerError::Closed)));
+    }
+}
+
+struct Unawaited<I> {
+    input: I,
+    run: Run<I, ()>,
+    _count: Count,
+}
+
+impl<I: Send> Job for Unawaited<I> {
+    fn run(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()> {
+        (self.run)(transaction, &self.input)
+    }
+
+    fn answer(self: Box<Self>, _: Result<(), LedgerError>) {}
+}
+
+/// One of a limited number, as long as it lives.
+struct Count(Arc<AtomicUsize>);
+
+impl Count {
+    fn one_of(counter: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
+        let count = Self(counter.clone());
+        (counter.fetch_add(1, Ordering::Relaxed) < most).then_some(count)
+    }
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

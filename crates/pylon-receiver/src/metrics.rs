@@ -1,0 +1,195 @@
+//! What is counted, and told to Prometheus.
+
+use crate::ledger::CommitObserver;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the names of all metrics begin with.
+pub(crate) const PREFIX: &str = "pylon_receiver";
+
+/// The content type of what [`Metrics::encode`] writes.
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The counters of one receiver.
+///
+/// ```
+/// use pylon_receiver::Metrics;
+///
+/// let metrics = Metrics::new();
+/// metrics.accepted(&"support".into());
+/// assert!(metrics.encode()?.contains("pylon_receiver_accepted_total{endpoint=\"support\"} 1\n"));
+/// # Ok::<(), std::fmt::Error>(())
+/// ```
+pub struct Metrics {
+    registry: Registry,
+    accepted: Family<EndpointLabel, Counter>,
+    duplicates: Family<EndpointLabel, Counter>,
+    refused: Family<RefusedLabels, Counter>,
+    attempts: Family<AttemptLabels, Counter>,
+    attempt_seconds: Family<DestinationLabel, Histogram, fn() -> Histogram>,
+    commit_jobs: Histogram,
+    commit_seconds: Histogram,
+    commit_failures: Counter,
+    pruned: Counter,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EndpointLabel {
+    endpoint: Arc<str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusedLabels {
+    endpoint: Arc<str>,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct DestinationLabel {
+    pub(crate) destination: Arc<str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AttemptLabels {
+    destination: Arc<str>,
+    outcome: &'static str,
+}
+
+/// What may come of an attempt.
+const OUTCOMES: [&str; 5] = ["delivered", "retry", "dead", "released", "fenced"];
+
+/// From a tenth of a millisecond to about half a minute.
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.0001, 2.0, 19))
+}
+
+impl Metrics {
+    /// All of them at zero.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix(PREFIX);
+        let metrics = Self {
+            accepted: Family::default(),
+            duplicates: Family::default(),
+            refused: Family::default(),
+            attempts: Family::default(),
+            attempt_seconds: Family::new_with_constructor(seconds),
+            commit_jobs: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
+            commit_seconds: seconds(),
+            commit_failures: Counter::default(),
+            pruned: Counter::default(),
+            registry: Registry::default(),
+        };
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The receiver's version", build);
+        registry.register("accepted", "Events kept and answered 200", metrics.accepted.clone());
+        registry.register(
+            "duplicates",
+            "Requests answered 200 as duplicates of a kept event",
+            metrics.duplicates.clone(),
+        );
+        registry.register("refused", "Requests refused, by the reason", metrics.refused.clone());
+        registry.register("attempts", "Attempts to deliver, by what came of them", metrics.attempts.clone());
+        registry.register_with_unit(
+            "attempt_time",
+            "Time of an attempt",
+            Unit::Seconds,
+            metrics.attempt_seconds.clone(),
+        );
+        registry.register("commit_batch", "Pieces of work in one commit", metrics.commit_jobs.clone());
+        registry.register_with_unit("commit_time", "Time of one commit", Unit::Seconds, metrics.commit_seconds.clone());
+        registry.register("commit_failures", "Commits that failed", metrics.commit_failures.clone());
+        registry.register("pruned", "Events forgotten after their retention", metrics.pruned.clone());
+        Self { registry, ..metrics }
+    }
+
+    /// There is such an endpoint: its counters are told from the beginning, at zero, so that the first event is seen as a rise.
+    pub fn expect_endpoint(&self, endpoint: &Arc<str>) {
+        let label = EndpointLabel { endpoint: endpoint.clone() };
+        drop(self.accepted.get_or_create(&label));
+        drop(self.duplicates.get_or_create(&label));
+    }
+
+    /// There is such a destination: its counters are told from the beginning, at zero.
+    pub fn expect_destination(&self, destination: &Arc<str>) {
+        for outcome in OUTCOMES {
+            let destination = destination.clone();
+            drop(self.attempts.get_or_create(&AttemptLabels { destination, outcome }));
+        }
+        drop(self.attempt_seconds.get_or_create(&DestinationLabel { destination: destination.clone() }));
+    }
+
+    /// An event was kept.
+    pub fn accepted(&self, endpoint: &Arc<str>) {
+        self.accepted.get_or_create(&EndpointLabel { endpoint: endpoint.clone() }).inc();
+    }
+
+    /// A request was a duplicate.
+    pub fn duplicate(&self, endpoint: &Arc<str>) {
+        self.duplicates.get_or_create(&EndpointLabel { endpoint: endpoint.clone() }).inc();
+    }
+
+    /// A request was refused; at no known path the endpoint is empty.
+    pub fn refused(&self, endpoint: &Arc<str>, reason: &'static str) {
+        self.refused.get_or_create(&RefusedLabels { endpoint: endpoint.clone(), reason }).inc();
+    }
+
+    /// An attempt ended: `delivered`, `retry`, `dead`, `released` or `fenced`.
+    pub fn attempted(&self, destination: &Arc<str>, outcome: &'static str, took: Duration) {
+        let destination = destination.clone();
+        self.attempts.get_or_create(&AttemptLabels { destination: destination.clone(), outcome }).inc();
+        self.attempt_seconds.get_or_create(&DestinationLabel { destination }).observe(took.as_secs_f64());
+    }
+
+    /// Events were forgotten.
+    pub fn pruned(&self, events: u64) {
+        self.pruned.inc_by(events);
+    }
+
+    /// Everything counted, in the text format of OpenMetrics.
+    ///
+    /// # Errors
+    /// None that is known: a text takes whatever is written to it.
+    pub fn encode(&self) -> Result<String, fmt::Error> {
+        self.encode_with(&Registry::default())
+    }
+
+    /// The same, and what is in the other registry.
+    pub(crate) fn encode_with(&self, others: &Registry) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode_registry(&mut text, &self.registry)?;
+        encode_registry(&mut text, others)?;
+        encode_eof(&mut text)?;
+        Ok(text)
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl CommitObserver for Metrics {
+    fn committed(&self, jobs: usize, took: Duration) {
+        self.commit_jobs.observe(jobs as f64);
+        self.commit_seconds.observe(took.as_secs_f64());
+    }
+
+    fn failed(&self) {
+        self.commit_failures.inc();
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}

@@ -1,0 +1,283 @@
+//! From a configuration to a receiver at work.
+
+use super::couriers::{Couriers, Parts};
+use super::{Receiver, Shared, digest, pruner};
+use crate::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, TlsFault, TlsKeys};
+use crate::admin::{Access, AdminParts, router};
+use crate::config::{
+    Config, ConfigFault, DestinationConfig, EndpointConfig, LedgerAddress, SecretFault, SecretSource, check,
+};
+use crate::ledger::{Ledger, LedgerError, NullLedger, SqliteLedger, SqliteOptions};
+use crate::metrics::Metrics;
+use crate::random::{Randomness, SystemRandomness};
+use crate::time::{Clock, SystemClock};
+use http::Request;
+use hyper::body::Incoming;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tower_service::Service;
+
+/// How long operators are answered after everything else has ended.
+const LAST_ANSWERS: Duration = Duration::from_millis(100);
+
+/// A receiver in the making: a [`Config`], and what tests replace.
+#[must_use]
+pub struct ReceiverBuilder {
+    config: Config,
+    ledger: Option<Arc<dyn Ledger>>,
+    clock: Arc<dyn Clock>,
+    randomness: Arc<dyn Randomness>,
+}
+
+impl Default for ReceiverBuilder {
+    fn default() -> Self {
+        Self {
+            config: Config::default(),
+            ledger: None,
+            clock: Arc::new(SystemClock),
+            randomness: Arc::new(SystemRandomness),
+        }
+    }
+}
+
+impl ReceiverBuilder {
+    /// The whole configuration, in place of what was said before.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Where webhooks come in; port 0 is any that is free.
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.config.listen = address;
+        self
+    }
+
+    /// Where operators ask; port 0 is any that is free.
+    pub fn admin(mut self, address: SocketAddr) -> Self {
+        self.config.admin = address;
+        self
+    }
+
+    /// Keeps events in this SQLite file.
+    pub fn sqlite(mut self, path: impl Into<PathBuf>) -> Self {
+        self.config.ledger = LedgerAddress::Sqlite(path.into());
+        self
+    }
+
+    /// Keeps events in a ledger of your own.
+    pub fn ledger(mut self, ledger: Arc<dyn Ledger>) -> Self {
+        self.ledger = Some(ledger);
+        self
+    }
+
+    /// Adds an endpoint.
+    pub fn endpoint(mut self, endpoint: EndpointConfig) -> Self {
+        self.config.endpoints.push(endpoint);
+        self
+    }
+
+    /// Adds a destination.
+    pub fn destination(mut self, destination: DestinationConfig) -> Self {
+        self.config.destinations.push(destination);
+        self
+    }
+
+    /// The clock by which timestamps are fresh and deliveries are due.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Where ids and jitter come from.
+    pub fn randomness(mut self, randomness: impl Randomness) -> Self {
+        self.randomness = Arc::new(randomness);
+        self
+    }
+
+    /// Opens the ledger, binds the addresses and starts to work.
+    ///
+    /// A secret of an endpoint or destination that is missing does not keep it from starting: what needs it is refused, or waits.
+    ///
+    /// # Errors
+    /// [`StartFault`].
+    pub async fn start(self) -> Result<Receiver, StartFault> {
+        let Self { config, ledger, clock, randomness } = self;
+        check(&config).map_err(StartFault::Config)?;
+        let token = config.admin_token.as_ref().map(SecretSource::read).transpose().map_err(StartFault::Token)?;
+        let token_digest = token.as_deref().map(|token| digest(token));
+        // Operators on this machine are let in; those elsewhere need a token, without which the configuration is not in order.
+        let access = token.map_or(Access::Loopback, Access::Token);
+        let tls = config.tls.as_ref().map(TlsKeys::read).transpose().map_err(StartFault::Tls)?.map(Arc::new);
+        let metrics = Arc::new(Metrics::new());
+        config.endpoints.iter().for_each(|endpoint| metrics.expect_endpoint(&endpoint.name));
+        config.destinations.iter().for_each(|destination| metrics.expect_destination(&destination.name));
+        // Bound before the ledger is opened, so that nothing is stored by one that cannot serve.
+        let limits = ListenerLimits::from(&config.limits);
+        let (listener, webhooks) = bind("listen", config.listen, limits.clone()).await?;
+        // Nobody waits long for what operators ask at the end.
+        let admin_limits = ListenerLimits { shutdown_timeout: LAST_ANSWERS, ..limits };
+        let (admin_listener, admin) = bind("admin", config.admin, admin_limits).await?;
+        let ledger = match ledger {
+            Some(ledger) => ledger,
+            None => open(&config, &metrics)?,
+        };
+        let couriers = Arc::new(Couriers::new(Parts {
+            ledger: ledger.clone(),
+            metrics: metrics.clone(),
+            clock: clock.clone(),
+            randomness: randomness.clone(),
+        }));
+        let woken = couriers.clone();
+        let acceptor = Arc::new(Acceptor::new(
+            &config,
+            AcceptorParts {
+                ledger: ledger.clone(),
+                metrics: metrics.clone(),
+                clock: clock.clone(),
+                randomness,
+                recorded: Arc::new(move |destination| woken.wake(destination)),
+            },
+        ));
+        couriers.install(couriers.prepare(&config));
+        let missing = [acceptor.unmet(), couriers.unmet()].concat();
+        let shared = Arc::new(Shared {
+            missing: Mutex::new(missing),
+            config: RwLock::new(Arc::new(config)),
+            token_digest,
+            acceptor: acceptor.clone(),
+            couriers,
+            ledger: ledger.clone(),
+            tls: tls.clone(),
+            clock: clock.clone(),
+            stopping: watch::Sender::new(false),
+        });
+        let (stop_listening, stop_admin) = (watch::Sender::new(false), watch::Sender::new(false));
+        let parts = AdminParts { ledger, running: Some(shared.clone()), metrics: metrics.clone(), clock };
+        let mut beside = JoinSet::new();
+        beside.spawn(pruner::run(shared.clone(), metrics));
+        let orphaned = shared.clone();
+        beside.spawn(async move { orphaned.tell_of_orphans().await });
+        tracing::info!(%webhooks, %admin, "listening");
+        if !admin.ip().to_canonical().is_loopback() {
+            tracing::warn!(%admin, "the admin API is open to the network without TLS: token and events can be read on the way");
+        }
+        let listener = match tls {
+            Some(keys) => listener.with_tls(keys),
+            None => listener,
+        };
+        let answer = move |request, remote| {
+            let acceptor = acceptor.clone();
+            async move { acceptor.answer(request, remote).await }
+        };
+        let ask = router(parts, access);
+        let tell = move |mut request: Request<Incoming>, remote: SocketAddr| {
+            let mut ask = ask.clone();
+            request.extensions_mut().insert(remote);
+            async move {
+                let Ok(response) = ask.call(request).await;
+                response
+            }
+        };
+        Ok(Receiver {
+            listening: tokio::spawn(listener.run(answer, stopped(&stop_listening))),
+            administering: tokio::spawn(admin_listener.run(tell, stopped(&stop_admin))),
+            shared,
+            webhooks,
+            admin,
+            stop_listening,
+            stop_admin,
+            _beside: beside,
+        })
+    }
+}
+
+async fn bind(
+    key: &'static str,
+    address: SocketAddr,
+    limits: ListenerLimits,
+) -> Result<(Listener, SocketAddr), StartFault> {
+    let fault = |error: io::Error| StartFault::Bind { key, address, kind: error.kind() };
+    let listener = Listener::bind(address, limits).await.map_err(fault)?;
+    let address = listener.local_addr().map_err(fault)?;
+    Ok((listener, address))
+}
+
+/// Waits until it is told, or there is nobody left to tell it.
+fn stopped(stop: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + 'static {
+    let mut stop = stop.subscribe();
+    async move {
+        let _ = stop.wait_for(|&stop| stop).await;
+    }
+}
+
+fn open(config: &Config, metrics: &Arc<Metrics>) -> Result<Arc<dyn Ledger>, StartFault> {
+    Ok(match &config.ledger {
+        LedgerAddress::Null => {
+            tracing::warn!("the ledger keeps nothing: every event that is accepted is lost");
+            Arc::new(NullLedger)
+        }
+        LedgerAddress::Sqlite(path) => {
+            let options = SqliteOptions {
+                queue: config.limits.queue,
+                refused: config.retention.refused,
+                observer: Some(metrics.clone()),
+            };
+            Arc::new(SqliteLedger::open(path, options).map_err(StartFault::Ledger)?)
+        }
+    })
+}
+
+/// Why a receiver did not start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StartFault {
+    /// The configuration is not in order.
+    Config(ConfigFault),
+    /// Operators need a token, and it is not there.
+    Token(SecretFault),
+    /// Certificate or key are not in order.
+    Tls(TlsFault),
+    /// An address cannot be listened at.
+    Bind {
+        /// The key of the configuration.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system said.
+        kind: std::io::ErrorKind,
+    },
+    /// The ledger cannot be opened.
+    Ledger(LedgerError),
+}
+
+impl fmt::Display for StartFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(fault) => fault.fmt(f),
+            Self::Token(fault) => write!(f, "admin_token: {fault}"),
+            Self::Tls(fault) => fault.fmt(f),
+            Self::Bind { key, address, kind } => {
+                write!(
+                    f,
+                    "`{key}`: expected to listen at {address}, found that it cannot be ({kind}); choose another address"
+                )
+            }
+            Self::Ledger(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StartFault {}
+
+impl fmt::Debug for ReceiverBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReceiverBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}

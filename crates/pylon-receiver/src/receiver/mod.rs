@@ -1,0 +1,275 @@
+//! A receiver at work: the parts put together, started, reloaded and stopped.
+
+mod builder;
+mod couriers;
+mod pruner;
+
+pub use builder::{ReceiverBuilder, StartFault};
+
+use crate::accept::{Acceptor, Stopped, TlsFault, TlsKeys};
+use crate::admin::Running;
+use crate::config::{Config, ConfigFault, SecretSource, check, show};
+use crate::deliver::CircuitState;
+use crate::ledger::{Ledger, LedgerError};
+use crate::time::Clock;
+use couriers::Couriers;
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// A receiver that has started: it accepts, keeps, delivers and answers operators until it is shut down.
+///
+/// ```
+/// use pylon_receiver::config::{DestinationConfig, EndpointConfig, SecretSource, TransportConfig};
+/// use pylon_receiver::{Receiver, handlers_of};
+/// use std::sync::Arc;
+///
+/// # tokio_test(async {
+/// # let folder = tempfile::tempdir()?;
+/// let handlers = handlers_of(|event| async move {
+///     println!("{} {}", event.attempt.event(), event.event_type());
+///     Ok(())
+/// });
+/// let receiver = Receiver::builder()
+///     .listen(([127, 0, 0, 1], 0).into())
+///     .admin(([127, 0, 0, 1], 0).into())
+///     .sqlite(folder.path().join("pylon.db"))
+///     .endpoint(EndpointConfig::signed("/webhook", [SecretSource::Environment("PYLON_WEBHOOK_SECRET".into())]))
+///     .destination(DestinationConfig::new("app", TransportConfig::Handlers(Arc::new(handlers))))
+///     .start()
+///     .await?;
+/// println!("webhooks come in at {}", receiver.webhooks());
+/// receiver.shutdown().await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # });
+/// # fn tokio_test(future: impl Future<Output = Result<(), Box<dyn std::error::Error>>>) {
+/// #     tokio::runtime::Runtime::new().expect("a runtime").block_on(future).expect("no error");
+/// # }
+/// ```
+///
+/// Dropped without [`shutdown`](Self::shutdown), it stops at once; what was acknowledged is on the disk all the same.
+pub struct Receiver {
+    shared: Arc<Shared>,
+    webhooks: SocketAddr,
+    admin: SocketAddr,
+    /// Tells the listener of webhooks to stop.
+    stop_listening: watch::Sender<bool>,
+    /// Tells that of operators, which stops last.
+    stop_admin: watch::Sender<bool>,
+    listening: JoinHandle<Stopped>,
+    administering: JoinHandle<Stopped>,
+    /// Work beside: it is broken off at the end.
+    _beside: JoinSet<()>,
+}
+
+/// What the listeners, the operators' API and the owner of the receiver share.
+struct Shared {
+    config: RwLock<Arc<Config>>,
+    /// Of the token that operators present, from start to end.
+    token_digest: Option<[u8; 32]>,
+    /// The secrets that were missing when it was taken, a sentence each.
+    missing: Mutex<Vec<String>>,
+    acceptor: Arc<Acceptor>,
+    couriers: Arc<Couriers>,
+    ledger: Arc<dyn Ledger>,
+    tls: Option<Arc<TlsKeys>>,
+    clock: Arc<dyn Clock>,
+    stopping: watch::Sender<bool>,
+}
+
+impl Receiver {
+    /// Starts a configuration.
+    pub fn builder() -> ReceiverBuilder {
+        ReceiverBuilder::default()
+    }
+
+    /// The address at which webhooks come in.
+    pub fn webhooks(&self) -> SocketAddr {
+        self.webhooks
+    }
+
+    /// The address at which operators ask.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// What it cannot do at present, a sentence each; empty: it is ready, as far as its ledger is.
+    pub fn unmet(&self) -> Vec<String> {
+        self.shared.unmet()
+    }
+
+    /// Goes by another configuration from now on, secrets and certificates read anew. Requests and attempts under way end as they
+    /// began. All of it, or nothing.
+    ///
+    /// # Errors
+    /// [`ReloadFault`]; the old configuration stays.
+    pub async fn reload(&self, config: Config) -> Result<(), ReloadFault> {
+        self.shared.reload(config).await
+    }
+
+    /// Stops: is no longer ready, accepts nothing more, lets requests and attempts under way end, gives back those that take too
+    /// long, commits, and closes the ledger. It takes no longer than `limits.shutdown_timeout`, and what the disk takes.
+    ///
+    /// # Errors
+    /// What the ledger says at its close.
+    pub async fn shutdown(mut self) -> Result<(), LedgerError> {
+        self.shared.stopping.send_replace(true);
+        let timeout = self.shared.config().limits.shutdown_timeout;
+        let deadline = Instant::now() + timeout;
+        self.stop_listening.send_replace(true);
+        // Whatever is accepted now is kept; it need not be delivered before the end.
+        let listening = async {
+            if let Ok(Stopped { aborted: 1.. }) = (&mut self.listening).await {
+                tracing::warn!("connections were broken off: they took longer than the shutdown may");
+            }
+        };
+        // A little of the time is left for giving back and closing.
+        let deadline_of_attempts = deadline - (timeout / 10).min(Duration::from_secs(2));
+        tokio::join!(listening, self.shared.couriers.stop(deadline_of_attempts));
+        let closed = self.shared.ledger.close().await;
+        self.stop_admin.send_replace(true);
+        let _ = (&mut self.administering).await;
+        tracing::info!("stopped");
+        closed
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.listening.abort();
+        self.administering.abort();
+        self.shared.couriers.abort();
+    }
+}
+
+impl Shared {
+    fn config(&self) -> Arc<Config> {
+        self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn reload(&self, config: Config) -> Result<(), ReloadFault> {
+        check(&config).map_err(ReloadFault::Config)?;
+        let old = self.config();
+        if let Some(key) = fixed_key_that_differs(&old, &config) {
+            return Err(ReloadFault::NeedsRestart(key));
+        }
+        // Everything is made, and judged, before any of it is put in its place.
+        let (couriers, settings) = (self.couriers.prepare(&config), Acceptor::prepare(&config));
+        let missing = [settings.unmet(), couriers.unmet()].concat();
+        let known = self.missing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let newly: Vec<String> = missing.iter().filter(|missing| !known.contains(missing)).cloned().collect();
+        if !newly.is_empty() {
+            return Err(ReloadFault::Missing(newly));
+        }
+        // By its value: the same file may hold another one.
+        let token = config.admin_token.as_ref().map(SecretSource::read).transpose();
+        let token = token.map_err(|fault| ReloadFault::Missing(vec![format!("admin: {fault}")]))?;
+        if token.as_deref().map(|token| digest(token)) != self.token_digest {
+            return Err(ReloadFault::NeedsRestart("admin_token"));
+        }
+        if let (Some(keys), Some(files)) = (&self.tls, &config.tls) {
+            keys.reload(files).map_err(ReloadFault::Tls)?;
+        }
+        // From here on nothing can fail.
+        self.couriers.install(couriers);
+        self.acceptor.install(settings);
+        *self.missing.lock().unwrap_or_else(PoisonError::into_inner) = missing;
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        tracing::info!("reloaded");
+        self.tell_of_orphans().await;
+        Ok(())
+    }
+
+    /// Warns of deliveries that wait for a destination that is not configured any more: nobody else would say so.
+    async fn tell_of_orphans(&self) {
+        // A ledger that cannot be read says so elsewhere.
+        let Ok(stats) = self.ledger.stats(self.clock.now()).await else { return };
+        let config = self.config();
+        for left in stats.destinations {
+            let count = left.waiting + left.held + left.delivering;
+            if count > 0 && config.destinations.iter().all(|destination| *destination.name != *left.destination) {
+                let destination = &left.destination;
+                tracing::warn!(destination, count, "deliveries wait for a destination that is not configured");
+            }
+        }
+    }
+}
+
+impl Running for Shared {
+    fn destinations(&self) -> Vec<(Arc<str>, CircuitState)> {
+        self.couriers.states()
+    }
+
+    fn wake(&self) {
+        self.couriers.wake_all();
+    }
+
+    fn unmet(&self) -> Vec<String> {
+        let stopping = self.stopping.borrow().then(|| "shutting down: no further webhooks are accepted".to_owned());
+        stopping.into_iter().chain(self.acceptor.unmet()).chain(self.couriers.unmet()).collect()
+    }
+
+    fn config(&self) -> String {
+        show(&Shared::config(self))
+    }
+}
+
+/// Why a configuration was not taken while the receiver runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReloadFault {
+    /// It is not in order.
+    Config(ConfigFault),
+    /// This key is another than before, and cannot change while the receiver runs.
+    NeedsRestart(&'static str),
+    /// Secrets that it names are missing, and were not missing before, a sentence each.
+    Missing(Vec<String>),
+    /// Certificate or key are not in order.
+    Tls(TlsFault),
+}
+
+impl fmt::Display for ReloadFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(fault) => fault.fmt(f),
+            Self::NeedsRestart(key) => write!(f, "`{key}` cannot change while the receiver runs: restart it"),
+            Self::Missing(missing) => f.write_str(&missing.join("; ")),
+            Self::Tls(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ReloadFault {}
+
+/// The first key that differs of those that hold from start to end, the token excepted.
+fn fixed_key_that_differs(old: &Config, new: &Config) -> Option<&'static str> {
+    let differs = [
+        ("listen", old.listen != new.listen),
+        ("admin", old.admin != new.admin),
+        ("ledger", old.ledger != new.ledger),
+        ("log", old.log != new.log),
+        ("traces", old.traces != new.traces),
+        ("tls", old.tls.is_some() != new.tls.is_some()),
+        ("limits.connections", old.limits.connections != new.limits.connections),
+        ("limits.header_timeout", old.limits.header_timeout != new.limits.header_timeout),
+        ("limits.keep_alive_requests", old.limits.keep_alive_requests != new.limits.keep_alive_requests),
+        ("limits.queue", old.limits.queue != new.limits.queue),
+        ("limits.shutdown_timeout", old.limits.shutdown_timeout != new.limits.shutdown_timeout),
+        ("retention.refused", old.retention.refused != new.retention.refused),
+    ];
+    differs.into_iter().find_map(|(key, differs)| differs.then_some(key))
+}
+
+fn digest(token: &[u8]) -> [u8; 32] {
+    Sha256::digest(token).into()
+}
+
+impl fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver").field("webhooks", &self.webhooks).field("admin", &self.admin).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,211 @@
+//! Connections: how many, how long, how often used.
+
+use super::*;
+
+fn limited(change: impl FnOnce(&mut pylon_receiver::config::Limits)) -> Config {
+    let mut config = config();
+    change(&mut config.limits);
+    config
+}
+
+fn short_header_timeout() -> Config {
+    limited(|limits| limits.header_timeout = SHORT)
+}
+
+fn webhook() -> Vec<u8> {
+    request("POST", "/webhook", &signed(b"{}"), b"{}")
+}
+
+#[test]
+fn a_connection_that_says_nothing_is_ended() {
+    run(async {
+        let front = Front::new(&short_header_timeout()).await;
+        assert_eq!(front.connect().await.rest().await, b"");
+    });
+}
+
+#[test]
+fn a_head_that_does_not_end_is_not_waited_for() {
+    run(async {
+        let front = Front::new(&short_header_timeout()).await;
+        let mut peer = front.connect().await;
+        peer.send(b"POST /webhook HTTP/1.1\r\n").await;
+        // It trickles on, and yet it is ended.
+        while peer.stream.try_write(b"a: b\r\n").is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!((front.events().len(), front.refused().len()), (0, 0));
+    });
+}
+
+#[test]
+fn an_idle_connection_is_ended_after_its_last_answer() {
+    run(async {
+        let front = Front::new(&short_header_timeout()).await;
+        let mut peer = front.connect().await;
+        for _ in 0..2 {
+            peer.send(&webhook()).await;
+            peer.answer().await.id();
+        }
+        assert_eq!(peer.rest().await, b"");
+    });
+}
+
+#[test]
+fn a_head_that_is_too_large_is_refused() {
+    run(async {
+        let front = Front::new(&config()).await;
+        let large = request("POST", "/webhook", &header("X-Large", &"x".repeat(40_000)), b"");
+        let mut peer = front.connect().await;
+        peer.send_what_is_taken(&large).await;
+        let rest = peer.rest().await;
+        assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 431"), "{}", String::from_utf8_lossy(&rest));
+        assert_eq!(front.events().len(), 0);
+    });
+}
+
+#[test]
+fn the_last_answer_of_a_connection_says_so() {
+    run(async {
+        let front = Front::new(&limited(|limits| limits.keep_alive_requests = 3)).await;
+        let mut peer = front.connect().await;
+        for expected in [None, None, Some("close")] {
+            peer.send(&webhook()).await;
+            let answer = peer.answer().await;
+            assert_eq!((answer.status, answer.header("connection")), (200, expected));
+        }
+        assert_eq!(peer.rest().await, b"");
+    });
+}
+
+#[test]
+fn requests_that_are_sent_without_waiting_are_answered_in_their_order() {
+    run(async {
+        let front = Front::new(&limited(|limits| limits.keep_alive_requests = 4)).await;
+        let mut peer = front.connect().await;
+        let others = [request("GET", "/webhook", &[], b""), request("POST", "/other", &[], b"")].concat();
+        peer.send(&[webhook(), others, webhook(), webhook()].concat()).await;
+        for status in [200, 405, 404, 200] {
+            assert_eq!(peer.answer().await.status, status);
+        }
+        assert_eq!(peer.rest().await, b"", "the fifth is one too many");
+        assert_eq!(front.events().len(), 2);
+    });
+}
+
+#[test]
+fn an_old_sender_is_answered_and_its_connection_closed() {
+    run(async {
+        let front = Front::new(&config()).await;
+        let old = String::from_utf8(webhook()).unwrap().replace("HTTP/1.1", "HTTP/1.0");
+        let mut peer = front.connect().await;
+        peer.send(old.as_bytes()).await;
+        peer.answer().await.id();
+        assert_eq!(peer.rest().await, b"");
+    });
+}
+
+#[test]
+fn one_connection_too_many_waits_and_is_then_served() {
+    run(async {
+        let front = Front::new(&limited(|limits| limits.connections = 2)).await;
+        let (mut first, mut second) = (front.connect().await, front.connect().await);
+        for peer in [&mut first, &mut second] {
+            peer.send(&webhook()).await;
+            peer.answer().await.id();
+        }
+        let mut third = front.connect().await;
+        third.send(&webhook()).await;
+        assert!(tokio::time::timeout(SHORT, third.next()).await.is_err(), "there was no place for it");
+        assert_eq!(front.events().len(), 2);
+        drop(first);
+        third.answer().await.id();
+    });
+}
+
+#[test]
+fn one_address_has_no_more_than_its_share_of_the_connections() {
+    run(async {
+        let limits =
+            ListenerLimits { connections: 8, connections_of_address: 2, ..ListenerLimits::from(&config().limits) };
+        let listener = Listener::bind(([127, 0, 0, 1], 0).into(), limits).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let answer = async |_| http::Response::new(http_body_util::Full::<bytes::Bytes>::from("fine"));
+        let running = tokio::spawn(listener.run(move |request, _| answer(request), std::future::pending()));
+        let hello = request("GET", "/", &[], b"");
+        let (mut first, mut second) = (Peer::connect(address).await, Peer::connect(address).await);
+        for peer in [&mut first, &mut second] {
+            peer.send(&hello).await;
+            assert_eq!(peer.answer().await.body, "fine");
+        }
+        for _ in 0..10 {
+            assert_eq!(Peer::connect(address).await.rest().await, b"", "closed at once");
+        }
+        drop(first);
+        // The listener may be about to notice that it has ended.
+        loop {
+            let mut third = Peer::connect(address).await;
+            third.send_what_is_taken(&hello).await;
+            if third.next().await.is_some_and(|answer| answer.body == "fine") {
+                break;
+            }
+        }
+        second.send(&hello).await;
+        assert_eq!(second.answer().await.body, "fine", "it was left alone");
+        running.abort();
+    });
+}
+
+#[test]
+fn a_sender_that_reads_no_answers_loses_its_place() {
+    run(async {
+        let mut config = short_header_timeout();
+        config.limits.connections = 1;
+        config.limits.keep_alive_requests = u32::MAX;
+        let front = Front::new(&config).await;
+        // A small buffer is soon full.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let greedy = Peer::over(socket.connect(front.address).await.unwrap());
+        let many = request("GET", "/webhook", &[], b"").repeat(1000);
+        loop {
+            greedy.stream.writable().await.unwrap();
+            match greedy.stream.try_write(&many) {
+                Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => break,
+                _ => {}
+            }
+        }
+        front.webhook("{}").await.id();
+    });
+}
+
+#[test]
+fn a_panic_ends_one_connection_and_no_other() {
+    let ((), lines) = run(async {
+        let limits = ListenerLimits::from(&config().limits);
+        let listener = Listener::bind(([127, 0, 0, 1], 0).into(), limits).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let answer = async |request: http::Request<hyper::body::Incoming>| {
+            assert_ne!(request.uri().path(), "/panic", "on purpose");
+            http::Response::new(http_body_util::Full::<bytes::Bytes>::from("fine"))
+        };
+        let running = tokio::spawn(listener.run(move |request, _| answer(request), std::future::pending()));
+        let mut fine = Peer::connect(address).await;
+        let mut panics = Peer::connect(address).await;
+        panics.send(&request("GET", "/panic", &[], b"")).await;
+        assert_eq!(panics.rest().await, b"");
+        fine.send(&request("GET", "/", &[], b"")).await;
+        assert_eq!(fine.answer().await.body, "fine");
+        running.abort();
+    });
+    assert_eq!(lines, ["ERROR message=a connection ended by a panic while a request was answered"]);
+}
+
+#[test]
+fn an_address_in_use_is_told() {
+    run(async {
+        let front = Front::new(&config()).await;
+        let taken = Listener::bind(front.address, ListenerLimits::from(&config().limits)).await;
+        assert_eq!(taken.unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
+    });
+}

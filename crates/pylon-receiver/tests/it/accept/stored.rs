@@ -1,0 +1,197 @@
+//! What is kept of an accepted event.
+
+use super::*;
+
+const BODY: &str = r#"{"event_type": "Issue.New", "issue_id": "i1"}"#;
+
+#[test]
+fn an_event_is_kept_byte_for_byte_before_it_is_answered() {
+    run(async {
+        let front = Front::new(&config()).await;
+        front.now.store(1_700_000_123_456, Ordering::Relaxed);
+        let answer = front.webhook(BODY).await;
+        let event = front.event();
+        assert_eq!(answer.json(), json!({"status": "accepted", "id": event.id}));
+        assert_eq!(event.id.received_at(), Moment::from_unix_milliseconds(1_700_000_123_456));
+        assert_eq!((&*event.endpoint, &*event.kind), ("webhook", "issue_new"));
+        assert_eq!(event.body.as_bytes(), BODY.as_bytes());
+        assert_eq!((event.parked, event.deduplication), (None, None));
+        assert_eq!(front.woken(), ["app"]);
+        assert!(front.counted(r#"pylon_receiver_accepted_total{endpoint="webhook"} 1"#));
+    });
+}
+
+#[test]
+fn an_answer_says_no_more_than_it_must() {
+    let (answer, _) = run(async { Front::new(&config()).await.webhook(BODY).await });
+    let names: Vec<_> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["content-type", "content-length", "date"]);
+}
+
+/// Sent beside the signature, whether it is kept.
+const HEADERS: [(&str, &str, bool); 19] = [
+    ("Content-Type", "text/plain", true),
+    ("X-Anything", "kept; as=it is ", true),
+    ("X-Anything", "twice", true),
+    ("Authorization", "Bearer for-the-app", true),
+    ("Cookie", "for=the-app", true),
+    ("User-Agent", "Pylon", true),
+    ("Connection", "keep-alive, X-Hop , te", false),
+    ("X-Hop", "named by Connection", false),
+    ("Keep-Alive", "timeout=5", false),
+    ("Proxy-Connection", "keep-alive", false),
+    ("Proxy-Authorization", "Basic c2VjcmV0", false),
+    ("Proxy-Authenticate", "Basic", false),
+    ("TE", "trailers", false),
+    ("Trailer", "X-Sum", false),
+    ("Upgrade", "h2c", false),
+    ("Expect", "nothing-that-there-is", false),
+    ("X-Receiver-Event-Id", "forged", false),
+    ("X-Receiver-Attempt", "1", false),
+    ("X-Receivers", "another word", true),
+];
+
+#[test]
+fn its_headers_are_kept_but_those_of_the_connection_and_our_own() {
+    run(async {
+        let front = Front::new(&config()).await;
+        let sent = HEADERS.map(|(name, value, _)| (name.to_owned(), value.to_owned()));
+        front.post(&[signed(b"{}"), sent.to_vec()].concat(), b"{}").await.id();
+        let found = front.event().headers;
+        let found: Vec<_> = found.iter().map(|(name, value)| (name, std::str::from_utf8(value).unwrap())).collect();
+        for (name, value, is_kept) in HEADERS {
+            let name = name.to_ascii_lowercase();
+            assert_eq!(found.contains(&(name.as_str(), value.trim_end())), is_kept, "{name}: {value}");
+        }
+        assert!(found.contains(&("x-pylon-signature", &*signed(b"{}")[0].1)));
+        assert!(found.contains(&("host", "receiver")));
+    });
+}
+
+#[test]
+fn a_required_header_is_not_kept() {
+    run(async {
+        let mut config = config();
+        config.endpoints[0].authentication.header = Some(secrets::bearer("authorization"));
+        let front = Front::new(&config).await;
+        let headers = [signed(b"{}"), header("Authorization", secrets::BEARER), header("Cookie", "a=b")].concat();
+        front.post(&headers, b"{}").await.id();
+        let headers = front.event().headers;
+        let names: Vec<_> = headers.iter().map(|(name, _)| name).collect();
+        assert!(!names.contains(&"authorization") && names.contains(&"cookie"), "{names:?}");
+    });
+}
+
+#[test]
+fn a_header_that_another_endpoint_requires_is_not_kept_here() {
+    run(async {
+        let mut config = config();
+        let mut other = EndpointConfig::signed("/other", [SecretSource::given(SECRET)]);
+        other.name = "other".into();
+        other.authentication.header = Some(secrets::bearer("x-token"));
+        config.endpoints.push(other);
+        let front = Front::new(&config).await;
+        let headers = [signed(b"{}"), header("X-Token", secrets::BEARER), header("X-Other", "kept")].concat();
+        front.post(&headers, b"{}").await.id();
+        let headers = front.event().headers;
+        let names: Vec<_> = headers.iter().map(|(name, _)| name).collect();
+        assert!(!names.contains(&"x-token") && names.contains(&"x-other"), "{names:?}");
+    });
+}
+
+#[test]
+fn names_that_some_servers_take_for_ours_or_pylons_are_not_kept() {
+    run(async {
+        let front = Front::new(&config()).await;
+        let twins = ["X_Receiver_Event_Id", "X-Receiver_Attempt", "X_Pylon_Signature", "x_pylon-timestamp"];
+        let twins = twins.map(|name| (name.to_owned(), "forged".to_owned()));
+        front.post(&[signed(b"{}"), twins.to_vec(), header("X_Other_Name", "kept")].concat(), b"{}").await.id();
+        let headers = front.event().headers;
+        let names: Vec<_> = headers.iter().map(|(name, _)| name).filter(|name| name.contains('_')).collect();
+        assert_eq!(names, ["x_other_name"]);
+        assert!(headers.iter().all(|(_, value)| value != b"forged"));
+    });
+}
+
+#[test]
+fn a_connection_header_takes_nothing_away_that_the_app_needs() {
+    run(async {
+        let front = Front::new(&config()).await;
+        let connection = header("Connection", "x-pylon-signature, X-Pylon-Timestamp,content-type, x-hop");
+        let named = [header("Content-Type", "application/json"), header("X-Hop", "of the hop")].concat();
+        let sent = signed(b"{}");
+        front.post(&[sent.clone(), connection, named].concat(), b"{}").await.id();
+        let headers = front.event().headers;
+        let found: Vec<_> = headers.iter().collect();
+        for (name, value) in &sent {
+            assert!(found.contains(&(name.to_ascii_lowercase().as_str(), value.as_bytes())), "{name}");
+        }
+        assert!(found.contains(&("content-type", b"application/json")));
+        assert!(!found.iter().any(|(name, _)| *name == "x-hop"), "{headers:?}");
+    });
+}
+
+/// Bodies that are not JSON, each with the reason.
+const NOT_JSON: [(&str, &str); 4] = [
+    ("", "expected JSON, found an empty body"),
+    ("issue=1", "expected JSON, found a form body"),
+    (r#"{"a": "b"#, "expected JSON, found its end too early at line 1 column 8"),
+    (
+        r#"{"event_type": "issue_new", "a": "b" c"}"#,
+        "expected JSON, found something else at line 1 column 38; usually a value with a quote or backslash that was not \
+         escaped: take that variable out of the trigger's template",
+    ),
+];
+
+#[test]
+fn an_authentic_body_that_is_not_json_is_parked() {
+    for (body, reason) in NOT_JSON {
+        let (_, lines) = run(async {
+            let front = Front::new(&config()).await;
+            let id = front.webhook(body).await.id();
+            let event = front.event();
+            assert_eq!((event.id.to_string(), event.parked.as_deref()), (id, Some(reason)), "{body}");
+            assert_eq!((event.body.as_bytes(), &*event.kind), (body.as_bytes(), ""), "{body}");
+            assert_eq!((event.deliveries, front.woken()), (vec![], vec![]), "{body}");
+            assert!(front.counted(r#"pylon_receiver_accepted_total{endpoint="webhook"} 1"#));
+        });
+        let line = lines.last().unwrap();
+        assert!(line.starts_with("WARN message=a webhook was accepted and parked: it is not JSON event_id="), "{line}");
+        assert!(line.ends_with(&format!("endpoint=\"webhook\" reason={reason}")), "{line}");
+    }
+}
+
+#[test]
+fn the_log_says_what_was_accepted_and_shows_nothing_of_it() {
+    let ((), lines) = run(async {
+        let front = Front::new(&config()).await;
+        let name = format!("issue\nforged {}", "x".repeat(5000));
+        let body = json!({"event_type": name, "issue_title": "Jo Confidential"}).to_string();
+        front.webhook(&body).await.id();
+        assert_eq!(&*front.event().kind, &name[..256], "what is longer is no name");
+    });
+    let [line] = lines.as_slice() else { panic!("{lines:?}") };
+    let kind = format!("kind=\"issue\\nforged {}\"", "x".repeat(187));
+    assert!(line.starts_with("INFO message=a webhook was accepted event_id=018bcfe5-6"), "{line}");
+    assert!(line.ends_with(&format!("endpoint=\"webhook\" {kind} deliveries=1")), "{line}");
+    assert!(!line.contains("Confidential") && !line.contains(SECRET), "{line}");
+}
+
+#[test]
+fn the_kind_is_read_where_the_endpoint_says() {
+    use pylon_webhooks::KindSource;
+    let cases = [
+        (KindSource::Pointer("/meta/name".into()), "ticket.created"),
+        (KindSource::Fixed("issue-new".into()), "issue_new"),
+        (KindSource::Keys, "closed"),
+    ];
+    for (source, kind) in cases {
+        run(async {
+            let mut config = config();
+            config.endpoints[0].kind = source;
+            let front = Front::new(&config).await;
+            front.webhook(r#"{"meta": {"name": "ticket.created"}, "type": "closed"}"#).await.id();
+            assert_eq!(&*front.event().kind, kind);
+        });
+    }
+}

@@ -1,0 +1,183 @@
+//! TLS: the handshake, the files, the exchange of a certificate.
+
+use super::*;
+use pylon_receiver::accept::TlsFault;
+use pylon_receiver::config::Tls;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use std::path::Path;
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// Files of a certificate of its own for `localhost`, in a folder.
+struct Files {
+    folder: TempDir,
+    files: Tls,
+    certificate: CertificateDer<'static>,
+}
+
+fn files() -> Files {
+    let folder = tempfile::tempdir().unwrap();
+    let files = Tls { certificate: folder.path().join("certificate.pem"), key: folder.path().join("key.pem") };
+    let certificate = write(&files);
+    Files { folder, files, certificate }
+}
+
+/// Makes a certificate anew and writes both files.
+fn write(files: &Tls) -> CertificateDer<'static> {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(&files.certificate, made.cert.pem()).unwrap();
+    std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+    made.cert.der().clone()
+}
+
+/// A connection that trusts this certificate alone.
+async fn shake(address: SocketAddr, trusted: &CertificateDer<'static>) -> std::io::Result<Peer<TlsStream<TcpStream>>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut config = config.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("localhost").unwrap();
+    Ok(Peer::over(TlsConnector::from(Arc::new(config)).connect(name, stream).await?))
+}
+
+async fn front(files: &Files, config: &Config) -> (Front, Arc<TlsKeys>) {
+    let keys = Arc::new(TlsKeys::read(&files.files).unwrap());
+    (Front::with_tls(config, Some(keys.clone())).await, keys)
+}
+
+fn webhook() -> Vec<u8> {
+    request("POST", "/webhook", &signed(b"{}"), b"{}")
+}
+
+#[test]
+fn webhooks_come_in_over_tls() {
+    run(async {
+        let files = files();
+        let (front, _) = front(&files, &config()).await;
+        let mut peer = shake(front.address, &files.certificate).await.unwrap();
+        assert_eq!(peer.stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+        for _ in 0..2 {
+            peer.send(&webhook()).await;
+            peer.answer().await.id();
+        }
+        assert_eq!(front.events().len(), 2);
+    });
+}
+
+#[test]
+fn a_certificate_is_exchanged_for_new_connections() {
+    run(async {
+        let files = files();
+        let (front, keys) = front(&files, &config()).await;
+        let mut open = shake(front.address, &files.certificate).await.unwrap();
+        let renewed = write(&files.files);
+        shake(front.address, &renewed).await.err().expect("it is not used before the reload");
+        keys.reload(&files.files).unwrap();
+        shake(front.address, &files.certificate).await.err().expect("the old one is no longer used");
+        for peer in [&mut open, &mut shake(front.address, &renewed).await.unwrap()] {
+            peer.send(&webhook()).await;
+            peer.answer().await.id();
+        }
+    });
+}
+
+/// What is done to the files, and what is said of it; `{}` stands for their folder.
+type Case = (fn(&Tls), &'static str);
+
+const BAD: [Case; 7] = [
+    (
+        |files| std::fs::remove_file(&files.certificate).unwrap(),
+        "no TLS: expected PEM in {}/certificate.pem, found that it cannot be read (entity not found)",
+    ),
+    (
+        |files| std::fs::remove_file(&files.key).unwrap(),
+        "no TLS: expected PEM in {}/key.pem, found that it cannot be read (entity not found)",
+    ),
+    (
+        |files| std::fs::write(&files.certificate, "").unwrap(),
+        "no TLS: expected a certificate chain as PEM in {}/certificate.pem, found none in it",
+    ),
+    (
+        |files| _ = std::fs::copy(&files.certificate, &files.key).unwrap(),
+        "no TLS: expected a private key as PEM in {}/key.pem, found none in it",
+    ),
+    (
+        |files| cut(&files.certificate),
+        "no TLS: expected a certificate chain as PEM in {}/certificate.pem, found damaged PEM",
+    ),
+    (|files| cut(&files.key), "no TLS: expected a private key as PEM in {}/key.pem, found damaged PEM"),
+    (
+        |files| {
+            let certificate = std::fs::read(&files.certificate).unwrap();
+            write(files);
+            std::fs::write(&files.certificate, certificate).unwrap();
+        },
+        "no TLS: expected the certificate of {}/certificate.pem and its own key in {}/key.pem, found that they cannot be used \
+         (keys may not be consistent: KeyMismatch)",
+    ),
+];
+
+fn cut(path: &Path) {
+    let text = std::fs::read_to_string(path).unwrap();
+    std::fs::write(path, &text[..text.len() / 2]).unwrap();
+}
+
+#[test]
+fn bad_files_are_refused_and_the_old_ones_stay() {
+    for (spoil, expected) in BAD {
+        run(async {
+            let files = files();
+            let (front, keys) = front(&files, &config()).await;
+            spoil(&files.files);
+            let expected = expected.replace("{}", files.folder.path().to_str().unwrap());
+            let fault = keys.reload(&files.files).unwrap_err();
+            assert_eq!(fault.to_string(), expected);
+            assert_eq!(TlsKeys::read(&files.files).map(drop), Err::<(), TlsFault>(fault));
+            let mut peer = shake(front.address, &files.certificate).await.unwrap();
+            peer.send(&webhook()).await;
+            peer.answer().await.id();
+        });
+    }
+}
+
+#[test]
+fn a_handshake_that_takes_too_long_is_ended() {
+    run(async {
+        let files = files();
+        let mut config = config();
+        config.limits.header_timeout = SHORT;
+        let (front, _) = front(&files, &config).await;
+        assert_eq!(front.connect().await.rest().await, b"");
+    });
+}
+
+#[test]
+fn what_does_not_speak_tls_is_not_served() {
+    run(async {
+        let files = files();
+        let (front, _) = front(&files, &config()).await;
+        let mut peer = front.connect().await;
+        peer.send(&webhook()).await;
+        assert!(!peer.rest().await.starts_with(b"HTTP/"));
+        assert_eq!((front.events().len(), front.refused().len()), (0, 0));
+    });
+}
+
+#[test]
+fn a_handshake_under_way_does_not_hold_up_the_end() {
+    run(async {
+        let files = files();
+        let (mut front, _) = front(&files, &config()).await;
+        let mut silent = front.connect().await;
+        shake(front.address, &files.certificate).await.unwrap();
+        front.stop();
+        assert_eq!(silent.rest().await, b"");
+        front.running.await.unwrap();
+    });
+}

@@ -1,0 +1,9 @@
+//! The admin API, through its real router.
+
+mod access;
+pub(crate) mod fake;
+mod health;
+mod orders;
+mod reads;
+mod refusals;
+mod socket;

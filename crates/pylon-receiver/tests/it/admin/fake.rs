@@ -1,0 +1,354 @@
+//! A ledger in memory that can only be read, replayed and dropped, a receiver that does nothing, and a router over both.
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use pylon_receiver::admin::{Access, AdminParts, Running, router};
+use pylon_receiver::deliver::CircuitState;
+use pylon_receiver::ledger::*;
+use pylon_receiver::{DeliveryId, EventId, Headers, Metrics, Moment};
+use serde_json::Value;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use tower_service::Service;
+
+/// The moment at which everything is asked: 2026-11-23T08:00:00Z.
+pub(crate) const NOW: Moment = Moment::from_unix_milliseconds(1_795_420_800_000);
+
+/// The event that came in so many seconds before [`NOW`].
+pub(crate) fn event_id(seconds_ago: i64) -> EventId {
+    let moment = Moment::from_unix_milliseconds(NOW.unix_milliseconds() - seconds_ago * 1000);
+    EventId::new(moment, [7; 10])
+}
+
+pub(crate) fn event(id: EventId, kind: &str, body: &[u8]) -> EventDetail {
+    let record = EventRecord {
+        id,
+        received_at: id.received_at(),
+        endpoint: "support".to_owned(),
+        kind: kind.to_owned(),
+        state: EventState::Pending,
+        parked: None,
+        body_length: body.len() as u64,
+        deliveries: 0,
+    };
+    let headers = Headers::from_stored(Bytes::from_static(b"content-type: application/json\n"));
+    EventDetail { record, headers, body: Bytes::copy_from_slice(body), deliveries: Vec::new() }
+}
+
+pub(crate) fn delivery(event: EventId, number: u32, state: DeliveryState) -> DeliveryRecord {
+    DeliveryRecord {
+        id: DeliveryId { event, number },
+        destination: "app".to_owned(),
+        kind: "issue_new".to_owned(),
+        state,
+        attempts: 1,
+        created_at: event.received_at(),
+        due_at: None,
+        finished_at: None,
+        order_key: None,
+        replay_of: None,
+        reason: None,
+    }
+}
+
+/// How the ledger behaves.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Mood {
+    #[default]
+    Well,
+    Failing(LedgerError),
+    /// It never answers.
+    Hanging,
+    /// Its orders fail after so many.
+    FailingAfter(usize, LedgerError),
+}
+
+/// What is in it, and what it was told to do.
+#[derive(Default)]
+pub(crate) struct FakeLedger {
+    pub(crate) events: Mutex<Vec<EventDetail>>,
+    pub(crate) deliveries: Mutex<Vec<DeliveryRecord>>,
+    pub(crate) refused: Mutex<Vec<RefusedRecord>>,
+    pub(crate) stats: Mutex<Stats>,
+    pub(crate) mood: Mutex<Mood>,
+    pub(crate) orders: Mutex<Vec<String>>,
+    pub(crate) replayed: Mutex<Vec<EventId>>,
+    /// How often it was checked.
+    pub(crate) checks: AtomicUsize,
+    /// A replayed delivery is dead again at once.
+    pub(crate) replays_die: std::sync::atomic::AtomicBool,
+}
+
+impl FakeLedger {
+    fn answer<T: Send + 'static>(&self, value: impl FnOnce() -> T) -> LedgerFuture<'_, T> {
+        match self.mood.lock().unwrap().clone() {
+            Mood::Failing(error) => Box::pin(async { Err(error) }),
+            Mood::Hanging => Box::pin(std::future::pending()),
+            Mood::Well | Mood::FailingAfter(..) => {
+                let value = value();
+                Box::pin(async { Ok(value) })
+            }
+        }
+    }
+
+    fn order<T: Send + 'static>(&self, said: String, value: impl FnOnce() -> T) -> LedgerFuture<'_, T> {
+        let mut orders = self.orders.lock().unwrap();
+        if let Mood::FailingAfter(most, error) = self.mood.lock().unwrap().clone()
+            && orders.len() >= most
+        {
+            return Box::pin(async { Err(error) });
+        }
+        orders.push(said);
+        drop(orders);
+        self.answer(value)
+    }
+
+    fn page<T: Clone, K: Ord + Copy>(all: &[T], page: Page<K>, key: impl Fn(&T) -> K) -> Vec<T> {
+        let mut all = all.to_vec();
+        all.sort_by_key(&key);
+        if page.order == Order::NewestFirst {
+            all.reverse();
+        }
+        let is_behind = |entry: &T| match (page.after, page.order) {
+            (None, _) => true,
+            (Some(after), Order::NewestFirst) => key(entry) < after,
+            (Some(after), Order::OldestFirst) => key(entry) > after,
+        };
+        all.into_iter().filter(is_behind).take(page.limit as usize).collect()
+    }
+
+    fn change_dead(&self, ids: &[DeliveryId], state: DeliveryState) -> u64 {
+        let mut deliveries = self.deliveries.lock().unwrap();
+        let mut changed = 0;
+        for delivery in deliveries.iter_mut().filter(|delivery| delivery.state == DeliveryState::Dead) {
+            if ids.contains(&delivery.id) {
+                delivery.state = state;
+                changed += 1;
+            }
+        }
+        changed
+    }
+}
+
+impl Ledger for FakeLedger {
+    fn record(&self, _: NewEvent) -> LedgerFuture<'_, Recorded> {
+        unreachable!("operators record nothing")
+    }
+    fn keep_refused(&self, _: NewRefused) {
+        unreachable!("operators refuse nothing")
+    }
+    fn claim(&self, _: Claim) -> LedgerFuture<'_, Claimed> {
+        unreachable!("operators claim nothing")
+    }
+    fn renew(&self, _: Vec<Lease>, _: Moment) -> LedgerFuture<'_, Vec<bool>> {
+        unreachable!("operators renew nothing")
+    }
+    fn settle(&self, _: Settlement) -> LedgerFuture<'_, Settled> {
+        unreachable!("operators settle nothing")
+    }
+    fn prune(&self, _: Moment, _: Moment) -> LedgerFuture<'_, Pruned> {
+        unreachable!("operators prune nothing")
+    }
+    fn close(&self) -> LedgerFuture<'_, ()> {
+        unreachable!("operators close nothing")
+    }
+    fn replay(&self, events: Vec<EventId>, destination: Option<Arc<str>>, now: Moment) -> LedgerFuture<'_, u64> {
+        assert_eq!(now, NOW);
+        self.order(format!("replay {} to {}", events.len(), destination.as_deref().unwrap_or("all")), || {
+            let count = events.len() as u64;
+            self.replayed.lock().unwrap().extend(events);
+            count
+        })
+    }
+    fn replay_dead(&self, ids: Vec<DeliveryId>, now: Moment) -> LedgerFuture<'_, u64> {
+        self.order(format!("replay dead {}", ids.len()), || {
+            let changed = self.change_dead(&ids, DeliveryState::Replayed);
+            let dies = self.replays_die.load(Ordering::Relaxed);
+            let state = if dies { DeliveryState::Dead } else { DeliveryState::Waiting };
+            let made = ids.iter().map(|id| DeliveryRecord {
+                created_at: now,
+                replay_of: Some(id.number),
+                ..delivery(id.event, id.number + 1, state)
+            });
+            self.deliveries.lock().unwrap().extend(made);
+            changed
+        })
+    }
+    fn drop_dead(&self, ids: Vec<DeliveryId>, _: Moment) -> LedgerFuture<'_, u64> {
+        self.order(format!("drop {}", ids.len()), || self.change_dead(&ids, DeliveryState::Dropped))
+    }
+    fn events(&self, filter: EventFilter, page: Page<EventId>) -> LedgerFuture<'_, Vec<EventRecord>> {
+        self.answer(|| {
+            let matches = |event: &&EventDetail| {
+                let record = &event.record;
+                let contains = |text: &String| String::from_utf8_lossy(&event.body).contains(text.as_str());
+                filter.since.is_none_or(|since| record.received_at >= since)
+                    && filter.until.is_none_or(|until| record.received_at < until)
+                    && filter.kind.as_ref().is_none_or(|kind| *kind == record.kind)
+                    && filter.endpoint.as_ref().is_none_or(|endpoint| *endpoint == record.endpoint)
+                    && filter.state.is_none_or(|state| state == record.state)
+                    && filter.contains.as_ref().is_none_or(contains)
+            };
+            let events = self.events.lock().unwrap();
+            let matching: Vec<_> = events.iter().filter(matches).map(|event| event.record.clone()).collect();
+            Self::page(&matching, page, |event| event.id)
+        })
+    }
+    fn event(&self, id: EventId) -> LedgerFuture<'_, Option<EventDetail>> {
+        self.answer(|| self.events.lock().unwrap().iter().find(|event| event.record.id == id).cloned())
+    }
+    fn deliveries(&self, filter: DeliveryFilter, page: Page<DeliveryId>) -> LedgerFuture<'_, Vec<DeliveryRecord>> {
+        self.answer(|| {
+            let matches = |delivery: &&DeliveryRecord| {
+                filter.event.is_none_or(|event| event == delivery.id.event)
+                    && filter.destination.as_ref().is_none_or(|destination| *destination == delivery.destination)
+                    && filter.state.is_none_or(|state| state == delivery.state)
+                    && filter.since.is_none_or(|since| delivery.id.event.received_at() >= since)
+                    && filter.until.is_none_or(|until| delivery.id.event.received_at() < until)
+            };
+            let deliveries = self.deliveries.lock().unwrap();
+            let matching: Vec<_> = deliveries.iter().filter(matches).cloned().collect();
+            Self::page(&matching, page, |delivery| delivery.id)
+        })
+    }
+    fn refused(&self, filter: RefusedFilter, page: Page<u64>) -> LedgerFuture<'_, Vec<RefusedRecord>> {
+        self.answer(|| {
+            let matches = |refused: &&RefusedRecord| {
+                filter.endpoint.as_ref().is_none_or(|endpoint| refused.endpoint.as_ref() == Some(endpoint))
+                    && filter.code.as_ref().is_none_or(|code| *code == refused.code)
+            };
+            let refused = self.refused.lock().unwrap();
+            let matching: Vec<_> = refused.iter().filter(matches).cloned().collect();
+            Self::page(&matching, page, |refused| refused.number)
+        })
+    }
+    fn stats(&self, now: Moment) -> LedgerFuture<'_, Stats> {
+        assert_eq!(now, NOW);
+        self.answer(|| self.stats.lock().unwrap().clone())
+    }
+    fn check(&self) -> LedgerFuture<'_, ()> {
+        self.checks.fetch_add(1, Ordering::Relaxed);
+        self.answer(|| ())
+    }
+}
+
+/// A receiver that does nothing.
+#[derive(Default)]
+pub(crate) struct FakeRunning {
+    pub(crate) destinations: Mutex<Vec<(Arc<str>, CircuitState)>>,
+    pub(crate) unmet: Mutex<Vec<String>>,
+    pub(crate) wakes: AtomicUsize,
+}
+
+impl Running for FakeRunning {
+    fn destinations(&self) -> Vec<(Arc<str>, CircuitState)> {
+        self.destinations.lock().unwrap().clone()
+    }
+    fn wake(&self) {
+        self.wakes.fetch_add(1, Ordering::Relaxed);
+    }
+    fn unmet(&self) -> Vec<String> {
+        self.unmet.lock().unwrap().clone()
+    }
+    fn config(&self) -> String {
+        "listen = \"127.0.0.1:8080\"\n".to_owned()
+    }
+}
+
+/// A router with what is behind it.
+pub(crate) struct Admin {
+    pub(crate) ledger: Arc<FakeLedger>,
+    pub(crate) running: Arc<FakeRunning>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) router: Router,
+}
+
+impl Admin {
+    /// A running receiver with the destinations `app` and `archive`.
+    pub(crate) fn new(access: Access) -> Self {
+        Self::with(access, true)
+    }
+
+    /// A ledger that is only read.
+    pub(crate) fn reading() -> Self {
+        Self::with(Access::Loopback, false)
+    }
+
+    fn with(access: Access, is_running: bool) -> Self {
+        let (ledger, running, metrics) =
+            (Arc::new(FakeLedger::default()), Arc::new(FakeRunning::default()), Arc::new(Metrics::new()));
+        *running.destinations.lock().unwrap() =
+            vec![("app".into(), CircuitState::Closed), ("archive".into(), CircuitState::Closed)];
+        let parts = AdminParts {
+            ledger: ledger.clone(),
+            running: is_running.then(|| running.clone() as Arc<dyn Running>),
+            metrics: metrics.clone(),
+            clock: Arc::new(|| NOW),
+        };
+        Self { ledger, running, metrics, router: router(parts, access) }
+    }
+
+    /// Five hundred and so many events, or a few.
+    pub(crate) fn with_events(self, count: i64) -> Self {
+        let events = (0..count).map(|index| event(event_id(count - index), "issue_new", b"{}"));
+        *self.ledger.events.lock().unwrap() = events.collect();
+        self
+    }
+
+    /// Asks with exactly these headers.
+    pub(crate) async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut request = Request::builder().method(method).uri(target);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(body.to_owned())).unwrap();
+        let response = self.router.clone().call(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// Asks from this machine.
+    pub(crate) async fn get(&self, target: &str) -> Answer {
+        self.send("GET", target, &[("host", "localhost:8081")], "").await
+    }
+
+    /// Orders from this machine.
+    pub(crate) async fn post(&self, target: &str, body: &str) -> Answer {
+        self.send("POST", target, &[("host", "127.0.0.1:8081"), ("content-type", "application/json")], body).await
+    }
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The JSON of an answer with this status.
+    #[track_caller]
+    pub(crate) fn json(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text());
+        assert_eq!(self.header("content-type"), "application/json");
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// The refusal, and nothing beside it.
+    #[track_caller]
+    pub(crate) fn refused(&self, status: u16, error: &str, message: &str) {
+        assert_eq!(self.json(status), serde_json::json!({ "error": error, "message": message }));
+    }
+}

@@ -1,0 +1,14 @@
+//! The real binary, as a user runs it.
+
+mod codes;
+mod completions;
+mod help;
+mod hostile;
+mod ledger;
+mod orders;
+mod pipes;
+mod process;
+mod send;
+mod server;
+mod sign;
+mod tables;

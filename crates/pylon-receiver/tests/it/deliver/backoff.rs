@@ -1,0 +1,85 @@
+//! When a failed delivery is tried again.
+
+use pylon_receiver::Moment;
+use pylon_receiver::config::RetryPolicy;
+use pylon_receiver::deliver::{Backoff, Failure};
+use pylon_receiver::ledger::Verdict;
+use std::time::Duration;
+
+const CREATED: Moment = Moment::from_unix_milliseconds(1_700_000_000_000);
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn backoff() -> Backoff {
+    Backoff::new(RetryPolicy { attempts: 5, age: seconds(1000), first_delay: seconds(10), longest_delay: seconds(60) })
+}
+
+/// Jitter that takes the whole of what it may, or none of it: `part_of` takes the number modulo the longest, plus one.
+fn most(longest: Duration) -> impl Fn(&mut [u8]) {
+    move |bytes: &mut [u8]| bytes.copy_from_slice(&(longest.as_millis() as u64).to_le_bytes())
+}
+
+fn failure(attempt: u32, after: u64, retry_after: Option<Duration>) -> Failure {
+    Failure { attempt, created_at: CREATED, now: CREATED.after(seconds(after)), retry_after }
+}
+
+#[test]
+fn the_longest_wait_doubles_up_to_its_limit() {
+    let longest: Vec<u64> = (1..=6).map(|attempt| backoff().longest_delay(attempt).as_secs()).collect();
+    assert_eq!(longest, [10, 20, 40, 60, 60, 60]);
+    assert_eq!(backoff().longest_delay(u32::MAX), seconds(60));
+}
+
+#[test]
+fn the_wait_is_anything_from_nothing_to_the_longest() {
+    let none = |bytes: &mut [u8]| bytes.fill(0);
+    assert_eq!(backoff().verdict(failure(2, 0, None), &none), Verdict::RetryAt(CREATED));
+    let all = most(seconds(20));
+    assert_eq!(backoff().verdict(failure(2, 0, None), &all), Verdict::RetryAt(CREATED.after(seconds(20))));
+}
+
+#[test]
+fn a_destination_that_asks_for_time_gets_it_up_to_the_limit() {
+    let none = |bytes: &mut [u8]| bytes.fill(0);
+    for (asked, waits) in [(0, 0), (7, 7), (60, 60), (61, 60), (1_000_000, 60)] {
+        let verdict = backoff().verdict(failure(1, 0, Some(seconds(asked))), &none);
+        assert_eq!(verdict, Verdict::RetryAt(CREATED.after(seconds(waits))), "asked for {asked} s");
+    }
+    let jitter = most(seconds(10));
+    let verdict = backoff().verdict(failure(1, 0, Some(seconds(7))), &jitter);
+    assert_eq!(verdict, Verdict::RetryAt(CREATED.after(seconds(10))), "the longer of the two");
+}
+
+#[test]
+fn the_last_attempt_is_followed_by_none() {
+    let none = |bytes: &mut [u8]| bytes.fill(0);
+    assert_eq!(backoff().verdict(failure(5, 0, None), &none), Verdict::Dead("gave up after 5 attempts".into()));
+    assert_eq!(backoff().verdict(failure(9, 0, None), &none), Verdict::Dead("gave up after 9 attempts".into()));
+}
+
+#[test]
+fn what_is_older_than_its_age_is_dead_once_it_has_had_some_attempts() {
+    let none = |bytes: &mut [u8]| bytes.fill(0);
+    assert_eq!(backoff().verdict(failure(1, 1000, None), &none), Verdict::RetryAt(CREATED.after(seconds(1000))));
+    let patient = Backoff::new(RetryPolicy { attempts: 100, ..backoff().policy().clone() });
+    let verdict = |attempt, after| patient.verdict(failure(attempt, after, None), &none);
+    assert_eq!(verdict(4, 5000), Verdict::RetryAt(CREATED.after(seconds(5000))), "it may have grown old in the queue");
+    assert_eq!(verdict(5, 1000), Verdict::Dead("gave up after 5 attempts, older than 16m40s".into()));
+    assert_eq!(verdict(5, 999), Verdict::RetryAt(CREATED.after(seconds(999))));
+}
+
+#[test]
+fn a_wait_that_is_longer_than_the_age_ends_with_it_in_a_last_attempt() {
+    let none = |bytes: &mut [u8]| bytes.fill(0);
+    let verdict = backoff().verdict(failure(2, 990, Some(seconds(30))), &none);
+    assert_eq!(verdict, Verdict::RetryAt(CREATED.after(seconds(1000))));
+}
+
+#[test]
+fn a_clock_that_was_set_back_kills_nothing() {
+    let none = |bytes: &mut [u8]| bytes.fill(0);
+    let before = Failure { attempt: 1, created_at: CREATED.after(seconds(5000)), now: CREATED, retry_after: None };
+    assert_eq!(backoff().verdict(before, &none), Verdict::RetryAt(CREATED));
+}

@@ -1,0 +1,89 @@
+//! The contract of [`Ledger`](pylon_receiver::ledger::Ledger), held against every implementation, and against the plain model that
+//! it is compared with.
+
+pub(crate) mod contract;
+pub(crate) mod memory;
+mod model;
+mod operation;
+mod properties;
+
+use contract::{REFUSED, Subject, contract};
+use memory::MemoryLedger;
+use pylon_receiver::ledger::{Ledger, LedgerError, SqliteLedger, SqliteOptions};
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// The model itself.
+struct MemorySubject(Arc<MemoryLedger>);
+
+impl Subject for MemorySubject {
+    async fn fresh() -> Self {
+        Self(Arc::new(MemoryLedger::new(REFUSED)))
+    }
+
+    fn ledger(&self) -> Arc<dyn Ledger> {
+        self.0.clone()
+    }
+
+    async fn crash(&mut self) {
+        self.0 = Arc::new(self.0.crashed());
+    }
+}
+
+/// The ledger in a SQLite file.
+struct SqliteSubject {
+    /// None while it is down.
+    ledger: Option<Arc<dyn Ledger>>,
+    folder: TempDir,
+}
+
+impl SqliteSubject {
+    /// What served the file may still be about to let it go.
+    async fn start(folder: &TempDir) -> Arc<dyn Ledger> {
+        for _ in 0..1000 {
+            let options = SqliteOptions { refused: REFUSED, ..SqliteOptions::default() };
+            match SqliteLedger::open(folder.path().join("pylon.db"), options) {
+                Ok(ledger) => return Arc::new(ledger),
+                Err(LedgerError::InUse(_)) => tokio::time::sleep(Duration::from_millis(5)).await,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        panic!("the file is never let go");
+    }
+}
+
+impl Subject for SqliteSubject {
+    async fn fresh() -> Self {
+        let folder = TempDir::new().unwrap();
+        Self { ledger: Some(Self::start(&folder).await), folder }
+    }
+
+    fn ledger(&self) -> Arc<dyn Ledger> {
+        self.ledger.clone().unwrap()
+    }
+
+    async fn crash(&mut self) {
+        // To the tables it is the same: nothing is told to them that the ledger ends.
+        self.ledger = None;
+        self.ledger = Some(Self::start(&self.folder).await);
+    }
+}
+
+mod sqlite {
+    super::contract!(crate::ledger::SqliteSubject);
+
+    #[test]
+    fn it_answers_as_the_model_does_whatever_is_asked() {
+        crate::ledger::properties::check::<crate::ledger::SqliteSubject>();
+    }
+}
+
+mod in_memory {
+    super::contract!(crate::ledger::MemorySubject);
+
+    #[test]
+    fn it_answers_as_the_model_does_whatever_is_asked() {
+        crate::ledger::properties::check::<crate::ledger::MemorySubject>();
+    }
+}

@@ -1,0 +1,382 @@
+//! What is listed, counted and searched for.
+
+use super::*;
+
+/// Events that differ in whatever a filter asks for, one a second.
+async fn various<S: Subject>(desk: &Desk<S>) -> Vec<EventId> {
+    let drafts = [
+        event(0).of_kind("issue_new").to("app"),
+        event(1).of_kind("Issue.New").through("second").to("app").to("log"),
+        event(2).of_kind("issue-new ").parked("it is not JSON"),
+        event(3).of_kind("issue_new2"),
+        event(4).of_kind("").to("log"),
+        event(5).of_kind("100%_new").through("second").to("other"),
+    ];
+    let mut ids = Vec::new();
+    for draft in drafts {
+        ids.push(desk.keep(draft).await);
+    }
+    for (destination, verdicts) in [
+        ("app", vec![Verdict::Dead("over".into()), Verdict::Delivered]),
+        ("log", vec![Verdict::Delivered, Verdict::Delivered]),
+    ] {
+        let claimed = desk.claim(Claim { destination: destination.into(), ..claim(9) }).await;
+        for (leased, verdict) in claimed.deliveries.iter().zip(verdicts) {
+            desk.settle(leased.lease, 9, verdict).await;
+        }
+    }
+    ids
+}
+
+fn of_kind(kind: &str) -> EventFilter {
+    EventFilter { kind: Some(kind.into()), ..EventFilter::default() }
+}
+
+fn in_state(state: EventState) -> EventFilter {
+    EventFilter { state: Some(state), ..EventFilter::default() }
+}
+
+fn between(since: impl Into<Option<i64>>, until: impl Into<Option<i64>>) -> EventFilter {
+    EventFilter { since: since.into().map(at), until: until.into().map(at), ..EventFilter::default() }
+}
+
+fn through(endpoint: &str) -> EventFilter {
+    EventFilter { endpoint: Some(endpoint.into()), ..EventFilter::default() }
+}
+
+pub(crate) async fn each_filter_of_events_alone<S: Subject>(desk: Desk<S>) {
+    let ids = various(&desk).await;
+    let cases: Vec<(EventFilter, &[usize])> = vec![
+        (EventFilter::default(), &[0, 1, 2, 3, 4, 5]),
+        (of_kind("issue_new"), &[0, 1, 2]),
+        (of_kind(" ISSUE new"), &[0, 1, 2]),
+        (of_kind("issue_new2"), &[3]),
+        (of_kind("issue%"), &[]),
+        (of_kind("issue_ne_"), &[]),
+        (of_kind(""), &[4]),
+        (of_kind("100%-NEW"), &[5]),
+        (of_kind("nothing"), &[]),
+        (through("main"), &[0, 2, 3, 4]),
+        (through("second"), &[1, 5]),
+        (through("Second"), &[]),
+        (through("sec%"), &[]),
+        (through(""), &[]),
+        (in_state(EventState::Pending), &[5]),
+        (in_state(EventState::Dead), &[0]),
+        (in_state(EventState::Delivered), &[1, 4]),
+        (in_state(EventState::Parked), &[2]),
+        (in_state(EventState::Unrouted), &[3]),
+        (between(3, None), &[3, 4, 5]),
+        (between(None, 3), &[0, 1, 2]),
+        (between(3, 3), &[]),
+        (between(2, 4), &[2, 3]),
+        (between(4, 2), &[]),
+        (between(-1_700_000_000, 6), &[0, 1, 2, 3, 4, 5]),
+        (between(6, None), &[]),
+    ];
+    for (filter, expected) in cases {
+        let expected: Vec<_> = expected.iter().map(|&index| ids[index]).collect();
+        assert_eq!(desk.matching(filter.clone()).await, expected, "{filter:?}");
+        let newest_first = Page { order: Order::NewestFirst, ..all() };
+        let records = desk.ledger().events(filter.clone(), newest_first).await.unwrap();
+        let listed: Vec<_> = records.iter().rev().map(|record| record.id).collect();
+        assert_eq!(listed, expected, "{filter:?}, the newest first");
+        for record in records {
+            assert_eq!(record, desk.event(record.id).await.record, "a list says the same as the event's own page");
+        }
+    }
+}
+
+pub(crate) async fn filters_of_events_together<S: Subject>(desk: Desk<S>) {
+    let ids = various(&desk).await;
+    let whole = EventFilter {
+        since: Some(at(1)),
+        until: Some(at(2)),
+        kind: Some("issue new".into()),
+        endpoint: Some("second".into()),
+        state: Some(EventState::Delivered),
+        contains: Some("{".into()),
+    };
+    assert_eq!(desk.matching(whole.clone()).await, [ids[1]]);
+    // Each of them counts.
+    for other in [
+        EventFilter { since: Some(at(2)), ..whole.clone() },
+        EventFilter { until: Some(at(1)), ..whole.clone() },
+        EventFilter { kind: Some("issue_new2".into()), ..whole.clone() },
+        EventFilter { endpoint: Some("main".into()), ..whole.clone() },
+        EventFilter { state: Some(EventState::Dead), ..whole.clone() },
+        EventFilter { contains: Some("[".into()), ..whole.clone() },
+    ] {
+        assert_eq!(desk.matching(other.clone()).await, [], "{other:?}");
+    }
+    let page = Page { after: Some(ids[0]), limit: 1, order: Order::OldestFirst };
+    let records = desk.ledger().events(of_kind("issue_new"), page).await.unwrap();
+    assert_eq!(records.iter().map(|record| record.id).collect::<Vec<_>>(), [ids[1]], "a filter and a page");
+    // A page may begin behind one that the filter leaves out.
+    let page = Page { after: Some(ids[4]), limit: 9, order: Order::NewestFirst };
+    let records = desk.ledger().events(of_kind("issue_new"), page).await.unwrap();
+    assert_eq!(records.iter().map(|record| record.id).collect::<Vec<_>>(), [ids[2], ids[1], ids[0]]);
+}
+
+pub(crate) async fn text_in_bodies_is_found_byte_for_byte<S: Subject>(desk: Desk<S>) {
+    let bodies: [&[u8]; 7] = [
+        b"{\"a\": \"100%\"}",
+        b"a_b'c\"d\\e",
+        b"\xff\xfeneedle\xff",
+        "Größe".as_bytes(),
+        b"",
+        b"before\0after",
+        b"NEEDLE a.b",
+    ];
+    let mut ids = Vec::new();
+    for (body, second) in bodies.into_iter().zip(0..) {
+        ids.push(desk.keep(event(second).with_body(body)).await);
+    }
+    let cases: [(&str, &[usize]); 20] = [
+        ("", &[0, 1, 2, 3, 4, 5, 6]),
+        ("%", &[0]),
+        ("100%", &[0]),
+        ("1%0", &[]),
+        ("_", &[1]),
+        ("a_b", &[1]),
+        ("a.b", &[6]),
+        ("'", &[1]),
+        ("'c\"d\\", &[1]),
+        ("\\e", &[1]),
+        ("needle", &[2]),
+        ("NEEDLE", &[6]),
+        ("Needle", &[]),
+        ("Größe", &[3]),
+        ("größe", &[]),
+        ("Gro\u{308}ße", &[]),
+        ("before\0after", &[5]),
+        ("\0", &[5]),
+        ("after", &[5]),
+        ("{\"a\": \"100%\"} ", &[]),
+    ];
+    for (text, expected) in cases {
+        let filter = EventFilter { contains: Some(text.into()), ..EventFilter::default() };
+        let expected: Vec<_> = expected.iter().map(|&index| ids[index]).collect();
+        assert_eq!(desk.matching(filter).await, expected, "{text:?}");
+    }
+}
+
+pub(crate) async fn each_filter_of_deliveries_alone_and_together<S: Subject>(desk: Desk<S>) {
+    let ids = various(&desk).await;
+    let every = [(0, 1), (1, 1), (1, 2), (4, 1), (5, 1)];
+    let none = DeliveryFilter::default;
+    let cases: Vec<(DeliveryFilter, &[(usize, u32)])> = vec![
+        (none(), &every),
+        (DeliveryFilter { event: Some(ids[1]), ..none() }, &[(1, 1), (1, 2)]),
+        (DeliveryFilter { event: Some(ids[3]), ..none() }, &[]),
+        (DeliveryFilter { event: Some(named(99, 0)), ..none() }, &[]),
+        (DeliveryFilter { destination: Some("app".into()), ..none() }, &[(0, 1), (1, 1)]),
+        (DeliveryFilter { destination: Some("a%".into()), ..none() }, &[]),
+        (DeliveryFilter { destination: Some("App".into()), ..none() }, &[]),
+        (DeliveryFilter { state: Some(DeliveryState::Dead), ..none() }, &[(0, 1)]),
+        (DeliveryFilter { state: Some(DeliveryState::Delivered), ..none() }, &[(1, 1), (1, 2), (4, 1)]),
+        (DeliveryFilter { state: Some(DeliveryState::Waiting), ..none() }, &[(5, 1)]),
+        (DeliveryFilter { state: Some(DeliveryState::Held), ..none() }, &[]),
+        (DeliveryFilter { since: Some(at(1)), ..none() }, &every[1..]),
+        (DeliveryFilter { until: Some(at(1)), ..none() }, &every[..1]),
+        (DeliveryFilter { since: Some(at(1)), until: Some(at(5)), ..none() }, &every[1..4]),
+        (
+            DeliveryFilter {
+                event: Some(ids[1]),
+                destination: Some("log".into()),
+                state: Some(DeliveryState::Delivered),
+                since: Some(at(1)),
+                until: Some(at(2)),
+            },
+            &[(1, 2)],
+        ),
+        (DeliveryFilter { event: Some(ids[1]), state: Some(DeliveryState::Dead), ..none() }, &[]),
+    ];
+    for (filter, expected) in cases {
+        let expected: Vec<_> = expected.iter().map(|&(index, number)| delivery(ids[index], number)).collect();
+        for order in [Order::OldestFirst, Order::NewestFirst] {
+            let page = Page { order, ..all() };
+            let records = desk.ledger().deliveries(filter.clone(), page).await.unwrap();
+            let mut listed: Vec<_> = records.iter().map(|record| record.id).collect();
+            if order == Order::NewestFirst {
+                listed.reverse();
+            }
+            assert_eq!(listed, expected, "{filter:?}, {order:?}");
+            for record in records {
+                assert_eq!(record, desk.delivery(record.id).await);
+            }
+        }
+    }
+}
+
+pub(crate) async fn pages_have_no_gaps_and_no_repeats<S: Subject>(desk: Desk<S>) {
+    let mut expected = Vec::new();
+    // Several of one moment, and not in their order.
+    for number in [5, 3, 9, 1, 7] {
+        for second in [4, 0, 2] {
+            expected.push(desk.keep(event(second).numbered(number)).await);
+        }
+    }
+    expected.sort();
+    for order in [Order::OldestFirst, Order::NewestFirst] {
+        for limit in [1, 2, 4, 15, 16, u32::MAX] {
+            let mut listed = Vec::new();
+            let mut after = None;
+            loop {
+                let page = Page { after, limit, order };
+                let records = desk.ledger().events(EventFilter::default(), page).await.unwrap();
+                assert!(records.len() as u64 <= u64::from(limit));
+                let Some(last) = records.last() else { break };
+                after = Some(last.id);
+                listed.extend(records.iter().map(|record| record.id));
+            }
+            if order == Order::NewestFirst {
+                listed.reverse();
+            }
+            assert_eq!(listed, expected, "{order:?}, {limit} a page");
+        }
+    }
+    let none = Page { limit: 0, ..all() };
+    assert_eq!(desk.ledger().events(EventFilter::default(), none).await, Ok(vec![]));
+    // A page may begin behind a name that is not kept.
+    let page = Page { after: Some(named(1, 0)), ..all() };
+    let records = desk.ledger().events(EventFilter::default(), page).await.unwrap();
+    assert_eq!(records.iter().map(|record| record.id).collect::<Vec<_>>(), expected[5..]);
+}
+
+pub(crate) async fn pages_go_on_undisturbed_while_events_come_in<S: Subject>(desk: Desk<S>) {
+    let mut before = Vec::new();
+    for second in 0..40 {
+        before.push(desk.keep(event(second)).await);
+    }
+    let ledger = desk.ledger();
+    let incoming = tokio::spawn(async move {
+        for second in 40..140 {
+            ledger.record(event(second)).await.unwrap();
+        }
+    });
+    let mut listed: Vec<EventId> = Vec::new();
+    loop {
+        let page = Page { after: listed.last().copied(), limit: 3, order: Order::NewestFirst };
+        let records = desk.ledger().events(EventFilter::default(), page).await.unwrap();
+        if records.is_empty() {
+            break;
+        }
+        listed.extend(records.iter().map(|record| record.id));
+    }
+    incoming.await.unwrap();
+    assert!(listed.is_sorted_by(|one, other| one > other), "none twice");
+    before.reverse();
+    assert!(listed.ends_with(&before), "none missing");
+}
+
+pub(crate) async fn pages_of_deliveries_go_through_the_numbers_of_an_event<S: Subject>(desk: Desk<S>) {
+    let mut expected = Vec::new();
+    for second in [1, 0] {
+        let mut new = event(second);
+        for number in 0..12 {
+            new = new.to(&format!("app-{number}"));
+        }
+        let id = desk.keep(new).await;
+        expected.extend((1..=12).map(|number| delivery(id, number)));
+    }
+    // By number, not by how the number is written.
+    expected.sort();
+    for order in [Order::OldestFirst, Order::NewestFirst] {
+        let mut listed: Vec<DeliveryId> = Vec::new();
+        loop {
+            let page = Page { after: listed.last().copied(), limit: 5, order };
+            let records = desk.ledger().deliveries(DeliveryFilter::default(), page).await.unwrap();
+            if records.is_empty() {
+                break;
+            }
+            listed.extend(records.iter().map(|record| record.id));
+        }
+        if order == Order::NewestFirst {
+            listed.reverse();
+        }
+        assert_eq!(listed, expected, "{order:?}");
+    }
+}
+
+pub(crate) async fn refused_requests_by_endpoint_and_code<S: Subject>(desk: Desk<S>) {
+    let mut keep = Vec::new();
+    for (number, (endpoint, code)) in [
+        (Some("main"), "signature_mismatch"),
+        (Some("second"), "too_large"),
+        (None, "not_found"),
+        (Some("main"), "too_large"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let reason = format!("refusal {number}");
+        desk.ledger().keep_refused(NewRefused { endpoint: endpoint.map(Arc::from), ..refused(0, code, &reason) });
+        desk.refused_up_to(&reason, RefusedFilter::default()).await;
+        keep.push(reason);
+    }
+    let cases: [(Option<&str>, Option<&str>, &[usize]); 8] = [
+        (None, None, &[0, 1, 2, 3]),
+        (Some("main"), None, &[0, 3]),
+        (Some("second"), None, &[1]),
+        (Some("ma%"), None, &[]),
+        (None, Some("too_large"), &[1, 3]),
+        (None, Some("too-large"), &[]),
+        (Some("main"), Some("too_large"), &[3]),
+        (Some("main"), Some("not_found"), &[]),
+    ];
+    for (endpoint, code, expected) in cases {
+        let filter = RefusedFilter { endpoint: endpoint.map(str::to_owned), code: code.map(str::to_owned) };
+        let records = desk.ledger().refused(filter.clone(), all()).await.unwrap();
+        let listed: Vec<_> = records.into_iter().map(|record| record.reason).collect();
+        assert_eq!(listed, expected.iter().map(|&index| keep[index].clone()).collect::<Vec<_>>(), "{filter:?}");
+    }
+    let mut listed = Vec::new();
+    let mut after = None;
+    loop {
+        let page = Page { after, limit: 3, order: Order::NewestFirst };
+        let records = desk.ledger().refused(RefusedFilter::default(), page).await.unwrap();
+        let Some(last) = records.last() else { break };
+        after = Some(last.number);
+        listed.extend(records.into_iter().map(|record| record.reason));
+    }
+    listed.reverse();
+    assert_eq!(listed, keep, "page for page");
+    for after in [0, u64::MAX] {
+        let page = Page { after: Some(after), limit: 9, order: Order::OldestFirst };
+        let found = desk.ledger().refused(RefusedFilter::default(), page).await.unwrap().len();
+        assert_eq!(found, if after == 0 { 4 } else { 0 });
+    }
+}
+
+pub(crate) async fn stats_count_what_there_is<S: Subject>(desk: Desk<S>) {
+    let empty = desk.stats(0).await;
+    assert_eq!((empty.events, empty.parked, empty.refused, empty.destinations), (0, 0, 0, vec![]));
+
+    various(&desk).await;
+    for second in [20, 21, 22] {
+        desk.keep(event(second).in_line("app", "a")).await;
+    }
+    desk.keep(event(23).to("app")).await;
+    desk.ledger().keep_refused(refused(0, "too_large", "one"));
+    desk.refused_up_to("one", RefusedFilter::default()).await;
+    let destination = |destination: &str| DestinationStats { destination: destination.into(), ..Default::default() };
+    let app = DestinationStats { waiting: 2, held: 2, dead: 1, ..destination("app") };
+    let other = DestinationStats { waiting: 1, ..destination("other") };
+    let due = |since, stats: &DestinationStats| DestinationStats { oldest_due_at: Some(at(since)), ..stats.clone() };
+    for (now, expected) in [
+        (4, [app.clone(), other.clone()]),
+        (5, [app.clone(), due(5, &other)]),
+        (20, [due(20, &app), due(5, &other)]),
+        (99, [due(20, &app), due(5, &other)]),
+    ] {
+        let stats = desk.stats(now).await;
+        assert_eq!((stats.events, stats.parked, stats.refused), (10, 1, 1));
+        assert!(stats.ledger_bytes > 0);
+        assert_eq!(stats.destinations, expected, "at {now} s");
+    }
+    assert_eq!(desk.due(20).await.len(), 1);
+    let delivering = DestinationStats { waiting: 1, delivering: 1, ..app };
+    assert_eq!(desk.stats(20).await.destinations[0], delivering);
+    assert_eq!(desk.stats(23).await.destinations[0], due(23, &delivering));
+}

@@ -1,0 +1,185 @@
+//! A lease ends once, with what came of the attempt.
+
+use super::*;
+
+pub(crate) async fn a_delivered_one_is_finished<S: Subject>(desk: Desk<S>) {
+    let event = desk.keep(event(0).to("app")).await;
+    let id = desk.end(5, Verdict::Delivered).await;
+    let record = desk.delivery(id).await;
+    assert_eq!((record.state, record.attempts), (DeliveryState::Delivered, 1));
+    assert_eq!((record.due_at, record.finished_at, record.reason), (None, Some(at(5)), None));
+    assert_eq!(desk.event(event).await.record.state, EventState::Delivered);
+    let claimed = desk.claim(claim(80_000)).await;
+    assert_eq!((names(&claimed), claimed.exhausted, claimed.next_due), (vec![], vec![], None));
+}
+
+pub(crate) async fn a_retry_waits_until_its_moment_and_keeps_its_count<S: Subject>(mut desk: Desk<S>) {
+    let id = delivery(desk.keep(event(0).to("app")).await, 1);
+    let lease = desk.take(0).await.lease;
+    let told = Some(attempt(0, 503, "expected a 2xx, found 503"));
+    let settlement = Settlement { lease, at: at(1), verdict: Verdict::RetryAt(at(30)), attempt: told };
+    assert_eq!(desk.ledger().settle(settlement).await, Ok(Settled::Recorded));
+    for when in ["at once", "after a crash"] {
+        let record = desk.delivery(id).await;
+        assert_eq!((record.state, record.attempts), (DeliveryState::Waiting, 1), "{when}");
+        assert_eq!((record.due_at, record.finished_at), (Some(at(30)), None), "{when}");
+        assert_eq!(record.reason.as_deref(), Some("expected a 2xx, found 503"), "{when}");
+        assert_eq!(desk.due(29).await, [], "{when}");
+        desk.crash().await;
+    }
+    assert_eq!(desk.take(30).await.attempt, 2);
+}
+
+pub(crate) async fn a_dead_one_has_its_reason_and_is_claimed_no_more<S: Subject>(desk: Desk<S>) {
+    let id = desk.keep(event(0).to("app")).await;
+    desk.end(5, Verdict::Dead("too old: 'a\" %_".into())).await;
+    let record = desk.delivery(delivery(id, 1)).await;
+    assert_eq!((record.state, record.due_at, record.finished_at), (DeliveryState::Dead, None, Some(at(5))));
+    assert_eq!(record.reason.as_deref(), Some("too old: 'a\" %_"));
+    assert_eq!(desk.event(id).await.record.state, EventState::Dead);
+    assert_eq!(desk.due(80_000).await, []);
+
+    let second = desk.keep(event(10).to("app")).await;
+    let lease = desk.take(10).await.lease;
+    let told = Some(attempt(10, 500, "found 500"));
+    let settlement = Settlement { lease, at: at(11), verdict: Verdict::Dead("gave up".into()), attempt: told };
+    assert_eq!(desk.ledger().settle(settlement).await, Ok(Settled::Recorded));
+    let reason = desk.delivery(delivery(second, 1)).await.reason;
+    assert_eq!(reason.as_deref(), Some("gave up: found 500"), "with what the last attempt met");
+}
+
+pub(crate) async fn a_released_one_is_due_at_once_and_gets_its_attempt_back<S: Subject>(desk: Desk<S>) {
+    desk.keep(event(0).to("app")).await;
+    for round in 1..=5 {
+        let claimed = desk.claim(Claim { most_attempts: 1, ..claim(round) }).await;
+        assert_eq!(claimed.exhausted, [], "round {round}");
+        let leased = &claimed.deliveries[0];
+        assert_eq!(leased.attempt, 1, "round {round}");
+        assert_eq!(desk.settle(leased.lease, round, Verdict::Released).await, Settled::Recorded);
+        let record = desk.delivery(leased.lease.delivery).await;
+        assert_eq!((record.state, record.attempts, record.due_at), (DeliveryState::Waiting, 0, Some(at(round))));
+    }
+}
+
+pub(crate) async fn a_released_attempt_may_be_told_and_is_told_anew_when_it_counts<S: Subject>(desk: Desk<S>) {
+    let id = desk.keep(event(0).to("app")).await;
+    for (verdict, detail) in [(Verdict::Released, "broken off"), (Verdict::Delivered, "found 200")] {
+        let lease = desk.take(5).await.lease;
+        let told = Some(attempt(5, 200, detail));
+        assert_eq!(
+            desk.ledger().settle(Settlement { lease, at: at(5), verdict, attempt: told }).await,
+            Ok(Settled::Recorded)
+        );
+    }
+    let logged: Vec<_> =
+        desk.event(id).await.deliveries[0].1.iter().map(|log| (log.attempt, log.detail.clone())).collect();
+    assert_eq!(logged, [(1, "found 200".to_owned())]);
+}
+
+pub(crate) async fn attempts_are_told_in_their_order<S: Subject>(mut desk: Desk<S>) {
+    let id = desk.keep(event(0).to("app")).await;
+    let details = ["found 500", "", "Ünïcødé '%_\"\0", "timed out"];
+    let mut expected = Vec::new();
+    for ((detail, status), number) in details.into_iter().zip([Some(500), Some(-1), Some(i32::MAX), None]).zip(1..) {
+        let now = 10 * i64::from(number);
+        let lease = desk.take(now).await.lease;
+        let told = NewAttempt { status, ..attempt(now, 0, detail) };
+        let settlement =
+            Settlement { lease, at: at(now), verdict: Verdict::RetryAt(at(now + 10)), attempt: Some(told) };
+        assert_eq!(desk.ledger().settle(settlement).await, Ok(Settled::Recorded));
+        let (started_at, detail) = (at(now), detail.to_owned());
+        expected.push(AttemptLog { attempt: number, started_at, took_milliseconds: 1500, status, detail });
+    }
+    // One of which nothing is told, and one that never ended.
+    desk.end(50, Verdict::RetryAt(at(60))).await;
+    desk.take(60).await;
+    desk.crash().await;
+    assert_eq!(desk.event(id).await.deliveries[0].1, expected);
+    assert_eq!(desk.take(60).await.attempt, 7);
+}
+
+/// Every verdict, and what it must not do under a lease that holds no more.
+fn verdicts() -> [Verdict; 4] {
+    [Verdict::Delivered, Verdict::RetryAt(at(5000)), Verdict::Dead("over".into()), Verdict::Released]
+}
+
+pub(crate) async fn a_stale_lease_is_fenced_and_changes_nothing<S: Subject>(desk: Desk<S>) {
+    desk.keep(event(0).in_line("app", "a")).await;
+    desk.keep(event(0).numbered(1).in_line("app", "a")).await;
+    let stale = desk.take(0).await.lease;
+    let lease = desk.take(60).await.lease;
+    assert_eq!(stale.delivery, lease.delivery);
+    let unknown = [
+        stale,
+        Lease { token: lease.token.wrapping_add(1), ..lease },
+        Lease { delivery: delivery(lease.delivery.event, 2), ..lease },
+        Lease { delivery: delivery(named(99, 0), 1), ..lease },
+        // Held, and never leased.
+        Lease { delivery: delivery(named(0, 1), 1), ..lease },
+    ];
+    let before = desk.everything().await;
+    for lease in unknown {
+        for verdict in verdicts() {
+            let told = Some(attempt(1, 200, "found 200"));
+            let settlement = Settlement { lease, at: at(61), verdict, attempt: told };
+            assert_eq!(desk.ledger().settle(settlement).await, Ok(Settled::Fenced));
+        }
+    }
+    assert_eq!(desk.everything().await, before);
+    assert_eq!(desk.settle(lease, 61, Verdict::Delivered).await, Settled::Recorded);
+}
+
+pub(crate) async fn a_lease_settles_once<S: Subject>(desk: Desk<S>) {
+    for (first, second) in verdicts().into_iter().zip(0..) {
+        desk.keep(event(second).to("app")).await;
+        let lease = desk.take(second).await.lease;
+        assert_eq!(desk.settle(lease, second, first.clone()).await, Settled::Recorded);
+        let before = desk.everything().await;
+        for again in verdicts() {
+            assert_eq!(desk.settle(lease, second, again.clone()).await, Settled::Fenced, "{first:?}, then {again:?}");
+        }
+        assert_eq!(desk.ledger().renew(vec![lease], at(900)).await, Ok(vec![false]));
+        assert_eq!(desk.everything().await, before);
+        desk.claim(Claim { lease_until: at(90_000), ..claim(second) }).await;
+    }
+}
+
+pub(crate) async fn a_lease_that_ran_out_settles_while_nobody_has_asked_for_its_delivery<S: Subject>(desk: Desk<S>) {
+    desk.keep(event(0).to("app").to("log")).await;
+    let lease = desk.take(0).await.lease;
+    // Others ask for other destinations.
+    desk.claim(Claim { destination: "log".into(), ..claim(1000) }).await;
+    assert_eq!(desk.settle(lease, 1000, Verdict::Delivered).await, Settled::Recorded);
+    assert_eq!(desk.due(2000).await, []);
+}
+
+pub(crate) async fn a_renewed_lease_holds_longer<S: Subject>(desk: Desk<S>) {
+    desk.keep(event(0).to("app")).await;
+    desk.keep(event(0).numbered(1).to("app")).await;
+    let leases: Vec<_> = desk.claim(claim(0)).await.deliveries.iter().map(|leased| leased.lease).collect();
+    assert_eq!(desk.ledger().renew(leases.clone(), at(100)).await, Ok(vec![true, true]));
+    let claimed = desk.claim(claim(99)).await;
+    assert_eq!((names(&claimed), claimed.next_due), (vec![], Some(at(100))));
+    // Run out, and asked for by nobody yet.
+    assert_eq!(desk.ledger().renew(vec![leases[1]], at(200)).await, Ok(vec![true]));
+    assert_eq!(desk.due(100).await, [leases[0].delivery]);
+    assert_eq!(desk.settle(leases[1], 150, Verdict::Delivered).await, Settled::Recorded);
+    assert_eq!(desk.ledger().renew(Vec::new(), at(200)).await, Ok(vec![]));
+}
+
+pub(crate) async fn a_lost_lease_is_not_renewed<S: Subject>(mut desk: Desk<S>) {
+    for number in 0..3 {
+        desk.keep(event(0).numbered(number).to("app")).await;
+    }
+    let leases: Vec<_> = desk.claim(claim(0)).await.deliveries.iter().map(|leased| leased.lease).collect();
+    desk.settle(leases[0], 1, Verdict::Delivered).await;
+    desk.ledger().renew(vec![leases[1]], at(500)).await.unwrap();
+    let next = desk.take(60).await.lease;
+    assert_eq!(next.delivery, leases[2].delivery);
+    let unknown = Lease { delivery: delivery(named(99, 0), 1), token: 1 };
+    let asked = vec![leases[0], unknown, leases[1], leases[2], next];
+    let renewed = desk.ledger().renew(asked.clone(), at(300)).await;
+    assert_eq!(renewed, Ok(vec![false, false, true, false, true]), "in the order in which they were asked for");
+    desk.crash().await;
+    assert_eq!(desk.ledger().renew(asked, at(300)).await, Ok(vec![false; 5]), "a crash ends every lease");
+}

@@ -1,0 +1,215 @@
+//! What may be asked of a ledger, and how it is made up.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use pylon_receiver::ledger::*;
+
+const DESTINATIONS: [&str; 3] = ["app", "log", "other"];
+const ENDPOINTS: [&str; 2] = ["main", "second"];
+const KINDS: [&str; 4] = ["issue_new", "Issue.New", "ticket", ""];
+pub(crate) const BODIES: [&[u8]; 4] = [b"{\"a\": \"100%\"}", b"\xff\0needle_", b"", b"{\"a\": 'needle'}"];
+const CODES: [&str; 2] = ["signature_mismatch", "too_large"];
+
+/// What is asked of a ledger. Times are seconds from the present one; events, deliveries and leases are named by their place among
+/// all that there have been, as often round as it takes.
+#[derive(Debug, Clone)]
+pub(crate) enum Op {
+    /// Time goes on, or the clock is set back.
+    Wait(i64),
+    Crash,
+    Record {
+        /// Tells it from others of the same moment, and puts it before or behind them.
+        random: u8,
+        endpoint: &'static str,
+        kind: &'static str,
+        body: usize,
+        is_parked: bool,
+        key: Option<(&'static str, Option<i64>)>,
+        deliveries: Vec<(&'static str, Option<&'static str>)>,
+    },
+    Claim {
+        destination: &'static str,
+        limit: usize,
+        lease: i64,
+        latest_due: i64,
+        most_attempts: u32,
+    },
+    Settle {
+        lease: usize,
+        end: End,
+        is_told: bool,
+    },
+    Renew {
+        leases: Vec<usize>,
+        until: i64,
+    },
+    Replay {
+        event: usize,
+        destination: Option<&'static str>,
+    },
+    ReplayDead(Vec<usize>),
+    DropDead(Vec<usize>),
+    Prune(i64),
+    Refuse {
+        endpoint: Option<&'static str>,
+        code: &'static str,
+    },
+    Events {
+        filter: Asked,
+        page: AskedPage,
+    },
+    Deliveries {
+        filter: Asked,
+        page: AskedPage,
+    },
+    RefusedRequests {
+        filter: Asked,
+        page: AskedPage,
+    },
+    Stats,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum End {
+    Delivered,
+    RetryAfter(i64),
+    Dead,
+    Released,
+}
+
+/// A filter of any list: each takes from it what it knows.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) since: Option<i64>,
+    pub(crate) until: Option<i64>,
+    pub(crate) kind: Option<&'static str>,
+    pub(crate) endpoint: Option<&'static str>,
+    pub(crate) event_state: Option<EventState>,
+    pub(crate) contains: Option<&'static str>,
+    pub(crate) event: Option<usize>,
+    pub(crate) destination: Option<&'static str>,
+    pub(crate) delivery_state: Option<DeliveryState>,
+    pub(crate) code: Option<&'static str>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct AskedPage {
+    pub(crate) after: Option<usize>,
+    pub(crate) limit: u32,
+    pub(crate) order: Order,
+}
+
+/// Any operation.
+pub(crate) fn operation() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        4 => prop_oneof![4 => 0..20_i64, 1 => -40..0_i64, 1 => 20..200_i64].prop_map(Op::Wait),
+        1 => Just(Op::Crash),
+        12 => record(),
+        12 => claim(),
+        12 => (0..6_usize, end(), any::<bool>()).prop_map(|(lease, end, is_told)| Op::Settle { lease, end, is_told }),
+        2 => (vec(0..6_usize, 0..4), 0..30_i64).prop_map(|(leases, until)| Op::Renew { leases, until }),
+        3 => (0..8_usize, prop::option::of(destination()))
+            .prop_map(|(event, destination)| Op::Replay { event, destination }),
+        3 => vec(0..8_usize, 1..4).prop_map(Op::ReplayDead),
+        3 => vec(0..8_usize, 1..4).prop_map(Op::DropDead),
+        2 => (-40..10_i64).prop_map(Op::Prune),
+        1 => (prop::option::of(select(&ENDPOINTS[..])), select(&CODES[..]))
+            .prop_map(|(endpoint, code)| Op::Refuse { endpoint, code }),
+        2 => (asked(), page()).prop_map(|(filter, page)| Op::Events { filter, page }),
+        2 => (asked(), page()).prop_map(|(filter, page)| Op::Deliveries { filter, page }),
+        1 => (asked(), page()).prop_map(|(filter, page)| Op::RefusedRequests { filter, page }),
+        1 => Just(Op::Stats),
+    ]
+}
+
+fn destination() -> impl Strategy<Value = &'static str> {
+    // Mostly one, so that much meets there.
+    prop_oneof![4 => Just(DESTINATIONS[0]), 1 => select(&DESTINATIONS[1..])]
+}
+
+fn record() -> impl Strategy<Value = Op> {
+    let key = (select(&["a", "b"][..]), prop::option::of(-5..60_i64));
+    let order_key = prop::option::of(select(&["a", "b"][..]));
+    let deliveries = (order_key.clone(), order_key, 0..6_u8).prop_map(|(one, other, choice)| match choice {
+        0 => vec![],
+        1 => vec![(DESTINATIONS[1], one), (DESTINATIONS[0], other)],
+        2 => vec![(DESTINATIONS[0], one), (DESTINATIONS[2], other)],
+        _ => vec![(DESTINATIONS[0], one)],
+    });
+    (
+        any::<u8>(),
+        select(&ENDPOINTS[..]),
+        select(&KINDS[..]),
+        0..BODIES.len(),
+        prop::bool::weighted(0.1),
+        prop::option::weighted(0.4, key),
+        deliveries,
+    )
+        .prop_map(|(random, endpoint, kind, body, is_parked, key, deliveries)| Op::Record {
+            random,
+            endpoint,
+            kind,
+            body,
+            is_parked,
+            key,
+            deliveries,
+        })
+}
+
+fn claim() -> impl Strategy<Value = Op> {
+    let most_attempts = prop_oneof![Just(1_u32), Just(2), Just(9)];
+    (destination(), 0..5_usize, 0..30_i64, prop_oneof![3 => Just(1000_i64), 1 => -5..60_i64], most_attempts).prop_map(
+        |(destination, limit, lease, latest_due, most_attempts)| Op::Claim {
+            destination,
+            limit,
+            lease,
+            latest_due,
+            most_attempts,
+        },
+    )
+}
+
+fn end() -> impl Strategy<Value = End> {
+    prop_oneof![
+        2 => Just(End::Delivered),
+        1 => (0..60_i64).prop_map(End::RetryAfter),
+        3 => Just(End::Dead),
+        1 => Just(End::Released),
+    ]
+}
+
+fn asked() -> impl Strategy<Value = Asked> {
+    let time = || prop::option::weighted(0.2, -40..10_i64);
+    (
+        (time(), time()),
+        prop::option::weighted(0.2, select(&["ISSUE new", "ticket", ""][..])),
+        prop::option::weighted(0.2, select(&ENDPOINTS[..])),
+        prop::option::weighted(0.4, select(&EventState::ALL[..])),
+        prop::option::weighted(0.2, select(&["needle", "%", "_", "", "Needle", "'"][..])),
+        prop::option::weighted(0.2, 0..8_usize),
+        prop::option::weighted(0.2, destination()),
+        prop::option::weighted(0.4, select(&DeliveryState::ALL[..])),
+        prop::option::weighted(0.2, select(&CODES[..])),
+    )
+        .prop_map(
+            |((since, until), kind, endpoint, event_state, contains, event, destination, delivery_state, code)| Asked {
+                since,
+                until,
+                kind,
+                endpoint,
+                event_state,
+                contains,
+                event,
+                destination,
+                delivery_state,
+                code,
+            },
+        )
+}
+
+fn page() -> impl Strategy<Value = AskedPage> {
+    let limit = prop_oneof![Just(1_u32), Just(3), Just(100)];
+    (prop::option::weighted(0.3, 0..8_usize), limit, select(&[Order::OldestFirst, Order::NewestFirst][..]))
+        .prop_map(|(after, limit, order)| AskedPage { after, limit, order })
+}

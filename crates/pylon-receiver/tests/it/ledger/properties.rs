@@ -1,0 +1,301 @@
+//! Whatever is asked, a ledger answers what the model answers, and holds what the model holds.
+
+use super::contract::{REFUSED, Subject, all, at};
+use super::model::{EXHAUSTED, Model};
+use super::operation::{AskedPage, BODIES, End, Op, operation};
+use proptest::collection::vec;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use pylon_receiver::ledger::*;
+use pylon_receiver::{DeliveryId, EventId, Headers, Moment};
+use pylon_webhooks::{Payload, Verified};
+use std::fmt::Debug;
+use std::time::Duration;
+
+/// Cases where `PROPTEST_CASES` says nothing: enough to find a wrong rule, few enough for every run of the tests.
+const CASES: u32 = 64;
+
+/// Has a ledger and the model answer the same questions.
+pub(crate) fn check<S: Subject>() {
+    let mut config = Config { failure_persistence: None, ..Config::default() };
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = CASES;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let result = TestRunner::new(config).run(&vec(operation(), 1..60), |ops| {
+        runtime.block_on(async {
+            let mut pair = Pair::<S>::fresh().await;
+            for (step, op) in ops.into_iter().enumerate() {
+                let told = format!("step {step}, {op:?}");
+                pair.perform(op).await.map_err(|what| TestCaseError::fail(format!("{told}: {what}")))?;
+            }
+            pair.compare_everything().await.map_err(|what| TestCaseError::fail(format!("in the end: {what}")))
+        })
+    });
+    if let Err(failure) = result {
+        panic!("{failure}");
+    }
+}
+
+/// A ledger and the model that has been told the same.
+struct Pair<S> {
+    subject: S,
+    model: Model,
+    now: i64,
+    /// The names of all events there have been; of deliveries there may be more.
+    events: Vec<EventId>,
+    deliveries: Vec<DeliveryId>,
+    /// The model's leases, and the ledger's.
+    leases: Vec<(Lease, Lease)>,
+    refusals: usize,
+}
+
+/// What differs.
+type Compared = Result<(), String>;
+
+fn same<T: PartialEq + Debug>(what: &str, ledger: T, model: T) -> Compared {
+    if ledger == model { Ok(()) } else { Err(format!("{what}: the ledger has {ledger:#?}, the model {model:#?}")) }
+}
+
+impl<S: Subject> Pair<S> {
+    async fn fresh() -> Self {
+        Self {
+            subject: S::fresh().await,
+            model: Model::new(REFUSED),
+            now: 0,
+            events: Vec::new(),
+            deliveries: Vec::new(),
+            leases: Vec::new(),
+            refusals: 0,
+        }
+    }
+
+    async fn perform(&mut self, op: Op) -> Compared {
+        let ledger = self.subject.ledger();
+        let now = at(self.now);
+        match op {
+            Op::Wait(seconds) => {
+                self.now += seconds;
+                Ok(())
+            }
+            Op::Crash => {
+                drop(ledger);
+                self.subject.crash().await;
+                self.model.crash();
+                self.compare_everything().await
+            }
+            Op::Record { random, endpoint, kind, body, is_parked, key, deliveries } => {
+                let event = NewEvent {
+                    id: EventId::new(now, [random; 10]),
+                    endpoint: endpoint.into(),
+                    kind: kind.into(),
+                    headers: Headers::from_stored(format!("x-number: {random}\n")),
+                    body: Verified::assume(Payload::from(BODIES[body].to_vec())),
+                    parked: is_parked.then(|| "it is not JSON".into()),
+                    deduplication: key.map(|(key, expiry)| DeduplicationKey {
+                        key: key.into(),
+                        expires_at: expiry.map(|after| self.at(after)),
+                    }),
+                    deliveries: deliveries
+                        .into_iter()
+                        .map(|(destination, order_key)| NewDelivery {
+                            destination: destination.into(),
+                            order_key: order_key.map(Into::into),
+                        })
+                        .collect(),
+                };
+                self.events.push(event.id);
+                let code = |answer: Result<Recorded, LedgerError>| answer.map_err(|error| error.code());
+                let answer = self.model.record(event.clone());
+                same("record", code(ledger.record(event).await), code(answer))?;
+                self.meet_deliveries();
+                Ok(())
+            }
+            Op::Claim { destination, limit, lease, latest_due, most_attempts } => {
+                let (latest_due, lease_until) = (self.at(latest_due), self.at(lease));
+                let claim =
+                    Claim { destination: destination.into(), now, latest_due, lease_until, limit, most_attempts };
+                let model = self.model.claim(&claim);
+                let ledger = ledger.claim(claim).await.unwrap();
+                same("claimed", claimed(&ledger), claimed(&model))?;
+                same("exhausted", &ledger.exhausted, &model.exhausted)?;
+                // What is due has been due for long or comes due now: either is now.
+                same("next due", ledger.next_due.map(|due| due.max(now)), model.next_due.map(|due| due.max(now)))?;
+                self.leases.extend(
+                    model.deliveries.iter().map(|of| of.lease).zip(ledger.deliveries.iter().map(|of| of.lease)),
+                );
+                Ok(())
+            }
+            Op::Settle { lease, end, is_told } => {
+                let Some(&(ours, theirs)) = nth(&self.leases, lease) else { return Ok(()) };
+                let verdict = match end {
+                    End::Delivered => Verdict::Delivered,
+                    End::RetryAfter(seconds) => Verdict::RetryAt(self.at(seconds)),
+                    End::Dead => Verdict::Dead("over".into()),
+                    End::Released => Verdict::Released,
+                };
+                let attempt = is_told.then(|| NewAttempt {
+                    started_at: now,
+                    took: Duration::from_millis(lease as u64),
+                    status: Some(lease as i32),
+                    detail: "what was met".into(),
+                });
+                let settlement =
+                    |lease| Settlement { lease, at: now, verdict: verdict.clone(), attempt: attempt.clone() };
+                same("settled", ledger.settle(settlement(theirs)).await.unwrap(), self.model.settle(settlement(ours)))
+            }
+            Op::Renew { leases, until } => {
+                let leases: Vec<_> = leases.into_iter().filter_map(|lease| nth(&self.leases, lease).copied()).collect();
+                let (ours, theirs): (Vec<_>, Vec<_>) = leases.into_iter().unzip();
+                let until = self.at(until);
+                same("renewed", ledger.renew(theirs, until).await.unwrap(), self.model.renew(&ours, until))
+            }
+            Op::Replay { event, destination } => {
+                let Some(&event) = nth(&self.events, event) else { return Ok(()) };
+                let destination = destination.map(Into::into);
+                let made = self.model.replay(&[event], destination.as_ref(), now);
+                same("replayed", ledger.replay(vec![event], destination, now).await.unwrap(), made)?;
+                self.meet_deliveries();
+                Ok(())
+            }
+            Op::ReplayDead(deliveries) => {
+                let deliveries = self.delivery_ids(deliveries);
+                let made = self.model.replay_dead(&deliveries, now);
+                same("replayed", ledger.replay_dead(deliveries, now).await.unwrap(), made)?;
+                self.meet_deliveries();
+                Ok(())
+            }
+            Op::DropDead(deliveries) => {
+                let deliveries = self.delivery_ids(deliveries);
+                let dropped = self.model.drop_dead(&deliveries, now);
+                same("dropped", ledger.drop_dead(deliveries, now).await.unwrap(), dropped)
+            }
+            Op::Prune(before) => {
+                let before = self.at(before);
+                let mut forgotten = 0;
+                loop {
+                    let pruned = ledger.prune(before, now).await.unwrap();
+                    forgotten += pruned.events;
+                    if !pruned.more {
+                        break;
+                    }
+                }
+                same("pruned", forgotten, self.model.prune(before, now).events)
+            }
+            Op::Refuse { endpoint, code } => {
+                self.refusals += 1;
+                let refused = NewRefused {
+                    endpoint: endpoint.map(Into::into),
+                    ..super::contract::refused(self.now, code, &format!("refusal {}", self.refusals))
+                };
+                self.model.keep_refused(refused.clone());
+                ledger.keep_refused(refused);
+                // What comes after is done after.
+                ledger.check().await.unwrap();
+                Ok(())
+            }
+            Op::Events { filter, page } => {
+                let filter = EventFilter {
+                    since: filter.since.map(|seconds| self.at(seconds)),
+                    until: filter.until.map(|seconds| self.at(seconds)),
+                    kind: filter.kind.map(Into::into),
+                    endpoint: filter.endpoint.map(Into::into),
+                    state: filter.event_state,
+                    contains: filter.contains.map(Into::into),
+                };
+                let page = page.over(&self.events);
+                same("events", ledger.events(filter.clone(), page).await.unwrap(), self.model.events(&filter, page))
+            }
+            Op::Deliveries { filter, page } => {
+                let filter = DeliveryFilter {
+                    event: filter.event.and_then(|event| nth(&self.events, event).copied()),
+                    destination: filter.destination.map(Into::into),
+                    state: filter.delivery_state,
+                    since: filter.since.map(|seconds| self.at(seconds)),
+                    until: filter.until.map(|seconds| self.at(seconds)),
+                };
+                let page = page.over(&self.deliveries);
+                let listed = ledger.deliveries(filter.clone(), page).await.unwrap();
+                let expected = self.model.deliveries(&filter, page);
+                same("deliveries", listed.into_iter().map(in_our_words).collect(), expected)
+            }
+            Op::RefusedRequests { filter, page } => {
+                let filter =
+                    RefusedFilter { endpoint: filter.endpoint.map(Into::into), code: filter.code.map(Into::into) };
+                let page = page.over(&(1..=self.refusals as u64).collect::<Vec<_>>());
+                same("refused", ledger.refused(filter.clone(), page).await.unwrap(), self.model.refused(&filter, page))
+            }
+            Op::Stats => {
+                let sized = |stats: Stats| Stats { ledger_bytes: 0, ..stats };
+                same("stats", sized(ledger.stats(now).await.unwrap()), sized(self.model.stats(now)))
+            }
+        }
+    }
+
+    fn at(&self, seconds: i64) -> Moment {
+        at(self.now + seconds)
+    }
+
+    fn delivery_ids(&self, places: Vec<usize>) -> Vec<DeliveryId> {
+        places.into_iter().filter_map(|place| nth(&self.deliveries, place).copied()).collect()
+    }
+
+    fn meet_deliveries(&mut self) {
+        for record in self.model.deliveries(&DeliveryFilter::default(), all()) {
+            if !self.deliveries.contains(&record.id) {
+                self.deliveries.push(record.id);
+            }
+        }
+    }
+
+    async fn compare_everything(&self) -> Compared {
+        let ledger = self.subject.ledger();
+        let records = self.model.events(&EventFilter::default(), all());
+        same("all events", &ledger.events(EventFilter::default(), all()).await.unwrap(), &records)?;
+        for id in records.into_iter().map(|record| record.id) {
+            let mut told = ledger.event(id).await.unwrap();
+            if let Some(told) = &mut told {
+                let deliveries = std::mem::take(&mut told.deliveries).into_iter();
+                told.deliveries = deliveries.map(|(record, log)| (in_our_words(record), log)).collect();
+            }
+            same("an event", told, self.model.event(id))?;
+        }
+        let deliveries = ledger.deliveries(DeliveryFilter::default(), all()).await.unwrap();
+        let expected = self.model.deliveries(&DeliveryFilter::default(), all());
+        same("all deliveries", deliveries.into_iter().map(in_our_words).collect(), expected)?;
+        let refused = ledger.refused(RefusedFilter::default(), all()).await.unwrap();
+        same("all refused requests", refused, self.model.refused(&RefusedFilter::default(), all()))?;
+        let sized = |stats: Stats| Stats { ledger_bytes: 0, ..stats };
+        same("stats", sized(ledger.stats(at(self.now)).await.unwrap()), sized(self.model.stats(at(self.now))))
+    }
+}
+
+/// Why a delivery died whose attempts are used up, a ledger may say as it likes; it says no verdict's reason then.
+fn in_our_words(mut record: DeliveryRecord) -> DeliveryRecord {
+    let is_verdict = |reason: &str| ["over", "over: what was met", "what was met"].contains(&reason);
+    if record.reason.as_deref().is_some_and(|reason| !reason.is_empty() && !is_verdict(reason)) {
+        record.reason = Some(EXHAUSTED.into());
+    }
+    record
+}
+
+/// All of what was claimed but the tokens.
+fn claimed(claimed: &Claimed) -> Vec<impl PartialEq + Debug> {
+    let told = |leased: &LeasedDelivery| {
+        let headers = String::from_utf8_lossy(leased.headers.as_bytes()).into_owned();
+        let event = (leased.endpoint.clone(), leased.kind.clone(), headers, leased.body.clone());
+        (leased.lease.delivery, leased.attempt, leased.replay_of, leased.created_at, event)
+    };
+    claimed.deliveries.iter().map(told).collect()
+}
+
+fn nth<T>(items: &[T], place: usize) -> Option<&T> {
+    // Counted from the newest: that is the one which most often matters.
+    items.iter().rev().nth(place.checked_rem(items.len())?)
+}
+
+impl AskedPage {
+    fn over<K: Copy>(self, names: &[K]) -> Page<K> {
+        let after = self.after.and_then(|after| nth(names, after).copied());
+        Page { after, limit: self.limit, order: self.order }
+    }
+}

@@ -1,0 +1,18 @@
+//! The receiver from outside.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on shall say where")]
+
+mod accept;
+mod admin;
+mod cli;
+mod config;
+mod deliver;
+mod ledger;
+mod log;
+mod metrics;
+mod receiver;
+mod serve;
+mod sqlite;
+mod telemetry;
+mod trace;
+mod transports;

@@ -1,0 +1,376 @@
+//! The library API: a receiver within a program.
+
+use crate::ledger::memory::MemoryLedger;
+use crate::log::logged;
+use pylon_receiver::config::{
+    Config, DestinationConfig, EndpointConfig, LedgerAddress, SecretSource, Tls, TransportConfig,
+};
+use pylon_receiver::ledger::{EventFilter, Ledger, Order, Page};
+use pylon_receiver::{
+    DeliveredEvent, EventId, Moment, Receiver, ReceiverBuilder, ReloadFault, StartFault, handlers_of,
+};
+use pylon_webhooks::{IssueNewEvent, Secret, Verifier, WebhookHandler, sign};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+const SECRET: &str = "the-secret-of-the-sender";
+const BODY: &str = r#"{"event_type":"issue_new","issue_id":"1"}"#;
+/// In Unix seconds.
+const NOW: i64 = 1_700_000_000;
+/// Whoever waits longer waits for what does not come.
+const LONGEST: Duration = Duration::from_secs(20);
+
+fn endpoint() -> EndpointConfig {
+    EndpointConfig::signed("/webhook", [SecretSource::given(SECRET)])
+}
+
+/// On free ports, with a ledger in the memory.
+fn builder(ledger: &Arc<MemoryLedger>) -> ReceiverBuilder {
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    Receiver::builder().listen(anywhere).admin(anywhere).ledger(ledger.clone()).endpoint(endpoint())
+}
+
+fn memory() -> Arc<MemoryLedger> {
+    Arc::new(MemoryLedger::new(5))
+}
+
+/// Status and body of the answer to a webhook that is signed at this moment; none when nobody answers.
+async fn webhook(receiver: SocketAddr, unix_seconds: i64) -> Option<(u16, String)> {
+    let timestamp = unix_seconds.to_string();
+    let signature = sign(&Secret::new(SECRET).unwrap(), BODY.as_bytes(), Some(&timestamp));
+    let request = format!(
+        "POST /webhook HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Pylon-Signature: {signature}\r\n\
+         X-Pylon-Timestamp: {timestamp}\r\nContent-Length: {}\r\n\r\n{BODY}",
+        BODY.len()
+    );
+    let mut stream = TcpStream::connect(receiver).await.ok()?;
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().unwrap(), body.to_owned()))
+}
+
+fn now() -> i64 {
+    pylon_receiver::Clock::now(&pylon_receiver::SystemClock).unix_seconds() as i64
+}
+
+#[track_caller]
+fn id_of(answer: Option<(u16, String)>) -> EventId {
+    let (status, body) = answer.expect("an answer");
+    assert_eq!(status, 200, "{body}");
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    body["id"].as_str().unwrap().parse().unwrap()
+}
+
+async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < LONGEST, "{what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_closure_gets_each_event_again_until_it_has_taken_it() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let handlers = {
+        let seen = seen.clone();
+        handlers_of(move |event: DeliveredEvent| {
+            let number = event.attempt.number;
+            seen.lock().unwrap().push((event.attempt.event(), event.event_type().to_owned(), number));
+            async move { if number < 3 { Err("not yet".into()) } else { Ok(()) } }
+        })
+    };
+    let mut destination = DestinationConfig::new("app", TransportConfig::Handlers(Arc::new(handlers)));
+    destination.retry.first_delay = Duration::from_millis(1);
+    let receiver = builder(&memory()).destination(destination).start().await.unwrap();
+    let id = id_of(webhook(receiver.webhooks(), now()).await);
+    eventually("it is taken", || seen.lock().unwrap().len() == 3).await;
+    receiver.shutdown().await.unwrap();
+    let kind = || "issue_new".to_owned();
+    assert_eq!(*seen.lock().unwrap(), [(id, kind(), 1), (id, kind(), 2), (id, kind(), 3)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_handlers_of_the_library_get_typed_events() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let mut handler = WebhookHandler::new("a secret that is not asked for").unwrap();
+    let ids = seen.clone();
+    handler.on(move |event: IssueNewEvent| ids.lock().unwrap().push(event.issue_id().to_string()));
+    let destination = DestinationConfig::new("app", TransportConfig::Handlers(Arc::new(handler)));
+    let receiver = builder(&memory()).destination(destination).start().await.unwrap();
+    id_of(webhook(receiver.webhooks(), now()).await);
+    eventually("it is handled", || !seen.lock().unwrap().is_empty()).await;
+    receiver.shutdown().await.unwrap();
+    assert_eq!(*seen.lock().unwrap(), ["1"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clock_and_chance_are_those_that_are_given() {
+    let ledger = memory();
+    let receiver = builder(&ledger)
+        .clock(|| Moment::from_unix_milliseconds(NOW * 1000 + 250))
+        .randomness(|bytes: &mut [u8]| bytes.fill(7))
+        .start()
+        .await
+        .unwrap();
+    assert_eq!(webhook(receiver.webhooks(), now()).await.map(|(status, _)| status), Some(401));
+    let id = id_of(webhook(receiver.webhooks(), NOW).await);
+    assert_eq!(id, EventId::new(Moment::from_unix_milliseconds(NOW * 1000 + 250), [7; 10]));
+    let page = Page { after: None, limit: 10, order: Order::OldestFirst };
+    assert_eq!(ledger.events(EventFilter::default(), page).await.unwrap()[0].id, id);
+    receiver.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_verifies_a_delivery_that_comes_an_hour_late() {
+    let app = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = app.local_addr().unwrap();
+    let (late, began) = (Arc::new(AtomicI64::new(0)), Instant::now());
+    let seconds_late = late.clone();
+    let arrived = tokio::spawn(async move {
+        let mut requests = Vec::new();
+        for status in [500, 200] {
+            let (mut stream, _) = app.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(BODY.as_bytes()) {
+                stream.read_buf(&mut request).await.unwrap();
+            }
+            seconds_late.store(3600, Ordering::SeqCst);
+            let answer = format!("HTTP/1.1 {status} -\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            requests.push(String::from_utf8(request).unwrap());
+        }
+        requests
+    });
+    let url = format!("http://{address}/").parse().unwrap();
+    let signing = pylon_receiver::config::Signing::Pylon(SecretSource::given("app"));
+    let transport = TransportConfig::Http { url, headers: Vec::new(), signing };
+    let mut destination = DestinationConfig::new("app", transport);
+    destination.retry.first_delay = Duration::from_millis(1);
+    let receiver = builder(&memory())
+        .clock(move || {
+            let seconds = NOW + late.load(Ordering::SeqCst);
+            Moment::from_unix_milliseconds(seconds * 1000).after(began.elapsed())
+        })
+        .destination(destination)
+        .start()
+        .await
+        .unwrap();
+    id_of(webhook(receiver.webhooks(), NOW).await);
+    let requests = tokio::time::timeout(LONGEST, arrived).await.unwrap().unwrap();
+    let mut timestamps = Vec::new();
+    for request in &requests {
+        let head = request.split("\r\n\r\n").next().unwrap();
+        let headers: Vec<_> = head.lines().filter_map(|line| line.split_once(": ")).collect();
+        let timestamp = headers.iter().find(|(name, _)| *name == "x-pylon-timestamp").unwrap().1.parse().unwrap();
+        let verifier = Verifier::builder().secret("app").clock(move || timestamp).build().unwrap();
+        verifier.verify_headers(BODY.as_bytes(), headers).unwrap();
+        timestamps.push(timestamp);
+    }
+    assert!(timestamps[1] >= NOW as u64 + 3600, "{timestamps:?}");
+    receiver.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shutdown_ends_everything_and_a_drop_does_so_at_once() {
+    let folder = TempDir::new().unwrap();
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    let start = || {
+        let builder = Receiver::builder().listen(anywhere).admin(anywhere).sqlite(folder.path().join("pylon.db"));
+        let hangs = handlers_of(|_| std::future::pending());
+        builder
+            .endpoint(endpoint())
+            .destination(DestinationConfig::new("app", TransportConfig::Handlers(Arc::new(hangs))))
+    };
+    let receiver = start().start().await.unwrap();
+    let (webhooks, admin) = (receiver.webhooks(), receiver.admin());
+    let id = id_of(webhook(webhooks, now()).await);
+    drop(receiver);
+    let mut again = start().start().await;
+    let began = Instant::now();
+    // What was under way lets go of the ledger soon.
+    while let Err(StartFault::Ledger(error)) = &again {
+        assert_eq!(error.code(), "in_use");
+        assert!(began.elapsed() < LONGEST);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        again = start().start().await;
+    }
+    let again = again.unwrap();
+    assert!(TcpStream::connect(webhooks).await.is_err() || webhooks == again.webhooks());
+    assert!(TcpStream::connect(admin).await.is_err() || admin == again.admin());
+    assert_eq!(again.unmet(), [""; 0]);
+    let listed = {
+        let mut stream = TcpStream::connect(again.admin()).await.unwrap();
+        let request = format!("GET /api/events/{id} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    assert!(listed.starts_with("HTTP/1.1 200"), "{listed}");
+}
+
+/// A fault of a configuration, and what is told of it; `{}` is the folder.
+type Case<F> = (fn(&mut Config, &TempDir), fn(&F) -> bool, &'static str);
+
+fn tls(folder: &TempDir) -> Option<Tls> {
+    Some(Tls { certificate: folder.path().join("certificate.pem"), key: folder.path().join("key.pem") })
+}
+
+const START_FAULTS: [Case<StartFault>; 5] = [
+    (
+        |config, _| config.endpoints.clear(),
+        |fault| matches!(fault, StartFault::Config(_)),
+        "`endpoint`: expected at least one, found none",
+    ),
+    (
+        |config, folder| config.admin_token = Some(SecretSource::File(folder.path().join("none"))),
+        |fault| matches!(fault, StartFault::Token(_)),
+        "admin_token: no secret: expected one in file {}/none, found that it cannot be read (entity not found)",
+    ),
+    (
+        |config, folder| config.tls = tls(folder),
+        |fault| matches!(fault, StartFault::Tls(_)),
+        "no TLS: expected PEM in {}/certificate.pem, found that it cannot be read (entity not found)",
+    ),
+    (
+        |config, _| config.listen = ([192, 0, 2, 1], 80).into(),
+        |fault| matches!(fault, StartFault::Bind { key: "listen", .. }),
+        "`listen`: expected to listen at 192.0.2.1:80, found that it cannot be (address not available); choose another address",
+    ),
+    (
+        |config, folder| config.ledger = LedgerAddress::Sqlite(folder.path().join("none/pylon.db")),
+        |fault| matches!(fault, StartFault::Ledger(_)),
+        "the ledger failed: expected a folder {}/none, found none; make it",
+    ),
+];
+
+fn config(folder: &TempDir) -> Config {
+    Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        admin: ([127, 0, 0, 1], 0).into(),
+        ledger: LedgerAddress::Sqlite(folder.path().join("pylon.db")),
+        endpoints: vec![endpoint()],
+        ..Config::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_reason_not_to_start_is_told() {
+    for (spoil, is_it, expected) in START_FAULTS {
+        let folder = TempDir::new().unwrap();
+        let mut config = config(&folder);
+        spoil(&mut config, &folder);
+        let fault = Receiver::builder().config(config).start().await.unwrap_err();
+        assert_eq!(fault.to_string(), expected.replace("{}", folder.path().to_str().unwrap()));
+        assert!(is_it(&fault), "{fault:?}");
+    }
+}
+
+const RELOAD_FAULTS: [Case<ReloadFault>; 4] = [
+    (
+        |config, _| config.endpoints.clear(),
+        |fault| matches!(fault, ReloadFault::Config(_)),
+        "`endpoint`: expected at least one, found none",
+    ),
+    (
+        |config, _| config.limits.queue = 7,
+        |fault| matches!(fault, ReloadFault::NeedsRestart("limits.queue")),
+        "`limits.queue` cannot change while the receiver runs: restart it",
+    ),
+    (
+        |config, folder| {
+            config.endpoints = vec![EndpointConfig::signed("/a", [SecretSource::File(folder.path().join("none"))])]
+        },
+        |fault| matches!(fault, ReloadFault::Missing(missing) if missing.len() == 1),
+        "endpoint \"a\": no secret: expected one in file {}/none, found that it cannot be read (entity not found)",
+    ),
+    (
+        |_, folder| std::fs::write(folder.path().join("key.pem"), "no key").unwrap(),
+        |fault| matches!(fault, ReloadFault::Tls(_)),
+        "no TLS: expected a private key as PEM in {}/key.pem, found none in it",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_reason_not_to_reload_is_told() {
+    let folder = TempDir::new().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(folder.path().join("certificate.pem"), made.cert.pem()).unwrap();
+    std::fs::write(folder.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    let config = Config { tls: tls(&folder), ..config(&folder) };
+    let receiver = Receiver::builder().config(config.clone()).start().await.unwrap();
+    receiver.reload(config.clone()).await.unwrap();
+    for (spoil, is_it, expected) in RELOAD_FAULTS {
+        let mut config = config.clone();
+        spoil(&mut config, &folder);
+        let fault = receiver.reload(config).await.unwrap_err();
+        assert_eq!(fault.to_string(), expected.replace("{}", folder.path().to_str().unwrap()));
+        assert!(is_it(&fault), "{fault:?}");
+        assert_eq!(receiver.unmet(), [""; 0]);
+    }
+    receiver.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_is_compared_by_its_value_and_not_by_its_place() {
+    let folder = TempDir::new().unwrap();
+    let write = |name: &str, token: &str| std::fs::write(folder.path().join(name), token).unwrap();
+    let source = |name: &str| Some(SecretSource::File(folder.path().join(name)));
+    write("token", "one\n");
+    let config = Config { admin_token: source("token"), ..config(&folder) };
+    let receiver = Receiver::builder().config(config.clone()).start().await.unwrap();
+    receiver.reload(config.clone()).await.unwrap();
+    let needs_restart = Err(ReloadFault::NeedsRestart("admin_token"));
+    write("token", "other\n");
+    assert_eq!(receiver.reload(config.clone()).await, needs_restart);
+    write("moved", "one");
+    receiver.reload(Config { admin_token: source("moved"), ..config.clone() }).await.unwrap();
+    assert_eq!(receiver.reload(Config { admin_token: None, ..config.clone() }).await, needs_restart);
+    let given = Config { admin_token: Some(SecretSource::given("other")), ..config.clone() };
+    assert_eq!(receiver.reload(given).await, needs_restart);
+    std::fs::remove_file(folder.path().join("token")).unwrap();
+    let missing = receiver.reload(config).await.unwrap_err();
+    assert!(matches!(&missing, ReloadFault::Missing(missing) if missing.len() == 1), "{missing:?}");
+    receiver.shutdown().await.unwrap();
+}
+
+#[test]
+fn an_admin_address_that_the_network_reaches_is_warned_of_and_who_guesses_there_is_logged() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let start = |admin: [u8; 4]| {
+        let token = Some(SecretSource::given("the-token-of-the-operators"));
+        let folder = TempDir::new().unwrap();
+        let config = Config { admin: (admin, 0).into(), admin_token: token, ..config(&folder) };
+        let (peer, lines) = logged(|| {
+            runtime.block_on(async {
+                let receiver = Receiver::builder().config(config).start().await.unwrap();
+                let address = SocketAddr::from(([127, 0, 0, 1], receiver.admin().port()));
+                let mut stream = TcpStream::connect(address).await.unwrap();
+                let peer = stream.local_addr().unwrap();
+                let request =
+                    "GET /api/stats HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer s3cret\r\nConnection: close\r\n\r\n";
+                stream.write_all(request.as_bytes()).await.unwrap();
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).await.unwrap();
+                assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+                receiver.shutdown().await.unwrap();
+                peer
+            })
+        });
+        let warnings: Vec<_> = lines.into_iter().filter(|line| line.starts_with("WARN")).collect();
+        let guess = |line: &String| line.contains("another token") && line.contains(&peer.to_string());
+        assert_eq!(warnings.iter().filter(|line| guess(line)).count(), 1, "{warnings:?}");
+        assert!(!warnings.concat().contains("s3cret"));
+        warnings.iter().any(|line| line.contains("the admin API is open to the network without TLS"))
+    };
+    assert!(start([0, 0, 0, 0]));
+    assert!(!start([127, 0, 0, 1]));
+}

@@ -1,0 +1,445 @@
+//! What belongs to the SQLite file, and not to every ledger.
+
+use crate::ledger::contract::{Draft, all, at, claim, delivery, event, names};
+use pylon_receiver::ledger::*;
+use rusqlite::Connection;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Whoever waits longer waits for what does not come.
+const LONGEST: Duration = Duration::from_secs(20);
+
+/// A commit observer that remembers.
+#[derive(Default)]
+struct Observer {
+    jobs: Mutex<Vec<usize>>,
+    failed: Mutex<usize>,
+}
+
+impl CommitObserver for Observer {
+    fn committed(&self, jobs: usize, _: Duration) {
+        self.jobs.lock().unwrap().push(jobs);
+    }
+
+    fn failed(&self) {
+        *self.failed.lock().unwrap() += 1;
+    }
+}
+
+struct Files {
+    folder: TempDir,
+    observer: Arc<Observer>,
+}
+
+impl Files {
+    fn new() -> Self {
+        Self { folder: TempDir::new().unwrap(), observer: Arc::default() }
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.folder.path().join("pylon.db")
+    }
+
+    fn open(&self, queue: usize) -> SqliteLedger {
+        let options = SqliteOptions { queue, refused: 5, observer: Some(self.observer.clone()) };
+        SqliteLedger::open(self.path(), options).unwrap()
+    }
+
+    /// Another program's connection to the file.
+    fn connect(&self) -> Connection {
+        Connection::open(self.path()).unwrap()
+    }
+
+    /// The files, without the lock's.
+    fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder.path()).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| name != "pylon.db-lock");
+        names.sort();
+        names
+    }
+}
+
+async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < LONGEST, "{what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+fn ids(events: &[EventRecord]) -> Vec<pylon_receiver::EventId> {
+    events.iter().map(|event| event.id).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_queue_is_told_at_once_and_what_waits_is_committed_later() {
+    let files = Files::new();
+    let ledger = Arc::new(files.open(2));
+    let blocker = files.connect();
+    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut waiting = tokio::task::JoinSet::new();
+    let mut busy = None;
+    for number in 0..10 {
+        let (ledger, event) = (ledger.clone(), event(i64::from(number)).numbered(number));
+        let mut recording = Box::pin(async move { ledger.record(event).await });
+        // What there is no room for is answered at the first asking.
+        match tokio::time::timeout(Duration::from_millis(50), &mut recording).await {
+            Ok(answer) => {
+                busy = Some(answer);
+                break;
+            }
+            Err(_) => drop(waiting.spawn(recording)),
+        }
+    }
+    assert_eq!(busy, Some(Err(LedgerError::Busy)));
+    assert!((2..=3).contains(&waiting.len()), "{}", waiting.len());
+    blocker.execute_batch("COMMIT").unwrap();
+    for answer in waiting.join_all().await {
+        assert_eq!(answer, Ok(Recorded::Stored));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_piece_of_work_that_fails_fails_alone() {
+    let files = Files::new();
+    let ledger = Arc::new(files.open(100));
+    assert_eq!(ledger.record(event(0)).await, Ok(Recorded::Stored));
+    let blocker = files.connect();
+    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // They wait behind the first, to be committed at once; the fifth has a name that is taken.
+    let recordings: Vec<_> = (0..9)
+        .map(|number| {
+            let event = if number == 5 { event(0) } else { event(i64::from(number)).numbered(number + 1) };
+            let ledger = ledger.clone();
+            tokio::spawn(async move { ledger.record(event).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    blocker.execute_batch("COMMIT").unwrap();
+    for (number, recording) in recordings.into_iter().enumerate() {
+        let answer = recording.await.unwrap();
+        match number {
+            5 => assert_eq!(answer.unwrap_err().code(), "failed"),
+            _ => assert_eq!(answer, Ok(Recorded::Stored)),
+        }
+    }
+    assert_eq!(ledger.events(EventFilter::default(), all()).await.unwrap().len(), 9);
+    assert!(*files.observer.failed.lock().unwrap() >= 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_pieces_of_work_share_a_commit_and_the_observer_is_told() {
+    let files = Files::new();
+    let ledger = Arc::new(files.open(100));
+    let blocker = files.connect();
+    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut recordings: Vec<_> = (0..20)
+        .map(|number| {
+            let ledger = ledger.clone();
+            Box::pin(async move { ledger.record(event(i64::from(number)).numbered(number)).await })
+        })
+        .collect();
+    // Each is in the queue once it was asked for the first time.
+    for recording in &mut recordings {
+        assert!(polled(recording.as_mut()).await.is_none());
+    }
+    blocker.execute_batch("COMMIT").unwrap();
+    for recording in recordings {
+        assert_eq!(recording.await, Ok(Recorded::Stored));
+    }
+    let jobs = files.observer.jobs.lock().unwrap().clone();
+    assert_eq!(jobs.iter().sum::<usize>(), 20, "{jobs:?}");
+    assert!(jobs.len() <= 2, "{jobs:?}");
+    assert_eq!(*files.observer.failed.lock().unwrap(), 0);
+}
+
+/// Asks a future once.
+async fn polled<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
+    std::future::poll_fn(|context| match std::pin::Pin::new(&mut future).poll(context) {
+        std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
+        std::task::Poll::Pending => std::task::Poll::Ready(None),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_file_says_what_it_is() {
+    let files = Files::new();
+    let ledger = files.open(100);
+    let connection = files.connect();
+    let text = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, String>(0)).unwrap();
+    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(text("journal_mode"), "wal");
+    assert_eq!(number("application_id"), i64::from(u32::from_be_bytes(*b"PyLR")));
+    assert_eq!(number("user_version"), 1);
+    assert_eq!(text("integrity_check"), "ok");
+    drop(ledger);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn others_read_beside_the_one_that_writes_and_write_nothing() {
+    let files = Files::new();
+    let ledger = files.open(100);
+    let reader = SqliteLedger::open_read_only(files.path()).unwrap();
+    for number in 0..3 {
+        ledger.record(event(i64::from(number)).numbered(number)).await.unwrap();
+        let read = reader.events(EventFilter::default(), all()).await.unwrap();
+        assert_eq!(ids(&read), ids(&ledger.events(EventFilter::default(), all()).await.unwrap()));
+        assert_eq!(read.len(), usize::from(number) + 1);
+    }
+    assert_eq!(reader.record(event(9)).await, Err(LedgerError::ReadOnly));
+    assert_eq!(reader.claim(claim(0)).await.unwrap_err(), LedgerError::ReadOnly);
+    assert_eq!(reader.check().await, Err(LedgerError::ReadOnly));
+    assert_eq!(reader.close().await, Ok(()));
+    assert_eq!(ledger.check().await, Ok(()));
+}
+
+#[test]
+fn nothing_is_made_by_reading() {
+    let files = Files::new();
+    let error = SqliteLedger::open_read_only(files.path()).unwrap_err();
+    assert_eq!(error.to_string(), format!("the ledger failed: there is no file {}", files.path().display()));
+    assert_eq!(files.names(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closing_leaves_one_file_that_opens_again() {
+    let files = Files::new();
+    let ledger = files.open(100);
+    ledger.record(event(0).to("app")).await.unwrap();
+    assert!(files.names().contains(&"pylon.db-wal".to_owned()));
+    ledger.close().await.unwrap();
+    assert_eq!(files.names(), ["pylon.db"]);
+    // Closed, it lets the file go, although it still is there to be asked.
+    let again = files.open(100);
+    assert_eq!(again.claim(claim(1)).await.unwrap().deliveries.len(), 1);
+    assert_eq!(ledger.record(event(1)).await, Err(LedgerError::Closed));
+    assert_eq!(ledger.close().await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leases_are_freed_when_the_file_is_opened() {
+    let files = Files::new();
+    let ledger = files.open(100);
+    ledger.record(event(0).to("app")).await.unwrap();
+    assert_eq!(ledger.claim(claim(1)).await.unwrap().deliveries[0].attempt, 1);
+    assert_eq!(ledger.claim(claim(1)).await.unwrap().deliveries.len(), 0);
+    drop(ledger);
+    let ledger = files.open(100);
+    assert_eq!(ledger.claim(claim(1)).await.unwrap().deliveries[0].attempt, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_somebody_else_holds_is_waited_for_and_then_told() {
+    let files = Files::new();
+    let ledger = Arc::new(files.open(100));
+    let blocker = files.connect();
+    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let recording = {
+        let ledger = ledger.clone();
+        tokio::spawn(async move { ledger.record(event(0)).await })
+    };
+    eventually("it gives up", || recording.is_finished()).await;
+    let error = recording.await.unwrap().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the ledger is in use: database is locked; stop the other process or give this one a ledger of its own"
+    );
+    blocker.execute_batch("COMMIT").unwrap();
+    assert_eq!(ledger.record(event(0)).await, Ok(Recorded::Stored));
+    let stats = ledger.stats(at(1)).await.unwrap();
+    assert!(stats.ledger_bytes > 0);
+}
+
+#[test]
+fn where_nobody_may_write_nothing_is_opened() {
+    // Not even root makes files there.
+    let error = SqliteLedger::open("/sys/pylon.db", SqliteOptions::default()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the ledger is read-only: expected to write to its file and folder, found that this is not allowed"
+    );
+}
+
+/// How often this process has the file open.
+#[cfg(target_os = "linux")]
+fn descriptors_of(path: &std::path::Path) -> usize {
+    let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
+    let targets = descriptors.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+    targets.filter(|target| target == path).count()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_many_read_four_connections_do() {
+    let files = Files::new();
+    let ledger = Arc::new(files.open(100));
+    for number in 0..50 {
+        ledger.record(event(i64::from(number)).numbered(number)).await.unwrap();
+    }
+    let path = files.path().canonicalize().unwrap();
+    let before = descriptors_of(&path);
+    let mut reads = tokio::task::JoinSet::new();
+    for _ in 0..200 {
+        let ledger = ledger.clone();
+        reads.spawn(async move { ledger.events(EventFilter::default(), all()).await.unwrap().len() });
+    }
+    assert_eq!(reads.join_all().await, [50; 200]);
+    // One reads from the start on.
+    let opened = descriptors_of(&path) - before;
+    assert!(opened <= 3, "{opened}");
+    ledger.close().await.unwrap();
+    assert_eq!(ledger.events(EventFilter::default(), all()).await, Err(LedgerError::Closed));
+}
+
+#[test]
+fn another_name_of_an_open_ledger_is_refused() {
+    let files = Files::new();
+    let ledger = files.open(100);
+    let elsewhere = TempDir::new().unwrap();
+    let link = elsewhere.path().join("link.db");
+    std::os::unix::fs::symlink(files.path(), &link).unwrap();
+    let path = files.path().canonicalize().unwrap();
+    let in_use = LedgerError::InUse(format!("{} is open in another receiver", path.display()).into());
+    assert_eq!(SqliteLedger::open(&link, SqliteOptions::default()).unwrap_err(), in_use);
+    drop(ledger);
+    SqliteLedger::open(&link, SqliteOptions::default()).unwrap();
+    assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 1, "all else lies beside the file itself");
+}
+
+/// Damages the first page that holds nothing but these bytes of a body: it names a next page that there is none of.
+fn damage_body(file: &std::path::Path, marker: u8) {
+    const PAGE: usize = 4096;
+    let bytes = std::fs::read(file).unwrap();
+    let is_of_body = |page: &[u8]| page[4..].iter().all(|&byte| byte == marker);
+    let page = bytes.chunks(PAGE).position(is_of_body).expect("the body is longer than a page");
+    let file = std::fs::OpenOptions::new().write(true).open(file).unwrap();
+    file.write_all_at(&0x7fff_fff0u32.to_be_bytes(), (page * PAGE) as u64).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_whose_body_is_damaged_is_dead_and_holds_up_no_other() {
+    let files = Files::new();
+    let ledger = files.open(100);
+    let damaged = event(0).with_body([b'M'; 20_000]).to("app");
+    let sound = event(1).with_body([b'S'; 20_000]).to("app");
+    let (damaged_id, sound_id) = (delivery(damaged.id, 1), delivery(sound.id, 1));
+    for event in [damaged, sound] {
+        ledger.record(event).await.unwrap();
+    }
+    ledger.close().await.unwrap();
+    damage_body(&files.path(), b'M');
+    let ledger = files.open(100);
+    let blocker = files.connect();
+    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // The claim shares its commit with one of these at least.
+    let (mut before, mut between, mut claiming, mut after) =
+        (ledger.record(event(2)), ledger.record(event(3)), ledger.claim(claim(9)), ledger.record(event(4)));
+    for recording in [&mut before, &mut between] {
+        assert!(polled(recording.as_mut()).await.is_none());
+    }
+    assert!(polled(claiming.as_mut()).await.is_none());
+    assert!(polled(after.as_mut()).await.is_none());
+    blocker.execute_batch("COMMIT").unwrap();
+    for recording in [before, between, after] {
+        assert_eq!(recording.await, Ok(Recorded::Stored));
+    }
+    let claimed = claiming.await.unwrap();
+    assert_eq!((names(&claimed), &*claimed.exhausted), (vec![sound_id], &[damaged_id][..]));
+    assert_eq!(claimed.deliveries[0].body, [b'S'; 20_000].as_slice());
+    let dead = DeliveryFilter { state: Some(DeliveryState::Dead), ..DeliveryFilter::default() };
+    let dead = ledger.deliveries(dead, all()).await.unwrap();
+    let dead: Vec<_> = dead.iter().map(|record| (record.id, record.reason.as_deref())).collect();
+    assert_eq!(dead, [(damaged_id, Some("its event cannot be read: the ledger is damaged"))]);
+    assert_eq!(ledger.events(EventFilter::default(), all()).await.unwrap().len(), 5);
+    // That the file is damaged is told all the same.
+    assert_eq!(ledger.check().await.unwrap_err().code(), "damaged");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_that_meets_several_damaged_bodies_needs_nobody_to_ask_again() {
+    let files = Files::new();
+    let ledger = files.open(100);
+    for (second, marker) in (0..).zip(*b"MSNOS") {
+        ledger.record(event(second).with_body([marker; 20_000]).to("app")).await.unwrap();
+    }
+    ledger.close().await.unwrap();
+    b"MNO".iter().for_each(|&marker| damage_body(&files.path(), marker));
+    let claimed = files.open(100).claim(claim(9)).await.unwrap();
+    let of_event = |second| delivery(event(second).id, 1);
+    assert_eq!(names(&claimed), [1, 4].map(of_event));
+    assert_eq!(claimed.exhausted, [0, 2, 3].map(of_event));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_that_are_exhausted_at_once_are_ended_a_limited_number_at_a_claim() {
+    const EXHAUSTED: usize = 1000;
+    let files = Files::new();
+    let ledger = files.open(EXHAUSTED);
+    let recordings = (0..EXHAUSTED as i64).map(|second| ledger.record(event(second).to("app")));
+    let mut recordings: Vec<_> = recordings.collect();
+    for recording in &mut recordings {
+        let _ = polled(recording.as_mut()).await.map(Result::unwrap);
+    }
+    ledger.check().await.unwrap();
+    let everything = Claim { limit: EXHAUSTED, ..claim(5000) };
+    assert_eq!(ledger.claim(everything).await.unwrap().deliveries.len(), EXHAUSTED);
+    drop(recordings);
+    // A new start frees the leases; each has had one attempt.
+    drop(ledger);
+    let ledger = files.open(100);
+    let sound = event(6000).to("app");
+    let sound_id = delivery(sound.id, 1);
+    ledger.record(sound).await.unwrap();
+    let lowered = Claim { most_attempts: 1, ..claim(7000) };
+    let (mut ended, mut claims) = (0, 0);
+    let claimed = loop {
+        let claimed = ledger.claim(lowered.clone()).await.unwrap();
+        claims += 1;
+        ended += claimed.exhausted.len();
+        assert!(claimed.exhausted.len() <= 256, "{}", claimed.exhausted.len());
+        if !claimed.deliveries.is_empty() {
+            break claimed;
+        }
+        assert!(claimed.next_due.is_some_and(|due| due <= at(7000)), "{:?}", claimed.next_due);
+        assert!(claims < 5, "the sound one is not found");
+    };
+    assert_eq!((ended, names(&claimed)), (EXHAUSTED, vec![sound_id]));
+}
+
+/// Where the writer's statements stand; each of them is text of its own.
+const WRITER: [&str; 6] = [
+    include_str!("../../src/ledger/sqlite/claim.rs"),
+    include_str!("../../src/ledger/sqlite/prune.rs"),
+    include_str!("../../src/ledger/sqlite/record.rs"),
+    include_str!("../../src/ledger/sqlite/refused.rs"),
+    include_str!("../../src/ledger/sqlite/replay.rs"),
+    include_str!("../../src/ledger/sqlite/settle.rs"),
+];
+
+#[test]
+fn every_statement_of_the_writer_finds_its_rows_by_an_index() {
+    let files = Files::new();
+    drop(files.open(100));
+    let connection = files.connect();
+    let texts = WRITER.iter().flat_map(|source| source.split('"')).map(str::trim_start);
+    let is_statement = |text: &&str| ["SELECT ", "UPDATE ", "DELETE "].iter().any(|word| text.starts_with(word));
+    let mut found = 0;
+    for statement in texts.filter(is_statement) {
+        let mut explaining = connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
+        let mut rows = explaining.raw_query();
+        let mut plan = Vec::new();
+        while let Some(row) = rows.next().unwrap() {
+            plan.push(row.get::<_, String>(3).unwrap());
+        }
+        assert!(!plan.iter().any(|step| step.starts_with("SCAN")), "{statement}: {plan:?}");
+        if statement.contains("SET state = 6") && statement.contains("event_seq") {
+            assert_eq!(plan, ["SEARCH deliveries USING INDEX deliveries_of_event (event_seq=?)"]);
+            found += 1;
+        }
+    }
+    assert_eq!(found, 1, "the statement of a replay");
+}

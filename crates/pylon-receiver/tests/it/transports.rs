@@ -1,0 +1,81 @@
+//! The ways to a destination, each to a real one: a server on loopback, a command, a file, handlers.
+
+mod command;
+mod handlers;
+mod http;
+mod json_lines;
+mod server;
+mod signing;
+mod tls;
+
+use ::http::{HeaderMap, HeaderName, HeaderValue};
+use pylon_receiver::config::{DestinationConfig, TransportConfig};
+use pylon_receiver::deliver::{Attempt, Report, transport};
+use pylon_receiver::{DeliveryId, EventId, Headers, Moment};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// 2023-11-14T22:13:20Z.
+const NOW: Moment = Moment::from_unix_milliseconds(1_700_000_000_000);
+const EVENT: &str = "018bcfe5-6800-7707-8707-070707070707";
+const BODY: &str = r#"{"event_type": "issue_new", "issue_title": "Export fails"}"#;
+/// Longer than anything takes that is not meant to hang.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// For what hangs.
+const BRIEF: Duration = Duration::from_millis(200);
+
+fn attempt() -> Attempt {
+    Attempt {
+        delivery: DeliveryId { event: EventId::new(NOW, [7; 10]), number: 2 },
+        number: 3,
+        started_at: NOW.after(Duration::from_secs(60)),
+        endpoint: "webhook".into(),
+        kind: "issue_new".into(),
+        headers: headers(&[("content-type", "application/json")]),
+        body: BODY.into(),
+        replay_of: None,
+    }
+}
+
+fn headers(pairs: &[(&str, &str)]) -> Headers {
+    let mut map = HeaderMap::new();
+    for (name, value) in pairs {
+        map.append(
+            HeaderName::from_bytes(name.as_bytes()).unwrap(),
+            HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+        );
+    }
+    Headers::from(&map)
+}
+
+fn destination(transport: TransportConfig, timeout: Duration) -> DestinationConfig {
+    DestinationConfig { timeout, ..DestinationConfig::new("app", transport) }
+}
+
+async fn deliver(transport: TransportConfig, timeout: Duration, attempt: &Attempt) -> Report {
+    self::transport(&destination(transport, timeout)).unwrap().deliver(attempt).await
+}
+
+/// Waits until it holds, in steps.
+#[track_caller]
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A process that is neither gone nor dead and unburied.
+fn is_alive(process: &str) -> bool {
+    let status = std::fs::read_to_string(Path::new("/proc").join(process.trim()).join("stat"));
+    status.is_ok_and(|status| !status.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z'))
+}
+
+#[test]
+fn an_attempt_shows_neither_body_nor_values_of_headers() {
+    let attempt = Attempt { headers: headers(&[("x-token", "sesame")]), ..attempt() };
+    let shown = format!("{attempt:?}");
+    assert!(shown.contains(r#"headers: ["x-token"], body: 58 bytes"#), "{shown}");
+    assert!(!shown.contains("sesame") && !shown.contains("Export"), "{shown}");
+}
