@@ -30,9 +30,10 @@ FEATURES := background tower axum actix-web testing proptest
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
 
-demo: say-building run-tools wheel ## build, start a FastAPI and an axum app, send them signed deliveries and forgeries
+demo: say-building run-tools wheel ## build, and show the receiver in front of two apps: forgeries, an app that is killed, nothing lost
 	@cargo build --quiet --locked --release -p pylon-webhooks --features axum --example axum
-	@$(BIN)/python tools/demo.py $(CARGO_TARGET_DIR)/release/examples/axum
+	@cargo build --quiet --locked --release -p pylon-receiver --bin pylon-receiver
+	@$(BIN)/python tools/demo.py $(CARGO_TARGET_DIR)/release/pylon-receiver $(CARGO_TARGET_DIR)/release/examples/axum
 
 test: test-rust test-python test-shared ## everything that must hold before a change lands
 
@@ -40,12 +41,15 @@ test-rust: run-tools
 	cargo fmt --all --check
 	cargo clippy --quiet --locked --workspace --all-targets --all-features -- -D warnings
 	for feature in '' $(FEATURES); do RUSTFLAGS="-D warnings" cargo check --quiet --locked --target-dir $(CACHE)/target-features -p pylon-webhooks --features "$$feature"; done
-	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps --all-features -p pylon-webhooks
+	RUSTFLAGS="-D warnings" cargo check --quiet --locked --target-dir $(CACHE)/target-features -p pylon-receiver
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps --all-features -p pylon-webhooks -p pylon-receiver
 	cargo test --quiet --locked --all-features -p pylon-webhooks
+	cargo test --quiet --locked --all-features -p pylon-receiver
 	cd fuzz && cargo fmt --check && CARGO_TARGET_DIR=$(CACHE)/target-fuzz cargo test --quiet --locked
 
 test-python: test-tools wheel
 	cargo build --quiet --locked -p pylon-webhooks --all-features --examples
+	cargo build --quiet --locked -p pylon-receiver --all-features --bin pylon-receiver
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PYLON_WEBHOOKS_WHEEL=$$(ls $(WHEELS)/pylon_webhooks-*.whl) PYLON_EXAMPLES=$(CARGO_TARGET_DIR)/debug/examples \
@@ -63,17 +67,22 @@ test-shared: wheel
 		echo "no $(SHARED) beside the clone: the seed check is left to tests/test_seed.py"; \
 	fi
 
-bench: run-tools wheel ## time the library beside what it replaces; prints a table
+bench: run-tools wheel ## time library and receiver beside what they replace; BENCH=--quick leaves out the long part
 	@cargo bench --quiet --locked -p pylon-webhooks --no-run
 	@cargo build --quiet --locked --release -p pylon-webhooks --features axum --example load --example bench_axum
-	@$(BIN)/python benchmarks/run.py --cache $(CACHE) --examples $(CARGO_TARGET_DIR)/release/examples
+	@cargo build --quiet --locked --release -p pylon-receiver --bin pylon-receiver --example open_loop --example sink
+	@$(BIN)/python benchmarks/run.py --cache $(CACHE) --release $(CARGO_TARGET_DIR)/release $(BENCH)
+
+chaos: run-tools ## kill -9 the receiver under load, CHAOS_ROUNDS times (100 unless given), and compare
+	@CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),100) cargo test --quiet --locked -p pylon-receiver --test chaos
 
 fuzz: run-tools ## look for inputs that fail, for SECONDS_EACH seconds a target (60 unless given)
 	@tools/fuzz.sh $(CACHE) $(or $(SECONDS_EACH),60)
 
 docs: test-tools wheel ## run every code block of README and docs; build the Rust pages
+	@cargo build --quiet --locked -p pylon-receiver --all-features --bin pylon-receiver
 	@$(BIN)/python tools/run_docs.py
-	@RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps --all-features -p pylon-webhooks
+	@RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps --all-features -p pylon-webhooks -p pylon-receiver
 	@echo "the Rust pages: $(CARGO_TARGET_DIR)/doc/pylon_webhooks/index.html"
 
 fix: test-tools ## format, and mend what the linters can mend
@@ -96,4 +105,4 @@ test-tools:
 	@tools/environment.sh $(PYTHON) $(VENV) requirements/run.txt requirements/test.txt
 
 
-.PHONY: help say-building demo test test-rust test-python test-shared bench fuzz docs fix wheel run-tools test-tools
+.PHONY: help say-building demo test test-rust test-python test-shared bench chaos fuzz docs fix wheel run-tools test-tools

@@ -7,6 +7,6 @@ cache=$1
 last="$cache/last-clone"
 if [ "$(cat "$last" 2>/dev/null)" != "$PWD" ]; then
   mkdir -p "$cache"
-  find "$cache" -type d -path '*/.fingerprint/*' \( -name 'pylon-webhooks*' -o -name 'documented*' \) -prune -exec rm -rf {} +
+  find "$cache" -type d -path '*/.fingerprint/*' \( -name 'pylon-webhooks*' -o -name 'pylon-receiver*' -o -name 'documented*' \) -prune -exec rm -rf {} +
   printf '%s\n' "$PWD" >"$last"
 fi

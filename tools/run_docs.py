@@ -7,13 +7,19 @@ A comment right above a block says what to do with it, where that is not plain f
                                        gunicorn, flask, aiohttp, django and django-async (the block is urls.py) likewise
     <!-- docs: server -->              the same of a Rust program
     <!-- docs: pytest -->              a file of tests, which must pass
-    <!-- docs: output -->              what the Python block before it prints
+    <!-- docs: output -->              what the block before it prints
     <!-- docs: template issue_new -->  the body to paste for this kind of event
     <!-- docs: fresh environment -->   shell commands, run at the root of the repository with a new virtual environment
     <!-- docs: delivery uvicorn -->    shell commands that start the app above and send it a delivery, which must be handled
+    <!-- docs: serve -->               shell commands that start a receiver, which runs until the page ends
+    <!-- docs: stopped -->             shell commands that are run when that receiver has ended
+    <!-- docs: app -->                 a FastAPI app behind that receiver, which runs until the page ends
+    <!-- docs: file pylon.toml -->     a file that later shell commands use
+    <!-- docs: server receiver -->     a Rust program that is a receiver: 200, 401, 401 and 200, and its handler must have printed
     <!-- docs: not run: reason -->     nothing
 
-Python blocks of one page share their names, in the order of the page. Rust blocks are whole programs.
+Python blocks of one page share their names, in the order of the page. Rust blocks are whole programs. Shell blocks of one page share
+a folder; what they print is an `output` too, with ids and times masked. TOML blocks are configurations of the receiver, which must hold.
 
 Usage: python tools/run_docs.py        exit status 0 when all hold
 """
@@ -29,19 +35,21 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import tomllib
 import venv
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from receiver_shell import ADMIN, ReceiverShell, masked
 from servers import Server, free_port, serve
 
 from pylon_webhooks import template
 from pylon_webhooks.testing import sample_payload, signed_headers
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "deploy").glob("*.md"))]
 SECRET = "your-webhook-secret"
 #: The address that the documented servers listen on; replaced by a free port.
 ADDRESS = "127.0.0.1:8000"
@@ -61,6 +69,7 @@ actix-web = {{ version = "{versions[actix-web]}", default-features = false, feat
 axum = {{ version = "{versions[axum]}", default-features = false, features = ["tokio", "http1"] }}
 hyper-util = {{ version = "{versions[hyper-util]}", features = ["server-auto", "service", "tokio"] }}
 pylon-webhooks = {{ path = "{core}", features = ["actix-web", "axum", "background", "proptest"] }}
+pylon-receiver = {{ path = "{receiver}" }}
 proptest = {{ version = "{versions[proptest]}", default-features = false, features = ["std"] }}
 serde = {{ version = "1", features = ["derive"] }}
 tokio = {{ version = "1", features = ["macros", "rt-multi-thread", "net", "signal", "time"] }}
@@ -103,6 +112,18 @@ class Page:
         sys.modules["documented"] = self.module
         self.printed = ""
         self.app: Block | None = None
+        self._shell: ReceiverShell | None = None
+
+    @property
+    def shell(self) -> ReceiverShell:
+        """What its shell blocks run in."""
+        self._shell = self._shell or ReceiverShell()
+        return self._shell
+
+    def close(self) -> None:
+        """End what its shell blocks started."""
+        if self._shell is not None:
+            self._shell.close()
 
     def run(self, block: Block) -> None:
         """Run a Python block after those before it."""
@@ -114,14 +135,14 @@ class Page:
         self.printed = out.getvalue()
 
 
-def exercise(server: Server) -> None:
+def exercise(server: Server, not_json: int = 400) -> None:
     """An app must take an authentic delivery and refuse a forged one, an unsigned one, and one that is not JSON."""
     new, oops = sample_payload("issue_new"), b"oops"
     cases = [
         (200, new, signed_headers(SECRET, new)),
         (401, new, signed_headers("another-secret", new)),
         (401, new, {}),
-        (400, oops, signed_headers(SECRET, oops)),
+        (not_json, oops, signed_headers(SECRET, oops)),
     ]
     for expected, body, headers in cases:
         status = server.post("/webhook", body, headers)
@@ -175,9 +196,21 @@ def run_pytest(block: Block, page: Page) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+def exercise_receiver(server: Server) -> None:
+    """A receiver must take an authentic delivery, and its handler must print; one that is not JSON it keeps."""
+    exercise(server, not_json=200)
+    overdue = threading.Timer(30, server.kill)
+    overdue.start()
+    printed: list[str] = []
+    while not printed or "New issue: " not in printed[-1]:
+        printed.append(server.line())
+        assert printed[-1], f"the handler did not print; printed was {printed}"
+    overdue.cancel()
+
+
 def run_rust(found: list[Block]) -> None:
     """Build all Rust blocks at once, then run each."""
-    core = ROOT / "crates" / "pylon-webhooks"
+    core, receiver = ROOT / "crates" / "pylon-webhooks", ROOT / "crates" / "pylon-receiver"
     dependencies = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["dependencies"]
     versions = {name: needed["version"] for name, needed in dependencies.items() if "version" in needed}
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
@@ -185,10 +218,10 @@ def run_rust(found: list[Block]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         crate = Path(folder)
         (crate / "src" / "bin").mkdir(parents=True)
-        (crate / "Cargo.toml").write_text(_RUST_MANIFEST.format(versions=versions, core=core))
+        (crate / "Cargo.toml").write_text(_RUST_MANIFEST.format(versions=versions, core=core, receiver=receiver))
         (crate / "Cargo.lock").write_bytes((ROOT / "Cargo.lock").read_bytes())
         for number, (block, port) in enumerate(zip(found, ports, strict=True)):
-            code = block.code.replace(ADDRESS, f"127.0.0.1:{port}")
+            code = block.code.replace(ADDRESS, f"127.0.0.1:{port}").replace(ADMIN, "127.0.0.1:0")
             (crate / "src" / "bin" / f"block{number}.rs").write_text(code)
         environment = {**os.environ, "CARGO_TARGET_DIR": str(target / "documented"), "RUSTFLAGS": "-D warnings"}
         subprocess.run(
@@ -196,9 +229,9 @@ def run_rust(found: list[Block]) -> None:
         )
         for number, (block, port) in enumerate(zip(found, ports, strict=True)):
             program = str(target / "documented" / "debug" / f"block{number}")
-            if block.order == "server":
-                with serve([program], port, PYLON_WEBHOOK_SECRET=SECRET) as server:
-                    exercise(server)
+            if block.order in ("server", "server receiver"):
+                with serve([program], port, folder, PYLON_WEBHOOK_SECRET=SECRET) as server:
+                    exercise_receiver(server) if block.order == "server receiver" else exercise(server)
             else:
                 subprocess.run([program], check=True, stdout=subprocess.DEVNULL)
             print(f"ok    {block.place}")
@@ -256,13 +289,28 @@ def run(block: Block, page: Page) -> None:
         case ["pytest"]:
             run_pytest(block, page)
         case ["output"]:
-            assert page.printed == block.code, f"printed was {page.printed!r}"
+            assert masked(page.printed) == masked(block.code), f"printed was\n{page.printed}"
+        case ["serve"]:
+            page.shell.serve(block.code)
+        case ["app"]:
+            page.shell.serve_app(block.code)
+        case ["stopped"]:
+            page.shell.stop("receiver")
+            page.printed = page.shell.run(block.code)
+        case ["file", name]:
+            page.shell.keep(name, block.code)
+            if block.language == "toml":
+                page.shell.check(block.code)
         case ["template", kind]:
             assert block.code == template(kind), f"the template is now\n{template(kind)}"
         case ["fresh", "environment"]:
             run_in_fresh_environment(block)
         case [] if block.language == "python":
             page.run(block)
+        case [] if block.language == "sh":
+            page.printed = page.shell.run(block.code)
+        case [] if block.language == "toml":
+            page.shell.check(block.code)
         case [] if block.language == "json":
             json.loads(block.code)
         case _:
@@ -282,7 +330,9 @@ def main() -> int:
                 print(f"left  {block.place}: {block.order.removeprefix('not run: ')}")
                 continue
             missing = [
-                tool for tool in ("curl", "openssl") if block.order.startswith("delivery") and not shutil.which(tool)
+                tool
+                for tool in ("curl", "openssl")
+                if block.language == "sh" and f"{tool} " in block.code and not shutil.which(tool)
             ]
             if missing:
                 print(f"left  {block.place}: this machine has no {' and no '.join(missing)}")
@@ -296,6 +346,7 @@ def main() -> int:
             except Exception as error:  # noqa: BLE001 - a block may fail in any way; report them all
                 failed += 1
                 print(f"FAIL  {block.place}: {type(error).__name__}: {error}")
+        page.close()
     run_rust(rust)
     print(f"{failed} blocks failed" if failed else "every block ran")
     return 1 if failed else 0

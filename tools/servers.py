@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO
 
 #: How long a server may take to listen, seconds.
 _PATIENCE = 30
@@ -21,22 +20,33 @@ class Server:
     """A server that listens; what it prints is read line by line."""
 
     port: int
-    output: IO[str]
+    process: subprocess.Popen[str]
     #: What it printed and nobody read, once it has ended.
     rest: str = ""
 
     def post(self, path: str, body: bytes, headers: dict[str, str]) -> int:
         """Post a delivery; the status of the answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            connection.request("POST", path, body, {"Content-Type": "application/json", **headers})
-            return connection.getresponse().status
-        finally:
-            connection.close()
+        return post(self.port, path, body, headers)
 
     def line(self) -> str:
         """The next line that the server prints."""
-        return self.output.readline().rstrip("\n")
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().rstrip("\n")
+
+    def kill(self) -> None:
+        """End it as a crash would, and wait until it has ended."""
+        self.process.kill()
+        self.process.wait()
+
+
+def post(port: int, path: str, body: bytes, headers: dict[str, str]) -> int:
+    """Post a delivery to whatever listens on a port of this machine; the status of the answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("POST", path, body, {"Content-Type": "application/json", **headers})
+        return connection.getresponse().status
+    finally:
+        connection.close()
 
 
 def free_port() -> int:
@@ -58,8 +68,7 @@ def serve(command: list[str], port: int, folder: str | None = None, /, **environ
         stderr=subprocess.STDOUT,
         text=True,
     )
-    assert process.stdout is not None
-    server = Server(port, process.stdout)
+    server = Server(port, process)
     try:
         wait_until_it_listens(process, port)
         yield server

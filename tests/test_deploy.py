@@ -1,0 +1,93 @@
+"""What is in `deploy` holds: the sample configuration, the systemd unit, and the pages that name their settings."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DEPLOY = ROOT / "deploy"
+SAMPLE = (DEPLOY / "pylon-receiver.toml").read_text()
+PROGRAM = Path(
+    os.environ.get(
+        "PYLON_RECEIVER", Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"), "debug", "pylon-receiver")
+    )
+)
+
+needs_the_program = pytest.mark.skipif(
+    not PROGRAM.is_file(), reason=f"no {PROGRAM}: run `cargo build -p pylon-receiver`"
+)
+
+
+def with_settings(*, examples: bool) -> str:
+    """The sample with its settings switched on; examples are those of which a comment says "for instance"."""
+    lines = []
+    is_example = is_table = False
+    for line in SAMPLE.splitlines():
+        is_setting = re.match(r"#[^ ]", line) is not None
+        if not is_setting and (not line or not is_table):
+            is_example, is_table = "or instance:" in line, False
+        # The comments within a table that is an example do not end it.
+        is_table = is_table or (is_example and line.startswith("#["))
+        lines.append(line[1:] if is_setting and (examples or not is_example) else line)
+    return "\n".join(lines)
+
+
+def what_holds(text: str, folder: Path) -> str:
+    """What `check-config` says of a configuration, all of whose secrets are missing."""
+    file = folder / "pylon-receiver.toml"
+    file.write_text(text)
+    done = subprocess.run(
+        [PROGRAM, "check-config", "--config", file],
+        env={"PATH": os.environ["PATH"]},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1, done.stderr
+    return done.stdout
+
+
+@needs_the_program
+def test_every_setting_of_the_sample_is_one_that_the_receiver_takes(tmp_path: Path) -> None:
+    held = tomllib.loads(what_holds(with_settings(examples=True), tmp_path))
+    assert [destination["name"] for destination in held["destination"]] == ["app", "script", "archive"]
+
+
+@needs_the_program
+def test_what_the_sample_gives_as_a_default_holds_without_it(tmp_path: Path) -> None:
+    assert what_holds(with_settings(examples=False), tmp_path) == what_holds(SAMPLE, tmp_path)
+
+
+def test_sample_and_page_name_every_key_of_the_configuration() -> None:
+    code = (ROOT / "crates" / "pylon-receiver" / "src" / "config" / "place.rs").read_text()
+    keys = set(re.findall(r'"(\w+)"', code[: code.index("pub(super) fn owner")]))
+    page = (ROOT / "docs" / "receiver" / "configuration.md").read_text()
+    assert len(keys) > 40
+    for text in (SAMPLE, page):
+        assert not {key for key in keys if not re.search(rf"\b{key}\b", text)} - {"kind", "value"}
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    unit = tmp_path / "pylon-receiver.service"
+    text = (DEPLOY / "pylon-receiver.service").read_text()
+    # The program is not installed where tests run.
+    unit.write_text(re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", text))
+    done = subprocess.run(["systemd-analyze", "verify", unit], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_unit_gives_a_shutdown_the_time_that_it_may_take() -> None:
+    unit = (DEPLOY / "pylon-receiver.service").read_text()
+    shutdown = re.search(r'shutdown_timeout = "(\d+)s"', SAMPLE)
+    stop = re.search(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
+    assert shutdown is not None
+    assert stop is not None
+    assert int(stop[1]) > int(shutdown[1])

@@ -1,0 +1,182 @@
+"""The shell of a page that documents `pylon-receiver`: its blocks share a folder, a receiver and an app, on free ports.
+
+Documented addresses are replaced by those ports, and put back in what is printed. An event's id in a command stands for the one
+that was printed last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import IO, Any
+
+from servers import free_port, wait_until_it_listens
+
+#: Where the documented receiver and the documented app listen.
+WEBHOOKS, ADMIN, APP = "127.0.0.1:8080", "127.0.0.1:8081", "127.0.0.1:3000"
+_ID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b")
+#: What differs from run to run, and what stands for it where outputs are compared.
+_MASKS = [
+    (_ID, "ID"),
+    (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"), "TIME"),
+    (re.compile(r"\b127\.0\.0\.1:\d{5}\b *"), "ADDRESS "),
+    (re.compile(r"\btook(_ms=| )\d+\b"), "took SOME"),
+    (re.compile(r"\b\d+\.\d MiB\b"), "SIZE"),
+    (re.compile(r" +$", re.MULTILINE), ""),
+]
+#: How long accepted events may take to be tried before the next block runs, seconds.
+_SETTLING = 5
+#: How long one block may take, seconds.
+_PATIENCE = 60
+
+
+def masked(text: str) -> str:
+    """A text without what differs from run to run."""
+    for pattern, stands_for in _MASKS:
+        text = pattern.sub(stands_for, text)
+    return text.strip("\n")
+
+
+def receiver_program() -> str:
+    """The program that the pages are about."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", Path(__file__).resolve().parent.parent / "target"))
+    program = Path(os.environ.get("PYLON_RECEIVER", target / "debug" / "pylon-receiver"))
+    if not program.is_file():
+        raise FileNotFoundError(f"no {program}: run `cargo build -p pylon-receiver`, or name it by PYLON_RECEIVER")
+    return str(program.resolve())
+
+
+class ReceiverShell:
+    """What the shell blocks of one page have in common."""
+
+    def __init__(self) -> None:
+        self._temporary = tempfile.TemporaryDirectory()
+        self.folder = Path(self._temporary.name)
+        self._ports = {address: free_port() for address in (WEBHOOKS, ADMIN, APP)}
+        self._running: list[tuple[str, subprocess.Popen[str], IO[str]]] = []
+        self._last_id = ""
+        program = shlex.quote(receiver_program())
+        # What the documented command does not say, it need not: the ports come from here.
+        listen = f"--listen {self._here(WEBHOOKS)} --admin {self._here(ADMIN)}"
+        wrapper = f'#!/bin/sh\n[ "$1" = serve ] && shift && exec {program} serve {listen} "$@"\nexec {program} "$@"\n'
+        tools = self.folder / ".bin"
+        tools.mkdir()
+        (tools / "pylon-receiver").write_text(wrapper)
+        (tools / "pylon-receiver").chmod(0o755)
+        path = f"{tools}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+        admin = f"http://{self._here(ADMIN)}"
+        self._environment = {**os.environ, "PATH": path, "PYLON_RECEIVER_ADMIN": admin, "PYTHONUNBUFFERED": "1"}
+
+    def _here(self, address: str) -> str:
+        return f"127.0.0.1:{self._ports[address]}"
+
+    def _real(self, code: str) -> str:
+        for address in self._ports:
+            code = code.replace(address, self._here(address))
+        return _ID.sub(self._last_id, code) if self._last_id else code
+
+    def _documented(self, text: str) -> str:
+        for address in self._ports:
+            text = text.replace(self._here(address), address)
+        return text
+
+    def keep(self, name: str, text: str) -> None:
+        """Put a documented file into the folder."""
+        (self.folder / name).write_text(self._real(text))
+
+    def check(self, toml: str) -> None:
+        """A documented configuration must hold, whether or not its secrets are there."""
+        self.keep("checked.toml", toml)
+        command = [receiver_program(), "check-config", "--config", "checked.toml"]
+        done = subprocess.run(
+            command, cwd=self.folder, env=self._environment, check=False, capture_output=True, text=True
+        )
+        assert done.returncode in (0, 1), done.stderr
+
+    def serve(self, code: str) -> None:
+        """Start a receiver in the background, until the page or a later block ends it."""
+        self.stop("receiver")
+        self._start("receiver", ["bash", "-e", "-c", self._real(code)], self._ports[ADMIN])
+
+    def serve_app(self, code: str) -> None:
+        """Start the app behind the receiver, until the page ends."""
+        self.keep("app.py", code)
+        port = self._ports[APP]
+        self._start("app", [sys.executable, "-m", "uvicorn", "app:app", "--port", str(port)], port)
+
+    def _start(self, name: str, command: list[str], port: int) -> None:
+        log = (self.folder / f"{name}.log").open("w+")
+        process = subprocess.Popen(
+            command, cwd=self.folder, env=self._environment, stdout=log, stderr=log, text=True, start_new_session=True
+        )
+        self._running.append((name, process, log))
+        try:
+            wait_until_it_listens(process, port)
+        except (AssertionError, RuntimeError, OSError) as error:
+            log.seek(0)
+            raise RuntimeError(f"the {name} does not listen: {log.read()}") from error
+
+    def run(self, code: str) -> str:
+        """Run a block to its end; what it printed, errors included."""
+        done = subprocess.run(
+            ["bash", "-e", "-c", self._real(code)],
+            cwd=self.folder,
+            env=self._environment,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_PATIENCE,
+        )
+        printed = self._documented(done.stdout)
+        assert done.returncode == 0, f"it ended with {done.returncode} and printed {printed!r}"
+        if ids := _ID.findall(printed):
+            self._last_id = ids[-1]
+        self._settle()
+        return printed
+
+    def _settle(self) -> None:
+        """Wait until everything has been tried, so that the next block sees the end and not the middle."""
+        if not any(name == "receiver" for name, _, _ in self._running):
+            return
+        deadline = time.monotonic() + _SETTLING
+        while time.monotonic() < deadline:
+            under_way, untried = self._deliveries("delivering"), self._deliveries("waiting")
+            if not under_way and all(delivery["attempts"] for delivery in untried):
+                return
+            time.sleep(0.02)
+
+    def _deliveries(self, state: str) -> list[dict[str, Any]]:
+        url = f"http://{self._here(ADMIN)}/api/deliveries?state={state}"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            found: list[dict[str, Any]] = json.load(answer)["deliveries"]
+        return found
+
+    def stop(self, wanted: str) -> None:
+        """End the receiver, or the app, in order."""
+        for entry in [entry for entry in self._running if entry[0] == wanted]:
+            self._running.remove(entry)
+            _, process, log = entry
+            os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            log.close()
+
+    def close(self) -> None:
+        """End everything that still runs."""
+        for name in ("receiver", "app"):
+            self.stop(name)
+        self._temporary.cleanup()
