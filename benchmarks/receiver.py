@@ -1,0 +1,331 @@
+"""The receiver under load: what durability costs, beside what it replaces, and with a backlog of a million events.
+
+Everything in one run on one machine. Contestants take turns, each on a server that was just started; figures are medians of
+the turns. Requests come from `open_loop`, each signed and with an id of its own. Servers and generator share all cores.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import signal
+import statistics
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from over_http import BODY, SECRET
+from receiver_servers import PATIENCE, Running, Servers, debian_webhook, ended, wait_for
+from servers import free_port
+
+CONNECTIONS = [1, 64, 256]
+#: Of the most that was answered in a closed loop.
+SHARES = [0.5, 0.8]
+TURNS = 3
+#: Of one turn, after one that nobody counts.
+SECONDS = 3.0
+WARM_UP_SECONDS = 0.5
+#: A disk that was so many times slower at one time than at another makes a run worthless.
+MOST_UNSTEADY = 3.0
+BACKLOG = 1_000_000
+#: One at a time, far apart.
+UNLOADED_RATE, UNLOADED_SECONDS = 20, 10
+DELIVERING_SECONDS = 10
+
+
+@dataclass
+class Bench:
+    """Where things are, and what was found."""
+
+    servers: Servers
+    examples: Path
+    turns: int
+    found: dict[str, Any]
+    #: Microseconds, one beside each turn.
+    syncs: list[float] = field(default_factory=list)
+
+    def load(self, server: Running, connections: int, rate: float | str = "max", **more: object) -> dict[str, Any]:
+        """What the generator measured."""
+        command = [str(self.examples / "open_loop"), "--to", f"127.0.0.1:{server.port}", "--path", server.path]
+        command += ["--connections", str(connections), "--rate", str(rate)]
+        more = more or {"seconds": SECONDS}
+        for name, value in more.items():
+            command += [f"--{name}", str(value)]
+        environment = {**os.environ, "PYLON_WEBHOOK_SECRET": SECRET}
+        done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=900)
+        if done.returncode != 0:
+            raise RuntimeError(f"{command!r} ended with {done.returncode}: {done.stderr}")
+        measured: dict[str, Any] = json.loads(done.stdout)
+        if set(measured["answered"]) - {"200"} or measured["broken"]:
+            raise RuntimeError(f"{command!r}: not everything was answered 200: {done.stdout}")
+        return measured
+
+    def turn(self, server: Running, connections: int, rate: float | str = "max") -> dict[str, Any]:
+        """One turn on a server that has just been started."""
+        self.load(server, connections, seconds=WARM_UP_SECONDS)
+        # What the disk gives changes while others use the machine: measured beside each turn, it tells which figures compare.
+        with self.servers.folder() as folder:
+            sync = sync_microseconds(folder)
+        self.syncs.append(sync)
+        return {**self.load(server, connections, rate), "sync_microseconds": sync, "load_average": os.getloadavg()[0]}
+
+    def unsteadiness(self) -> float:
+        """How many times slower the disk was in its slowest turn than in its fastest."""
+        return max(self.syncs) / min(self.syncs)
+
+
+def receiver(cache: Path, release: Path, sdk: str, sdk_name: str, quick: bool) -> Iterator[str]:
+    """Measure; the lines of the table, the last one JSON."""
+    webhook, said = debian_webhook(cache)
+    servers = Servers(release / "pylon-receiver", sdk, webhook, cache)
+    bench = Bench(servers, release / "examples", 1 if quick else TURNS, {})
+    yield from conditions(bench, said)
+    yield from closed_loop(bench, sdk_name)
+    yield from open_loop(bench)
+    yield from unloaded(bench)
+    if quick:
+        yield "the backlog was left out: --quick"
+    else:
+        yield from backlog(bench)
+    bench.found["unsteadiness"] = bench.unsteadiness()
+    if bench.unsteadiness() > MOST_UNSTEADY:
+        yield f"THE MACHINE WAS NOT STEADY: a sync took {min(bench.syncs):,.0f} to {max(bench.syncs):,.0f} µs beside the turns, so that rows"
+        yield "measured at different times do not compare, and no goal is met or missed by this run: run it again on a quiet machine"
+    yield json.dumps({"receiver": bench.found})
+
+
+def conditions(bench: Bench, said: str) -> Iterator[str]:
+    """What the figures were measured under."""
+    with bench.servers.folder() as folder:
+        command = ["df", "--output=fstype", str(folder)]
+        listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        file_system = listed.split()[-1]
+        sync = sync_microseconds(folder)
+    bench.found["conditions"] = {
+        "cores": len(os.sched_getaffinity(0)),
+        "kernel": platform.release(),
+        "file_system": file_system,
+        "sync_microseconds": sync,
+        "load_average_before": os.getloadavg()[0],
+        "body_bytes": len(BODY),
+        "turns": bench.turns,
+        "seconds": SECONDS,
+        "webhook": said,
+    }
+    yield f"receiver: {len(BODY)} bytes, medians of {bench.turns} turns of {SECONDS:.0f} s, server and generator on the same"
+    yield f"{len(os.sched_getaffinity(0))} cores, Linux {platform.release()}, {file_system}, page cache warm, {sync:,.0f} µs for"
+    yield f"4 KiB and a sync, load average {os.getloadavg()[0]:.1f} before; warnings alone are logged; {said}"
+
+
+def sync_microseconds(folder: Path) -> float:
+    """The median time to append 4 KiB and have them on the disk."""
+    times = []
+    with open(folder / "sync", "ab", buffering=0) as file:
+        for _ in range(200):
+            begin = time.perf_counter()
+            file.write(bytes(4096))
+            os.fdatasync(file.fileno())
+            times.append(time.perf_counter() - begin)
+    return statistics.median(times) * 1e6
+
+
+def closed_loop(bench: Bench, sdk_name: str) -> Iterator[str]:
+    """As fast as answers come."""
+    contestants: list[tuple[str, str, Callable[[], AbstractContextManager[Running]]]] = [
+        ("durable", "receiver, SQLite ledger", bench.servers.durable),
+        ("null", "receiver, null ledger", bench.servers.null),
+        ("fastapi", f"FastAPI, {sdk_name}, one worker", bench.servers.fastapi),
+    ]
+    if bench.servers.webhook is not None:
+        contestants.append(("webhook", "Debian's webhook, /bin/true", bench.servers.debian))
+    found = bench.found["closed_loop"] = {}
+    yield f"{'':<44}{'connections':>12}{'a second':>10}{'of null':>9}{'x FastAPI':>11}   time to answer"
+    for connections in CONNECTIONS:
+        turns: dict[str, list[dict[str, Any]]] = {key: [] for key, _, _ in contestants}
+        for _ in range(bench.turns):
+            for key, _, start in contestants:
+                with start() as server:
+                    turns[key].append(bench.turn(server, connections))
+        rows = found[str(connections)] = {key: summary(measured) for key, measured in turns.items()}
+        for key, name, _ in contestants:
+            rate = rows[key]["per_second"]
+            rows[key] |= {f"of_{other}": paired(turns[key], turns[other]) for other in ["null", "fastapi"]}
+            ratios = f"{rows[key]['of_null']:>9.2f}{rows[key]['of_fastapi']:>11.1f}"
+            yield f"{name:<44}{connections:>12}{rate:>10,.0f}{ratios}   {times(rows[key])}"
+    at_64 = found["64"]
+    yield goal("durable beside null, 64 connections", at_64["durable"]["of_null"], 0.6, "")
+    yield goal("durable beside FastAPI, 64 connections", at_64["durable"]["of_fastapi"], 8, " times")
+    yield goal("durable, p99 at 64 connections", at_64["durable"]["p99_milliseconds"], 15, " ms", at_most=True)
+
+
+def open_loop(bench: Bench) -> Iterator[str]:
+    """At even intervals, the time counted from when a request was due."""
+    most = bench.found["closed_loop"]["64"]["durable"]["per_second"]
+    found = bench.found["open_loop"] = {}
+    for share in SHARES:
+        rate = round(most * share)
+        turns: dict[str, list[dict[str, Any]]] = {"durable": [], "null": []}
+        for _ in range(bench.turns):
+            for key, start in [("durable", bench.servers.durable), ("null", bench.servers.null)]:
+                with start() as server:
+                    turns[key].append(bench.turn(server, 64, rate))
+        rows = found[str(rate)] = {key: summary(measured) for key, measured in turns.items()}
+        for key, row in rows.items():
+            name = f"{key}, open loop at {rate:,}/s ({share:.0%} of the most)"
+            yield f"{name:<44}{64:>12}{row['per_second']:>10,.0f}{'':>20}   {times(row)}"
+
+
+def unloaded(bench: Bench) -> Iterator[str]:
+    """From the answer to the arrival at the app, one event at a time."""
+    with sink(bench) as app, bench.servers.durable(app.address) as server:
+        ids = server.folder / "ids"
+        bench.load(server, 1, UNLOADED_RATE, seconds=UNLOADED_SECONDS, ids=ids)
+        sent = {line.split()[0]: line.split()[2:] for line in ids.read_text().splitlines()}
+        # The delivery that proved the server ready has an id of its own and is passed over.
+        deadline = time.monotonic() + PATIENCE
+        while missing := sent.keys() - (arrived := dict(app.arrivals())).keys():
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{len(missing)} of {len(sent)} events have not arrived within {PATIENCE} s")
+            time.sleep(0.05)
+    from_answer = [(arrived[name] - int(answered)) / 1e6 for name, (_, answered) in sent.items()]
+    from_sending = [(arrived[name] - int(begun)) / 1e6 for name, (begun, _) in sent.items()]
+    bench.found["unloaded"] = {
+        "events": len(sent),
+        "accept_to_delivery_milliseconds": statistics.median(from_answer),
+        "sending_to_delivery_milliseconds": statistics.median(from_sending),
+        "most_milliseconds": max(from_sending),
+    }
+    yield goal("from the answer to the app, unloaded, median", statistics.median(from_answer), 10, " ms", at_most=True)
+    yield f"{'from sending to the app, unloaded, median':<56}{statistics.median(from_sending):>10.2f} ms"
+
+
+def backlog(bench: Bench) -> Iterator[str]:
+    """A million events that cannot be delivered: accepting, memory, restart, and delivering them after all."""
+    found = bench.found["backlog"] = {}
+    with bench.servers.folder() as folder:
+        destination = f"127.0.0.1:{free_port()}"
+        ledger = f"sqlite:{folder / 'pylon.db'}"
+        server = bench.servers.receiver(folder, ledger, destination)
+        with ended(server):
+            begin = time.monotonic()
+            bench.load(server, 256, requests=BACKLOG, seconds=600)
+            found["filling_seconds"] = time.monotonic() - begin
+            found["events"] = events(server)
+            if found["events"] < BACKLOG:
+                raise RuntimeError(f"expected a backlog of {BACKLOG} events, found {found['events']}")
+            empty, full = [], []
+            for _ in range(bench.turns):
+                with bench.servers.durable(destination) as other:
+                    empty.append(bench.turn(other, 64))
+                full.append(bench.turn(server, 64))
+            found["empty"], found["full"] = summary(empty), summary(full)
+            found["memory_bytes"] = server.memory("VmRSS")
+            found["most_memory_bytes"] = server.memory("VmHWM")
+        share = paired(full, empty)
+        name = f"SQLite ledger, {found['events']:,} events waiting"
+        yield f"{name:<44}{64:>12}{found['full']['per_second']:>10,.0f}{'':>20}   {times(found['full'])}"
+        yield goal("accepting with the backlog beside an empty ledger", share, 0.9, "")
+        yield goal("memory with the backlog, the most", found["most_memory_bytes"] / 1e6, 100, " MB", at_most=True)
+        for how in [signal.SIGTERM, signal.SIGKILL]:
+            restarts = [restart(bench, folder, ledger, destination, how) for _ in range(bench.turns)]
+            found[f"restart_seconds_after_{how.name}"] = statistics.median(restarts)
+            yield goal(
+                f"from the start to the first 200, after {how.name}", statistics.median(restarts), 2, " s", at_most=True
+            )
+        yield from delivering(bench, folder, ledger)
+
+
+def restart(bench: Bench, folder: Path, ledger: str, destination: str, how: signal.Signals) -> float:
+    """Seconds from the start of the process to the first 200, after one that ended so."""
+    with ended(bench.servers.receiver(folder, ledger, destination)) as server:
+        bench.load(server, 64, seconds=WARM_UP_SECONDS)
+        server.end(how)
+    begin = time.monotonic()
+    with ended(bench.servers.receiver(folder, ledger, destination, until_it_answers=False)) as server:
+        wait_for(server)
+        return time.monotonic() - begin
+
+
+def delivering(bench: Bench, folder: Path, ledger: str) -> Iterator[str]:
+    """Memory while the backlog is delivered, for a while."""
+    with sink(bench) as app, ended(bench.servers.receiver(folder, ledger, app.address)) as server:
+        time.sleep(DELIVERING_SECONDS)
+        rate = len(app.arrivals()) / DELIVERING_SECONDS
+        most = server.memory("VmHWM")
+    bench.found["backlog"] |= {"delivered_per_second": rate, "most_memory_bytes_delivering": most}
+    yield goal(f"memory while delivering {rate:,.0f} a second, the most", most / 1e6, 100, " MB", at_most=True)
+
+
+@dataclass
+class App:
+    """An app that takes everything."""
+
+    address: str
+    output: Path
+
+    def arrivals(self) -> list[tuple[str, int]]:
+        """The id in each delivery that has come, and when, in nanoseconds of the machine's monotonic clock."""
+        # The first line is the address, what follows the last line end is a line that is not whole.
+        lines = [line.split() for line in self.output.read_text().split("\n")[1:-1]]
+        return [(name, int(moment)) for name, moment in lines]
+
+
+@contextmanager
+def sink(bench: Bench) -> Iterator[App]:
+    """Start the app, end it when the block ends."""
+    with bench.servers.folder() as folder:
+        output = folder / "output"
+        with open(output, "wb") as file:
+            process = subprocess.Popen([str(bench.examples / "sink")], stdin=subprocess.PIPE, stdout=file)
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while "\n" not in output.read_text():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError("the app that is to be delivered to does not listen")
+                time.sleep(0.01)
+            yield App(output.read_text().split()[0], output)
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def events(server: Running) -> int:
+    """How many events the receiver keeps, as its admin API tells."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.admin}/api/stats", timeout=60) as answer:
+        kept: int = json.load(answer)["events"]
+        return kept
+
+
+def summary(turns: list[dict[str, Any]]) -> dict[str, float]:
+    """Medians of turns."""
+    quantiles = {
+        f"{name}_milliseconds": statistics.median(turn["microseconds"][name] for turn in turns) / 1000
+        for name in ["p50", "p90", "p99", "p999", "max"]
+    }
+    names = ["per_second", "late_starts", "not_sent", "sync_microseconds", "load_average"]
+    others = {name: statistics.median(turn[name] for turn in turns) for name in names}
+    return {**others, **quantiles}
+
+
+def paired(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> float:
+    """The median of the ratios of turns that were taken one after the other, under the same conditions as far as can be."""
+    ratios = [one["per_second"] / other["per_second"] for one, other in zip(ours, theirs, strict=True)]
+    return float(statistics.median(ratios))
+
+
+def times(row: dict[str, float]) -> str:
+    """Of a row of the table."""
+    return f"p50 {row['p50_milliseconds']:.2f} ms, p99 {row['p99_milliseconds']:.2f} ms"
+
+
+def goal(what: str, value: float, limit: float, unit: str, *, at_most: bool = False) -> str:
+    """A row that has a goal."""
+    is_met = value <= limit if at_most else value >= limit
+    bound = "at most" if at_most else "at least"
+    return f"{what:<56}{value:>10.2f}{unit}   goal: {bound} {limit:g}{unit}, {'met' if is_met else 'MISSED'}"
