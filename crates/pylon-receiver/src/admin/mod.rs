@@ -54,9 +54,6 @@ pub trait Running: Send + Sync + 'static {
     /// Its destinations, and whether each is taken to be up.
     fn destinations(&self) -> Vec<(Arc<str>, CircuitState)>;
 
-    /// Looks for deliveries that are due now.
-    fn wake(&self);
-
     /// The promises that it cannot keep at present, a sentence each, those of the ledger excepted; empty: it is ready.
     fn unmet(&self) -> Vec<String>;
 

@@ -39,26 +39,25 @@ pub(super) async fn redeliver_events(State(parts): State<AdminParts>, uri: Uri, 
     let destination = fields.text("destination")?.map(|name| destination(&fields, &name, &*running)).transpose()?;
     let depth = depth(&mut fields)?;
     fields.finish()?;
-    let act: Act<EventId> = Box::new(move |ledger, events, now| ledger.redeliver(events, destination.clone(), now));
-    carry_out(parts, running, Order { selection, depth, verb: "redelivered" }, act).await
+    let act: Act<EventId> = Box::new(move |ledger, events| ledger.redeliver(events, destination.clone()));
+    carry_out(parts, Order { selection, depth, verb: "redelivered" }, act).await
 }
 
 pub(super) async fn redeliver_dead(State(parts): State<AdminParts>, uri: Uri, body: Body) -> Answer {
-    dead(parts, &uri, body, "redelivered", Box::new(|ledger, deliveries, now| ledger.redeliver_dead(deliveries, now)))
-        .await
+    dead(parts, &uri, body, "redelivered", Box::new(|ledger, deliveries| ledger.redeliver_dead(deliveries))).await
 }
 
 pub(super) async fn drop_dead(State(parts): State<AdminParts>, uri: Uri, body: Body) -> Answer {
-    dead(parts, &uri, body, "dropped", Box::new(|ledger, deliveries, now| ledger.drop_dead(deliveries, now))).await
+    dead(parts, &uri, body, "dropped", Box::new(|ledger, deliveries| ledger.drop_dead(deliveries))).await
 }
 
 async fn dead(parts: AdminParts, uri: &Uri, body: Body, verb: &'static str, act: Act<DeliveryId>) -> Answer {
-    let running = parts.running.clone().ok_or_else(Refusal::not_running)?;
+    parts.running.as_ref().ok_or_else(Refusal::not_running)?;
     let mut fields = fields(uri, body)?;
     let selection = Selection::<DeliveryId>::of(&mut fields)?;
     let depth = depth(&mut fields)?;
     fields.finish()?;
-    carry_out(parts, running, Order { selection, depth, verb }, act).await
+    carry_out(parts, Order { selection, depth, verb }, act).await
 }
 
 fn fields(uri: &Uri, body: Body) -> Result<Fields, Refusal> {
@@ -99,8 +98,8 @@ fn depth(fields: &mut Fields) -> Result<Depth, Refusal> {
     Ok(if fields.flag("dry_run")? { Depth::Count } else { Depth::Do })
 }
 
-/// What is done to a batch at this moment; says to how many it was done.
-type Act<I> = Box<dyn for<'l> Fn(&'l dyn Ledger, Vec<I>, Moment) -> LedgerFuture<'l, u64> + Send + Sync>;
+/// What is done to a batch; says to how many it was done.
+type Act<I> = Box<dyn for<'l> Fn(&'l dyn Ledger, Vec<I>) -> LedgerFuture<'l, u64> + Send + Sync>;
 
 struct Order<I: Selectable> {
     selection: Selection<I>,
@@ -109,20 +108,12 @@ struct Order<I: Selectable> {
     verb: &'static str,
 }
 
-async fn carry_out<I: Selectable>(
-    parts: AdminParts,
-    running: Arc<dyn Running>,
-    order: Order<I>,
-    act: Act<I>,
-) -> Answer {
+async fn carry_out<I: Selectable>(parts: AdminParts, order: Order<I>, act: Act<I>) -> Answer {
     let verb = order.verb;
     // In a task of its own: who gave the order and hangs up must not leave it half done and untold.
     let task = tokio::spawn(async move {
         let mut done = Done::default();
         let end = done.run(&*parts.ledger, order, parts.clock.now(), &act).await;
-        if done.count > 0 {
-            running.wake();
-        }
         tracing::info!(matched = done.matched, done = done.count, "an operator's order: {verb}");
         (done, end)
     });
@@ -157,7 +148,7 @@ impl Done {
         while let Some(batch) = batches.next(ledger).await? {
             self.matched += batch.len() as u64;
             if order.depth == Depth::Do && !batch.is_empty() {
-                self.count += act(ledger, batch, now).await?;
+                self.count += act(ledger, batch).await?;
             }
         }
         Ok(())

@@ -20,7 +20,7 @@ pub(super) async fn show(State(parts): State<AdminParts>, uri: Uri) -> Answer {
         destinations: Vec<ShownDestination>,
     }
     Fields::of_query(uri.query())?.finish()?;
-    let stats = parts.ledger.stats(parts.clock.now()).await?;
+    let stats = parts.ledger.stats().await?;
     let Stats { events, parked, refused, ledger_bytes, .. } = stats;
     let destinations = destinations(stats, parts.running.as_deref()).into_iter().map(ShownDestination::of).collect();
     json(&Shown { events, parked, refused, ledger_bytes, destinations })

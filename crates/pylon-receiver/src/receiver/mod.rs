@@ -11,7 +11,6 @@ use crate::admin::Running;
 use crate::config::{Config, ConfigFault, SecretSource, check, show};
 use crate::deliver::CircuitState;
 use crate::ledger::{Ledger, LedgerError};
-use crate::time::Clock;
 use couriers::Couriers;
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -77,7 +76,6 @@ struct Shared {
     couriers: Arc<Couriers>,
     ledger: Arc<dyn Ledger>,
     tls: Option<Arc<TlsKeys>>,
-    clock: Arc<dyn Clock>,
     stopping: watch::Sender<bool>,
 }
 
@@ -187,7 +185,7 @@ impl Shared {
     /// Warns of deliveries that wait for a destination that is not configured any more: nobody else would say so.
     async fn tell_of_orphans(&self) {
         // A ledger that cannot be read says so elsewhere.
-        let Ok(stats) = self.ledger.stats(self.clock.now()).await else { return };
+        let Ok(stats) = self.ledger.stats().await else { return };
         let config = self.config();
         for left in stats.destinations {
             let count = left.waiting + left.held + left.delivering;
@@ -202,10 +200,6 @@ impl Shared {
 impl Running for Shared {
     fn destinations(&self) -> Vec<(Arc<str>, CircuitState)> {
         self.couriers.states()
-    }
-
-    fn wake(&self) {
-        self.couriers.wake_all();
     }
 
     fn unmet(&self) -> Vec<String> {
