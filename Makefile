@@ -32,7 +32,7 @@ help: ## show this list
 
 demo: say-building run-tools wheel ## build, and show the receiver in front of two apps: forgeries, an app that is killed, nothing lost
 	@cargo build --quiet --locked --release -p pylon-webhooks --features axum --example axum
-	@cargo build --quiet --locked --release -p pylon-receiver --bin pylon-receiver
+	@cargo build --quiet --locked --release -p pylon-receiver-cli --bin pylon-receiver
 	@$(BIN)/python tools/demo.py $(CARGO_TARGET_DIR)/release/pylon-receiver $(CARGO_TARGET_DIR)/release/examples/axum
 
 test: test-rust test-python test-shared ## everything that must hold before a change lands
@@ -41,15 +41,15 @@ test-rust: run-tools
 	cargo fmt --all --check
 	cargo clippy --quiet --locked --workspace --all-targets --all-features -- -D warnings
 	for feature in '' $(FEATURES); do RUSTFLAGS="-D warnings" cargo check --quiet --locked --target-dir $(CACHE)/target-features -p pylon-webhooks --features "$$feature"; done
-	RUSTFLAGS="-D warnings" cargo check --quiet --locked --target-dir $(CACHE)/target-features -p pylon-receiver
+	RUSTFLAGS="-D warnings" cargo check --quiet --locked --target-dir $(CACHE)/target-features -p pylon-receiver-cli
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps --all-features -p pylon-webhooks -p pylon-receiver
 	cargo test --quiet --locked --all-features -p pylon-webhooks
-	cargo test --quiet --locked --all-features -p pylon-receiver
+	cargo test --quiet --locked --all-features -p pylon-receiver -p pylon-receiver-cli
 	cd fuzz && cargo fmt --check && CARGO_TARGET_DIR=$(CACHE)/target-fuzz cargo test --quiet --locked
 
 test-python: test-tools wheel
 	cargo build --quiet --locked -p pylon-webhooks --all-features --examples
-	cargo build --quiet --locked -p pylon-receiver --all-features --bin pylon-receiver
+	cargo build --quiet --locked -p pylon-receiver-cli --all-features --bin pylon-receiver
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PYLON_WEBHOOKS_WHEEL=$$(ls $(WHEELS)/pylon_webhooks-*.whl) PYLON_EXAMPLES=$(CARGO_TARGET_DIR)/debug/examples \
@@ -70,17 +70,17 @@ test-shared: wheel
 bench: run-tools wheel ## time library and receiver beside what they replace; BENCH=--quick leaves out the long part
 	@cargo bench --quiet --locked -p pylon-webhooks --no-run
 	@cargo build --quiet --locked --release -p pylon-webhooks --features axum --example load --example bench_axum
-	@cargo build --quiet --locked --release -p pylon-receiver --bin pylon-receiver --example open_loop --example sink
+	@cargo build --quiet --locked --release -p pylon-receiver-cli --bin pylon-receiver --example open_loop --example sink
 	@$(BIN)/python benchmarks/run.py --cache $(CACHE) --release $(CARGO_TARGET_DIR)/release $(BENCH)
 
 chaos: run-tools ## kill -9 the receiver under load, CHAOS_ROUNDS times (100 unless given), and compare
-	@CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),100) cargo test --quiet --locked -p pylon-receiver --test chaos
+	@CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),100) cargo test --quiet --locked -p pylon-receiver-cli --test chaos
 
 fuzz: run-tools ## look for inputs that fail, for SECONDS_EACH seconds a target (60 unless given)
 	@tools/fuzz.sh $(CACHE) $(or $(SECONDS_EACH),60)
 
 docs: test-tools wheel ## run every code block of README and docs; build the Rust pages
-	@cargo build --quiet --locked -p pylon-receiver --all-features --bin pylon-receiver
+	@cargo build --quiet --locked -p pylon-receiver-cli --all-features --bin pylon-receiver
 	@$(BIN)/python tools/run_docs.py
 	@RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps --all-features -p pylon-webhooks -p pylon-receiver
 	@echo "the Rust pages: $(CARGO_TARGET_DIR)/doc/pylon_webhooks/index.html"
