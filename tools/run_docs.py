@@ -103,6 +103,8 @@ def blocks(page: Path) -> list[Block]:
     text = page.read_text()
     if text.count("\n```") % 2:
         raise SystemExit(f"{page}: a block is not closed")
+    if re.search(r"^ +```", text, re.MULTILINE):
+        raise SystemExit(f"{page}: an indented block would not run; take it out of the list")
     files: dict[str, str] = {}
     found = []
     for match in _BLOCK.finditer(text):
@@ -242,10 +244,10 @@ def run_rust(found: list[Block]) -> None:
         (crate / "Cargo.lock").write_bytes((ROOT / "Cargo.lock").read_bytes())
         for number, (block, port) in enumerate(zip(found, ports, strict=True)):
             code = block.code.replace(ADDRESS, f"127.0.0.1:{port}").replace(ADMIN, "127.0.0.1:0")
-            program = crate / "src" / "bin" / f"block{number}"
-            program.mkdir()
-            (program / "main.rs").write_text(code)
-            write_files(block, program, without="src/")
+            source = crate / "src" / "bin" / f"block{number}"
+            source.mkdir()
+            (source / "main.rs").write_text(code)
+            write_files(block, source, without="src/")
         environment = {**os.environ, "CARGO_TARGET_DIR": str(target / "documented"), "RUSTFLAGS": "-D warnings"}
         subprocess.run(
             ["cargo", "build", "--quiet", "--manifest-path", crate / "Cargo.toml"], check=True, env=environment
