@@ -77,7 +77,7 @@ def main() -> int:
         stage(Path(folder))
         subprocess.run([mdbook, "build", folder, "--dest-dir", str(output)], check=True)
     found = broken(output)
-    print(*found, sep="\n" if found else "")
+    sys.stderr.writelines(f"{fault}\n" for fault in found)
     return 1 if found else 0
 
 

@@ -92,7 +92,7 @@ def main() -> int:
     """Draw the picture, or check it."""
     if sys.argv[1:] == ["--check"]:
         found = difference()
-        print(*found, sep="\n")
+        sys.stderr.writelines(f"{fault}\n" for fault in found)
         return 1 if found else 0
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     PICTURE.write_text(draw(demo()))
