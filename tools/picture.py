@@ -81,6 +81,12 @@ def draw(lines: list[str]) -> str:
 """
 
 
+def renew() -> None:
+    """Draw the picture anew."""
+    PICTURE.parent.mkdir(parents=True, exist_ok=True)
+    PICTURE.write_text(draw(demo()))
+
+
 def difference() -> list[str]:
     """Says in a sentence that the picture no longer shows what the demo prints; nothing when it does."""
     drawn = PICTURE.read_text() if PICTURE.is_file() else ""
@@ -94,8 +100,7 @@ def main() -> int:
         found = difference()
         sys.stderr.writelines(f"{fault}\n" for fault in found)
         return 1 if found else 0
-    PICTURE.parent.mkdir(parents=True, exist_ok=True)
-    PICTURE.write_text(draw(demo()))
+    renew()
     return 0
 
 

@@ -24,7 +24,10 @@ Python blocks of a page share their names, in the order of the page. Rust blocks
 a folder; an `output` can follow them too, compared with ids and times masked. TOML blocks are configurations of the receiver,
 which must hold.
 
-Usage: python tools/run_docs.py [PAGE...]        all pages unless named; exit status 0 when all hold
+Usage: python tools/run_docs.py [--renew] [PAGE...]        all pages unless named; exit status 0 when all hold
+
+With `--renew`, an `output` or a `template` that no longer holds is replaced by what is printed now, and the picture in README is
+drawn anew.
 """
 
 from __future__ import annotations
@@ -45,8 +48,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+import picture
 from pages import ROOT, faults, pages
-from picture import difference
 from receiver_shell import ADMIN, ReceiverShell, masked
 from servers import Server, free_port, serve
 
@@ -122,6 +125,22 @@ def write_files(block: Block, folder: Path, without: str = "") -> None:
         file = folder / name.removeprefix(without)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(code)
+
+
+class Outdated(AssertionError):
+    """A block shows another text than what is printed now."""
+
+    def __init__(self, printed: str) -> None:
+        super().__init__(f"printed was\n{printed}")
+        self.printed = printed.strip("\n") + "\n"
+
+
+def renew(path: Path, found: list[tuple[Block, Outdated]]) -> None:
+    """Replace the blocks of a page that are outdated, the last one first, so that the lines of the others stay."""
+    lines = path.read_text().splitlines(keepends=True)
+    for block, outdated in reversed(found):
+        lines[block.line : block.line + block.code.count("\n")] = [outdated.printed]
+    path.write_text("".join(lines))
 
 
 class Page:
@@ -308,7 +327,8 @@ def run(block: Block, page: Page) -> None:
         case ["pytest"]:
             run_pytest(block, page)
         case ["output"]:
-            assert masked(page.printed) == masked(block.code), f"printed was\n{page.printed}"
+            if masked(page.printed) != masked(block.code):
+                raise Outdated(page.printed)
         case ["serve"]:
             page.shell.serve(block.code)
         case ["app"] if block.language == "sh":
@@ -327,7 +347,8 @@ def run(block: Block, page: Page) -> None:
             if block.language == "toml":
                 page.shell.check(block.code)
         case ["template", kind]:
-            assert block.code == template(kind), f"the template is now\n{template(kind)}"
+            if block.code != template(kind):
+                raise Outdated(template(kind))
         case ["fresh", "environment"]:
             run_in_fresh_environment(block)
         case [] if block.language == "python":
@@ -346,8 +367,11 @@ def main() -> int:
     """Run all pages; how it went, block by block."""
     os.environ["PYLON_WEBHOOK_SECRET"] = SECRET
     rust: list[Block] = []
-    named = {Path(name).resolve() for name in sys.argv[1:]}
-    found = [*faults(), *difference()]
+    renews = "--renew" in sys.argv[1:]
+    named = {Path(name).resolve() for name in sys.argv[1:] if name != "--renew"}
+    if renews:
+        picture.renew()
+    found = [*faults(), *picture.difference()]
     for fault in found:
         print(f"FAIL  {fault}")
     failed = len(found)
@@ -355,6 +379,7 @@ def main() -> int:
         if named and path not in named:
             continue
         page = Page()
+        outdated: list[tuple[Block, Outdated]] = []
         for block in blocks(path):
             if block.order.startswith("not run: "):
                 print(f"left  {block.place}: {block.order.removeprefix('not run: ')}")
@@ -374,10 +399,16 @@ def main() -> int:
             try:
                 run(block, page)
                 print(f"ok    {block.place}")
+            except Outdated as error:
+                outdated.append((block, error))
+                failed += not renews
+                print(f"{'new ' if renews else 'FAIL'}  {block.place}: {error}")
             except Exception as error:  # noqa: BLE001 - a block may fail in any way; report them all
                 failed += 1
                 print(f"FAIL  {block.place}: {type(error).__name__}: {error}")
         page.close()
+        if renews:
+            renew(path, outdated)
     if rust:
         run_rust(rust)
     print(f"{failed} failed" if failed else "every block ran")
