@@ -21,7 +21,7 @@ PROGRAM = Path(
 )
 
 needs_the_program = pytest.mark.skipif(
-    not PROGRAM.is_file(), reason=f"no {PROGRAM}: run `cargo build -p pylon-receiver`"
+    not PROGRAM.is_file(), reason=f"no {PROGRAM}: run `cargo build -p pylon-receiver-cli`"
 )
 
 

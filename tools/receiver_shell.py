@@ -51,7 +51,7 @@ def receiver_program() -> str:
     target = Path(os.environ.get("CARGO_TARGET_DIR", Path(__file__).resolve().parent.parent / "target"))
     program = Path(os.environ.get("PYLON_RECEIVER", target / "debug" / "pylon-receiver"))
     if not program.is_file():
-        raise FileNotFoundError(f"no {program}: run `cargo build -p pylon-receiver`, or name it by PYLON_RECEIVER")
+        raise FileNotFoundError(f"no {program}: run `cargo build -p pylon-receiver-cli`, or name it by PYLON_RECEIVER")
     return str(program.resolve())
 
 

@@ -4,7 +4,6 @@
 
 pub mod accept;
 pub mod admin;
-pub mod commands;
 pub mod config;
 pub mod deliver;
 mod headers;
@@ -14,7 +13,7 @@ mod metrics;
 mod random;
 mod receiver;
 mod time;
-mod traces;
+pub mod traces;
 
 pub use deliver::{DeliveredEvent, handlers_of};
 pub use headers::Headers;

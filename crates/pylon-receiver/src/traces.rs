@@ -8,7 +8,7 @@ use tracing::Span;
 use tracing::field::Empty;
 
 /// The target of every span.
-pub(crate) const TARGET: &str = "pylon_receiver::traces";
+pub const TARGET: &str = "pylon_receiver::traces";
 
 /// The span of a webhook request; `outcome` is `accepted`, `duplicate` or `refused`, the latter with the refusal's `code`.
 ///

@@ -1,4 +1,4 @@
-//! Orders: replay events, replay or drop dead deliveries.
+//! Orders: redeliver events, redeliver or drop dead deliveries.
 
 use super::AdminParts;
 use super::answer::{Answer, Refusal, json};
@@ -32,19 +32,20 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     }
 }
 
-pub(super) async fn replay_events(State(parts): State<AdminParts>, uri: Uri, body: Body) -> Answer {
+pub(super) async fn redeliver_events(State(parts): State<AdminParts>, uri: Uri, body: Body) -> Answer {
     let running = parts.running.clone().ok_or_else(Refusal::not_running)?;
     let mut fields = fields(&uri, body)?;
     let selection = Selection::<EventId>::of(&mut fields)?;
     let destination = fields.text("destination")?.map(|name| destination(&fields, &name, &*running)).transpose()?;
     let depth = depth(&mut fields)?;
     fields.finish()?;
-    let act: Act<EventId> = Box::new(move |ledger, events, now| ledger.replay(events, destination.clone(), now));
-    carry_out(parts, running, Order { selection, depth, verb: "replayed" }, act).await
+    let act: Act<EventId> = Box::new(move |ledger, events, now| ledger.redeliver(events, destination.clone(), now));
+    carry_out(parts, running, Order { selection, depth, verb: "redelivered" }, act).await
 }
 
-pub(super) async fn replay_dead(State(parts): State<AdminParts>, uri: Uri, body: Body) -> Answer {
-    dead(parts, &uri, body, "replayed", Box::new(|ledger, deliveries, now| ledger.replay_dead(deliveries, now))).await
+pub(super) async fn redeliver_dead(State(parts): State<AdminParts>, uri: Uri, body: Body) -> Answer {
+    dead(parts, &uri, body, "redelivered", Box::new(|ledger, deliveries, now| ledger.redeliver_dead(deliveries, now)))
+        .await
 }
 
 pub(super) async fn drop_dead(State(parts): State<AdminParts>, uri: Uri, body: Body) -> Answer {

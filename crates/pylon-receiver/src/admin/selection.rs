@@ -221,7 +221,8 @@ impl Selectable for DeliveryId {
         let deliveries = ledger.deliveries(filter, page).await?;
         let next = filters::next(&deliveries, &page, |delivery| delivery.id);
         // One that this order made and that died meanwhile is not what was meant, and would never end it.
-        let was_there = |delivery: &DeliveryRecord| delivery.replay_of.is_none() || delivery.created_at < ordered_at;
+        let was_there =
+            |delivery: &DeliveryRecord| delivery.redelivery_of.is_none() || delivery.created_at < ordered_at;
         let ids = deliveries.iter().filter(|delivery| was_there(delivery)).map(|delivery| delivery.id).collect();
         Ok(Batch { ids, next })
     }

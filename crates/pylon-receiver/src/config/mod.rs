@@ -144,7 +144,7 @@ impl Default for Limits {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
     /// Events of which nothing is left to be done, from their arrival; none: for ever. What is dead stays in any case, and so does a
-    /// parked event that was never replayed.
+    /// parked event that was never redelivered.
     pub delivered: Option<Duration>,
     /// How many refused requests.
     pub refused: usize,

@@ -224,7 +224,7 @@ impl Courier {
             kind: leased.kind,
             headers: leased.headers,
             body: leased.body,
-            replay_of: leased.replay_of,
+            redelivery_of: leased.redelivery_of,
         };
         let under_way = UnderWay { courier: &self, lease };
         let span = traces::deliver(&attempt, &self.name);

@@ -68,18 +68,18 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Makes a new delivery of each event to the destination, or to each destination that it ever went to, due at once; says how
     /// many. It joins the end of its line, and names the last delivery to that destination as the one that it repeats. The event's
-    /// dead deliveries to that destination become [replayed](DeliveryState::Replayed). Unknown events are passed over.
-    fn replay(&self, events: Vec<EventId>, destination: Option<Arc<str>>, now: Moment) -> LedgerFuture<'_, u64>;
+    /// dead deliveries to that destination become [redelivered](DeliveryState::Redelivered). Unknown events are passed over.
+    fn redeliver(&self, events: Vec<EventId>, destination: Option<Arc<str>>, now: Moment) -> LedgerFuture<'_, u64>;
 
-    /// Makes a new delivery in the place of each dead one, which becomes [replayed](DeliveryState::Replayed); says how many. Those
+    /// Makes a new delivery in the place of each dead one, which becomes [redelivered](DeliveryState::Redelivered); says how many. Those
     /// that are not dead are passed over.
-    fn replay_dead(&self, deliveries: Vec<DeliveryId>, now: Moment) -> LedgerFuture<'_, u64>;
+    fn redeliver_dead(&self, deliveries: Vec<DeliveryId>, now: Moment) -> LedgerFuture<'_, u64>;
 
     /// Gives dead deliveries up for good; says how many. Those that are not dead are passed over.
     fn drop_dead(&self, deliveries: Vec<DeliveryId>, now: Moment) -> LedgerFuture<'_, u64>;
 
     /// Forgets events that came in before the moment and of which nothing is waiting, held, delivering or dead, a limited number
-    /// at a call; but none that was parked and never replayed, for nobody has got it; and deduplication keys that expired
+    /// at a call; but none that was parked and never redelivered, for nobody has got it; and deduplication keys that expired
     /// before `now`. Says how many events it forgot, and whether there may be more.
     fn prune(&self, received_before: Moment, now: Moment) -> LedgerFuture<'_, Pruned>;
 
@@ -234,8 +234,8 @@ pub struct LeasedDelivery {
     /// The body, byte for byte.
     pub body: Bytes,
     /// Which delivery this one repeats on an operator's request.
-    pub replay_of: Option<u32>,
-    /// When the delivery was made: on arrival, or on replay.
+    pub redelivery_of: Option<u32>,
+    /// When the delivery was made: on arrival, or on redelivery.
     pub created_at: Moment,
 }
 
@@ -310,18 +310,18 @@ pub enum DeliveryState {
     Delivering,
     /// It arrived.
     Delivered,
-    /// Given up after too many attempts or too long a time; an operator can replay or drop it.
+    /// Given up after too many attempts or too long a time; an operator can redeliver or drop it.
     Dead,
     /// Was dead, and an operator has dropped it.
     Dropped,
-    /// Was dead, and an operator has replayed it: a later delivery stands in its place.
-    Replayed,
+    /// Was dead, and an operator has redelivered it: a later delivery stands in its place.
+    Redelivered,
 }
 
 impl DeliveryState {
     /// Every state.
     pub const ALL: [Self; 7] =
-        [Self::Waiting, Self::Held, Self::Delivering, Self::Delivered, Self::Dead, Self::Dropped, Self::Replayed];
+        [Self::Waiting, Self::Held, Self::Delivering, Self::Delivered, Self::Dead, Self::Dropped, Self::Redelivered];
 
     /// Its name, as in JSON.
     pub const fn name(self) -> &'static str {
@@ -332,7 +332,7 @@ impl DeliveryState {
             Self::Delivered => "delivered",
             Self::Dead => "dead",
             Self::Dropped => "dropped",
-            Self::Replayed => "replayed",
+            Self::Redelivered => "redelivered",
         }
     }
 

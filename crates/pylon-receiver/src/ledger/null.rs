@@ -24,10 +24,10 @@ impl Ledger for NullLedger {
     fn settle(&self, _: Settlement) -> LedgerFuture<'_, Settled> {
         ready(Settled::Fenced)
     }
-    fn replay(&self, _: Vec<EventId>, _: Option<Arc<str>>, _: Moment) -> LedgerFuture<'_, u64> {
+    fn redeliver(&self, _: Vec<EventId>, _: Option<Arc<str>>, _: Moment) -> LedgerFuture<'_, u64> {
         ready(0)
     }
-    fn replay_dead(&self, _: Vec<DeliveryId>, _: Moment) -> LedgerFuture<'_, u64> {
+    fn redeliver_dead(&self, _: Vec<DeliveryId>, _: Moment) -> LedgerFuture<'_, u64> {
         ready(0)
     }
     fn drop_dead(&self, _: Vec<DeliveryId>, _: Moment) -> LedgerFuture<'_, u64> {

@@ -95,9 +95,9 @@ pub enum EventState {
     Pending,
     /// None of these, and some delivery is dead.
     Dead,
-    /// Every delivery has arrived, or was dropped or replayed.
+    /// Every delivery has arrived, or was dropped or redelivered.
     Delivered,
-    /// It was accepted and cannot be delivered, and nothing was replayed.
+    /// It was accepted and cannot be delivered, and nothing was redelivered.
     Parked,
     /// No destination takes it.
     Unrouted,
@@ -187,12 +187,12 @@ pub struct DeliveryRecord {
     pub state: DeliveryState,
     /// How many attempts were begun.
     pub attempts: u32,
-    /// When it was made: on arrival, or on replay.
+    /// When it was made: on arrival, or on redelivery.
     pub created_at: Moment,
     /// When it is to be attempted next, where it is waiting.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Moment>,
-    /// When it came to its end: of a dropped one when it was dropped, of a replayed one when it died.
+    /// When it came to its end: of a dropped one when it was dropped, of a redelivered one when it died.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Moment>,
     /// Deliveries with the same are made one after the other.
@@ -200,7 +200,7 @@ pub struct DeliveryRecord {
     pub order_key: Option<String>,
     /// Which delivery of the event it repeats.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub replay_of: Option<u32>,
+    pub redelivery_of: Option<u32>,
     /// Why it is dead, and what its last attempt met; none once it is delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -256,7 +256,7 @@ pub struct RefusedRecord {
 pub struct Stats {
     /// How many events are kept.
     pub events: u64,
-    /// How many of them were parked on arrival, replayed or not.
+    /// How many of them were parked on arrival, redelivered or not.
     pub parked: u64,
     /// How many refused requests are kept.
     pub refused: u64,

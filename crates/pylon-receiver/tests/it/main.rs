@@ -4,15 +4,11 @@
 
 mod accept;
 mod admin;
-mod cli;
 mod config;
 mod deliver;
 mod ledger;
 mod log;
 mod metrics;
 mod receiver;
-mod serve;
 mod sqlite;
-mod telemetry;
-mod trace;
 mod transports;

@@ -416,7 +416,7 @@ const WRITER: [&str; 6] = [
     include_str!("../../src/ledger/sqlite/prune.rs"),
     include_str!("../../src/ledger/sqlite/record.rs"),
     include_str!("../../src/ledger/sqlite/refused.rs"),
-    include_str!("../../src/ledger/sqlite/replay.rs"),
+    include_str!("../../src/ledger/sqlite/redeliver.rs"),
     include_str!("../../src/ledger/sqlite/settle.rs"),
 ];
 
@@ -441,5 +441,5 @@ fn every_statement_of_the_writer_finds_its_rows_by_an_index() {
             found += 1;
         }
     }
-    assert_eq!(found, 1, "the statement of a replay");
+    assert_eq!(found, 1, "the statement of a redelivery");
 }

@@ -33,7 +33,7 @@ fn attempt() -> Attempt {
         kind: "issue_new".into(),
         headers: headers(&[("content-type", "application/json")]),
         body: BODY.into(),
-        replay_of: None,
+        redelivery_of: None,
     }
 }
 

@@ -10,7 +10,7 @@
 //! | `X-Receiver-Attempt` | which attempt this is, from 1 |
 //! | `X-Receiver-Endpoint` | the endpoint at which it came in |
 //! | `X-Receiver-Kind` | the event's kind |
-//! | `X-Receiver-Replay-Of` | the id of the delivery that this one repeats, when an operator asked for that |
+//! | `X-Receiver-Redelivery-Of` | the id of the delivery that this one repeats, when an operator asked for that |
 //! | the configured ones | whatever they are |
 //! | the signature's | as configured |
 //!
@@ -40,7 +40,7 @@ const EVENT_ID: HeaderName = HeaderName::from_static("x-receiver-event-id");
 const ATTEMPT: HeaderName = HeaderName::from_static("x-receiver-attempt");
 const ENDPOINT: HeaderName = HeaderName::from_static("x-receiver-endpoint");
 const KIND: HeaderName = HeaderName::from_static("x-receiver-kind");
-const REPLAY_OF: HeaderName = HeaderName::from_static("x-receiver-replay-of");
+const REDELIVERY_OF: HeaderName = HeaderName::from_static("x-receiver-redelivery-of");
 
 /// Headers of one connection or one message, made anew for each; `proxy-*` and what `connection` names are others.
 const OF_ONE_CONNECTION: [HeaderName; 9] =
@@ -105,9 +105,9 @@ impl Http {
         remove_what_does_not_travel(&mut headers);
         headers.insert(EVENT_ID, plain(&attempt.event().to_string()).expect("an id is plain ASCII"));
         headers.insert(ATTEMPT, attempt.number.into());
-        let repeated = attempt.replay_of.map(|number| DeliveryId { number, ..attempt.delivery }.to_string());
+        let repeated = attempt.redelivery_of.map(|number| DeliveryId { number, ..attempt.delivery }.to_string());
         let texts =
-            [(ENDPOINT, Some(&*attempt.endpoint)), (KIND, Some(&*attempt.kind)), (REPLAY_OF, repeated.as_deref())];
+            [(ENDPOINT, Some(&*attempt.endpoint)), (KIND, Some(&*attempt.kind)), (REDELIVERY_OF, repeated.as_deref())];
         for (name, text) in texts {
             if let Some(value) = text.and_then(plain) {
                 headers.insert(name, value);

@@ -52,7 +52,7 @@ pub struct Attempt {
     /// The body, byte for byte.
     pub body: Bytes,
     /// Which delivery of the event this one repeats on an operator's request.
-    pub replay_of: Option<u32>,
+    pub redelivery_of: Option<u32>,
 }
 
 impl Attempt {
@@ -72,7 +72,7 @@ impl fmt::Debug for Attempt {
             .field("kind", &self.kind)
             .field("headers", &self.headers)
             .field("body", &format_args!("{} bytes", self.body.len()))
-            .field("replay_of", &self.replay_of)
+            .field("redelivery_of", &self.redelivery_of)
             .finish()
     }
 }

@@ -10,12 +10,12 @@ use crate::time::Moment;
 use rusqlite::{Connection, Row, params};
 
 const DUE: &str = "
-    SELECT seq, event_seq, number, attempts, created_at_ms, replay_of FROM deliveries
+    SELECT seq, event_seq, number, attempts, created_at_ms, redelivery_of FROM deliveries
     WHERE destination = ?1 AND state = 0 AND due_at_ms <= ?2
     ORDER BY due_at_ms, seq LIMIT ?3";
 /// Nothing is here but what was written under another time of day.
 const DUE_TOO_LATE: &str = "
-    SELECT seq, event_seq, number, attempts, created_at_ms, replay_of FROM deliveries
+    SELECT seq, event_seq, number, attempts, created_at_ms, redelivery_of FROM deliveries
     WHERE destination = ?1 AND state = 0 AND due_at_ms > ?2
     ORDER BY due_at_ms, seq LIMIT ?3";
 /// Deliveries that a claim finds dead at most; the next claim goes on.
@@ -102,7 +102,7 @@ struct Due {
     number: u32,
     attempts: u32,
     created_at: Moment,
-    replay_of: Option<u32>,
+    redelivery_of: Option<u32>,
 }
 
 impl Due {
@@ -113,7 +113,7 @@ impl Due {
             number: row.get(2)?,
             attempts: row.get(3)?,
             created_at: row.get(4)?,
-            replay_of: row.get(5)?,
+            redelivery_of: row.get(5)?,
         })
     }
 
@@ -159,7 +159,7 @@ impl Due {
                     kind: row.get::<_, String>(2)?.into(),
                     headers: Headers::from_stored(row.get::<_, Vec<u8>>(3)?),
                     body: row.get::<_, Vec<u8>>(4)?.into(),
-                    replay_of: self.replay_of,
+                    redelivery_of: self.redelivery_of,
                     created_at: self.created_at,
                 })
             },

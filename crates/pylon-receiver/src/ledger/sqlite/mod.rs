@@ -7,8 +7,8 @@ mod open;
 mod prune;
 mod read;
 mod record;
+mod redeliver;
 mod refused;
-mod replay;
 mod row;
 mod settle;
 mod writer;
@@ -136,16 +136,16 @@ impl Ledger for SqliteLedger {
         self.write(settlement, settle::run)
     }
 
-    fn replay(&self, events: Vec<EventId>, destination: Option<Arc<str>>, now: Moment) -> LedgerFuture<'_, u64> {
-        self.write((events, destination, now), replay::events)
+    fn redeliver(&self, events: Vec<EventId>, destination: Option<Arc<str>>, now: Moment) -> LedgerFuture<'_, u64> {
+        self.write((events, destination, now), redeliver::events)
     }
 
-    fn replay_dead(&self, deliveries: Vec<DeliveryId>, now: Moment) -> LedgerFuture<'_, u64> {
-        self.write((deliveries, now), replay::dead)
+    fn redeliver_dead(&self, deliveries: Vec<DeliveryId>, now: Moment) -> LedgerFuture<'_, u64> {
+        self.write((deliveries, now), redeliver::dead)
     }
 
     fn drop_dead(&self, deliveries: Vec<DeliveryId>, now: Moment) -> LedgerFuture<'_, u64> {
-        self.write((deliveries, now), replay::drop_dead)
+        self.write((deliveries, now), redeliver::drop_dead)
     }
 
     fn prune(&self, received_before: Moment, now: Moment) -> LedgerFuture<'_, Pruned> {

@@ -43,7 +43,7 @@ pub(super) fn run(
     Ok(pruned)
 }
 
-/// Whether nothing of an event is waiting, held, delivering or dead; and, of one that was parked, whether it was ever replayed.
+/// Whether nothing of an event is waiting, held, delivering or dead; and, of one that was parked, whether it was ever redelivered.
 fn is_done(connection: &Connection, seq: i64, is_parked: bool) -> rusqlite::Result<bool> {
     let unfinished = "SELECT 1 FROM deliveries WHERE event_seq = ?1 AND state IN (0, 1, 2, 4) LIMIT 1";
     if connection.prepare_cached(unfinished)?.exists([seq])? {

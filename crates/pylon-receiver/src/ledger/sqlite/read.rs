@@ -309,7 +309,7 @@ impl EventRow {
 
 const DELIVERIES: &str = "
     SELECT deliveries.seq, id, number, destination, kind, state, attempts, created_at_ms, due_at_ms, finished_at_ms, order_key,
-           replay_of, reason
+           redelivery_of, reason
     FROM deliveries JOIN events ON events.seq = event_seq";
 
 /// How deliveries and events are joined where SQLite is to find its way.
@@ -329,7 +329,7 @@ fn read_delivery(row: &Row<'_>) -> rusqlite::Result<DeliveryRecord> {
         due_at: if state == DeliveryState::Waiting { row.get(8)? } else { None },
         finished_at: row.get(9)?,
         order_key: row.get(10)?,
-        replay_of: row.get(11)?,
+        redelivery_of: row.get(11)?,
         reason: row.get(12)?,
     })
 }

@@ -35,7 +35,7 @@ pub(super) fn run(transaction: &mut Transaction<'_>, event: &NewEvent) -> rusqli
             destination: &delivery.destination,
             order_key: delivery.order_key.as_deref(),
             created_at: received_at,
-            replay_of: None,
+            redelivery_of: None,
         };
         insert(connection, row)?;
     }
@@ -49,7 +49,7 @@ pub(super) struct NewRow<'a> {
     pub(super) destination: &'a str,
     pub(super) order_key: Option<&'a str>,
     pub(super) created_at: Moment,
-    pub(super) replay_of: Option<i64>,
+    pub(super) redelivery_of: Option<i64>,
 }
 
 /// Puts a delivery in: due at once, or behind those that share its order key.
@@ -60,7 +60,7 @@ pub(super) fn insert(connection: &Connection, row: NewRow<'_>) -> rusqlite::Resu
             .exists(params![row.destination, row.order_key])?;
     connection
         .prepare_cached(
-            "INSERT INTO deliveries (event_seq, number, destination, order_key, state, created_at_ms, due_at_ms, replay_of)
+            "INSERT INTO deliveries (event_seq, number, destination, order_key, state, created_at_ms, due_at_ms, redelivery_of)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7)",
         )?
         .execute(params![
@@ -70,7 +70,7 @@ pub(super) fn insert(connection: &Connection, row: NewRow<'_>) -> rusqlite::Resu
             row.order_key,
             is_held,
             row.created_at,
-            row.replay_of
+            row.redelivery_of
         ])?;
     Ok(())
 }

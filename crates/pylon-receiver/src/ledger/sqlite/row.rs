@@ -39,7 +39,7 @@ pub(super) const fn number_of(state: DeliveryState) -> i64 {
         DeliveryState::Delivered => 3,
         DeliveryState::Dead => 4,
         DeliveryState::Dropped => 5,
-        DeliveryState::Replayed => 6,
+        DeliveryState::Redelivered => 6,
     }
 }
 

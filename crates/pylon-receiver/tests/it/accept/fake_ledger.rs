@@ -84,10 +84,10 @@ impl Ledger for FakeLedger {
     fn settle(&self, _: Settlement) -> LedgerFuture<'_, Settled> {
         unused()
     }
-    fn replay(&self, _: Vec<EventId>, _: Option<Arc<str>>, _: Moment) -> LedgerFuture<'_, u64> {
+    fn redeliver(&self, _: Vec<EventId>, _: Option<Arc<str>>, _: Moment) -> LedgerFuture<'_, u64> {
         unused()
     }
-    fn replay_dead(&self, _: Vec<DeliveryId>, _: Moment) -> LedgerFuture<'_, u64> {
+    fn redeliver_dead(&self, _: Vec<DeliveryId>, _: Moment) -> LedgerFuture<'_, u64> {
         unused()
     }
     fn drop_dead(&self, _: Vec<DeliveryId>, _: Moment) -> LedgerFuture<'_, u64> {

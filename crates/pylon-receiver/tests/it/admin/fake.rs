@@ -1,4 +1,4 @@
-//! A ledger in memory that can only be read, replayed and dropped, a receiver that does nothing, and a router over both.
+//! A ledger in memory that can only be read, redelivered and dropped, a receiver that does nothing, and a router over both.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -48,7 +48,7 @@ pub(crate) fn delivery(event: EventId, number: u32, state: DeliveryState) -> Del
         due_at: None,
         finished_at: None,
         order_key: None,
-        replay_of: None,
+        redelivery_of: None,
         reason: None,
     }
 }
@@ -74,11 +74,11 @@ pub(crate) struct FakeLedger {
     pub(crate) stats: Mutex<Stats>,
     pub(crate) mood: Mutex<Mood>,
     pub(crate) orders: Mutex<Vec<String>>,
-    pub(crate) replayed: Mutex<Vec<EventId>>,
+    pub(crate) redelivered: Mutex<Vec<EventId>>,
     /// How often it was checked.
     pub(crate) checks: AtomicUsize,
-    /// A replayed delivery is dead again at once.
-    pub(crate) replays_die: std::sync::atomic::AtomicBool,
+    /// A redelivered delivery is dead again at once.
+    pub(crate) redelivers_die: std::sync::atomic::AtomicBool,
 }
 
 impl FakeLedger {
@@ -154,22 +154,22 @@ impl Ledger for FakeLedger {
     fn close(&self) -> LedgerFuture<'_, ()> {
         unreachable!("operators close nothing")
     }
-    fn replay(&self, events: Vec<EventId>, destination: Option<Arc<str>>, now: Moment) -> LedgerFuture<'_, u64> {
+    fn redeliver(&self, events: Vec<EventId>, destination: Option<Arc<str>>, now: Moment) -> LedgerFuture<'_, u64> {
         assert_eq!(now, NOW);
-        self.order(format!("replay {} to {}", events.len(), destination.as_deref().unwrap_or("all")), || {
+        self.order(format!("redeliver {} to {}", events.len(), destination.as_deref().unwrap_or("all")), || {
             let count = events.len() as u64;
-            self.replayed.lock().unwrap().extend(events);
+            self.redelivered.lock().unwrap().extend(events);
             count
         })
     }
-    fn replay_dead(&self, ids: Vec<DeliveryId>, now: Moment) -> LedgerFuture<'_, u64> {
-        self.order(format!("replay dead {}", ids.len()), || {
-            let changed = self.change_dead(&ids, DeliveryState::Replayed);
-            let dies = self.replays_die.load(Ordering::Relaxed);
+    fn redeliver_dead(&self, ids: Vec<DeliveryId>, now: Moment) -> LedgerFuture<'_, u64> {
+        self.order(format!("redeliver dead {}", ids.len()), || {
+            let changed = self.change_dead(&ids, DeliveryState::Redelivered);
+            let dies = self.redelivers_die.load(Ordering::Relaxed);
             let state = if dies { DeliveryState::Dead } else { DeliveryState::Waiting };
             let made = ids.iter().map(|id| DeliveryRecord {
                 created_at: now,
-                replay_of: Some(id.number),
+                redelivery_of: Some(id.number),
                 ..delivery(id.event, id.number + 1, state)
             });
             self.deliveries.lock().unwrap().extend(made);

@@ -23,36 +23,36 @@ fn with_dead(admin: Admin, count: i64) -> Admin {
 }
 
 #[tokio::test]
-async fn events_are_replayed_by_their_ids_each_once_and_unknown_ones_passed_over() {
+async fn events_are_redelivered_by_their_ids_each_once_and_unknown_ones_passed_over() {
     let admin = Admin::new(Access::Loopback).with_events(5);
     let (first, second, unknown) = (event_id(2), event_id(5), event_id(77));
     let body = json!({ "ids": [first, second, unknown, first] }).to_string();
-    let answer = admin.post("/api/events/replay", &body).await;
-    assert_eq!(answer.json(200), json!({ "matched": 2, "replayed": 2 }));
-    assert_eq!(orders(&admin), ["replay 2 to all"]);
-    assert_eq!(*admin.ledger.replayed.lock().unwrap(), [first, second]);
+    let answer = admin.post("/api/events/redeliver", &body).await;
+    assert_eq!(answer.json(200), json!({ "matched": 2, "redelivered": 2 }));
+    assert_eq!(orders(&admin), ["redeliver 2 to all"]);
+    assert_eq!(*admin.ledger.redelivered.lock().unwrap(), [first, second]);
     assert_eq!(wakes(&admin), 1);
 }
 
 #[tokio::test]
-async fn events_are_replayed_to_one_destination() {
+async fn events_are_redelivered_to_one_destination() {
     let admin = Admin::new(Access::Loopback).with_events(5);
-    let answer = admin.post("/api/events/replay", "{\"all\":true,\"destination\":\"archive\"}").await;
-    assert_eq!(answer.json(200), json!({ "matched": 5, "replayed": 5 }));
-    assert_eq!(orders(&admin), ["replay 5 to archive"]);
+    let answer = admin.post("/api/events/redeliver", "{\"all\":true,\"destination\":\"archive\"}").await;
+    assert_eq!(answer.json(200), json!({ "matched": 5, "redelivered": 5 }));
+    assert_eq!(orders(&admin), ["redeliver 5 to archive"]);
 }
 
 #[tokio::test]
-async fn what_matches_a_filter_is_replayed_from_the_oldest_on_batch_by_batch() {
+async fn what_matches_a_filter_is_redelivered_from_the_oldest_on_batch_by_batch() {
     let admin = Admin::new(Access::Loopback).with_events(1201);
     for body in ["{\"all\":true}", "{\"all\":true,\"filter\":{}}", "{\"filter\":{\"kind\":\"issue_new\"}}"] {
         admin.ledger.orders.lock().unwrap().clear();
-        admin.ledger.replayed.lock().unwrap().clear();
-        let answer = admin.post("/api/events/replay", body).await;
-        assert_eq!(answer.json(200), json!({ "matched": 1201, "replayed": 1201 }));
-        assert_eq!(orders(&admin), ["replay 500 to all", "replay 500 to all", "replay 201 to all"]);
+        admin.ledger.redelivered.lock().unwrap().clear();
+        let answer = admin.post("/api/events/redeliver", body).await;
+        assert_eq!(answer.json(200), json!({ "matched": 1201, "redelivered": 1201 }));
+        assert_eq!(orders(&admin), ["redeliver 500 to all", "redeliver 500 to all", "redeliver 201 to all"]);
         let oldest_first: Vec<EventId> = (1..=1201).rev().map(event_id).collect();
-        assert_eq!(*admin.ledger.replayed.lock().unwrap(), oldest_first);
+        assert_eq!(*admin.ledger.redelivered.lock().unwrap(), oldest_first);
     }
     assert_eq!(wakes(&admin), 3);
 }
@@ -63,20 +63,20 @@ async fn a_filter_narrows_also_beside_all() {
     let since = event_id(3).received_at();
     for all in [json!(null), json!(true)] {
         let body = json!({ "all": all, "filter": { "since": since, "until": event_id(1).received_at() } });
-        let answer = admin.post("/api/events/replay", &body.to_string()).await;
-        assert_eq!(answer.json(200), json!({ "matched": 2, "replayed": 2 }));
+        let answer = admin.post("/api/events/redeliver", &body.to_string()).await;
+        assert_eq!(answer.json(200), json!({ "matched": 2, "redelivered": 2 }));
     }
 }
 
 #[tokio::test]
-async fn what_came_in_after_the_order_is_not_replayed() {
+async fn what_came_in_after_the_order_is_not_redelivered() {
     let admin = Admin::new(Access::Loopback).with_events(2);
     let ids = [event_id(0), event_id(-1)];
     admin.ledger.events.lock().unwrap().extend(ids.map(|id| event(id, "issue_new", b"{}")));
     let last_of_all = json!({ "filter": { "until": "2099-01-01T00:00:00Z" } }).to_string();
     for body in ["{\"all\":true}", &last_of_all] {
-        let answer = admin.post("/api/events/replay", body).await;
-        assert_eq!(answer.json(200), json!({ "matched": 3, "replayed": 3 }));
+        let answer = admin.post("/api/events/redeliver", body).await;
+        assert_eq!(answer.json(200), json!({ "matched": 3, "redelivered": 3 }));
     }
     assert_eq!(ids[0].received_at(), NOW);
 }
@@ -85,24 +85,26 @@ async fn what_came_in_after_the_order_is_not_replayed() {
 async fn a_dry_run_counts_and_does_nothing() {
     let admin = with_dead(Admin::new(Access::Loopback).with_events(501), 501);
     for (target, verb, matched) in [
-        ("/api/events/replay", "replayed", 501),
-        ("/api/dead/replay", "replayed", 501),
+        ("/api/events/redeliver", "redelivered", 501),
+        ("/api/dead/redeliver", "redelivered", 501),
         ("/api/dead/drop", "dropped", 501),
     ] {
         let answer = admin.post(target, "{\"all\":true,\"dry_run\":true}").await;
         assert_eq!(answer.json(200), json!({ "matched": matched, verb: 0 }));
     }
     let ids = json!({ "ids": [event_id(1), event_id(999)], "dry_run": true }).to_string();
-    assert_eq!(admin.post("/api/events/replay", &ids).await.json(200), json!({ "matched": 1, "replayed": 0 }));
+    assert_eq!(admin.post("/api/events/redeliver", &ids).await.json(200), json!({ "matched": 1, "redelivered": 0 }));
     assert_eq!((orders(&admin).len(), wakes(&admin)), (0, 0));
 }
 
 #[tokio::test]
 async fn an_order_about_nothing_does_nothing() {
     let admin = Admin::new(Access::Loopback);
-    for (target, verb) in
-        [("/api/events/replay", "replayed"), ("/api/dead/replay", "replayed"), ("/api/dead/drop", "dropped")]
-    {
+    for (target, verb) in [
+        ("/api/events/redeliver", "redelivered"),
+        ("/api/dead/redeliver", "redelivered"),
+        ("/api/dead/drop", "dropped"),
+    ] {
         for body in ["{\"ids\":[]}", "{\"all\":true}"] {
             assert_eq!(admin.post(target, body).await.json(200), json!({ "matched": 0, verb: 0 }));
         }
@@ -111,33 +113,33 @@ async fn an_order_about_nothing_does_nothing() {
 }
 
 #[tokio::test]
-async fn dead_deliveries_are_replayed_and_dropped_and_no_others() {
+async fn dead_deliveries_are_redelivered_and_dropped_and_no_others() {
     let admin = with_dead(Admin::new(Access::Loopback), 3);
     let ids =
         json!({ "ids": [format!("{}.1", event_id(1)), format!("{}.2", event_id(1)), format!("{}.1", event_id(9))] });
-    let answer = admin.post("/api/dead/replay", &ids.to_string()).await;
-    assert_eq!(answer.json(200), json!({ "matched": 1, "replayed": 1 }));
+    let answer = admin.post("/api/dead/redeliver", &ids.to_string()).await;
+    assert_eq!(answer.json(200), json!({ "matched": 1, "redelivered": 1 }));
     let answer = admin.post("/api/dead/drop", &json!({ "filter": { "event": event_id(2) } }).to_string()).await;
     assert_eq!(answer.json(200), json!({ "matched": 1, "dropped": 1 }));
     let answer = admin.post("/api/dead/drop", "{\"filter\":{\"destination\":\"other\"}}").await;
     assert_eq!(answer.json(200), json!({ "matched": 0, "dropped": 0 }));
     let answer = admin.post("/api/dead/drop", "{\"filter\":{\"state\":\"dead\",\"destination\":\"app\"}}").await;
     assert_eq!(answer.json(200), json!({ "matched": 1, "dropped": 1 }));
-    assert_eq!(orders(&admin), ["replay dead 1", "drop 1", "drop 1"]);
+    assert_eq!(orders(&admin), ["redeliver dead 1", "drop 1", "drop 1"]);
     let states = |state| admin.ledger.deliveries.lock().unwrap().iter().filter(|one| one.state == state).count();
     assert_eq!((states(DeliveryState::Delivered), states(DeliveryState::Dead)), (3, 0));
 }
 
 #[tokio::test]
-async fn an_order_ends_although_what_it_replays_dies_at_once() {
+async fn an_order_ends_although_what_it_redelivers_dies_at_once() {
     let admin = with_dead(Admin::new(Access::Loopback), 0);
     // One event, as many dead deliveries as fill a batch: what the order makes stands behind them.
     let id = event_id(1);
     *admin.ledger.deliveries.lock().unwrap() =
         (1..=500).map(|number| delivery(id, number * 10, DeliveryState::Dead)).collect();
-    admin.ledger.replays_die.store(true, Ordering::Relaxed);
-    let answer = admin.post("/api/dead/replay", "{\"all\":true}").await;
-    assert_eq!(answer.json(200), json!({ "matched": 500, "replayed": 500 }));
+    admin.ledger.redelivers_die.store(true, Ordering::Relaxed);
+    let answer = admin.post("/api/dead/redeliver", "{\"all\":true}").await;
+    assert_eq!(answer.json(200), json!({ "matched": 500, "redelivered": 500 }));
 }
 
 #[tokio::test]
@@ -145,7 +147,7 @@ async fn an_order_that_fails_on_its_way_tells_how_far_it_came() {
     let admin = Admin::new(Access::Loopback).with_events(1201);
     *admin.ledger.mood.lock().unwrap() = Mood::FailingAfter(2, LedgerError::Full);
     let message =
-        "the ledger is full: expected room on its disk, found none; make room; 1000 were replayed before that";
-    admin.post("/api/events/replay", "{\"all\":true}").await.refused(503, "ledger_full", message);
+        "the ledger is full: expected room on its disk, found none; make room; 1000 were redelivered before that";
+    admin.post("/api/events/redeliver", "{\"all\":true}").await.refused(503, "ledger_full", message);
     assert_eq!(wakes(&admin), 1);
 }

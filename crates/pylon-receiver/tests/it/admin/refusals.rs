@@ -9,7 +9,7 @@ const EVENT: &str = "expected an event id such as 019aaf3c-9f10-7aa0-8000-012345
 const DELIVERY: &str = "expected a delivery id such as 019aaf3c-9f10-7aa0-8000-0123456789ab.1, found another text";
 const EVENT_STATES: &str = "expected pending, dead, delivered, parked or unrouted, found another text";
 const DELIVERY_STATES: &str =
-    "expected waiting, held, delivering, delivered, dead, dropped or replayed, found another text";
+    "expected waiting, held, delivering, delivered, dead, dropped or redelivered, found another text";
 const LIMIT: &str = "expected a whole number from 1 to 1000, found";
 const EVENTS: &str = "since, until, kind, endpoint, state, contains, after, limit or order";
 
@@ -66,8 +66,8 @@ async fn a_query_that_is_not_understood_is_refused_by_the_name_of_its_fault() {
 #[tokio::test]
 async fn an_order_that_is_not_understood_is_refused_and_nothing_is_done() {
     let admin = Admin::new(Access::Loopback).with_events(3);
-    let replay = "/api/events/replay";
-    let (drop, dead) = ("/api/dead/drop", "/api/dead/replay");
+    let redeliver = "/api/events/redeliver";
+    let (drop, dead) = ("/api/dead/drop", "/api/dead/redeliver");
     let known = event_id(1).to_string();
     let id_beside_filter = format!("{{\"ids\":[\"{known}\"],\"filter\":{{\"kind\":\"a\"}}}}");
     let id_beside_all = format!("{{\"ids\":[\"{known}\"],\"all\":true}}");
@@ -78,42 +78,42 @@ async fn an_order_that_is_not_understood_is_refused_and_nothing_is_done() {
     let empty =
         |all| format!("malformed field filter: expected a condition, found none; say \"all\": true for every {all}");
     let cases: &[(&str, &str, String)] = &[
-        (replay, "", "malformed body: expected a JSON object, found nothing".into()),
-        (replay, "[]", "malformed body: expected a JSON object, found a list".into()),
-        (replay, "null", "malformed body: expected a JSON object, found null".into()),
-        (replay, "\"s3cret\"", "malformed body: expected a JSON object, found a text".into()),
-        (replay, "{\"ids\":\n s3cret}", "malformed body: expected a JSON object, found a fault at line 2 column 2".into()),
-        (replay, "{\"all\":true}x", "malformed body: expected a JSON object, found a fault at line 1 column 13".into()),
-        (replay, "{\"all\":", "malformed body: expected a JSON object, found a fault at line 1 column 7".into()),
-        (replay, &deep, "malformed body: expected a JSON object, found a fault at line 1 column 128".into()),
-        (replay, "{}", none.into()),
-        (replay, "{\"all\":false}", none.into()),
-        (replay, "{\"ids\":null,\"filter\":null,\"all\":null}", none.into()),
-        (replay, "{\"dry_run\":true}", none.into()),
-        (replay, "{\"filter\":{}}", empty("event")),
-        (replay, "{\"filter\":{},\"all\":false}", empty("event")),
-        (replay, "{\"filter\":{\"kind\":null}}", empty("event")),
-        (replay, &id_beside_filter, beside.into()),
-        (replay, &id_beside_all, beside.into()),
-        (replay, "{\"ids\":\"a\"}", "malformed field ids: expected a list, found a text".into()),
-        (replay, "{\"ids\":{}}", "malformed field ids: expected a list, found an object".into()),
-        (replay, "{\"ids\":[\"s3cret\"]}", format!("malformed field ids[0]: {EVENT}")),
-        (replay, "{\"ids\":[1]}", "malformed field ids[0]: expected a text, found a number".into()),
-        (replay, "{\"all\":1}", "malformed field all: expected true or false, found a number".into()),
-        (replay, "{\"all\":\"true\"}", "malformed field all: expected true or false, found a text".into()),
-        (replay, "{\"all\":true,\"dry_run\":\"yes\"}", "malformed field dry_run: expected true or false, found a text".into()),
-        (replay, "{\"all\":true,\"dryrun\":true}", "unknown field \"dryrun\": expected ids, filter, all, destination or dry_run, found another name; was dry_run meant?".into()),
-        (replay, "{\"all\":true,\"destination\":1}", "malformed field destination: expected a text, found a number".into()),
-        (replay, "{\"all\":true,\"destination\":\"ap\"}", "malformed field destination: expected one of the configured destinations, found \"ap\"; was \"app\" meant?".into()),
-        (replay, "{\"all\":true,\"destination\":\"warehouse\"}", "malformed field destination: expected one of the configured destinations, found \"warehouse\"".into()),
-        (replay, "{\"filter\":[]}", "malformed field filter: expected an object, found a list".into()),
-        (replay, "{\"filter\":{\"kind\":1}}", "malformed field filter.kind: expected a text, found a number".into()),
-        (replay, "{\"filter\":{\"since\":\"s3cret\"}}", format!("malformed field filter.since: {MOMENT}")),
-        (replay, "{\"filter\":{\"state\":\"gone\"}}", format!("malformed field filter.state: {EVENT_STATES}")),
-        (replay, "{\"filter\":{\"contains\":\"\"}}", "malformed field filter.contains: expected a text, found an empty one; leave it out".into()),
-        (replay, "{\"filter\":{\"kinds\":\"a\"}}", format!("unknown field \"kinds\" in filter: expected {conditions}, found another name; was filter.kind meant?")),
-        (replay, "{\"filter\":{\"limit\":\"1\"}}", format!("unknown field \"limit\" in filter: expected {conditions}, found another name")),
-        ("/api/events/replay?all=true", "{\"all\":true}", "unknown parameter \"all\": expected none, found another name".into()),
+        (redeliver, "", "malformed body: expected a JSON object, found nothing".into()),
+        (redeliver, "[]", "malformed body: expected a JSON object, found a list".into()),
+        (redeliver, "null", "malformed body: expected a JSON object, found null".into()),
+        (redeliver, "\"s3cret\"", "malformed body: expected a JSON object, found a text".into()),
+        (redeliver, "{\"ids\":\n s3cret}", "malformed body: expected a JSON object, found a fault at line 2 column 2".into()),
+        (redeliver, "{\"all\":true}x", "malformed body: expected a JSON object, found a fault at line 1 column 13".into()),
+        (redeliver, "{\"all\":", "malformed body: expected a JSON object, found a fault at line 1 column 7".into()),
+        (redeliver, &deep, "malformed body: expected a JSON object, found a fault at line 1 column 128".into()),
+        (redeliver, "{}", none.into()),
+        (redeliver, "{\"all\":false}", none.into()),
+        (redeliver, "{\"ids\":null,\"filter\":null,\"all\":null}", none.into()),
+        (redeliver, "{\"dry_run\":true}", none.into()),
+        (redeliver, "{\"filter\":{}}", empty("event")),
+        (redeliver, "{\"filter\":{},\"all\":false}", empty("event")),
+        (redeliver, "{\"filter\":{\"kind\":null}}", empty("event")),
+        (redeliver, &id_beside_filter, beside.into()),
+        (redeliver, &id_beside_all, beside.into()),
+        (redeliver, "{\"ids\":\"a\"}", "malformed field ids: expected a list, found a text".into()),
+        (redeliver, "{\"ids\":{}}", "malformed field ids: expected a list, found an object".into()),
+        (redeliver, "{\"ids\":[\"s3cret\"]}", format!("malformed field ids[0]: {EVENT}")),
+        (redeliver, "{\"ids\":[1]}", "malformed field ids[0]: expected a text, found a number".into()),
+        (redeliver, "{\"all\":1}", "malformed field all: expected true or false, found a number".into()),
+        (redeliver, "{\"all\":\"true\"}", "malformed field all: expected true or false, found a text".into()),
+        (redeliver, "{\"all\":true,\"dry_run\":\"yes\"}", "malformed field dry_run: expected true or false, found a text".into()),
+        (redeliver, "{\"all\":true,\"dryrun\":true}", "unknown field \"dryrun\": expected ids, filter, all, destination or dry_run, found another name; was dry_run meant?".into()),
+        (redeliver, "{\"all\":true,\"destination\":1}", "malformed field destination: expected a text, found a number".into()),
+        (redeliver, "{\"all\":true,\"destination\":\"ap\"}", "malformed field destination: expected one of the configured destinations, found \"ap\"; was \"app\" meant?".into()),
+        (redeliver, "{\"all\":true,\"destination\":\"warehouse\"}", "malformed field destination: expected one of the configured destinations, found \"warehouse\"".into()),
+        (redeliver, "{\"filter\":[]}", "malformed field filter: expected an object, found a list".into()),
+        (redeliver, "{\"filter\":{\"kind\":1}}", "malformed field filter.kind: expected a text, found a number".into()),
+        (redeliver, "{\"filter\":{\"since\":\"s3cret\"}}", format!("malformed field filter.since: {MOMENT}")),
+        (redeliver, "{\"filter\":{\"state\":\"gone\"}}", format!("malformed field filter.state: {EVENT_STATES}")),
+        (redeliver, "{\"filter\":{\"contains\":\"\"}}", "malformed field filter.contains: expected a text, found an empty one; leave it out".into()),
+        (redeliver, "{\"filter\":{\"kinds\":\"a\"}}", format!("unknown field \"kinds\" in filter: expected {conditions}, found another name; was filter.kind meant?")),
+        (redeliver, "{\"filter\":{\"limit\":\"1\"}}", format!("unknown field \"limit\" in filter: expected {conditions}, found another name")),
+        ("/api/events/redeliver?all=true", "{\"all\":true}", "unknown parameter \"all\": expected none, found another name".into()),
         (drop, "{\"filter\":{}}", empty("dead delivery")),
         (drop, "{\"filter\":{\"state\":\"dead\"}}", empty("dead delivery")),
         (drop, "{\"filter\":{\"state\":\"delivered\"}}", "malformed field filter.state: expected dead or none, found another state".into()),
@@ -163,9 +163,9 @@ async fn an_unknown_path_and_a_wrong_method_are_told_in_json() {
         ("DELETE", "/api/events", "GET,HEAD"),
         ("PUT", "/api/stats", "GET,HEAD"),
         ("OPTIONS", "/api/stats", "GET,HEAD"),
-        ("GET", "/api/events/replay", "POST"),
+        ("GET", "/api/events/redeliver", "POST"),
         ("GET", "/api/dead/drop", "POST"),
-        ("BREW", "/api/dead/replay", "POST"),
+        ("BREW", "/api/dead/redeliver", "POST"),
     ] {
         let headers = [("host", "localhost"), ("content-type", "application/json")];
         let answer = admin.send(method, target, &headers, "{}").await;
@@ -210,7 +210,7 @@ async fn a_ledger_that_fails_is_told_by_its_code() {
 async fn where_no_receiver_runs_nothing_can_be_ordered() {
     let admin = Admin::reading().with_events(1);
     let message = "no receiver is running: expected one, found a ledger that is only read; start the receiver, and ask its own admin address";
-    for target in ["/api/events/replay", "/api/dead/replay", "/api/dead/drop"] {
+    for target in ["/api/events/redeliver", "/api/dead/redeliver", "/api/dead/drop"] {
         for body in ["{\"all\":true}", "{\"all\":true,\"dry_run\":true}", "nonsense"] {
             admin.post(target, body).await.refused(409, "not_running", message);
         }

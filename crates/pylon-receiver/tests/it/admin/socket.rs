@@ -63,8 +63,8 @@ async fn it_answers_over_http() {
     let absolute = "GET http://evil.example/livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     let absolute = exchange(address, absolute).await;
     assert!(absolute.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{absolute}");
-    let replayed = exchange(address, &post("/api/events/replay", "{\"all\":true}")).await;
-    assert!(replayed.ends_with("{\"matched\":3,\"replayed\":3}"), "{replayed}");
+    let redelivered = exchange(address, &post("/api/events/redeliver", "{\"all\":true}")).await;
+    assert!(redelivered.ends_with("{\"matched\":3,\"redelivered\":3}"), "{redelivered}");
 }
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn an_order_is_carried_out_although_whoever_gave_it_hangs_up() {
     let admin = Admin::new(Access::Loopback).with_events(1201);
     let address = serve(&admin).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(post("/api/events/replay", "{\"all\":true}").as_bytes()).await.unwrap();
+    stream.write_all(post("/api/events/redeliver", "{\"all\":true}").as_bytes()).await.unwrap();
     drop(stream);
     let is_done = async {
         while admin.running.wakes.load(Ordering::Relaxed) == 0 {
@@ -101,5 +101,5 @@ async fn an_order_is_carried_out_although_whoever_gave_it_hangs_up() {
         }
     };
     tokio::time::timeout(LONGEST, is_done).await.unwrap();
-    assert_eq!(admin.ledger.replayed.lock().unwrap().len(), 1201);
+    assert_eq!(admin.ledger.redelivered.lock().unwrap().len(), 1201);
 }

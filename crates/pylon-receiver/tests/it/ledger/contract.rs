@@ -6,7 +6,7 @@ pub(crate) mod list;
 pub(crate) mod order;
 pub(crate) mod prune;
 pub(crate) mod record;
-pub(crate) mod replay;
+pub(crate) mod redeliver;
 pub(crate) mod settle;
 
 use pylon_receiver::ledger::*;
@@ -80,21 +80,21 @@ macro_rules! contract {
                 a_lease_that_ran_out_holds_up_those_behind_it
                 other_destinations_other_keys_and_no_key_are_not_held_up
                 the_order_is_that_of_recording_not_that_of_names
-                a_replay_joins_at_the_end_of_its_line
-                dropping_or_replaying_a_dead_one_lets_nobody_overtake
+                a_redelivery_joins_at_the_end_of_its_line
+                dropping_or_redelivering_a_dead_one_lets_nobody_overtake
                 a_line_is_kept_through_a_crash
             ]
-            replay: [
-                an_event_is_replayed_to_every_destination_that_it_went_to
-                an_event_is_replayed_to_a_given_destination
-                a_dead_delivery_of_a_replayed_event_is_replayed
+            redeliver: [
+                an_event_is_redelivered_to_every_destination_that_it_went_to
+                an_event_is_redelivered_to_a_given_destination
+                a_dead_delivery_of_a_redelivered_event_is_redelivered
                 the_dead_of_other_destinations_stay_dead
                 parked_and_unrouted_events_go_where_they_are_sent
                 unknown_events_are_passed_over
-                each_dead_delivery_is_replayed_in_its_place
-                what_is_not_dead_is_neither_replayed_nor_dropped
+                each_dead_delivery_is_redelivered_in_its_place
+                what_is_not_dead_is_neither_redelivered_nor_dropped
                 a_dropped_delivery_is_given_up_for_good
-                a_replay_is_not_swallowed_by_deduplication
+                a_redelivery_is_not_swallowed_by_deduplication
             ]
             prune: [
                 what_is_unfinished_or_dead_is_spared

@@ -57,11 +57,11 @@ impl Ledger for MemoryLedger {
     fn settle(&self, settlement: Settlement) -> LedgerFuture<'_, Settled> {
         self.ask(|model| model.settle(settlement))
     }
-    fn replay(&self, events: Vec<EventId>, destination: Option<Arc<str>>, now: Moment) -> LedgerFuture<'_, u64> {
-        self.ask(|model| model.replay(&events, destination.as_ref(), now))
+    fn redeliver(&self, events: Vec<EventId>, destination: Option<Arc<str>>, now: Moment) -> LedgerFuture<'_, u64> {
+        self.ask(|model| model.redeliver(&events, destination.as_ref(), now))
     }
-    fn replay_dead(&self, deliveries: Vec<DeliveryId>, now: Moment) -> LedgerFuture<'_, u64> {
-        self.ask(|model| model.replay_dead(&deliveries, now))
+    fn redeliver_dead(&self, deliveries: Vec<DeliveryId>, now: Moment) -> LedgerFuture<'_, u64> {
+        self.ask(|model| model.redeliver_dead(&deliveries, now))
     }
     fn drop_dead(&self, deliveries: Vec<DeliveryId>, now: Moment) -> LedgerFuture<'_, u64> {
         self.ask(|model| model.drop_dead(&deliveries, now))

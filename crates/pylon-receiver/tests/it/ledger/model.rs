@@ -42,7 +42,7 @@ struct Delivery {
     /// The token, and when the lease runs out.
     lease: Option<(i64, Moment)>,
     finished_at: Option<Moment>,
-    replay_of: Option<u32>,
+    redelivery_of: Option<u32>,
     reason: Option<String>,
     log: Vec<AttemptLog>,
 }
@@ -117,7 +117,7 @@ impl Model {
     }
 
     /// Puts a delivery at the end: of its event's, of its line, of everything.
-    fn add(&mut self, event: EventId, delivery: NewDelivery, replay_of: Option<u32>, now: Moment) {
+    fn add(&mut self, event: EventId, delivery: NewDelivery, redelivery_of: Option<u32>, now: Moment) {
         let number = self.deliveries.iter().filter(|other| other.id.event == event).count() as u32 + 1;
         self.deliveries.push(Delivery {
             id: DeliveryId { event, number },
@@ -129,7 +129,7 @@ impl Model {
             due_at: now,
             lease: None,
             finished_at: None,
-            replay_of,
+            redelivery_of,
             reason: None,
             log: Vec::new(),
         });
@@ -207,7 +207,7 @@ impl Model {
                 kind: event.kind.clone(),
                 headers: event.headers.clone(),
                 body: event.body.clone(),
-                replay_of: delivery.replay_of,
+                redelivery_of: delivery.redelivery_of,
                 created_at: delivery.created_at,
             });
         }
@@ -285,7 +285,7 @@ impl Model {
         Settled::Recorded
     }
 
-    pub(crate) fn replay(&mut self, events: &[EventId], destination: Option<&Arc<str>>, now: Moment) -> u64 {
+    pub(crate) fn redeliver(&mut self, events: &[EventId], destination: Option<&Arc<str>>, now: Moment) -> u64 {
         let mut made = 0;
         for &event in events {
             if !self.events.iter().any(|known| known.id == event) {
@@ -308,7 +308,7 @@ impl Model {
                         repeated = Some(delivery.id.number);
                         order_key = delivery.order_key.clone();
                         if delivery.state == DeliveryState::Dead {
-                            delivery.state = DeliveryState::Replayed;
+                            delivery.state = DeliveryState::Redelivered;
                         }
                     }
                 }
@@ -319,11 +319,11 @@ impl Model {
         made
     }
 
-    pub(crate) fn replay_dead(&mut self, deliveries: &[DeliveryId], now: Moment) -> u64 {
+    pub(crate) fn redeliver_dead(&mut self, deliveries: &[DeliveryId], now: Moment) -> u64 {
         let mut made = 0;
         for &id in deliveries {
             let Some(dead) = self.dead(id) else { continue };
-            dead.state = DeliveryState::Replayed;
+            dead.state = DeliveryState::Redelivered;
             let again = NewDelivery { destination: dead.destination.clone(), order_key: dead.order_key.clone() };
             self.add(id.event, again, Some(id.number), now);
             made += 1;
@@ -398,7 +398,7 @@ impl Model {
             due_at: (delivery.state == DeliveryState::Waiting).then_some(delivery.due_at),
             finished_at: delivery.finished_at,
             order_key: delivery.order_key.as_deref().map(str::to_owned),
-            replay_of: delivery.replay_of,
+            redelivery_of: delivery.redelivery_of,
             reason: delivery.reason.clone(),
         }
     }

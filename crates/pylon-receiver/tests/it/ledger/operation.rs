@@ -44,11 +44,11 @@ pub(crate) enum Op {
         leases: Vec<usize>,
         until: i64,
     },
-    Replay {
+    Redeliver {
         event: usize,
         destination: Option<&'static str>,
     },
-    ReplayDead(Vec<usize>),
+    RedeliverDead(Vec<usize>),
     DropDead(Vec<usize>),
     Prune(i64),
     Refuse {
@@ -110,8 +110,8 @@ pub(crate) fn operation() -> impl Strategy<Value = Op> {
         12 => (0..6_usize, end(), any::<bool>()).prop_map(|(lease, end, is_told)| Op::Settle { lease, end, is_told }),
         2 => (vec(0..6_usize, 0..4), 0..30_i64).prop_map(|(leases, until)| Op::Renew { leases, until }),
         3 => (0..8_usize, prop::option::of(destination()))
-            .prop_map(|(event, destination)| Op::Replay { event, destination }),
-        3 => vec(0..8_usize, 1..4).prop_map(Op::ReplayDead),
+            .prop_map(|(event, destination)| Op::Redeliver { event, destination }),
+        3 => vec(0..8_usize, 1..4).prop_map(Op::RedeliverDead),
         3 => vec(0..8_usize, 1..4).prop_map(Op::DropDead),
         2 => (-40..10_i64).prop_map(Op::Prune),
         1 => (prop::option::of(select(&ENDPOINTS[..])), select(&CODES[..]))

@@ -150,18 +150,18 @@ impl<S: Subject> Pair<S> {
                 let until = self.at(until);
                 same("renewed", ledger.renew(theirs, until).await.unwrap(), self.model.renew(&ours, until))
             }
-            Op::Replay { event, destination } => {
+            Op::Redeliver { event, destination } => {
                 let Some(&event) = nth(&self.events, event) else { return Ok(()) };
                 let destination = destination.map(Into::into);
-                let made = self.model.replay(&[event], destination.as_ref(), now);
-                same("replayed", ledger.replay(vec![event], destination, now).await.unwrap(), made)?;
+                let made = self.model.redeliver(&[event], destination.as_ref(), now);
+                same("redelivered", ledger.redeliver(vec![event], destination, now).await.unwrap(), made)?;
                 self.meet_deliveries();
                 Ok(())
             }
-            Op::ReplayDead(deliveries) => {
+            Op::RedeliverDead(deliveries) => {
                 let deliveries = self.delivery_ids(deliveries);
-                let made = self.model.replay_dead(&deliveries, now);
-                same("replayed", ledger.replay_dead(deliveries, now).await.unwrap(), made)?;
+                let made = self.model.redeliver_dead(&deliveries, now);
+                same("redelivered", ledger.redeliver_dead(deliveries, now).await.unwrap(), made)?;
                 self.meet_deliveries();
                 Ok(())
             }
@@ -284,7 +284,7 @@ fn claimed(claimed: &Claimed) -> Vec<impl PartialEq + Debug> {
     let told = |leased: &LeasedDelivery| {
         let headers = String::from_utf8_lossy(leased.headers.as_bytes()).into_owned();
         let event = (leased.endpoint.clone(), leased.kind.clone(), headers, leased.body.clone());
-        (leased.lease.delivery, leased.attempt, leased.replay_of, leased.created_at, event)
+        (leased.lease.delivery, leased.attempt, leased.redelivery_of, leased.created_at, event)
     };
     claimed.deliveries.iter().map(told).collect()
 }

@@ -216,19 +216,19 @@ async fn the_raw_body_and_the_original_headers_go_out() {
         ("x-receiver-attempt", vec!["3"]),
         ("x-receiver-kind", vec!["issue_new"]),
         ("x-receiver-endpoint", vec!["webhook"]),
-        ("x-receiver-replay-of", vec![]),
+        ("x-receiver-redelivery-of", vec![]),
     ] {
         assert_eq!(request.all(name), values, "{name}");
     }
 }
 
 #[tokio::test]
-async fn a_replay_says_what_it_repeats_and_an_empty_body_is_one() {
+async fn a_redelivery_says_what_it_repeats_and_an_empty_body_is_one() {
     let mut server = Server::start([answer(WHOLE)]).await;
-    let sent = Attempt { replay_of: Some(1), body: "".into(), ..attempt() };
+    let sent = Attempt { redelivery_of: Some(1), body: "".into(), ..attempt() };
     deliver(to(&server.url()), PATIENCE, &sent).await;
     let request = server.request().await;
-    assert_eq!(request.all("x-receiver-replay-of"), [format!("{EVENT}.1")]);
+    assert_eq!(request.all("x-receiver-redelivery-of"), [format!("{EVENT}.1")]);
     assert_eq!(request.all("content-length"), ["0"]);
 }
 
@@ -252,7 +252,7 @@ async fn headers_of_the_connection_and_forged_ones_stay_behind() {
         ("x-other-hop", "1"),
         ("x-receiver-event-id", "018bcfe5-6800-7707-8707-000000000000"),
         ("x-receiver-attempt", "1"),
-        ("x-receiver-replay-of", "forged"),
+        ("x-receiver-redelivery-of", "forged"),
         ("x-receiver-anything", "forged"),
         ("x-kept", "kept"),
     ];
@@ -271,7 +271,7 @@ async fn headers_of_the_connection_and_forged_ones_stay_behind() {
         "expect",
         "x-secret-hop",
         "x-other-hop",
-        "x-receiver-replay-of",
+        "x-receiver-redelivery-of",
         "x-receiver-anything",
     ] {
         assert_eq!(request.all(name), [""; 0], "{name}");

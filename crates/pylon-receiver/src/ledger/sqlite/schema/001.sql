@@ -14,7 +14,7 @@ CREATE TABLE events (
 CREATE INDEX events_parked ON events (seq) WHERE parked IS NOT NULL;
 
 -- seq is the order in which deliveries were made; number counts those of one event from 1.
--- state: 0 waiting, 1 held, 2 delivering, 3 delivered, 4 dead, 5 dropped, 6 replayed.
+-- state: 0 waiting, 1 held, 2 delivering, 3 delivered, 4 dead, 5 dropped, 6 redelivered.
 CREATE TABLE deliveries (
     seq INTEGER PRIMARY KEY,
     event_seq INTEGER NOT NULL,
@@ -28,7 +28,7 @@ CREATE TABLE deliveries (
     lease_token INTEGER,
     lease_until_ms INTEGER,
     finished_at_ms INTEGER,
-    replay_of INTEGER,
+    redelivery_of INTEGER,
     reason TEXT
 ) STRICT;
 

@@ -13,7 +13,7 @@ async fn fill<S: Subject>(desk: &Desk<S>) {
     desk.ledger().settle(settlement).await.unwrap();
     desk.keep(event(2).in_line("log", "a")).await;
     desk.keep(event(3).parked("it is not JSON")).await;
-    desk.ledger().replay(vec![named(0, 0)], None, at(4)).await.unwrap();
+    desk.ledger().redeliver(vec![named(0, 0)], None, at(4)).await.unwrap();
     desk.ledger().keep_refused(refused(4, "too_large", "filled"));
     desk.refused_up_to("filled", RefusedFilter::default()).await;
 }
@@ -65,8 +65,8 @@ pub(crate) async fn whatever_comes_after_closing_is_refused<S: Subject>(desk: De
     assert_eq!(ledger.claim(claim(9)).await.unwrap_err(), LedgerError::Closed);
     assert_eq!(ledger.renew(vec![lease], at(9)).await, Err(LedgerError::Closed));
     assert_eq!(ledger.settle(settlement).await, Err(LedgerError::Closed));
-    assert_eq!(ledger.replay(vec![named(0, 0)], None, at(9)).await, Err(LedgerError::Closed));
-    assert_eq!(ledger.replay_dead(vec![lease.delivery], at(9)).await, Err(LedgerError::Closed));
+    assert_eq!(ledger.redeliver(vec![named(0, 0)], None, at(9)).await, Err(LedgerError::Closed));
+    assert_eq!(ledger.redeliver_dead(vec![lease.delivery], at(9)).await, Err(LedgerError::Closed));
     assert_eq!(ledger.drop_dead(vec![lease.delivery], at(9)).await, Err(LedgerError::Closed));
     assert_eq!(ledger.prune(at(9), at(9)).await, Err(LedgerError::Closed));
     assert_eq!(ledger.check().await, Err(LedgerError::Closed));

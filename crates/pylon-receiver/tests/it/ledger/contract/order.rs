@@ -101,16 +101,16 @@ pub(crate) async fn the_order_is_that_of_recording_not_that_of_names<S: Subject>
     }
 }
 
-pub(crate) async fn a_replay_joins_at_the_end_of_its_line<S: Subject>(desk: Desk<S>) {
+pub(crate) async fn a_redelivery_joins_at_the_end_of_its_line<S: Subject>(desk: Desk<S>) {
     let ids = line(&desk).await;
     let [first, second, _] = ids.map(|id| id.event);
     assert_eq!(desk.end(10, Verdict::Delivered).await, ids[0]);
     assert_eq!(desk.end(11, Verdict::Dead("over".into())).await, ids[1]);
-    assert_eq!(desk.ledger().replay(vec![first], None, at(12)).await, Ok(1));
-    assert_eq!(desk.ledger().replay_dead(vec![ids[1]], at(13)).await, Ok(1));
+    assert_eq!(desk.ledger().redeliver(vec![first], None, at(12)).await, Ok(1));
+    assert_eq!(desk.ledger().redeliver_dead(vec![ids[1]], at(13)).await, Ok(1));
     let fresh = delivery(desk.keep(event(14).in_line("app", "a")).await, 1);
-    for replayed in [delivery(first, 2), delivery(second, 2)] {
-        let record = desk.delivery(replayed).await;
+    for redelivered in [delivery(first, 2), delivery(second, 2)] {
+        let record = desk.delivery(redelivered).await;
         assert_eq!((record.state, record.order_key.as_deref()), (DeliveryState::Held, Some("a")));
     }
     for expected in [ids[2], delivery(first, 2), delivery(second, 2), fresh] {
@@ -118,14 +118,14 @@ pub(crate) async fn a_replay_joins_at_the_end_of_its_line<S: Subject>(desk: Desk
     }
 }
 
-pub(crate) async fn dropping_or_replaying_a_dead_one_lets_nobody_overtake<S: Subject>(desk: Desk<S>) {
+pub(crate) async fn dropping_or_redelivering_a_dead_one_lets_nobody_overtake<S: Subject>(desk: Desk<S>) {
     let ids = line(&desk).await;
     let last = delivery(desk.keep(event(3).in_line("app", "a")).await, 1);
     assert_eq!(desk.end(10, Verdict::Dead("over".into())).await, ids[0]);
     assert_eq!(desk.end(11, Verdict::Dead("over".into())).await, ids[1]);
     assert_eq!(desk.due(12).await, [ids[2]]);
     assert_eq!(desk.ledger().drop_dead(vec![ids[0]], at(13)).await, Ok(1));
-    assert_eq!(desk.ledger().replay_dead(vec![ids[1]], at(13)).await, Ok(1));
+    assert_eq!(desk.ledger().redeliver_dead(vec![ids[1]], at(13)).await, Ok(1));
     assert_eq!(desk.state(last).await, DeliveryState::Held, "the one before it is being delivered");
     assert_eq!(desk.due(14).await, []);
 }

@@ -37,8 +37,8 @@ pub(crate) async fn what_is_unfinished_or_dead_is_spared<S: Subject>(desk: Desk<
     let dropped = desk.end(0, Verdict::Dead("over".into())).await;
     desk.ledger().drop_dead(vec![dropped], at(1)).await.unwrap();
     desk.keep(event(0).numbered(15).to("app")).await;
-    let replayed = desk.end(0, Verdict::Dead("over".into())).await;
-    desk.ledger().replay_dead(vec![replayed], at(0)).await.unwrap();
+    let redelivered = desk.end(0, Verdict::Dead("over".into())).await;
+    desk.ledger().redeliver_dead(vec![redelivered], at(0)).await.unwrap();
     desk.end(0, Verdict::Delivered).await;
 
     assert_eq!(prune(&desk, 1_000_000, 1).await, 4);
@@ -108,7 +108,7 @@ pub(crate) async fn nothing_of_a_forgotten_event_is_left<S: Subject>(desk: Desk<
     assert_eq!(desk.settle(lease, 2, Verdict::Released).await, Settled::Fenced);
     assert_eq!(desk.ledger().renew(vec![lease], at(9)).await, Ok(vec![false]));
     for destination in [None, Some("app".into())] {
-        assert_eq!(desk.ledger().replay(vec![id], destination, at(2)).await, Ok(0));
+        assert_eq!(desk.ledger().redeliver(vec![id], destination, at(2)).await, Ok(0));
     }
     assert_eq!((desk.stats(2).await.events, desk.stats(2).await.destinations), (0, vec![]));
     // What comes next does not inherit from it.

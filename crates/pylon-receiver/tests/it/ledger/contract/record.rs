@@ -29,7 +29,7 @@ pub(crate) async fn an_event_is_kept_with_everything_that_came_with_it<S: Subjec
         due_at: Some(at(3)),
         finished_at: None,
         order_key: order_key.map(str::to_owned),
-        replay_of: None,
+        redelivery_of: None,
         reason: None,
     };
     let deliveries = [made(1, "app", None), made(2, "log", Some("issue-1"))];
@@ -43,7 +43,7 @@ pub(crate) async fn an_event_is_kept_with_everything_that_came_with_it<S: Subjec
 
     let leased = desk.take(3).await;
     assert_eq!(leased.lease.delivery, delivery(id, 1));
-    assert_eq!((leased.attempt, leased.replay_of, leased.created_at), (1, None, at(3)));
+    assert_eq!((leased.attempt, leased.redelivery_of, leased.created_at), (1, None, at(3)));
     assert_eq!((&*leased.endpoint, &*leased.kind), ("second", "Ticket.Created"));
     assert_eq!((leased.headers, leased.body), (headers, body.into()));
 

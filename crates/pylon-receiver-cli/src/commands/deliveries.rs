@@ -1,0 +1,89 @@
+//! `deliveries`: which event goes where, and how far it got.
+
+use super::client::Client;
+use super::fault::Fault;
+use super::filters::{DeliveryFilterArgs, delivery_states, query};
+use super::listing::{Listing, PageArgs};
+use super::moment::{or_none, to_the_second};
+use super::output::Output;
+use super::receiver::ReceiverArgs;
+use super::table::{Column, Table};
+use clap::{Args, Subcommand};
+use pylon_receiver::ledger::{DeliveryFilter, DeliveryRecord, DeliveryState};
+
+const COLUMNS: &[Column] = &[
+    Column::whole("ID"),
+    Column::name("DESTINATION"),
+    Column::name("KIND"),
+    Column::name("STATE"),
+    Column::number("ATTEMPTS"),
+    Column::whole("CREATED"),
+    Column::whole("DUE"),
+    Column::whole("FINISHED"),
+    Column::sentence("REASON"),
+];
+
+/// List deliveries
+#[derive(Debug, Subcommand)]
+#[command(after_help = EXAMPLES)]
+pub(crate) enum DeliveriesCommand {
+    List(ListArgs),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  pylon-receiver deliveries list --state waiting
+  pylon-receiver deliveries list --event 019aaf3c-9f10-7aa0-8000-0123456789ab
+  pylon-receiver deliveries list --destination app --since 2h --all --json";
+
+/// List deliveries
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    filter: DeliveryFilterArgs,
+
+    /// Stand there now
+    #[arg(long, value_parser = delivery_states(), help_heading = "Filters")]
+    state: Option<DeliveryState>,
+
+    #[command(flatten)]
+    page: PageArgs,
+    #[command(flatten)]
+    receiver: ReceiverArgs,
+}
+
+pub(crate) async fn run(command: DeliveriesCommand, out: &mut Output) -> Result<(), Fault> {
+    let DeliveriesCommand::List(args) = command;
+    let client = args.receiver.to_ask().await?;
+    list(&client, &args.filter.filter(args.state), &args.page, out).await
+}
+
+/// Prints the deliveries that match.
+pub(crate) async fn list(
+    client: &Client,
+    filter: &DeliveryFilter,
+    page: &PageArgs,
+    out: &mut Output,
+) -> Result<(), Fault> {
+    let mut table = Table::new(COLUMNS);
+    let listing = Listing { path: "/api/deliveries", key: "deliveries", query: query(filter), page };
+    listing.print(client, out, |deliveries: Vec<DeliveryRecord>, out| table.rows(&rows(&deliveries), out)).await
+}
+
+fn rows(deliveries: &[DeliveryRecord]) -> Vec<Vec<String>> {
+    let row = |delivery: &DeliveryRecord| {
+        vec![
+            delivery.id.to_string(),
+            delivery.destination.clone(),
+            delivery.kind.clone(),
+            delivery.state.to_string(),
+            delivery.attempts.to_string(),
+            to_the_second(delivery.created_at),
+            or_none(delivery.due_at),
+            or_none(delivery.finished_at),
+            delivery.reason.clone().unwrap_or_default(),
+        ]
+    };
+    deliveries.iter().map(row).collect()
+}

@@ -1,0 +1,143 @@
+//! The commands of `pylon-receiver`, one in a file.
+//!
+//! Those that ask and order use the admin API of a running receiver, as any other operator's tool does.
+
+mod body;
+mod check_config;
+mod client;
+mod completions;
+mod dead;
+mod deliveries;
+mod demo;
+mod events;
+mod fault;
+mod filters;
+mod http_client;
+mod kind;
+mod lines;
+mod listing;
+mod moment;
+#[cfg(feature = "otlp")]
+mod otlp;
+mod output;
+mod receiver;
+mod refused;
+mod secret;
+mod selection;
+mod send;
+mod serve;
+mod sign;
+mod stats;
+mod table;
+mod telemetry;
+mod template;
+mod text;
+mod verify;
+
+use clap::{Parser, Subcommand};
+use fault::{Exit, Fault};
+use output::{Format, Output};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Runs the command that the arguments name, the program's own name being the first, and says with what the process ends.
+pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody is left to be told when this cannot be printed either.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8));
+        }
+    };
+    let mut out = Output::new(if cli.json { Format::Json } else { Format::Text });
+    match cli.command.run(&mut out).and_then(|()| out.finish()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            // What was printed before it went wrong stands; a closed pipe is no second fault.
+            let _ = out.finish();
+            fault.report()
+        }
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  pylon-receiver demo
+  pylon-receiver serve --forward http://127.0.0.1:3000/webhook
+  pylon-receiver send issue_new --to http://127.0.0.1:8080/webhook
+  pylon-receiver events list --since 2h --state dead
+  pylon-receiver dead redeliver --destination app --dry-run
+
+Exit codes:
+  0  done
+  1  failed: the receiver refused it, an answer was not the expected one, a file cannot be read;
+     of check-config: a secret is not there
+  2  the command line is wrong
+  3  not verified: the signature or the timestamp was refused
+  4  no receiver answers at that address
+  5  the configuration is wrong, or a secret that is needed is not there";
+
+/// Stands in front of an app and loses no Pylon (usepylon.com) webhook.
+///
+/// It verifies each webhook, stores it on disk, answers 200, and then delivers it, with retries until the app has it.
+#[derive(Debug, Parser)]
+#[command(name = "pylon-receiver", version, after_help = EXAMPLES)]
+struct Cli {
+    /// Print one JSON document instead of text for people
+    #[arg(long, global = true, display_order = 900)]
+    json: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::ServeArgs),
+    Demo(demo::DemoArgs),
+    Send(send::SendArgs),
+    Sign(sign::SignArgs),
+    Verify(verify::VerifyArgs),
+    Template(template::TemplateArgs),
+    #[command(subcommand)]
+    Events(events::EventsCommand),
+    #[command(subcommand)]
+    Deliveries(deliveries::DeliveriesCommand),
+    #[command(subcommand)]
+    Dead(dead::DeadCommand),
+    #[command(subcommand)]
+    Refused(refused::RefusedCommand),
+    Stats(stats::StatsArgs),
+    CheckConfig(check_config::CheckConfigArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+impl Command {
+    fn run(self, out: &mut Output) -> Result<(), Fault> {
+        match self {
+            Self::Serve(args) => serve::run(&args),
+            Self::Demo(args) => wait_for(demo::run(args, out)),
+            Self::Send(args) => wait_for(send::run(args, out)),
+            Self::Sign(args) => sign::run(&args, out),
+            Self::Verify(args) => verify::run(&args, out),
+            Self::Template(args) => template::run(&args, out),
+            Self::Events(command) => wait_for(events::run(command, out)),
+            Self::Deliveries(command) => wait_for(deliveries::run(command, out)),
+            Self::Dead(command) => wait_for(dead::run(command, out)),
+            Self::Refused(command) => wait_for(refused::run(command, out)),
+            Self::Stats(args) => wait_for(stats::run(&args, out)),
+            Self::CheckConfig(args) => check_config::run(&args, out),
+            Self::Completions(args) => completions::run::<Cli>(&args, out),
+        }
+    }
+}
+
+/// One thread will do: what these commands wait for is another process.
+fn wait_for(work: impl Future<Output = Result<(), Fault>>) -> Result<(), Fault> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Fault::failed(format!("the operating system gives no event loop: {error}")))?;
+    runtime.block_on(work)
+}

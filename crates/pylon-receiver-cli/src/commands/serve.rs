@@ -1,0 +1,172 @@
+//! `serve`: the receiver itself.
+
+use super::check_config::load;
+use super::fault::Fault;
+use super::telemetry::Telemetry;
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use http::Uri;
+use pylon_receiver::config::{
+    Config, DestinationConfig, LedgerAddress, LogFormat, SecretSource, Signing, TransportConfig, check, parse,
+    parse_url,
+};
+use pylon_receiver::{Receiver, StartFault};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tokio::signal;
+use tokio::signal::unix::SignalKind;
+
+const EXAMPLES: &str = "\
+Examples:
+  pylon-receiver serve --forward http://127.0.0.1:3000/webhook
+  pylon-receiver serve --config /etc/pylon-receiver.toml --log json
+  pylon-receiver serve --listen 0.0.0.0:8080 --ledger sqlite:/var/lib/pylon/pylon.db
+
+Without --config, webhooks come in at /webhook, signed with the secret in PYLON_WEBHOOK_SECRET. An option
+given here overrides what the configuration says. SIGTERM ends it in order, SIGHUP reads the configuration
+again.";
+
+/// Receive webhooks: verify, store, answer, deliver
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ServeArgs {
+    /// The configuration, TOML; `check-config` checks it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Where webhooks come in [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+
+    /// Where operators ask [default: 127.0.0.1:8081]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) admin: Option<SocketAddr>,
+
+    /// Where events are kept [default: sqlite:pylon.db]
+    #[arg(long, value_name = "sqlite:FILE")]
+    pub(crate) ledger: Option<LedgerAddress>,
+
+    /// The environment variable that holds the webhook's secret [default: PYLON_WEBHOOK_SECRET]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) secret_env: Option<String>,
+
+    /// Deliver every event there; may be given more than once
+    #[arg(long, value_name = "URL", value_parser = parse_url)]
+    pub(crate) forward: Vec<Uri>,
+
+    /// How the log is written [default: text]
+    #[arg(long, value_name = "FORMAT", value_parser = log_formats())]
+    pub(crate) log: Option<LogFormat>,
+}
+
+fn log_formats() -> impl TypedValueParser<Value = LogFormat> {
+    PossibleValuesParser::new(["text", "json"]).map(|name| match name.as_str() {
+        "json" => LogFormat::Json,
+        _ => LogFormat::Text,
+    })
+}
+
+pub(crate) fn run(args: &ServeArgs) -> Result<(), Fault> {
+    let config = configured(args)?;
+    let telemetry = Telemetry::start(&config)?;
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| Fault::failed(format!("the operating system gives no event loop: {error}")))?;
+    let served = runtime.block_on(serve(args, config));
+    // Handlers of this process there are none; what still runs waits for nothing that matters.
+    runtime.shutdown_background();
+    telemetry.finish();
+    served
+}
+
+async fn serve(args: &ServeArgs, config: Config) -> Result<(), Fault> {
+    // Before anything else, so that no signal finds nobody.
+    let mut signals =
+        Signals::new().map_err(|error| Fault::failed(format!("signals cannot be waited for: {error}")))?;
+    let receiver = Receiver::builder().config(config).start().await.map_err(start_fault)?;
+    for unmet in receiver.unmet() {
+        tracing::warn!(%unmet, "not ready");
+    }
+    loop {
+        match signals.next().await {
+            Signal::Stop => break,
+            Signal::Reload => match configured(args) {
+                Ok(config) => {
+                    if let Err(fault) = receiver.reload(config).await {
+                        tracing::error!(%fault, "not reloaded: the old configuration stays");
+                    }
+                }
+                Err(fault) => tracing::error!(fault = fault.message(), "not reloaded: the old configuration stays"),
+            },
+        }
+    }
+    tracing::info!("stopping");
+    receiver.shutdown().await.map_err(Fault::failed)
+}
+
+fn start_fault(fault: StartFault) -> Fault {
+    match fault {
+        StartFault::Config(_) | StartFault::Token(_) | StartFault::Tls(_) => Fault::configuration(fault),
+        _ => Fault::failed(fault),
+    }
+}
+
+/// What the configuration says, and the options over it.
+fn configured(args: &ServeArgs) -> Result<Config, Fault> {
+    let mut config = match &args.config {
+        Some(path) => load(path)?,
+        None => parse("").map_err(Fault::configuration)?,
+    };
+    config.listen = args.listen.unwrap_or(config.listen);
+    config.admin = args.admin.unwrap_or(config.admin);
+    config.log = args.log.unwrap_or(config.log);
+    if let Some(ledger) = &args.ledger {
+        config.ledger = ledger.clone();
+    }
+    if let Some(name) = &args.secret_env {
+        for signature in config.endpoints.iter_mut().filter_map(|endpoint| endpoint.authentication.signature.as_mut()) {
+            signature.secrets = vec![SecretSource::Environment(name.clone())];
+        }
+    }
+    // The app behind goes on with the secret that it has.
+    let signing =
+        config.endpoints.iter().find_map(|endpoint| endpoint.authentication.signature.as_ref()?.secrets.first());
+    let signing = signing.map_or(Signing::AsReceived, |secret| Signing::Pylon(secret.clone()));
+    for (url, number) in args.forward.iter().zip(1..) {
+        // Numbered and not named by address, so that what waits for an app goes with it when it moves.
+        let name = if number == 1 { "forward".to_owned() } else { format!("forward-{number}") };
+        let transport = TransportConfig::Http { url: url.clone(), headers: Vec::new(), signing: signing.clone() };
+        config.destinations.push(DestinationConfig::new(name, transport));
+    }
+    check(&config).map_err(Fault::configuration)?;
+    Ok(config)
+}
+
+/// What a signal asks for.
+enum Signal {
+    Stop,
+    Reload,
+}
+
+struct Signals {
+    terminate: signal::unix::Signal,
+    interrupt: signal::unix::Signal,
+    hang_up: signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal::unix::signal(SignalKind::terminate())?,
+            interrupt: signal::unix::signal(SignalKind::interrupt())?,
+            hang_up: signal::unix::signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.terminate.recv() => Signal::Stop,
+            _ = self.interrupt.recv() => Signal::Stop,
+            _ = self.hang_up.recv() => Signal::Reload,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Orders: what is sent to the receiver, and what never is.
+
+use super::process::cli;
+use super::server::{Server, nowhere};
+use super::tables::EVENT;
+use serde_json::{Value, json};
+
+#[test]
+fn orders_are_about_ids_a_filter_or_all() {
+    let server = Server::answering(200, json!({"matched": 3, "redelivered": 2}));
+    let delivery = format!("{EVENT}.1");
+    let cases: [(&[&str], &str, Value); 7] = [
+        (&["events", "redeliver", EVENT], "/api/events/redeliver", json!({"ids": [EVENT], "dry_run": false})),
+        (
+            &["events", "redeliver", EVENT, EVENT, "--destination", "app"],
+            "/api/events/redeliver",
+            json!({"ids": [EVENT, EVENT], "destination": "app", "dry_run": false}),
+        ),
+        (
+            &["events", "redeliver", "--kind", "issue_new", "--state", "dead", "--since", "2026-11-23"],
+            "/api/events/redeliver",
+            json!({
+                "filter": {"kind": "issue_new", "state": "dead", "since": "2026-11-23T00:00:00Z"}, "dry_run": false,
+            }),
+        ),
+        (
+            &["events", "redeliver", "--all"],
+            "/api/events/redeliver",
+            json!({"filter": {}, "all": true, "dry_run": false}),
+        ),
+        (&["dead", "redeliver", &delivery], "/api/dead/redeliver", json!({"ids": [delivery], "dry_run": false})),
+        (
+            &["dead", "redeliver", "--destination", "app"],
+            "/api/dead/redeliver",
+            json!({"filter": {"destination": "app"}, "dry_run": false}),
+        ),
+        (&["dead", "drop", "--all"], "/api/dead/drop", json!({"filter": {}, "all": true, "dry_run": false})),
+    ];
+    for (arguments, path, order) in cases {
+        let ran = cli(&[arguments, &["--admin-url", &server.url]].concat()).run();
+        ran.prints("3 matched, 2 to be delivered again\n");
+        let request = server.requests().pop().unwrap();
+        assert_eq!((request.method.as_str(), request.target.as_str()), ("POST", path), "{arguments:?}");
+        assert_eq!(request.json(), order, "{arguments:?}");
+        assert_eq!(request.header("content-type"), Some("application/json"));
+    }
+}
+
+#[test]
+fn what_came_of_an_order_is_said() {
+    let cases = [
+        (&["dead", "drop", "--all"][..], json!({"matched": 3, "dropped": 3}), "3 matched, 3 dropped\n"),
+        (
+            &["events", "redeliver", "--all", "--dry-run"],
+            json!({"matched": 3, "redelivered": 0}),
+            "3 match; nothing was done, for this was a dry run\n",
+        ),
+        (
+            &["events", "redeliver", "--all", "--json"],
+            json!({"matched": 3, "redelivered": 4}),
+            "{\n  \"matched\": 3,\n  \"redelivered\": 4\n}\n",
+        ),
+    ];
+    for (arguments, answer, printed) in cases {
+        let server = Server::answering(200, answer);
+        cli(&[arguments, &["--admin-url", &server.url]].concat()).run().prints(printed);
+        let is_dry = arguments.contains(&"--dry-run");
+        assert_eq!(server.requests()[0].json()["dry_run"], is_dry);
+    }
+}
+
+#[test]
+fn nothing_is_ordered_for_everything_by_mistake() {
+    let server = Server::answering(200, json!({"matched": 3, "redelivered": 2}));
+    let none = "expected ids, a filter or --all, found none of them; --help lists the filters";
+    let several = "expected ids, a filter or --all, found more than one of them; give one";
+    let delivery = format!("{EVENT}.1");
+    for (arguments, sentence) in [
+        (&["events", "redeliver"][..], none),
+        (&["events", "redeliver", "--destination", "app"], none),
+        (&["dead", "redeliver"], none),
+        (&["dead", "drop", "--dry-run"], none),
+        (&["events", "redeliver", EVENT, "--all"], several),
+        (&["events", "redeliver", EVENT, "--kind", "issue_new"], several),
+        (&["events", "redeliver", "--all", "--kind", "issue_new"], several),
+        (&["dead", "drop", &delivery, "--destination", "app"], several),
+    ] {
+        cli(&[arguments, &["--admin-url", &server.url]].concat()).run().fails(2, sentence);
+    }
+    assert!(server.requests().is_empty());
+}
+
+#[test]
+fn an_order_without_a_receiver_fails_also_where_a_ledger_is() {
+    let url = nowhere();
+    for arguments in
+        [&["events", "redeliver", "--all"][..], &["dead", "redeliver", "--all"], &["dead", "drop", "--all"]]
+    {
+        let ran = cli(&[arguments, &["--admin-url", &url]].concat()).file("pylon.db", "").run();
+        ran.fails(
+            4,
+            &format!(
+                "no receiver answers at {url}/: Connection refused (os error 111); start one with `pylon-receiver serve`, or \
+                 say where it is with --admin-url"
+            ),
+        );
+    }
+}

@@ -1,0 +1,136 @@
+//! An operator's orders: deliver again, or give up for good.
+
+use super::record::{NewRow, insert};
+use super::writer::Transaction;
+use crate::id::{DeliveryId, EventId};
+use crate::time::Moment;
+use rusqlite::{Connection, OptionalExtension, params};
+use std::sync::Arc;
+
+/// Makes a new delivery of each event to the destination, or to all that it ever went to.
+pub(super) fn events(
+    transaction: &mut Transaction<'_>,
+    (events, destination, now): &(Vec<EventId>, Option<Arc<str>>, Moment),
+) -> rusqlite::Result<u64> {
+    let connection = transaction.connection;
+    let mut made = 0;
+    for event in events {
+        let seq: Option<i64> = connection
+            .prepare_cached("SELECT seq FROM events WHERE id = ?1")?
+            .query_row([event], |row| row.get(0))
+            .optional()?;
+        let Some(seq) = seq else { continue };
+        let destinations = match destination {
+            Some(destination) => vec![destination.to_string()],
+            None => former_destinations(connection, seq)?,
+        };
+        for destination in destinations {
+            connection
+                .prepare_cached(
+                    // By name: SQLite would rather go through all that are dead at the destination.
+                    "UPDATE deliveries INDEXED BY deliveries_of_event SET state = 6
+                     WHERE event_seq = ?1 AND destination = ?2 AND state = 4",
+                )?
+                .execute(params![seq, destination])?;
+            let last = last_to(connection, seq, &destination)?;
+            again(connection, seq, &destination, last, *now)?;
+            made += 1;
+        }
+    }
+    Ok(made)
+}
+
+/// Makes a new delivery in the place of each dead one.
+pub(super) fn dead(
+    transaction: &mut Transaction<'_>,
+    (deliveries, now): &(Vec<DeliveryId>, Moment),
+) -> rusqlite::Result<u64> {
+    let connection = transaction.connection;
+    let mut made = 0;
+    for &delivery in deliveries {
+        if let Some(dead) = find_dead(connection, delivery)? {
+            connection.prepare_cached("UPDATE deliveries SET state = 6 WHERE seq = ?1")?.execute([dead.seq])?;
+            let repeated = Some((delivery.number, dead.order_key));
+            again(connection, dead.event_seq, &dead.destination, repeated, *now)?;
+            made += 1;
+        }
+    }
+    Ok(made)
+}
+
+/// Gives dead deliveries up.
+pub(super) fn drop_dead(
+    transaction: &mut Transaction<'_>,
+    (deliveries, now): &(Vec<DeliveryId>, Moment),
+) -> rusqlite::Result<u64> {
+    let connection = transaction.connection;
+    let mut dropped = 0;
+    for &delivery in deliveries {
+        if let Some(dead) = find_dead(connection, delivery)? {
+            // Nothing waits behind it: those that did were let go when it died.
+            connection
+                .prepare_cached("UPDATE deliveries SET state = 5, finished_at_ms = ?2 WHERE seq = ?1")?
+                .execute(params![dead.seq, now])?;
+            dropped += 1;
+        }
+    }
+    Ok(dropped)
+}
+
+/// A delivery's number and order key.
+type Repeated = (u32, Option<String>);
+
+/// The last delivery of an event to a destination.
+fn last_to(connection: &Connection, event_seq: i64, destination: &str) -> rusqlite::Result<Option<Repeated>> {
+    connection
+        .prepare_cached(
+            "SELECT number, order_key FROM deliveries WHERE event_seq = ?1 AND destination = ?2 ORDER BY number DESC LIMIT 1",
+        )?
+        .query_row(params![event_seq, destination], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()
+}
+
+/// Makes a new delivery of an event to a destination, which repeats another one.
+fn again(
+    connection: &Connection,
+    event_seq: i64,
+    destination: &str,
+    repeated: Option<Repeated>,
+    now: Moment,
+) -> rusqlite::Result<()> {
+    let number: i64 = connection
+        .prepare_cached("SELECT coalesce(max(number), 0) + 1 FROM deliveries WHERE event_seq = ?1")?
+        .query_row([event_seq], |row| row.get(0))?;
+    let (redelivery_of, order_key) =
+        repeated.map_or((None, None), |(number, order_key)| (Some(i64::from(number)), order_key));
+    let order_key = order_key.as_deref();
+    insert(connection, NewRow { event_seq, number, destination, order_key, created_at: now, redelivery_of })
+}
+
+fn former_destinations(connection: &Connection, event_seq: i64) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare_cached(
+            "SELECT destination FROM deliveries WHERE event_seq = ?1 GROUP BY destination ORDER BY min(number)",
+        )?
+        .query_map([event_seq], |row| row.get(0))?
+        .collect()
+}
+
+struct Dead {
+    seq: i64,
+    event_seq: i64,
+    destination: String,
+    order_key: Option<String>,
+}
+
+fn find_dead(connection: &Connection, delivery: DeliveryId) -> rusqlite::Result<Option<Dead>> {
+    connection
+        .prepare_cached(
+            "SELECT deliveries.seq, event_seq, destination, order_key FROM deliveries JOIN events ON events.seq = event_seq
+             WHERE id = ?1 AND number = ?2 AND state = 4",
+        )?
+        .query_row(params![delivery.event, delivery.number], |row| {
+            Ok(Dead { seq: row.get(0)?, event_seq: row.get(1)?, destination: row.get(2)?, order_key: row.get(3)? })
+        })
+        .optional()
+}
