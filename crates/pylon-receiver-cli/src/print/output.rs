@@ -1,11 +1,11 @@
-//! Where a command prints: text for people or JSON for programs, on standard output.
+//! Standard output: text for people or JSON for programs.
 
-use super::fault::Fault;
 use super::text;
+use crate::fault::Fault;
 use serde::Serialize;
 use std::io::{BufWriter, Stdout, Write};
 
-/// What is printed.
+/// The format of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     /// Text for people.
@@ -18,7 +18,7 @@ pub(crate) enum Format {
 #[derive(Debug)]
 pub(crate) struct Output {
     format: Format,
-    /// Not locked: a command whose threads write a log there would wait for itself.
+    /// Not locked: a command whose threads log to it would deadlock.
     stdout: BufWriter<Stdout>,
 }
 
@@ -31,13 +31,13 @@ impl Output {
         self.format
     }
 
-    /// One line of our own; what came from outside has to go through [`text`] first.
+    /// One line. Text from outside has to go through [`text`] first.
     pub(crate) fn line(&mut self, line: &str) -> Result<(), Fault> {
         self.bytes(line.as_bytes())?;
         self.bytes(b"\n")
     }
 
-    /// Bytes as they stand.
+    /// Bytes, unchanged.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         self.stdout.write_all(bytes).map_err(|error| Fault::output(&error))
     }
@@ -48,21 +48,21 @@ impl Output {
         self.line(&document)
     }
 
-    /// Hands over what was printed so far.
+    /// Writes what is buffered.
     pub(crate) fn finish(&mut self) -> Result<(), Fault> {
         self.stdout.flush().map_err(|error| Fault::output(&error))
     }
 }
 
-/// A value as JSON that a terminal shows as it stands.
+/// A value as JSON that is harmless for a terminal.
 pub(crate) fn json_text(value: &impl Serialize) -> Result<String, Fault> {
     let document = serde_json::to_string_pretty(value);
     let document = document.map_err(|error| Fault::failed(format!("no JSON can be made of the answer: {error}")))?;
     Ok(text::escape_json(&document))
 }
 
-/// A line on standard error, beside the output.
+/// A line on standard error.
 pub(crate) fn note(line: &str) {
-    // Where standard error is closed, nobody wants to know.
+    // If standard error is closed, nobody can read it.
     let _ = writeln!(std::io::stderr(), "{}", text::escape_lines(line));
 }

@@ -1,9 +1,9 @@
-//! Moments as people give them to a command and read them from it.
+//! Times on the command line.
 
 use pylon_receiver::config::parse_duration;
-use pylon_receiver::{WallClock, Moment, SystemWallClock};
+use pylon_receiver::{Moment, SystemWallClock, WallClock};
 
-/// Reads `2026-11-23T08:00:00Z`, `2026-11-23` (its first moment, UTC), or how long ago: `2h`, `3d`.
+/// Reads `2026-11-23T08:00:00Z`, `2026-11-23` (midnight UTC), or how long ago: `2h`, `3d`.
 pub(crate) fn parse_moment(text: &str) -> Result<Moment, String> {
     parse_moment_at(text, SystemWallClock.now())
 }
@@ -22,15 +22,4 @@ fn parse_moment_at(text: &str, now: Moment) -> Result<Moment, String> {
     parse_duration(ago)
         .map(|duration| now.before(duration))
         .map_err(|_| "expected a moment such as 2026-11-23T08:00:00Z, a date, or how long ago such as 2h or 3d".into())
-}
-
-/// A moment to the second, in UTC.
-pub(crate) fn to_the_second(moment: Moment) -> String {
-    let seconds = moment.unix_milliseconds().div_euclid(1000);
-    Moment::from_unix_milliseconds(seconds.saturating_mul(1000)).to_string()
-}
-
-/// The same where there may be none.
-pub(crate) fn or_none(moment: Option<Moment>) -> String {
-    moment.map(to_the_second).unwrap_or_default()
 }

@@ -1,6 +1,6 @@
-//! The collector of traces: OTLP over HTTP, in protobuf.
+//! Sends spans to a collector: OTLP over HTTP, in protobuf.
 
-use crate::commands::http_client::{cause, http_client};
+use crate::http_client::{cause, http_client};
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response, Uri};
 use opentelemetry_http::{HttpClient, HttpError};
@@ -16,21 +16,21 @@ use tokio::runtime::{Builder, Runtime};
 
 /// How long the collector may take for a batch.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// How much of an answer is read, in bytes: it says which spans were not taken, and that briefly.
+/// How much of an answer to read, in bytes: it says briefly which spans were refused.
 const ANSWER: usize = 64 * 1024;
-/// How often it is said, at most, that spans are lost.
+/// The shortest time between two warnings about lost spans.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 
-/// Exports to the collector; what it does not take is lost, and a warning now and then says how much that was.
+/// Exports to the collector. Spans that it does not take are lost; a warning says how many.
 #[derive(Debug)]
 pub(super) struct Collector {
     otlp: Otlp,
     queue: u64,
-    /// How many spans have ended, counted by whoever ends them.
+    /// How many spans have ended.
     ended: Arc<AtomicU64>,
-    /// How many of them have come here.
+    /// How many of them reached the exporter.
     come: AtomicU64,
-    /// How many of these the collector did not take.
+    /// How many of these the collector refused.
     refused: AtomicU64,
     said: Mutex<Said>,
 }
@@ -56,11 +56,11 @@ impl Collector {
         Ok(Self { otlp, queue, ended, come, refused, said })
     }
 
-    /// Says how many spans are lost, unless it was said a moment ago.
+    /// Warns of lost spans, unless the last warning is recent.
     fn tell(&self, error: &str) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let not_come = self.ended.load(Ordering::Relaxed).saturating_sub(self.come.load(Ordering::Relaxed));
-        // What has not come may still wait, as many as the queue holds; the others were lost before it.
+        // Spans that did not reach the exporter may still wait, up to the size of the queue; the others are lost.
         let lost = self.refused.load(Ordering::Relaxed) + not_come.saturating_sub(self.queue);
         let news = lost.saturating_sub(said.lost);
         if news == 0 || said.at.is_some_and(|at| at.elapsed() < SAID_EVERY) {
@@ -95,7 +95,7 @@ impl SpanExporter for Collector {
     }
 }
 
-/// The commands' own client. The exporter's thread knows no event loop, so the client has one.
+/// The HTTP client of the commands, with an event loop: the exporter's thread has none.
 #[derive(Debug)]
 struct Client {
     http: reqwest::Client,
@@ -105,7 +105,7 @@ struct Client {
 impl Client {
     fn new(url: &Uri) -> Result<Self, String> {
         let url = url.to_string().parse().map_err(|_| "expected a URL, found another text".to_owned())?;
-        let http = http_client(&url).map_err(|fault| fault.message().to_owned())?;
+        let http = http_client(&url).map_err(|fault| fault.message().unwrap_or_default().to_owned())?;
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()

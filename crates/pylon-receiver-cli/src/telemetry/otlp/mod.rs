@@ -1,7 +1,7 @@
-//! The receiver's spans, on their way to a collector of traces.
+//! Exports the receiver's spans to a collector of traces.
 //!
-//! The trace of an event has the event's own sixteen bytes as its id: whoever has an event's id finds its trace, however late an
-//! attempt is made and however often the receiver was started in between.
+//! The id of a trace is the sixteen bytes of the event's id: you find the trace of any event by its id, even if later attempts are
+//! made after a restart of the receiver.
 
 mod collector;
 
@@ -29,14 +29,14 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 const NAME: &str = "pylon-receiver";
-/// How many spans wait at most; those beyond are lost.
+/// The most spans that wait; spans beyond that are lost.
 const QUEUE: usize = 8192;
-/// How many go to the collector at once.
+/// How many spans go to the collector at once.
 const BATCH: usize = 1024;
-/// How long the end waits for the collector.
+/// How long to wait for the collector at the end.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Hands over spans; ended once, by [`finish`](Self::finish).
+/// Exports spans until [`finish`](Self::finish).
 #[derive(Debug, Clone)]
 pub(crate) struct Traces {
     processor: Arc<BatchSpanProcessor>,
@@ -46,7 +46,7 @@ pub(crate) struct Traces {
 }
 
 impl Traces {
-    /// Traces for the collector at that URL. It need not be there.
+    /// Starts to export to the collector at this URL. The collector need not be up.
     pub(crate) fn start(url: &http::Uri) -> Result<Self, String> {
         let ended = Arc::<AtomicU64>::default();
         let config = BatchConfigBuilder::default().with_max_queue_size(QUEUE).with_max_export_batch_size(BATCH).build();
@@ -57,14 +57,14 @@ impl Traces {
         Ok(Self { processor: Arc::new(processor), ended, scope })
     }
 
-    /// Listens to the receiver's spans and to nothing else.
+    /// A layer for the receiver's spans only.
     pub(crate) fn layer<S: Subscriber + for<'span> LookupSpan<'span>>(&self) -> impl Layer<S> + use<S> {
         Spans(self.clone()).with_filter(Targets::new().with_target(traces::TARGET, Level::TRACE))
     }
 
-    /// Hands over what waits; gives up after three seconds.
+    /// Exports what waits; gives up after three seconds.
     pub(crate) fn finish(self) {
-        // The collector's own warning has said what there is to say.
+        // The collector has logged its own warning.
         let _ = self.processor.shutdown_with_timeout(PATIENCE);
     }
 
@@ -100,14 +100,13 @@ impl Traces {
     }
 }
 
-/// The span that all others of an event's trace belong to: the second half of the id, which is random but for two bits that
-/// are never both nought.
+/// The root span of an event's trace: the second half of the id, which is random except for two bits that are never both zero.
 fn span_of_webhook(event: EventId) -> SpanId {
     let [.., a, b, c, d, e, f, g, h] = *event.as_bytes();
     SpanId::from_bytes([a, b, c, d, e, f, g, h])
 }
 
-/// Who traces; the environment may say otherwise, in the words of OpenTelemetry.
+/// The resource of the spans; the environment variables of OpenTelemetry override it.
 fn resource() -> Resource {
     let resource = Resource::builder_empty()
         .with_detector(Box::new(TelemetryResourceDetector))
@@ -155,9 +154,9 @@ struct Span {
     attributes: Vec<KeyValue>,
     event: Option<EventId>,
     has_outcome: bool,
-    /// It is the acceptance of its event, to which all else of the trace belongs.
+    /// It is the acceptance of its event: the root of the trace.
     is_first: bool,
-    /// It is an attempt that did not deliver.
+    /// It is an attempt that failed.
     has_failed: bool,
 }
 
@@ -206,7 +205,7 @@ impl Visit for Span {
     }
 }
 
-/// An id of chance; that all of it is zero, which no id may be, does not happen.
+/// A random id. All zeros would be invalid, and does not happen.
 fn random<const BYTES: usize>() -> [u8; BYTES] {
     let mut bytes = [0; BYTES];
     SystemRandomness.fill(&mut bytes);

@@ -1,14 +1,14 @@
-//! `send`: requests as Pylon would send them, or as a forger would.
+//! `send`: sends requests as Pylon would, or as a forger would.
 
 mod answers;
 
-use super::body::file_or_standard_input;
-use super::fault::Fault;
-use super::http_client::{cause, http_client, parse_url};
-use super::kind::KindParser;
-use super::output::Output;
-use super::secret::SecretArgs;
-use super::sign::TimestampArgs;
+use crate::fault::Fault;
+use crate::http_client::{cause, http_client, parse_url};
+use crate::input::bytes::file_or_standard_input;
+use crate::input::kind::KindParser;
+use crate::input::secret::SecretArgs;
+use crate::input::timestamp::TimestampArgs;
+use crate::print::output::Output;
 use answers::{Answer, Answers, Unanswered};
 use clap::Args;
 use http::header::CONTENT_TYPE;
@@ -23,9 +23,9 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// So many requests may be without an answer at a time; a further one waits until another has been answered.
+/// How many requests may wait for an answer at a time; a further one waits for the answer to another.
 const MOST_UNDER_WAY: usize = 1000;
-/// More of an answer's body is not read, in bytes.
+/// How much of an answer's body to read, in bytes.
 const MOST_ANSWER: usize = 64 * 1024;
 
 const EXAMPLES: &str = "\
@@ -36,30 +36,30 @@ Examples:
   pylon-receiver send issue_new --count 1000 --rate 50 --to http://127.0.0.1:8080/webhook
   pylon-receiver send issue_new --forge --to http://127.0.0.1:8080/webhook
 
-With --count, the issue_id and the message_id of request number 2 end in `-2`, and so on, so that no two are
-the same; bodies of --body are all sent as they stand. Without --rate each request waits for the answer to the
-one before; with it they are paced from the start, and up to 1000 may be under way.
+With --count, the issue_id and the message_id of request 2 end in `-2`, and so on, so that no two requests are
+equal; a body from --body is sent unchanged each time. Without --rate, each request waits for the answer to the
+one before. With --rate, requests are paced from the start, and up to 1000 may be in flight.
 
-Exit codes: 0 all were answered 2xx (with --forge: 401), 1 some were not, 4 nothing answers there,
-5 no secret.";
+Exit codes: 0 all answers were 2xx (with --forge: 401), 1 some were not, 4 nothing answers there,
+5 the secret is missing.";
 
 /// Send signed samples, or a body of your own, to a receiver or an app
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct SendArgs {
-    /// The kind of event to send a sample of
+    /// Kind of event to send a sample of
     #[arg(value_parser = KindParser, required_unless_present = "body")]
     kind: Option<EventKind>,
 
-    /// Where to send it
+    /// URL to send to
     #[arg(long, value_name = "URL", value_parser = parse_url)]
     to: Url,
 
-    /// Send this file's bytes as they stand; `-` is standard input
+    /// Send the bytes of this file unchanged; `-` is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "kind")]
     body: Option<PathBuf>,
 
-    /// Give a key of the sample this text; may be given more than once
+    /// Set a key of the sample to this text; repeatable
     #[arg(long, value_name = "KEY=TEXT", value_parser = parse_pair, conflicts_with = "body")]
     set: Vec<(String, String)>,
 
@@ -69,23 +69,23 @@ pub(crate) struct SendArgs {
     #[command(flatten)]
     timestamp: TimestampArgs,
 
-    /// Sign with another secret, made up on the spot: everything must be refused
+    /// Sign with a random secret: every request must be refused
     #[arg(long, conflicts_with_all = ["secret_env", "secret_file"])]
     forge: bool,
 
-    /// Send so many
+    /// Number of requests
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
 
-    /// Send so many a second, whether or not they are answered
+    /// Requests per second, whether or not they are answered
     #[arg(long, value_name = "PER_SECOND", value_parser = parse_rate)]
     rate: Option<f64>,
 
-    /// Add a header; may be given more than once
+    /// Add a header; repeatable
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_header)]
     header: Vec<(HeaderName, HeaderValue)>,
 
-    /// Add a header whose value is in an environment variable, as a token should be
+    /// Add a header with the value of an environment variable, for tokens; repeatable
     #[arg(long, value_name = "NAME=VARIABLE", value_parser = parse_header_variable)]
     header_env: Vec<(HeaderName, String)>,
 }
@@ -105,7 +105,7 @@ pub(crate) async fn run(args: SendArgs, out: &mut Output) -> Result<(), Fault> {
     answers.end(&args.to, out)
 }
 
-/// What every request has in common.
+/// What all requests have in common.
 struct Sender<'a> {
     args: &'a SendArgs,
     client: Client,
@@ -114,11 +114,11 @@ struct Sender<'a> {
     content: Content,
 }
 
-/// What is sent.
+/// The content of requests.
 enum Content {
     /// These bytes.
     Bytes(Vec<u8>),
-    /// A sample, with these ids where it is sent more than once.
+    /// A sample; if it is sent more than once, each request has its own value of these ids.
     Sample { sample: Sample, ids: Vec<(&'static str, String)> },
 }
 
@@ -140,7 +140,7 @@ impl<'a> Sender<'a> {
         Ok(Self { args, client: http_client(&args.to)?, secret, headers, content })
     }
 
-    /// Sends so many at that rate, each at its time after the start: one that is answered late holds up no other.
+    /// Sends requests at a rate, each at its time after the start: a late answer delays no other request.
     async fn paced(&self, count: u32, rate: f64, answers: &mut Answers, out: &mut Output) -> Result<(), Fault> {
         let start = Instant::now();
         let mut under_way = JoinSet::new();
@@ -172,7 +172,7 @@ impl<'a> Sender<'a> {
             let name = HeaderName::from_bytes(name.as_bytes()).expect("it is a name that Pylon uses");
             headers.insert(name, HeaderValue::try_from(value).expect("it is digits"));
         }
-        // What is asked for stands in the place of what is usual.
+        // Options replace the usual headers.
         for name in self.headers.keys() {
             headers.remove(name);
         }

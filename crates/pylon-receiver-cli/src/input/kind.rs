@@ -5,7 +5,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use pylon_webhooks::EventKind;
 use std::ffi::OsStr;
 
-/// Reads a kind's name as event names are compared; the help and the shell's completion list all of them.
+/// Reads the name of a kind; the help and the shell completions list all of them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct KindParser;
 
@@ -26,7 +26,7 @@ impl TypedValueParser for KindParser {
         if let Some(argument) = argument {
             error.insert(ContextKind::InvalidArg, ContextValue::String(argument.to_string()));
         }
-        error.insert(ContextKind::InvalidValue, ContextValue::String(super::text::escape(&name).into_owned()));
+        error.insert(ContextKind::InvalidValue, ContextValue::String(crate::print::text::escape(&name).into_owned()));
         let names = EventKind::ALL.iter().map(|kind| kind.name().to_owned()).collect();
         error.insert(ContextKind::ValidValue, ContextValue::Strings(names));
         if let Some(meant) = EventKind::probably_meant(&name) {

@@ -1,8 +1,8 @@
-//! Tables: aligned, every cell in one line.
+//! Tables: aligned columns, each cell in one line.
 
-use super::fault::Fault;
 use super::output::Output;
 use super::text;
+use crate::fault::Fault;
 
 /// A column of a table.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +40,7 @@ impl Column {
     }
 }
 
-/// A table that is printed a page of rows at a time: a column only ever gets wider.
+/// A table that is printed page by page: columns only get wider.
 #[derive(Debug)]
 pub(crate) struct Table {
     columns: &'static [Column],
@@ -54,7 +54,7 @@ impl Table {
         Self { columns, widths, is_headed: false }
     }
 
-    /// Prints rows, the headings first when none was printed before. A cell that has no text shows `-`.
+    /// Prints rows, with the headings before the first one. An empty cell shows `-`.
     pub(crate) fn rows(&mut self, rows: &[Vec<String>], out: &mut Output) -> Result<(), Fault> {
         let rows: Vec<Vec<String>> = rows.iter().map(|row| self.cells(row)).collect();
         for row in &rows {

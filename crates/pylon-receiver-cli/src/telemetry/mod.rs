@@ -1,9 +1,13 @@
-//! The log of `serve`, and its traces.
+//! The log and the traces of `serve`.
 
-use super::fault::Fault;
-use super::lines::{Lines, LinesEnd};
+mod lines;
 #[cfg(feature = "otlp")]
-use super::otlp::Traces;
+mod otlp;
+
+use crate::fault::Fault;
+use lines::{Lines, LinesEnd};
+#[cfg(feature = "otlp")]
+use otlp::Traces;
 use pylon_receiver::config::{Config, LogFormat};
 use pylon_receiver::traces;
 use tracing_subscriber::filter::Directive;
@@ -11,10 +15,10 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
-/// The environment variable that says what is logged, in the words of `tracing`: `debug`, `warn,pylon_receiver=info`...
+/// The environment variable with the filter of the log, in the syntax of `tracing`: `debug`, `warn,pylon_receiver=info`...
 const LEVEL_VARIABLE: &str = "PYLON_RECEIVER_LOG";
 
-/// What is to be finished at the end; in this order, for the traces may have something to say.
+/// What has to finish at the end, in this order: the traces may log.
 pub(crate) struct Telemetry {
     #[cfg(feature = "otlp")]
     traces: Option<Traces>,
@@ -22,7 +26,7 @@ pub(crate) struct Telemetry {
 }
 
 impl Telemetry {
-    /// Begins to log to standard error, and to trace where the configuration says so.
+    /// Starts the log on standard error, and the traces if they are configured.
     pub(crate) fn start(config: &Config) -> Result<Self, Fault> {
         let filter = filter()?;
         #[cfg(not(feature = "otlp"))]
@@ -53,7 +57,7 @@ impl Telemetry {
         })
     }
 
-    /// Hands over what was not handed over yet; takes a few seconds at most.
+    /// Writes what is buffered; takes a few seconds at most.
     pub(crate) fn finish(self) {
         #[cfg(feature = "otlp")]
         if let Some(traces) = self.traces {
@@ -63,7 +67,7 @@ impl Telemetry {
     }
 }
 
-/// What is logged: never the spans, which are for a collector alone.
+/// The filter of the log. It excludes the spans, which are for a collector.
 fn filter() -> Result<EnvFilter, Fault> {
     let level = std::env::var(LEVEL_VARIABLE).unwrap_or_else(|_| "info".into());
     let filter = EnvFilter::try_new(level).map_err(|_| {

@@ -1,19 +1,19 @@
-//! Text that came from outside, made harmless for a terminal: customers write it, and some of them are hostile.
+//! Text from outside, made harmless for a terminal: customers write it, and some of it is hostile.
 
 use std::borrow::Cow;
 use unicode_width::UnicodeWidthChar;
 
-/// Text in one line: what moves the cursor, hides or reorders other text is written as an escape.
+/// Text in one line. Characters that move the cursor, or hide or reorder other text, become escapes.
 pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     escape_but(text, |_| false)
 }
 
-/// The same, and line feeds stay.
+/// The same, but keeps line feeds.
 pub(crate) fn escape_lines(text: &str) -> Cow<'_, str> {
     escape_but(text, |character| character == '\n')
 }
 
-/// JSON, whose line feeds are all outside its strings, with the same characters written as JSON escapes them.
+/// A JSON document with the same characters as JSON escapes. Line feeds are outside its strings, and stay.
 pub(crate) fn escape_json(document: &str) -> String {
     let mut out = String::with_capacity(document.len());
     for character in document.chars() {
@@ -28,11 +28,11 @@ pub(crate) fn escape_json(document: &str) -> String {
     out
 }
 
-/// Text in one line of at most so many columns; where it is cut, its last column is an ellipsis.
+/// Text in one line of at most this many columns; if it is cut, its last column is an ellipsis.
 pub(crate) fn cut(text: &str, columns: usize) -> String {
-    // Marks that take no column of their own can be piled up without end.
+    // Combining marks take no column: any number of them would fit.
     let most_characters = columns.saturating_mul(4);
-    // What is not shown need not be escaped.
+    // Escape only what may be shown.
     let text: String = text.chars().take(most_characters + 1).collect();
     let escaped = escape(&text);
     if width(&escaped) <= columns && escaped.chars().count() <= most_characters {
@@ -51,7 +51,7 @@ pub(crate) fn cut(text: &str, columns: usize) -> String {
     out
 }
 
-/// How many columns of a terminal the text takes.
+/// The width of the text on a terminal, in columns.
 pub(crate) fn width(text: &str) -> usize {
     text.chars().map(|character| character.width().unwrap_or(0)).sum()
 }
@@ -68,7 +68,7 @@ fn escape_but(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Control characters, line and paragraph separators, and what has no width or turns the direction of writing.
+/// Control characters, line and paragraph separators, invisible characters, and those that change the direction of text.
 fn is_hostile(character: char) -> bool {
     character.is_control()
         || matches!(

@@ -1,12 +1,13 @@
-//! Which receiver a command asks, and what it reads where none runs.
+//! The receiver that a command asks, and the ledger file that it reads if none runs.
 
-use super::check_config::load;
 use super::client::Client;
-use super::fault::Fault;
-use super::http_client::{http_client, parse_url};
-use super::output::note;
+use crate::fault::Fault;
+use crate::http_client::{http_client, parse_url};
+use crate::input::configuration::load;
+use crate::print::output::note;
 use clap::Args;
 use http::HeaderValue;
+use pylon_receiver::OfflineAdmin;
 use pylon_receiver::config::{LedgerAddress, SecretSource};
 use pylon_receiver::ledger::SqliteLedger;
 use reqwest::Url;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// The environment variable that says where the admin API is.
+/// The environment variable with the URL of the admin API.
 const ADMIN_VARIABLE: &str = "PYLON_RECEIVER_ADMIN";
 const DEFAULT_ADMIN: &str = "http://127.0.0.1:8081";
 
@@ -25,24 +26,24 @@ const DEFAULT_ADMIN: &str = "http://127.0.0.1:8081";
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Receiver")]
 pub(crate) struct ReceiverArgs {
-    /// Where the receiver's admin API is [default: what --config says, or the variable
+    /// URL of the receiver's admin API [default: that of --config, or of the environment variable
     /// PYLON_RECEIVER_ADMIN, or http://127.0.0.1:8081]
     #[arg(long, value_name = "URL", value_parser = parse_url)]
     admin_url: Option<Url>,
 
-    /// Take address, token and ledger from the receiver's configuration
+    /// Read address, token and ledger from the receiver's configuration
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Present the token that is in this environment variable
+    /// Environment variable with the admin token
     #[arg(long, value_name = "NAME")]
     token_env: Option<String>,
 
-    /// Present the token that is in this file
+    /// File with the admin token
     #[arg(long, value_name = "FILE", conflicts_with = "token_env")]
     token_file: Option<PathBuf>,
 
-    /// Read this ledger where no receiver runs [default: what --config says, or sqlite:pylon.db]
+    /// Ledger to read if no receiver runs [default: that of --config, or sqlite:pylon.db]
     #[arg(long, value_name = "sqlite:FILE")]
     ledger: Option<LedgerAddress>,
 }
@@ -51,17 +52,17 @@ pub(crate) struct ReceiverArgs {
 struct Named {
     base: Url,
     token: Option<SecretSource>,
-    /// The file to read where nothing answers.
+    /// The file to read if no receiver answers.
     ledger: Option<PathBuf>,
 }
 
 impl ReceiverArgs {
-    /// Whom to give an order: a running receiver, nobody else.
+    /// The client for an order: that of a running receiver.
     pub(crate) fn to_order(&self) -> Result<Client, Fault> {
         self.named()?.over_http()
     }
 
-    /// Whom to ask: a running receiver, or else the ledger.
+    /// The client for reading: that of a running receiver, else of the ledger file.
     pub(crate) async fn to_ask(&self) -> Result<Client, Fault> {
         let named = self.named()?;
         let Some(ledger) = &named.ledger else { return named.over_http() };
@@ -70,8 +71,8 @@ impl ReceiverArgs {
         }
         if !ledger.is_file() {
             return Err(Fault::no_receiver(format!(
-                "no receiver answers at {}, and no ledger is at {}; start one with `pylon-receiver serve`, or say where \
-                 either is with --admin-url or --ledger",
+                "no receiver answers at {}, and no ledger is at {}; start one with `pylon-receiver serve`, or give its \
+                 address with --admin-url or a ledger with --ledger",
                 named.base,
                 ledger.display()
             )));
@@ -82,7 +83,7 @@ impl ReceiverArgs {
     }
 
     fn named(&self) -> Result<Named, Fault> {
-        let config = self.config.as_deref().map(load).transpose()?;
+        let config = self.config.as_deref().map(|path| load(Some(path))).transpose()?;
         let base = match (&self.admin_url, &config) {
             (Some(url), _) => url.clone(),
             (None, Some(config)) => reachable(config.admin),
@@ -96,7 +97,7 @@ impl ReceiverArgs {
         let ledger = match (&self.ledger, config) {
             (Some(ledger), _) => Some(ledger.clone()),
             (None, Some(config)) => Some(config.ledger),
-            // What lies in this folder is not what a receiver on another machine keeps.
+            // A file in this folder is not the ledger of a receiver on another machine.
             (None, None) => is_loopback(&base).then(|| LedgerAddress::Sqlite("pylon.db".into())),
         };
         let ledger = ledger.and_then(|ledger| match ledger {
@@ -115,7 +116,7 @@ impl Named {
         };
         if authorization.is_some() && self.base.scheme() == "http" && !is_loopback(&self.base) {
             note(&format!(
-                "warning: the token goes to {} without TLS: whoever is on the way can read it and use it; use an https URL",
+                "warning: the token goes to {} without TLS: anybody on the network path can read and use it; use an https URL",
                 self.base
             ));
         }
@@ -123,11 +124,11 @@ impl Named {
     }
 }
 
-/// The admin API above a ledger file that is only read.
+/// The admin API over a ledger file, for reading.
 fn open_read_only(ledger: &Path) -> Result<Client, Fault> {
     let opened = SqliteLedger::open_read_only(ledger);
     let opened = opened.map_err(|error| Fault::failed(format!("{}: {error}", ledger.display())))?;
-    Ok(Client::in_process(Arc::new(opened)))
+    Ok(Client::Offline(OfflineAdmin::new(Arc::new(opened))))
 }
 
 fn bearer(token: &SecretSource) -> Result<HeaderValue, Fault> {
@@ -139,7 +140,7 @@ fn bearer(token: &SecretSource) -> Result<HeaderValue, Fault> {
     Ok(value)
 }
 
-/// An address to connect to where the receiver listens on that one: one that stands for every address is no goal.
+/// The URL of a receiver that listens on this address; loopback if it listens on every address.
 fn reachable(mut listen: SocketAddr) -> Url {
     if listen.ip().is_unspecified() {
         listen.set_ip(match listen.ip() {
@@ -164,7 +165,7 @@ fn is_loopback(url: &Url) -> bool {
     host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback())
 }
 
-/// Whether nothing listens there, for certain: anything else is told by the request itself.
+/// Whether nothing listens there for certain; the request itself shows any other fault.
 async fn refuses_connections(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let connect = tokio::net::TcpStream::connect((host, url.port_or_known_default().unwrap_or(80)));

@@ -1,11 +1,11 @@
-//! Filters on the command line, as the admin API takes them.
+//! Filters on the command line.
 
-use super::moment::parse_moment;
+use super::client::Query;
+use crate::input::moment::parse_moment;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use pylon_receiver::EventId;
-use pylon_receiver::Moment;
-use pylon_receiver::ledger::{DeliveryFilter, DeliveryState, EventFilter, EventState};
+use pylon_receiver::wire::{DeliveryFilter, DeliveryState, EventFilter, EventState};
+use pylon_receiver::{EventId, Moment};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -13,27 +13,27 @@ use serde_json::Value;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Filters")]
 pub(crate) struct EventFilterArgs {
-    /// Came in at this moment or later: 2026-11-23T08:00:00Z, 2026-11-23, or 2h for two hours ago
+    /// Received at or after this time: 2026-11-23T08:00:00Z, 2026-11-23, or 2h for two hours ago
     #[arg(long, value_name = "WHEN", value_parser = parse_moment)]
     since: Option<Moment>,
 
-    /// Came in before this moment
+    /// Received before this time
     #[arg(long, value_name = "WHEN", value_parser = parse_moment)]
     until: Option<Moment>,
 
-    /// Of this kind, such as issue_new
+    /// Kind of event, such as issue_new
     #[arg(long)]
     kind: Option<String>,
 
-    /// Came in at this endpoint
+    /// Received at this endpoint
     #[arg(long, value_name = "NAME")]
     endpoint: Option<String>,
 
-    /// Stand there now
+    /// Current state
     #[arg(long, value_parser = event_states())]
     state: Option<EventState>,
 
-    /// Have this text in their body, byte for byte
+    /// The body contains this text, byte for byte
     #[arg(long, value_name = "TEXT")]
     contains: Option<String>,
 }
@@ -51,24 +51,23 @@ impl EventFilterArgs {
     }
 }
 
-/// Which deliveries, whatever their state.
+/// Which deliveries, in any state.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Filters")]
 pub(crate) struct DeliveryFilterArgs {
-    /// Of this event
+    /// Deliveries of this event
     #[arg(long, value_name = "ID")]
     event: Option<EventId>,
 
-    /// To this destination
+    /// Deliveries to this destination
     #[arg(long, value_name = "NAME")]
     destination: Option<String>,
 
-    /// Of events that came in at this moment or later: 2026-11-23T08:00:00Z, 2026-11-23, or 2h for
-    /// two hours ago
+    /// Event received at or after this time: 2026-11-23T08:00:00Z, 2026-11-23, or 2h for two hours ago
     #[arg(long, value_name = "WHEN", value_parser = parse_moment)]
     since: Option<Moment>,
 
-    /// Of events that came in before this moment
+    /// Event received before this time
     #[arg(long, value_name = "WHEN", value_parser = parse_moment)]
     until: Option<Moment>,
 }
@@ -85,9 +84,9 @@ impl DeliveryFilterArgs {
     }
 }
 
-/// A filter as the query of a request.
-pub(crate) fn query(filter: &impl Serialize) -> Vec<(String, String)> {
-    let Ok(Value::Object(members)) = serde_json::to_value(filter) else { return Vec::new() };
+/// The parameters of a query that is a flat object.
+pub(crate) fn query(parameters: &impl Serialize) -> Query {
+    let Ok(Value::Object(members)) = serde_json::to_value(parameters) else { return Query::new() };
     let text = |value| match value {
         Value::String(text) => text,
         other => other.to_string(),

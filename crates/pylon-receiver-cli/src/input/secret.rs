@@ -1,7 +1,7 @@
-//! The secret that a command signs or verifies with: by an environment variable's name or a file, never as an argument,
-//! which everybody on the machine could read.
+//! The secret that a command signs or verifies with. It comes from an environment variable or a file, never from an argument:
+//! everybody on the machine can read arguments.
 
-use super::fault::Fault;
+use crate::fault::Fault;
 use clap::Args;
 use pylon_receiver::config::SecretSource;
 use pylon_webhooks::Secret;
@@ -10,17 +10,17 @@ use zeroize::Zeroizing;
 
 #[derive(Debug, Args)]
 pub(crate) struct SecretArgs {
-    /// Take the secret from this environment variable
+    /// Environment variable with the secret
     #[arg(long, value_name = "NAME", default_value = "PYLON_WEBHOOK_SECRET")]
     secret_env: String,
 
-    /// Take the secret from this file, without the line end at its end
+    /// File with the secret; a trailing newline is ignored
     #[arg(long, value_name = "FILE", conflicts_with = "secret_env")]
     secret_file: Option<PathBuf>,
 }
 
 impl SecretArgs {
-    /// Its bytes.
+    /// The bytes of the secret.
     pub(crate) fn bytes(&self) -> Result<Zeroizing<Vec<u8>>, Fault> {
         let source = match &self.secret_file {
             Some(path) => SecretSource::File(path.clone()),

@@ -1,35 +1,34 @@
-//! The lines of the log, on their way to standard error.
+//! Writes the lines of the log to standard error, in a thread of its own.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// How much waits at most, in bytes; lines beyond that are dropped and counted.
+/// The most bytes that wait; lines beyond that are dropped and counted.
 const CAPACITY: usize = 4 * 1024 * 1024;
-/// What a buffer keeps of its memory when it is empty, in bytes.
+/// The memory that an empty buffer keeps, in bytes.
 const KEPT: usize = 64 * 1024;
-/// How long lines are collected after a write, so that many of them go out in one.
+/// How long to collect lines after a write, so that the next write has many of them.
 const COLLECTING: Duration = Duration::from_millis(5);
-/// How long the end waits for standard error.
+/// How long to wait for standard error at the end.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Takes whole lines and writes them to standard error in a thread of its own: whoever logs never waits for whoever reads the log.
+/// Takes whole lines and writes them to standard error in a thread of its own: a slow reader of the log delays nobody who logs.
 ///
-/// A line that comes alone is written at once, those that come close after another one within 5 ms. Where standard error takes
-/// nothing, 4 MiB wait; what comes then is dropped, and a warning says how many lines that were. A process that is killed takes
-/// along what was not written yet.
+/// A single line is written at once, lines in quick succession within 5 ms. If nobody reads standard error, up to 4 MiB wait; lines
+/// beyond that are dropped, and a warning says how many. A process that is killed loses lines that are not written yet.
 #[derive(Debug, Clone)]
 pub(crate) struct Lines(Arc<Shared>);
 
-/// Ends the thread when it is dropped, once everything is written; waits at most two seconds for it.
+/// Ends the thread on drop, once everything is written; waits two seconds at most.
 #[derive(Debug)]
 pub(crate) struct LinesEnd(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    /// Lines have come, or the end.
+    /// There are new lines, or it is the end.
     woken: Condvar,
     /// The thread has ended.
     ended: Condvar,
@@ -64,7 +63,7 @@ impl<'a> MakeWriter<'a> for Lines {
 }
 
 impl Write for &Lines {
-    /// Takes all of it or drops all of it: one call is one line.
+    /// Takes the whole line or drops it: one call is one line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut state = self.0.state();
         if state.has_ended {
@@ -75,7 +74,7 @@ impl Write for &Lines {
         } else {
             state.waiting.extend_from_slice(line);
         }
-        // Only when there is somebody to wake: a call of the operating system for each line is what this is to spare.
+        // Only if the thread sleeps: this avoids a system call for each line.
         if std::mem::take(&mut state.is_asleep) {
             drop(state);
             self.0.woken.notify_one();
@@ -93,11 +92,11 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes what comes, until the end.
+    /// Writes lines until the end.
     fn write_all(&self, mut stderr: impl Write) {
         let mut lines = Vec::new();
         while self.wait(&mut lines) {
-            // Nobody can be told that it cannot be written.
+            // There is no other place to report that this cannot be written.
             let _ = stderr.write_all(&lines);
             lines.clear();
             lines.shrink_to(KEPT);
@@ -109,7 +108,7 @@ impl Shared {
         }
     }
 
-    /// Waits for lines and takes them; false: there are none, and none will come.
+    /// Waits for lines and takes them; false: there are none left, and it is the end.
     fn wait(&self, lines: &mut Vec<u8>) -> bool {
         let mut state = self.state();
         while state.waiting.is_empty() {

@@ -1,18 +1,18 @@
-//! The HTTP client of the commands.
+//! The HTTP client of all commands.
 
-use super::fault::Fault;
+use crate::fault::Fault;
 use reqwest::Url;
 use std::error::Error;
 use std::time::Duration;
 
-/// Longer than this no command waits for an answer, orders excepted.
+/// How long a command waits for an answer, except for orders.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Longer than this no command waits for a connection.
+/// How long a command waits for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A client for that address: it follows no redirect, asks no proxy, and reads the system's certificates for `https:` alone.
+/// A client for this URL: without redirects or proxies, and with the system's certificates for `https:` only.
 pub(crate) fn http_client(url: &Url) -> Result<reqwest::Client, Fault> {
-    // It fails when another provider is there already, which does as well.
+    // Fails if a provider is installed already, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("pylon-receiver/", env!("CARGO_PKG_VERSION")))
@@ -27,7 +27,7 @@ pub(crate) fn http_client(url: &Url) -> Result<reqwest::Client, Fault> {
     builder.build().map_err(|error| Fault::failed(format!("no HTTP client can be made: {}", cause(&error))))
 }
 
-/// Reads an address on the command line.
+/// Reads a URL on the command line.
 pub(crate) fn parse_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     let url = url.ok_or("expected a URL such as http://127.0.0.1:8080/webhook")?;
@@ -38,7 +38,7 @@ pub(crate) fn parse_url(text: &str) -> Result<Url, String> {
     }
 }
 
-/// What an HTTP error comes down to.
+/// The cause of an HTTP error.
 pub(crate) fn cause(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "it took too long".into();

@@ -1,16 +1,14 @@
-//! How a command ends when it does not end well.
+//! Errors of commands, and exit codes.
 
-use super::output::note;
 use std::fmt;
-use std::process::ExitCode;
 
-/// What the process ends with; the list is in the help.
+/// The exit code of the process; the help lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
-    /// It went well, as far as anybody was there to see it.
+    /// Success, also if the reader of the output has left.
     Done = 0,
-    /// It failed.
+    /// Failure.
     Failed = 1,
     /// The command line is wrong.
     Usage = 2,
@@ -26,7 +24,7 @@ pub(crate) enum Exit {
 #[derive(Debug)]
 pub(crate) struct Fault {
     exit: Exit,
-    /// A sentence for people; none: everything has been said.
+    /// A sentence for people; none: the output has said everything.
     message: Option<String>,
 }
 
@@ -35,7 +33,7 @@ impl Fault {
         Self { exit, message: Some(message.to_string()) }
     }
 
-    /// The output says it all.
+    /// The output has said everything.
     pub(crate) fn said(exit: Exit) -> Self {
         Self { exit, message: None }
     }
@@ -56,7 +54,7 @@ impl Fault {
         Self::new(Exit::Configuration, message)
     }
 
-    /// What could not be printed; that the reader has gone, as `head` does, is no failure.
+    /// Standard output cannot be written. A reader that leaves early, as `head` does, is no failure.
     pub(crate) fn output(error: &std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::BrokenPipe => Self::said(Exit::Done),
@@ -65,15 +63,12 @@ impl Fault {
     }
 
     /// The sentence for people.
-    pub(crate) fn message(&self) -> &str {
-        self.message.as_deref().unwrap_or_default()
+    pub(crate) fn message(&self) -> Option<&str> {
+        self.message.as_deref()
     }
 
-    /// Says it on standard error, and with what the process ends.
-    pub(crate) fn report(self) -> ExitCode {
-        if let Some(message) = self.message {
-            note(&format!("error: {message}"));
-        }
-        ExitCode::from(self.exit as u8)
+    /// The exit code.
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
     }
 }
