@@ -7,7 +7,7 @@ use crate::config::DestinationConfig;
 use crate::ledger::{Ledger, Owner, Verdict};
 use crate::metrics::Metrics;
 use crate::random::Randomness;
-use crate::time::Clock;
+use crate::time::WallClock;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,7 +27,7 @@ pub struct CourierParts {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The present time.
-    pub clock: Arc<dyn Clock>,
+    pub clock: Arc<dyn WallClock>,
     /// The randomness of the jitter.
     pub randomness: Arc<dyn Randomness>,
 }

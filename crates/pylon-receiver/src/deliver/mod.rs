@@ -4,7 +4,6 @@ mod circuit;
 mod courier;
 mod destination;
 mod pace;
-mod rate;
 mod retry;
 mod transport;
 mod work;
@@ -12,7 +11,6 @@ mod work;
 pub use circuit::{Circuit, CircuitState};
 pub use courier::Courier;
 pub use destination::CourierParts;
-pub use rate::Rate;
 pub use retry::{Backoff, Failure};
 pub use transport::{
     Attempt, Delivered, DeliveredEvent, HandlerFuture, Handlers, Report, Transport, TransportFuture, handlers_of,

@@ -6,11 +6,11 @@
 use super::circuit::CircuitState;
 use super::destination::{Change, Destination, steadily};
 use super::pace::Pace;
-use super::rate::Rate;
 use super::transport::{Attempt, Report};
 use crate::ledger::{
     Claim, Claimed, Exchange, Exchanged, Lease, LeasedDelivery, LedgerError, NewAttempt, Settled, Settlement, Verdict,
 };
+use crate::rate::Rate;
 use crate::traces;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -384,7 +384,7 @@ impl Work {
 async fn attempt(destination: Arc<Destination>, leased: LeasedDelivery) -> Ended {
     let LeasedDelivery { lease, age, .. } = leased;
     let attempt = Attempt::new(leased, destination.parts.clock.now());
-    let span = traces::deliver(&attempt, &destination.name);
+    let span = traces::deliver(attempt.event(), &destination.name, attempt.number);
     let began = steadily();
     let delivering = AssertUnwindSafe(destination.parts.transport.deliver(&attempt)).catch_unwind();
     let report = delivering.await.ok();

@@ -22,7 +22,7 @@ pub use event::{DeduplicationKey, NewDelivery, NewEvent, Recorded};
 pub use exchange::{Claim, Claimed, Exchange, Exchanged, NewAttempt, Settled, Settlement, Verdict};
 pub use lease::{Lease, LeasedDelivery, Owner};
 pub use read::{
-    AttemptLog, DeliveryFilter, DeliveryRecord, DestinationStats, EventDetail, EventFilter, EventRecord, EventState,
+    AttemptRecord, DeliveryFilter, DeliveryRecord, DestinationStats, EventDetail, EventFilter, EventRecord, EventState,
     Order, Page, RefusedFilter, RefusedRecord, Stats,
 };
 pub use refused::NewRefused;

@@ -7,7 +7,7 @@ use pylon_receiver::config::{
 };
 use pylon_receiver::ledger::{EventFilter, Ledger, Order, Page};
 use pylon_receiver::{
-    DeliveredEvent, EventId, Moment, Receiver, ReceiverBuilder, ReloadFault, StartFault, SystemClock, handlers_of,
+    DeliveredEvent, EventId, Moment, Receiver, ReceiverBuilder, ReloadFault, StartFault, SystemWallClock, handlers_of,
 };
 use pylon_webhooks::{IssueNewEvent, Secret, Verifier, WebhookHandler, sign};
 use std::net::SocketAddr;
@@ -36,7 +36,7 @@ fn builder(ledger: &Arc<MemoryLedger>) -> ReceiverBuilder {
 }
 
 fn memory() -> Arc<MemoryLedger> {
-    Arc::new(MemoryLedger::new(5, Arc::new(SystemClock)))
+    Arc::new(MemoryLedger::new(5, Arc::new(SystemWallClock)))
 }
 
 /// Status and body of the answer to a webhook that is signed at this moment; none when nobody answers.
@@ -57,7 +57,7 @@ async fn webhook(receiver: SocketAddr, unix_seconds: i64) -> Option<(u16, String
 }
 
 fn now() -> i64 {
-    pylon_receiver::Clock::now(&pylon_receiver::SystemClock).unix_seconds() as i64
+    pylon_receiver::WallClock::now(&pylon_receiver::SystemWallClock).unix_seconds() as i64
 }
 
 #[track_caller]
@@ -171,7 +171,7 @@ async fn an_app_verifies_a_delivery_that_comes_an_hour_late() {
         let headers: Vec<_> = head.lines().filter_map(|line| line.split_once(": ")).collect();
         let timestamp = headers.iter().find(|(name, _)| *name == "x-pylon-timestamp").unwrap().1.parse().unwrap();
         let verifier = Verifier::builder().secret("app").clock(move || timestamp).build().unwrap();
-        verifier.verify_headers(BODY.as_bytes(), headers).unwrap();
+        assert!(verifier.verify_headers(BODY.as_bytes(), headers).is_ok());
         timestamps.push(timestamp);
     }
     assert!(timestamps[1] >= NOW as u64 + 3600, "{timestamps:?}");

@@ -3,7 +3,7 @@
 use super::line::fit;
 use super::{Attempt, Report, Transport, TransportFuture};
 use crate::config::show_duration;
-use pylon_webhooks::{EventReader, HandlerError, Verified, WebhookEvent, WebhookHandler};
+use pylon_webhooks::{HandlerError, Verified, WebhookEvent, WebhookHandler};
 use std::any::Any;
 use std::ops::Deref;
 use std::pin::Pin;
@@ -51,7 +51,7 @@ impl Deref for DeliveredEvent {
 /// Makes handlers of one async closure, which gets every event.
 ///
 /// ```
-/// use pylon_receiver::deliver::handlers_of;
+/// use pylon_receiver::handlers_of;
 ///
 /// let handlers = handlers_of(|event| async move {
 ///     println!("{} {}, attempt {}", event.attempt.event(), event.event_type(), event.attempt.number);
@@ -95,9 +95,8 @@ impl InProcess {
 impl Transport for InProcess {
     fn deliver<'a>(&'a self, attempt: &'a Attempt) -> TransportFuture<'a> {
         Box::pin(async move {
-            let read = EventReader::new().read_as(attempt.body.clone(), &attempt.name, attempt.kind);
-            let event = match read {
-                Ok(event) => Verified::assume(event),
+            let event = match WebhookEvent::from_stored(attempt.body.clone(), &attempt.name, attempt.kind) {
+                Ok(event) => Verified::stored(event),
                 Err(error) => return Report::failed(None, format!("handlers cannot read the body: {}", error.fault())),
             };
             let (handlers, attempt) = (Arc::clone(&self.handlers), attempt.clone());

@@ -3,7 +3,7 @@
 //! When the wall clock is set back, the ledger's time goes on from where it was, ahead of the clock by that step. So a delay
 //! that was counted from the ledger's present is never longer than it was meant, and nothing that is stored has to change.
 
-use crate::time::{Clock, Moment};
+use crate::time::{Moment, WallClock};
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, params};
 use std::sync::Arc;
@@ -56,7 +56,7 @@ impl Now {
 
 /// Keeps the ledger's time.
 pub(super) struct LedgerClock {
-    wall: Arc<dyn Clock>,
+    wall: Arc<dyn WallClock>,
     /// How far the ledger's time is ahead of the wall clock.
     ahead: i64,
     latest: i64,
@@ -64,7 +64,7 @@ pub(super) struct LedgerClock {
 
 impl LedgerClock {
     /// The clock as it was kept.
-    pub(super) fn open(connection: &Connection, wall: Arc<dyn Clock>) -> rusqlite::Result<Self> {
+    pub(super) fn open(connection: &Connection, wall: Arc<dyn WallClock>) -> rusqlite::Result<Self> {
         let (ahead, latest) = connection
             .prepare_cached("SELECT ahead_ms, latest_ms FROM ledger WHERE id = 1")?
             .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;

@@ -103,6 +103,9 @@ pub(super) fn release(transaction: &mut Transaction<'_>, owner: &Owner) -> rusql
     for destination in destinations {
         transaction.wake(&destination.into());
     }
-    transaction.connection.prepare_cached("DELETE FROM chores WHERE name = 'prune' AND owner = ?1")?.execute([owner])?;
+    transaction
+        .connection
+        .prepare_cached("DELETE FROM chores WHERE name = 'prune' AND owner = ?1")?
+        .execute([owner])?;
     Ok(released as u64)
 }

@@ -13,7 +13,7 @@ use crate::ledger::{
     LedgerError, LedgerFuture, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded, RefusedFilter,
     RefusedRecord, Stats, Wakes,
 };
-use crate::time::{Clock, SystemClock};
+use crate::time::{SystemWallClock, WallClock};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub struct SqliteLedger {
     writer: Option<Writer>,
     readers: Readers,
     bell: Bell,
-    clock: Arc<dyn Clock>,
+    clock: Arc<dyn WallClock>,
     damage: Damage,
     path: PathBuf,
 }
@@ -71,7 +71,7 @@ impl SqliteLedger {
         }
         let damage = Damage::default();
         let readers = Readers::open(path, damage.clone())?;
-        let (bell, clock) = (Bell::default(), Arc::new(SystemClock));
+        let (bell, clock) = (Bell::default(), Arc::new(SystemWallClock));
         Ok(Self { writer: None, readers, bell, clock, damage, path: path.into() })
     }
 

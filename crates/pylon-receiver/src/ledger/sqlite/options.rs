@@ -1,6 +1,6 @@
 //! How a SQLite ledger works, and who hears of its commits.
 
-use crate::time::{Clock, SystemClock};
+use crate::time::{SystemWallClock, WallClock};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +13,14 @@ pub struct SqliteOptions {
     /// How many refused requests are kept.
     pub refused: usize,
     /// The wall clock behind the ledger's time.
-    pub clock: Arc<dyn Clock>,
+    pub clock: Arc<dyn WallClock>,
     /// Hears of commits.
     pub observer: Option<Arc<dyn CommitObserver>>,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { queue: 4096, refused: 1000, clock: Arc::new(SystemClock), observer: None }
+        Self { queue: 4096, refused: 1000, clock: Arc::new(SystemWallClock), observer: None }
     }
 }
 

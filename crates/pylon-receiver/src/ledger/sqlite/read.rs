@@ -5,10 +5,10 @@ use super::row::{number_of, state_of};
 use crate::headers::Headers;
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
-    AttemptLog, DeliveryFilter, DeliveryRecord, DeliveryState, DestinationStats, EventDetail, EventFilter, EventRecord,
-    EventState, Order, Page, RefusedFilter, RefusedRecord, Stats,
+    AttemptRecord, DeliveryFilter, DeliveryRecord, DeliveryState, DestinationStats, EventDetail, EventFilter,
+    EventRecord, EventState, Order, Page, RefusedFilter, RefusedRecord, Stats,
 };
-use crate::time::{Clock, Moment};
+use crate::time::{Moment, WallClock};
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::sync::Arc;
@@ -99,7 +99,7 @@ pub(super) fn events(
 
 pub(super) fn event(
     connection: &Connection,
-    clock: Arc<dyn Clock>,
+    clock: Arc<dyn WallClock>,
     id: EventId,
 ) -> rusqlite::Result<Option<EventDetail>> {
     // One transaction, so that the parts are of one moment.
@@ -126,7 +126,7 @@ pub(super) fn event(
 
 pub(super) fn deliveries(
     connection: &Connection,
-    clock: Arc<dyn Clock>,
+    clock: Arc<dyn WallClock>,
     filter: &DeliveryFilter,
     page: Page<DeliveryId>,
 ) -> rusqlite::Result<Vec<DeliveryRecord>> {
@@ -188,7 +188,7 @@ pub(super) fn refused(
 }
 
 /// Reads what the writing thread counted: nothing here goes through more than is being delivered.
-pub(super) fn stats(connection: &Connection, clock: Arc<dyn Clock>, ledger_bytes: u64) -> rusqlite::Result<Stats> {
+pub(super) fn stats(connection: &Connection, clock: Arc<dyn WallClock>, ledger_bytes: u64) -> rusqlite::Result<Stats> {
     let transaction = connection.unchecked_transaction()?;
     let now = LedgerClock::open(&transaction, clock)?.now();
     let (events, parked, refused) = transaction
@@ -294,13 +294,13 @@ fn read_delivery(row: &Row<'_>, now: &Now) -> rusqlite::Result<DeliveryRecord> {
     })
 }
 
-fn attempts(connection: &Connection, delivery_seq: i64) -> rusqlite::Result<Vec<AttemptLog>> {
+fn attempts(connection: &Connection, delivery_seq: i64) -> rusqlite::Result<Vec<AttemptRecord>> {
     connection
         .prepare_cached(
             "SELECT attempt, started_at_ms, took_ms, status, detail FROM attempts WHERE delivery_seq = ?1 ORDER BY attempt",
         )?
         .query_map(params![delivery_seq], |row| {
-            Ok(AttemptLog {
+            Ok(AttemptRecord {
                 attempt: row.get(0)?,
                 started_at: row.get(1)?,
                 took_milliseconds: row.get(2)?,

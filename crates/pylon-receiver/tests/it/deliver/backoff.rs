@@ -1,7 +1,7 @@
 //! When a failed delivery is tried again.
 
 use pylon_receiver::config::RetryPolicy;
-use pylon_receiver::deliver::{Backoff, Failure};
+use pylon_receiver::internals::{Backoff, Failure};
 use pylon_receiver::ledger::Verdict;
 use std::time::Duration;
 

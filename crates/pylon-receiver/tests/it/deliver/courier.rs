@@ -1,13 +1,16 @@
 //! A courier with a ledger on disk, a transport that does as it is told, and a clock that is moved by hand.
 
 use pylon_receiver::config::{CircuitPolicy, DestinationConfig, RetryPolicy, TransportConfig};
-use pylon_receiver::deliver::{Attempt, CircuitState, Courier, CourierParts, Report, Transport, TransportFuture, Work};
+use pylon_receiver::internals::{
+    CircuitState, Courier, CourierParts, Metrics, Report, Transport, TransportFuture, Work,
+};
 use pylon_receiver::ledger::{
     Claim, DeliveryFilter, DeliveryRecord, DeliveryState, Exchange, Ledger, NewDelivery, NewEvent, Order, Owner, Page,
     SqliteLedger, SqliteOptions,
 };
-use pylon_receiver::{Clock, EventId, Headers, Metrics, Moment, SystemRandomness};
-use pylon_webhooks::{Payload, Verified};
+use pylon_receiver::{Attempt, EventId, Headers, Moment, SystemRandomness, WallClock};
+use pylon_webhooks::Payload;
+use pylon_webhooks::testing::verified;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -60,7 +63,7 @@ fn failed() -> Act {
     Act::Report(Report::failed(Some(500), "answered 500"))
 }
 
-fn clock(now: &Arc<AtomicI64>) -> Arc<dyn Clock> {
+fn clock(now: &Arc<AtomicI64>) -> Arc<dyn WallClock> {
     let now = now.clone();
     Arc::new(move || Moment::from_unix_milliseconds(now.load(Ordering::Relaxed)))
 }
@@ -148,7 +151,7 @@ impl Stage {
             target: "/".into(),
             query: None,
             headers: Headers::default(),
-            body: Verified::assume(Payload::from(b"{}")),
+            body: verified(Payload::from(b"{}")),
             parked: None,
             deduplication: None,
             deliveries: vec![NewDelivery { destination: "app".into(), order_key: order_key.map(Into::into) }],

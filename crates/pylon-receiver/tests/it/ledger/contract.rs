@@ -12,8 +12,9 @@ pub(crate) mod redeliver;
 pub(crate) mod settle;
 
 use pylon_receiver::ledger::*;
-use pylon_receiver::{Clock, DeliveryId, EventId, Headers, Moment};
-use pylon_webhooks::{EventKind, Payload, Verified};
+use pylon_receiver::{DeliveryId, EventId, Headers, Moment, WallClock};
+use pylon_webhooks::testing::verified;
+use pylon_webhooks::{EventKind, Payload};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -37,7 +38,7 @@ impl Hands {
     }
 }
 
-impl Clock for Hands {
+impl WallClock for Hands {
     fn now(&self) -> Moment {
         Moment::from_unix_milliseconds(self.0.load(Ordering::SeqCst))
     }
@@ -210,7 +211,7 @@ pub(crate) fn event(seconds: i64) -> NewEvent {
         target: "/pylon".into(),
         query: None,
         headers: Headers::from_stored("content-type: application/json\n"),
-        body: Verified::assume(Payload::from(b"{}".to_vec())),
+        body: verified(Payload::from(b"{}".to_vec())),
         parked: None,
         deduplication: None,
         deliveries: Vec::new(),
@@ -247,7 +248,7 @@ impl Draft for NewEvent {
     }
 
     fn with_body(mut self, body: impl AsRef<[u8]>) -> Self {
-        self.body = Verified::assume(Payload::from(body.as_ref().to_vec()));
+        self.body = verified(Payload::from(body.as_ref().to_vec()));
         self
     }
 

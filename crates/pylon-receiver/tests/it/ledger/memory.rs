@@ -2,7 +2,7 @@
 
 use super::model::Model;
 use pylon_receiver::ledger::*;
-use pylon_receiver::{Clock, DeliveryId, EventId};
+use pylon_receiver::{DeliveryId, EventId, WallClock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,12 +11,12 @@ use std::time::Duration;
 pub(crate) struct MemoryLedger {
     model: Arc<Mutex<Model>>,
     bell: Bell,
-    clock: Arc<dyn Clock>,
+    clock: Arc<dyn WallClock>,
     is_closed: Arc<AtomicBool>,
 }
 
 impl MemoryLedger {
-    pub(crate) fn new(most_refused: usize, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(most_refused: usize, clock: Arc<dyn WallClock>) -> Self {
         let model = Arc::new(Mutex::new(Model::new(most_refused)));
         Self { model, bell: Bell::default(), clock, is_closed: Arc::default() }
     }

@@ -68,7 +68,7 @@ struct Delivery {
     finished_at: Option<Moment>,
     redelivery_of: Option<u32>,
     reason: Option<String>,
-    log: Vec<AttemptLog>,
+    log: Vec<AttemptRecord>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -350,7 +350,7 @@ impl Model {
             let number = delivery.attempts() + 1;
             // An entry of an attempt that did not count is replaced.
             delivery.log.retain(|logged| logged.attempt != number);
-            delivery.log.push(AttemptLog {
+            delivery.log.push(AttemptRecord {
                 attempt: number,
                 started_at: wall.before(attempt.took),
                 took_milliseconds: attempt.took.as_millis() as u64,
