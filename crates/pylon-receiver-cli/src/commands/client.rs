@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{HeaderValue, Method, Request, StatusCode};
 use pylon_receiver::Metrics;
-use pylon_receiver::SystemClock;
+use pylon_receiver::SystemWallClock;
 use pylon_receiver::admin::{Access, AdminParts, router};
 use pylon_receiver::ledger::Ledger;
 use reqwest::Url;
@@ -42,7 +42,7 @@ pub(crate) enum Client {
 impl Client {
     /// The API above a ledger, with no receiver behind it.
     pub(crate) fn in_process(ledger: Arc<dyn Ledger>) -> Self {
-        let (metrics, clock) = (Arc::new(Metrics::new()), Arc::new(SystemClock));
+        let (metrics, clock) = (Arc::new(Metrics::new()), Arc::new(SystemWallClock));
         Self::InProcess(router(AdminParts { ledger, running: None, metrics, clock }, Access::Loopback))
     }
 

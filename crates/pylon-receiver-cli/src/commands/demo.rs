@@ -7,7 +7,7 @@ use clap::Args;
 use pylon_receiver::Receiver;
 use pylon_receiver::config::{DEFAULT_PATH, DestinationConfig, EndpointConfig, SecretSource, TransportConfig};
 use pylon_receiver::deliver::{DeliveredEvent, handlers_of};
-use pylon_receiver::{Clock, Moment, SystemClock};
+use pylon_receiver::{WallClock, Moment, SystemWallClock};
 use pylon_webhooks::testing::{Sample, WebhookRequest};
 use pylon_webhooks::{EventKind, HandlerError, Secret};
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ pub(crate) async fn run(_args: DemoArgs, out: &mut Output) -> Result<(), Fault> 
     let receiver = start(&ledger, &app).await?;
     say(out, "Seven signed webhooks come in, and some that are not right:")?;
     let mut answers = Vec::new();
-    for request in requests(SystemClock.now()) {
+    for request in requests(SystemWallClock.now()) {
         answers.push(post(&receiver, request, out).await?);
     }
     let accepted: BTreeSet<String> = answers.iter().filter_map(|answer| answer.id.clone()).collect();

@@ -13,7 +13,7 @@ use super::table::{Column, Table};
 use super::text::escape;
 use clap::{Args, Subcommand};
 use pylon_receiver::EventId;
-use pylon_receiver::ledger::{AttemptLog, DeliveryRecord, EventRecord};
+use pylon_receiver::ledger::{AttemptRecord, DeliveryRecord, EventRecord};
 use serde::Deserialize;
 use std::io::IsTerminal;
 
@@ -185,7 +185,7 @@ struct Detail {
 struct Logged {
     #[serde(flatten)]
     record: DeliveryRecord,
-    log: Vec<AttemptLog>,
+    log: Vec<AttemptRecord>,
 }
 
 fn print_detail(event: &Detail, out: &mut Output) -> Result<(), Fault> {

@@ -1,11 +1,11 @@
 //! Moments as people give them to a command and read them from it.
 
 use pylon_receiver::config::parse_duration;
-use pylon_receiver::{Clock, Moment, SystemClock};
+use pylon_receiver::{WallClock, Moment, SystemWallClock};
 
 /// Reads `2026-11-23T08:00:00Z`, `2026-11-23` (its first moment, UTC), or how long ago: `2h`, `3d`.
 pub(crate) fn parse_moment(text: &str) -> Result<Moment, String> {
-    parse_moment_at(text, SystemClock.now())
+    parse_moment_at(text, SystemWallClock.now())
 }
 
 fn parse_moment_at(text: &str, now: Moment) -> Result<Moment, String> {

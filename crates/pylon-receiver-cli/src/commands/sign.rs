@@ -5,7 +5,7 @@ use super::fault::Fault;
 use super::output::{Format, Output};
 use super::secret::SecretArgs;
 use clap::Args;
-use pylon_receiver::{Clock, SystemClock};
+use pylon_receiver::{WallClock, SystemWallClock};
 use pylon_webhooks::testing::signed_headers;
 use serde_json::{Map, Value};
 use std::str::FromStr;
@@ -39,7 +39,7 @@ impl TimestampArgs {
     /// In Unix seconds.
     pub(crate) fn value(&self) -> Option<u64> {
         self.timestamp.map(|timestamp| match timestamp {
-            TimestampToSign::Now => SystemClock.now().unix_seconds(),
+            TimestampToSign::Now => SystemWallClock.now().unix_seconds(),
             TimestampToSign::At(seconds) => seconds,
         })
     }
