@@ -1,0 +1,45 @@
+//! Which events of an endpoint are duplicates of each other.
+
+use crate::config::Deduplication;
+use crate::ledger::DeduplicationKey;
+use crate::time::Moment;
+use pylon_webhooks::{Payload, ReplayKey, ReplayRule, Verified, WebhookEvent};
+
+/// An endpoint's rule. It computes keys with a rule of the library.
+pub(super) struct DeduplicationRule(ReplayRule);
+
+impl DeduplicationRule {
+    /// The configured rule, if there is one.
+    pub(super) fn new(configured: &Deduplication) -> Option<Self> {
+        match configured {
+            Deduplication::Off => None,
+            Deduplication::ExactRequest => Some(Self(ReplayRule::ExactRequest)),
+            Deduplication::Rule(rule) => Some(Self(rule.clone())),
+        }
+    }
+
+    /// The key of an event, or of a body without an event because it is not JSON: rules for the bytes alone hold there too.
+    ///
+    /// An exact request needs a signed timestamp: without one, small templates give different events the same body.
+    pub(super) fn key(
+        &self,
+        body: &Verified<Payload<'_>>,
+        event: Option<&Verified<WebhookEvent>>,
+    ) -> Option<DeduplicationKey> {
+        let Self(rule) = self;
+        let signed = body.signed()?;
+        if *rule == ReplayRule::ExactRequest && signed.timestamp.is_none() {
+            return None;
+        }
+        let key = match event {
+            Some(event) => rule.key(event),
+            None => rule.key_of_body(body),
+        };
+        let ReplayKey { key, expires, .. } = key?;
+        Some(DeduplicationKey { key: key.into(), expires_at: expires.map(moment) })
+    }
+}
+
+fn moment(unix_seconds: u64) -> Moment {
+    Moment::from_unix_milliseconds(i64::try_from(unix_seconds).unwrap_or(i64::MAX).saturating_mul(1000))
+}
