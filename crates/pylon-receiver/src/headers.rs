@@ -1,6 +1,7 @@
 //! A request's headers as they are kept: the lines that arrived, byte for byte.
 
 use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt;
 
@@ -93,4 +94,20 @@ impl fmt::Debug for Headers {
         // Values may be credentials.
         f.debug_list().entries(self.iter().map(|(name, _)| name)).finish()
     }
+}
+
+/// Whether the value of a header may let its reader pass for the sender. The name is in lower case.
+pub(crate) fn is_credential(name: &str) -> bool {
+    ["authorization", "cookie", "signature", "token", "secret", "password", "api-key", "apikey"]
+        .iter()
+        .any(|part| name.contains(part))
+}
+
+/// Whether a header belongs to one connection or one message, so that it must not travel on. What the header `Connection` names
+/// belongs to the connection too.
+pub(crate) fn is_of_one_connection(name: &HeaderName) -> bool {
+    const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+    let of_one_connection =
+        [CONNECTION, KEEP_ALIVE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, HOST, CONTENT_LENGTH, EXPECT];
+    of_one_connection.contains(name) || name.as_str().starts_with("proxy-")
 }

@@ -12,6 +12,7 @@ pub mod ledger;
 mod metrics;
 mod random;
 mod receiver;
+pub mod text;
 mod time;
 pub mod traces;
 
@@ -20,5 +21,5 @@ pub use headers::Headers;
 pub use id::{DeliveryId, EventId};
 pub use metrics::Metrics;
 pub use random::{Randomness, SystemRandomness};
-pub use receiver::{Receiver, ReceiverBuilder, ReloadFault, StartFault};
+pub use receiver::{Preflight, Receiver, ReceiverBuilder, ReloadFault, StartFault};
 pub use time::{Clock, Moment, SystemClock};

@@ -44,8 +44,8 @@ impl Endpoint {
     pub(super) fn new(endpoint: &EndpointConfig, config: &Config) -> Self {
         let mut unmet = Vec::new();
         let mut missing = |fault: &SecretFault| unmet.push(format!("endpoint {:?}: {fault}", &*endpoint.name));
-        let signature = endpoint.authentication.signature.as_ref().map(|rule| verifier(rule, &mut missing));
-        let header = endpoint.authentication.header.as_ref().map(|required| {
+        let signature = endpoint.signature.as_ref().map(|rule| verifier(rule, &mut missing));
+        let header = endpoint.header.as_ref().map(|required| {
             let digest = digest_of(required);
             digest.as_ref().inspect_err(|fault| missing(fault)).ok();
             (required.name.clone(), digest)
@@ -63,7 +63,10 @@ impl Endpoint {
             deduplication: match &endpoint.deduplication {
                 Deduplication::Off => None,
                 Deduplication::ExactRequest => Some(ReplayRule::ExactRequest),
-                Deduplication::Rule(rule) => Some(rule.clone()),
+                Deduplication::Pointer { pointer, window } => {
+                    Some(ReplayRule::Pointer { pointer: pointer.clone(), window: *window })
+                }
+                Deduplication::BodyHash { window } => Some(ReplayRule::BodyHash { window: *window }),
             },
             unmet,
         }

@@ -1,6 +1,6 @@
 //! Headers and bodies, which may hold any bytes, as JSON.
 
-use crate::headers::Headers;
+use crate::headers::{Headers, is_credential};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -26,11 +26,4 @@ pub(super) fn shown_headers(headers: &Headers) -> Vec<(&str, String)> {
         (name, text)
     };
     headers.iter().map(shown).collect()
-}
-
-/// Whether a header's value may let its reader pass for the sender. Names are in lower case.
-fn is_credential(name: &str) -> bool {
-    ["authorization", "cookie", "signature", "token", "secret", "password", "api-key", "apikey"]
-        .iter()
-        .any(|part| name.contains(part))
 }

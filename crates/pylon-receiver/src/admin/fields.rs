@@ -1,7 +1,7 @@
 //! Named values of a request, from its query or its body: each is taken by who knows it, and what nobody took is refused.
 
 use super::answer::Refusal;
-use crate::config::nearest;
+use crate::text::nearest;
 use serde_json::{Map, Value};
 
 /// The parameters of a query, or the fields of an object.

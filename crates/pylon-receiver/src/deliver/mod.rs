@@ -11,6 +11,6 @@ pub use courier::{Courier, CourierParts, Step};
 pub use rate::Rate;
 pub use retry::{Backoff, Failure};
 pub use transport::{
-    Attempt, Delivered, DeliveredEvent, HandlerFuture, Handlers, Report, Transport, TransportFuture, handlers_of,
-    transport,
+    Attempt, Delivered, DeliveredEvent, HandlerFuture, Handlers, Report, Transport, TransportFault, TransportFuture,
+    handlers_of, transport,
 };

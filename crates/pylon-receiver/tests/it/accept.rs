@@ -18,11 +18,13 @@ use crate::log::logged;
 use fake_ledger::FakeLedger;
 use peer::{Answer, Peer};
 use pylon_receiver::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, Stopped, TlsKeys};
-use pylon_receiver::config::{Config, Deduplication, DestinationConfig, EndpointConfig, SecretSource, TransportConfig};
+use pylon_receiver::config::{
+    Config, Deduplication, DestinationConfig, EndpointConfig, JsonLinesTransport, SecretSource, TransportConfig,
+};
 use pylon_receiver::ledger::{LedgerError, NewEvent, NewRefused};
 use pylon_receiver::{Metrics, Moment};
+use pylon_webhooks::Secret;
 use pylon_webhooks::testing::signed_headers;
-use pylon_webhooks::{ReplayRule, Secret};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
@@ -41,15 +43,13 @@ const LONG: Duration = Duration::from_secs(20);
 
 /// An endpoint at `/webhook`, and one destination, `app`, that takes everything.
 fn config() -> Config {
-    Config {
-        endpoints: vec![EndpointConfig::signed("/webhook", [SecretSource::given(SECRET)])],
-        destinations: vec![destination("app")],
-        ..Config::default()
-    }
+    Config::default()
+        .endpoints(vec![EndpointConfig::signed("/webhook", [SecretSource::given(SECRET)])])
+        .destinations(vec![destination("app")])
 }
 
 fn destination(name: &str) -> DestinationConfig {
-    DestinationConfig::new(name, TransportConfig::JsonLines { path: "unused".into() })
+    DestinationConfig::new(name, TransportConfig::JsonLines(JsonLinesTransport::new("unused")))
 }
 
 /// A receiver's front, at work.

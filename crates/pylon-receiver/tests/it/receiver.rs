@@ -3,7 +3,7 @@
 use crate::ledger::memory::MemoryLedger;
 use crate::log::logged;
 use pylon_receiver::config::{
-    Config, DestinationConfig, EndpointConfig, LedgerAddress, SecretSource, Tls, TransportConfig,
+    Config, DestinationConfig, EndpointConfig, HttpTransport, LedgerAddress, SecretSource, Tls, TransportConfig,
 };
 use pylon_receiver::ledger::{EventFilter, Ledger, Order, Page};
 use pylon_receiver::{
@@ -87,9 +87,9 @@ async fn a_closure_gets_each_event_again_until_it_has_taken_it() {
             async move { if number < 3 { Err("not yet".into()) } else { Ok(()) } }
         })
     };
-    let mut destination = DestinationConfig::new("app", TransportConfig::Handlers(Arc::new(handlers)));
+    let mut destination = DestinationConfig::new("app", TransportConfig::InProcess);
     destination.retry.first_delay = Duration::from_millis(1);
-    let receiver = builder(&memory()).destination(destination).start().await.unwrap();
+    let receiver = builder(&memory()).destination(destination).handlers("app", handlers).start().await.unwrap();
     let id = id_of(webhook(receiver.webhooks(), now()).await);
     eventually("it is taken", || seen.lock().unwrap().len() == 3).await;
     receiver.shutdown().await.unwrap();
@@ -103,8 +103,7 @@ async fn the_handlers_of_the_library_get_typed_events() {
     let mut handler = WebhookHandler::new("a secret that is not asked for").unwrap();
     let ids = seen.clone();
     handler.on(move |event: IssueNewEvent| ids.lock().unwrap().push(event.issue_id().to_string()));
-    let destination = DestinationConfig::new("app", TransportConfig::Handlers(Arc::new(handler)));
-    let receiver = builder(&memory()).destination(destination).start().await.unwrap();
+    let receiver = builder(&memory()).handlers("app", handler).start().await.unwrap();
     id_of(webhook(receiver.webhooks(), now()).await);
     eventually("it is handled", || !seen.lock().unwrap().is_empty()).await;
     receiver.shutdown().await.unwrap();
@@ -151,7 +150,7 @@ async fn an_app_verifies_a_delivery_that_comes_an_hour_late() {
     });
     let url = format!("http://{address}/").parse().unwrap();
     let signing = pylon_receiver::config::Signing::Pylon(SecretSource::given("app"));
-    let transport = TransportConfig::Http { url, headers: Vec::new(), signing };
+    let transport = TransportConfig::Http(HttpTransport::new(url).signing(signing));
     let mut destination = DestinationConfig::new("app", transport);
     destination.retry.first_delay = Duration::from_millis(1);
     let receiver = builder(&memory())
@@ -185,9 +184,7 @@ async fn a_shutdown_ends_everything_and_a_drop_does_so_at_once() {
     let start = || {
         let builder = Receiver::builder().listen(anywhere).admin(anywhere).sqlite(folder.path().join("pylon.db"));
         let hangs = handlers_of(|_| std::future::pending());
-        builder
-            .endpoint(endpoint())
-            .destination(DestinationConfig::new("app", TransportConfig::Handlers(Arc::new(hangs))))
+        builder.endpoint(endpoint()).handlers("app", hangs)
     };
     let receiver = start().start().await.unwrap();
     let (webhooks, admin) = (receiver.webhooks(), receiver.admin());
@@ -221,7 +218,7 @@ async fn a_shutdown_ends_everything_and_a_drop_does_so_at_once() {
 type Case<F> = (fn(&mut Config, &TempDir), fn(&F) -> bool, &'static str);
 
 fn tls(folder: &TempDir) -> Option<Tls> {
-    Some(Tls { certificate: folder.path().join("certificate.pem"), key: folder.path().join("key.pem") })
+    Some(Tls::new(folder.path().join("certificate.pem"), folder.path().join("key.pem")))
 }
 
 const START_FAULTS: [Case<StartFault>; 5] = [
@@ -253,13 +250,11 @@ const START_FAULTS: [Case<StartFault>; 5] = [
 ];
 
 fn config(folder: &TempDir) -> Config {
-    Config {
-        listen: ([127, 0, 0, 1], 0).into(),
-        admin: ([127, 0, 0, 1], 0).into(),
-        ledger: LedgerAddress::Sqlite(folder.path().join("pylon.db")),
-        endpoints: vec![endpoint()],
-        ..Config::default()
-    }
+    Config::default()
+        .listen(([127, 0, 0, 1], 0).into())
+        .admin(([127, 0, 0, 1], 0).into())
+        .ledger(LedgerAddress::Sqlite(folder.path().join("pylon.db")))
+        .endpoints(vec![endpoint()])
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -282,7 +277,7 @@ const RELOAD_FAULTS: [Case<ReloadFault>; 4] = [
     ),
     (
         |config, _| config.limits.queue = 7,
-        |fault| matches!(fault, ReloadFault::NeedsRestart("limits.queue")),
+        |fault| *fault == ReloadFault::NeedsRestart(vec!["limits.queue".into()]),
         "`limits.queue` cannot change while the receiver runs: restart it",
     ),
     (
@@ -305,7 +300,7 @@ async fn every_reason_not_to_reload_is_told() {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     std::fs::write(folder.path().join("certificate.pem"), made.cert.pem()).unwrap();
     std::fs::write(folder.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-    let config = Config { tls: tls(&folder), ..config(&folder) };
+    let config = config(&folder).tls(tls(&folder));
     let receiver = Receiver::builder().config(config.clone()).start().await.unwrap();
     receiver.reload(config.clone()).await.unwrap();
     for (spoil, is_it, expected) in RELOAD_FAULTS {
@@ -325,16 +320,16 @@ async fn a_token_is_compared_by_its_value_and_not_by_its_place() {
     let write = |name: &str, token: &str| std::fs::write(folder.path().join(name), token).unwrap();
     let source = |name: &str| Some(SecretSource::File(folder.path().join(name)));
     write("token", "one\n");
-    let config = Config { admin_token: source("token"), ..config(&folder) };
+    let config = config(&folder).admin_token(source("token"));
     let receiver = Receiver::builder().config(config.clone()).start().await.unwrap();
     receiver.reload(config.clone()).await.unwrap();
-    let needs_restart = Err(ReloadFault::NeedsRestart("admin_token"));
+    let needs_restart = Err(ReloadFault::NeedsRestart(vec!["admin_token".into()]));
     write("token", "other\n");
     assert_eq!(receiver.reload(config.clone()).await, needs_restart);
     write("moved", "one");
-    receiver.reload(Config { admin_token: source("moved"), ..config.clone() }).await.unwrap();
-    assert_eq!(receiver.reload(Config { admin_token: None, ..config.clone() }).await, needs_restart);
-    let given = Config { admin_token: Some(SecretSource::given("other")), ..config.clone() };
+    receiver.reload(config.clone().admin_token(source("moved"))).await.unwrap();
+    assert_eq!(receiver.reload(config.clone().admin_token(None)).await, needs_restart);
+    let given = config.clone().admin_token(Some(SecretSource::given("other")));
     assert_eq!(receiver.reload(given).await, needs_restart);
     std::fs::remove_file(folder.path().join("token")).unwrap();
     let missing = receiver.reload(config).await.unwrap_err();
@@ -348,7 +343,7 @@ fn an_admin_address_that_the_network_reaches_is_warned_of_and_who_guesses_there_
     let start = |admin: [u8; 4]| {
         let token = Some(SecretSource::given("the-token-of-the-operators"));
         let folder = TempDir::new().unwrap();
-        let config = Config { admin: (admin, 0).into(), admin_token: token, ..config(&folder) };
+        let config = config(&folder).admin((admin, 0).into()).admin_token(token);
         let (peer, lines) = logged(|| {
             runtime.block_on(async {
                 let receiver = Receiver::builder().config(config).start().await.unwrap();

@@ -49,11 +49,11 @@ fn headers(pairs: &[(&str, &str)]) -> Headers {
 }
 
 fn destination(transport: TransportConfig, timeout: Duration) -> DestinationConfig {
-    DestinationConfig { timeout, ..DestinationConfig::new("app", transport) }
+    DestinationConfig::new("app", transport).timeout(timeout)
 }
 
 async fn deliver(transport: TransportConfig, timeout: Duration, attempt: &Attempt) -> Report {
-    self::transport(&destination(transport, timeout)).unwrap().deliver(attempt).await
+    self::transport(&destination(transport, timeout), None).unwrap().deliver(attempt).await
 }
 
 /// Waits until it holds, in steps.

@@ -12,7 +12,7 @@
 
 use super::line::LastLine;
 use super::{Attempt, Report, Transport, TransportFuture};
-use crate::config::show_duration;
+use crate::text::show_duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};

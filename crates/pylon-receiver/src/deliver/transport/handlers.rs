@@ -2,7 +2,7 @@
 
 use super::line::fit;
 use super::{Attempt, Report, Transport, TransportFuture};
-use crate::config::show_duration;
+use crate::text::show_duration;
 use pylon_webhooks::{EventKind, EventReader, HandlerError, PayloadError, Verified, WebhookEvent, WebhookHandler};
 use std::any::Any;
 use std::ops::Deref;

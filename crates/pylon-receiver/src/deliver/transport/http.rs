@@ -24,27 +24,24 @@
 use super::refusal::describe;
 use super::signing::Signer;
 use super::{Attempt, Report, Transport, TransportFuture};
-use crate::config::{SecretFault, SecretSource, Signing, show_duration};
+use crate::config::{HttpTransport, SecretFault, SecretSource};
+use crate::headers::is_of_one_connection;
 use crate::id::DeliveryId;
+use crate::text::show_duration;
 use crate::time::Moment;
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, RETRY_AFTER, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const EVENT_ID: HeaderName = HeaderName::from_static("x-receiver-event-id");
 const ATTEMPT: HeaderName = HeaderName::from_static("x-receiver-attempt");
 const ENDPOINT: HeaderName = HeaderName::from_static("x-receiver-endpoint");
 const KIND: HeaderName = HeaderName::from_static("x-receiver-kind");
 const REDELIVERY_OF: HeaderName = HeaderName::from_static("x-receiver-redelivery-of");
-
-/// Headers of one connection or one message, made anew for each; `proxy-*` and what `connection` names are others.
-const OF_ONE_CONNECTION: [HeaderName; 9] =
-    [CONNECTION, KEEP_ALIVE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, HOST, CONTENT_LENGTH, EXPECT];
 
 /// How much of an answer is read, in bytes.
 const MOST_OF_AN_ANSWER: u64 = 64 * 1024;
@@ -63,18 +60,13 @@ pub(super) struct Http {
 
 impl Http {
     /// Reads the secrets. Of the configured headers, those of one connection are not sent, but `host` is.
-    pub(super) fn new(
-        url: &Uri,
-        headers: &[(HeaderName, SecretSource)],
-        signing: &Signing,
-        timeout: Duration,
-        concurrency: usize,
-    ) -> Result<Self, SecretFault> {
-        let sent = headers.iter().filter(|(name, _)| !is_of_one_connection(name) || name == HOST);
+    pub(super) fn new(config: &HttpTransport, timeout: Duration, concurrency: usize) -> Result<Self, SecretFault> {
+        let sent = config.headers.iter().filter(|(name, _)| !is_of_one_connection(name) || name == HOST);
         let headers = sent.map(|(name, source)| Ok((name.clone(), secret_value(source)?)));
         let headers = headers.collect::<Result<_, _>>()?;
-        let url = Url::parse(&url.to_string()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-        let http = Self { url, headers, signer: Signer::new(signing)?, timeout, concurrency, client: OnceLock::new() };
+        let url = Url::parse(&config.url.to_string()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let signer = Signer::new(&config.signing)?;
+        let http = Self { url, headers, signer, timeout, concurrency, client: OnceLock::new() };
         // What is not there now may be there at an attempt, which then says what is missing.
         let _ = http.ready();
         Ok(http)
@@ -176,10 +168,6 @@ fn secret_value(source: &SecretSource) -> Result<HeaderValue, SecretFault> {
         .map_err(|_| SecretFault::Malformed("the value of a header, without line ends and other control characters"))?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-fn is_of_one_connection(name: &HeaderName) -> bool {
-    OF_ONE_CONNECTION.contains(name) || name.as_str().starts_with("proxy-")
 }
 
 fn remove_what_does_not_travel(headers: &mut HeaderMap) {

@@ -7,8 +7,8 @@
 //! one is written. What does not look like such a line is left alone, and the delivery fails: the file is somebody else's.
 
 use super::{Attempt, Report, Transport, TransportFuture};
-use crate::config::show_duration;
 use crate::id::{DeliveryId, EventId};
+use crate::text::show_duration;
 use crate::time::Moment;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;

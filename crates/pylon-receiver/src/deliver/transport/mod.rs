@@ -10,7 +10,7 @@ mod signing;
 
 pub use handlers::{DeliveredEvent, HandlerFuture, Handlers, handlers_of};
 
-use crate::config::{DestinationConfig, SecretFault, TransportConfig};
+use crate::config::{CommandTransport, DestinationConfig, JsonLinesTransport, SecretFault, TransportConfig};
 use crate::headers::Headers;
 use crate::id::{DeliveryId, EventId};
 use crate::time::Moment;
@@ -111,18 +111,47 @@ impl Report {
     }
 }
 
-/// The way to a configured destination. Secrets are read now, once.
+/// The way to a configured destination, with its secrets read once. A destination in this process goes to the handlers.
 ///
 /// # Errors
-/// [`SecretFault`] when a secret that it signs or authenticates with is not there, or is not of the form that its use demands.
-pub fn transport(destination: &DestinationConfig) -> Result<Arc<dyn Transport>, SecretFault> {
+/// [`TransportFault`].
+pub fn transport(
+    destination: &DestinationConfig,
+    handlers: Option<&Arc<dyn Handlers>>,
+) -> Result<Arc<dyn Transport>, TransportFault> {
     let timeout = destination.timeout;
     Ok(match &destination.transport {
-        TransportConfig::Http { url, headers, signing } => {
-            Arc::new(Http::new(url, headers, signing, timeout, destination.concurrency)?)
+        TransportConfig::Http(http) => {
+            Arc::new(Http::new(http, timeout, destination.concurrency).map_err(TransportFault::Secret)?)
         }
-        TransportConfig::Command { command, environment } => Arc::new(Command::new(command, environment, timeout)),
-        TransportConfig::JsonLines { path } => Arc::new(JsonLines::new(path, timeout)),
-        TransportConfig::Handlers(handlers) => Arc::new(InProcess::new(Arc::clone(handlers), timeout)),
+        TransportConfig::Command(CommandTransport { command, environment, .. }) => {
+            Arc::new(Command::new(command, environment, timeout))
+        }
+        TransportConfig::JsonLines(JsonLinesTransport { path, .. }) => Arc::new(JsonLines::new(path, timeout)),
+        TransportConfig::InProcess => {
+            let handlers = handlers.ok_or(TransportFault::NoHandlers)?;
+            Arc::new(InProcess::new(Arc::clone(handlers), timeout))
+        }
     })
 }
+
+/// Why nothing can be delivered to a destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TransportFault {
+    /// A secret for signing or authentication is missing or malformed.
+    Secret(SecretFault),
+    /// The program gave no handlers for the destination.
+    NoHandlers,
+}
+
+impl fmt::Display for TransportFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret(fault) => fault.fmt(f),
+            Self::NoHandlers => f.write_str("expected handlers of the program, found none"),
+        }
+    }
+}
+
+impl std::error::Error for TransportFault {}

@@ -104,7 +104,7 @@ fn of_several_faults_the_first_one_in_order_is_told() {
         run(async {
             let mut config = config();
             config.endpoints[0].body_limit = 100;
-            config.endpoints[0].authentication.header = Some(secrets::bearer("x-token"));
+            config.endpoints[0].header = Some(secrets::bearer("x-token"));
             let front = Front::new(&config).await;
             assert_eq!(front.ask(&request).await.status, status);
             assert_eq!(front.refusal().code, code);
@@ -220,7 +220,7 @@ fn of_a_refused_request_every_name_is_kept_and_the_values_that_are_no_credential
         let mut config = config();
         let mut other = EndpointConfig::signed("/other", [SecretSource::given(SECRET)]);
         other.name = "other".into();
-        other.authentication.header = Some(secrets::bearer("user-agent"));
+        other.header = Some(secrets::bearer("user-agent"));
         config.endpoints.push(other);
         let front = Front::new(&config).await;
         let headers = OF_REFUSED.map(|(name, _)| (name.to_owned(), format!("value of {name}")));
@@ -244,7 +244,7 @@ fn a_refused_request_is_kept_without_what_could_be_presented_again() {
     const SHOWN: &str = "never-shown";
     let ((), lines) = run(async {
         let mut config = config();
-        config.endpoints[0].authentication.header = Some(secrets::bearer("x-token"));
+        config.endpoints[0].header = Some(secrets::bearer("x-token"));
         let front = Front::new(&config).await;
         let names = ["Authorization", "Proxy-Authorization", "Cookie", "X-Token", "X-Pylon-Signature"];
         let mut headers: Vec<_> = names.iter().map(|name| (name.to_string(), format!("{SHOWN} {name}"))).collect();

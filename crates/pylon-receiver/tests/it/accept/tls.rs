@@ -20,7 +20,7 @@ struct Files {
 
 fn files() -> Files {
     let folder = tempfile::tempdir().unwrap();
-    let files = Tls { certificate: folder.path().join("certificate.pem"), key: folder.path().join("key.pem") };
+    let files = Tls::new(folder.path().join("certificate.pem"), folder.path().join("key.pem"));
     let certificate = write(&files);
     Files { folder, files, certificate }
 }

@@ -1,6 +1,7 @@
 use super::*;
-use pylon_receiver::config::show_duration;
+use pylon_receiver::config::JsonLinesTransport;
 use pylon_receiver::deliver::Delivered;
+use pylon_receiver::text::show_duration;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 const LIMITED: &str = "PYLON_RECEIVER_TEST_LIMITED";
 
 fn lines_at(path: &Path) -> TransportConfig {
-    TransportConfig::JsonLines { path: path.to_owned() }
+    TransportConfig::JsonLines(JsonLinesTransport::new(path))
 }
 
 fn written() -> Report {
@@ -42,7 +43,7 @@ async fn an_event_is_one_line() {
         (b"\xed\xa0\x80", r#""body_base64":"7aCA""#),
     ];
     let (_folder, path) = file();
-    let transport = transport(&destination(lines_at(&path), PATIENCE)).unwrap();
+    let transport = transport(&destination(lines_at(&path), PATIENCE), None).unwrap();
     let mut expected = String::new();
     for (body, shown) in cases {
         let sent = Attempt { body: body.to_vec().into(), ..attempt() };
@@ -71,7 +72,7 @@ async fn hostile_headers_and_kinds_stay_within_their_line() {
 #[tokio::test]
 async fn a_file_can_be_moved_away_between_two_lines() {
     let (folder, path) = file();
-    let transport = transport(&destination(lines_at(&path), PATIENCE)).unwrap();
+    let transport = transport(&destination(lines_at(&path), PATIENCE), None).unwrap();
     assert_eq!(transport.deliver(&attempt()).await, written());
     let moved = folder.path().join("events.jsonl.1");
     fs::rename(&path, &moved).unwrap();
@@ -129,7 +130,7 @@ async fn lines_of_many_writers_do_not_mix() {
     let (_folder, path) = file();
     let big: Arc<str> = "x".repeat(100_000).into();
     // Two that know nothing of each other, as before and after a reload.
-    let transports = [(); 2].map(|()| transport(&destination(lines_at(&path), PATIENCE)).unwrap());
+    let transports = [(); 2].map(|()| transport(&destination(lines_at(&path), PATIENCE), None).unwrap());
     let mut tasks = Vec::new();
     for number in 0..2 * EACH {
         let transport = Arc::clone(&transports[number % 2]);
@@ -154,7 +155,7 @@ async fn whoever_waits_for_the_lock_gives_up_in_time() {
     fs::write(&path, "").unwrap();
     let holder = fs::File::open(&path).unwrap();
     holder.lock().unwrap();
-    let transport = transport(&destination(lines_at(&path), BRIEF)).unwrap();
+    let transport = transport(&destination(lines_at(&path), BRIEF), None).unwrap();
     let late = Report::failed(None, format!("not written within {}", show_duration(BRIEF)));
     assert_eq!(transport.deliver(&attempt()).await, late);
     assert_eq!(transport.deliver(&attempt()).await, late, "the one before it still waits");
@@ -184,7 +185,7 @@ fn fills_a_file_up_to_its_limit() {
     let Some(path) = std::env::var_os(LIMITED).map(PathBuf::from) else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let transport = transport(&destination(lines_at(&path), PATIENCE)).unwrap();
+        let transport = transport(&destination(lines_at(&path), PATIENCE), None).unwrap();
         let mut delivered = 0;
         let failed = loop {
             match transport.deliver(&attempt()).await {
