@@ -68,6 +68,7 @@ mod metrics;
 mod random;
 mod rate;
 mod receiver;
+pub mod text;
 mod time;
 pub mod traces;
 pub mod wire;
@@ -78,7 +79,7 @@ pub use deliver::{Attempt, DeliveredEvent, HandlerFuture, Handlers, handlers_of}
 pub use headers::Headers;
 pub use id::{DeliveryId, EventId};
 pub use random::{Randomness, SystemRandomness};
-pub use receiver::{Receiver, ReceiverBuilder, ReloadFault, StartFault};
+pub use receiver::{Preflight, Receiver, ReceiverBuilder, ReloadFault, StartFault};
 pub use time::{Moment, SystemWallClock, WallClock};
 
 /// The parts that this crate's own tests drive one by one. Not part of the API: anything here may change in any release.
@@ -88,7 +89,7 @@ pub mod internals {
     pub use crate::admin::{Access, AdminParts, ORDER_LIMIT, Running, RunningDestination, router};
     pub use crate::deliver::{
         Backoff, Circuit, CircuitState, Courier, CourierParts, Delivered, Failure, Report, Step, Transport,
-        TransportFuture, transport,
+        TransportFault, TransportFuture, transport,
     };
     pub use crate::metrics::Metrics;
     pub use crate::rate::Rate;

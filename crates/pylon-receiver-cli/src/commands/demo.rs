@@ -7,7 +7,7 @@ use clap::Args;
 use pylon_receiver::Receiver;
 use pylon_receiver::config::{DEFAULT_PATH, DestinationConfig, EndpointConfig, SecretSource, TransportConfig};
 use pylon_receiver::deliver::{DeliveredEvent, handlers_of};
-use pylon_receiver::{WallClock, Moment, SystemWallClock};
+use pylon_receiver::{Moment, SystemWallClock, WallClock};
 use pylon_webhooks::testing::{Sample, WebhookRequest};
 use pylon_webhooks::{EventKind, HandlerError, Secret};
 use serde_json::{Value, json};
@@ -108,7 +108,7 @@ async fn start(ledger: &Path, app: &Arc<App>) -> Result<Receiver, Fault> {
         let handled = app.handle(&event);
         async move { handled }
     });
-    let mut destination = DestinationConfig::new("app", TransportConfig::Handlers(Arc::new(handlers)));
+    let mut destination = DestinationConfig::new("app", TransportConfig::InProcess);
     // Somebody is watching.
     destination.retry.first_delay = Duration::from_millis(100);
     destination.retry.longest_delay = Duration::from_millis(500);
@@ -120,7 +120,8 @@ async fn start(ledger: &Path, app: &Arc<App>) -> Result<Receiver, Fault> {
         .admin(free_port)
         .sqlite(ledger)
         .endpoint(EndpointConfig::signed(DEFAULT_PATH, [SecretSource::given(SECRET)]))
-        .destination(destination);
+        .destination(destination)
+        .handlers("app", handlers);
     receiver.start().await.map_err(Fault::failed)
 }
 

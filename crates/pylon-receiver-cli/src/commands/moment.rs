@@ -1,7 +1,7 @@
 //! Moments as people give them to a command and read them from it.
 
-use pylon_receiver::config::parse_duration;
-use pylon_receiver::{WallClock, Moment, SystemWallClock};
+use pylon_receiver::text::parse_duration;
+use pylon_receiver::{Moment, SystemWallClock, WallClock};
 
 /// Reads `2026-11-23T08:00:00Z`, `2026-11-23` (its first moment, UTC), or how long ago: `2h`, `3d`.
 pub(crate) fn parse_moment(text: &str) -> Result<Moment, String> {

@@ -101,7 +101,7 @@ impl ReceiverArgs {
         };
         let ledger = ledger.and_then(|ledger| match ledger {
             LedgerAddress::Sqlite(path) => Some(path),
-            LedgerAddress::Null => None,
+            _ => None,
         });
         Ok(Named { base, token, ledger })
     }

@@ -5,7 +5,7 @@ use super::fault::Fault;
 use super::output::{Format, Output};
 use super::secret::SecretArgs;
 use clap::Args;
-use pylon_receiver::{WallClock, SystemWallClock};
+use pylon_receiver::{SystemWallClock, WallClock};
 use pylon_webhooks::testing::signed_headers;
 use serde_json::{Map, Value};
 use std::str::FromStr;

@@ -251,11 +251,11 @@ impl Acceptor {
         let path = head.uri.path();
         metrics.refused(name, code);
         let allowance = if endpoint.is_some() { &self.shared.refusals } else { &self.shared.elsewhere };
-        let Some(not_told) = allowance.take(Instant::now()) else {
+        let Some(not_logged) = allowance.take(Instant::now()) else {
             return refusal.response();
         };
         span.record("endpoint", &**name).record("outcome", "refused").record("code", code);
-        tracing::warn!(endpoint = %name, code, reason = %reason, path = ?shown(path), %remote, not_told, "a request was refused");
+        tracing::warn!(endpoint = %name, code, reason = %reason, path = ?shown(path), %remote, not_logged, "a request was refused");
         ledger.keep_refused(NewRefused {
             at: clock.now(),
             endpoint: endpoint.map(|endpoint| endpoint.name.clone()),

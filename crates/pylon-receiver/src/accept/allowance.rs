@@ -9,13 +9,13 @@ pub(super) struct Allowance(Mutex<State>);
 
 struct State {
     rate: Rate,
-    left_out: u64,
+    not_logged: u64,
 }
 
 impl Allowance {
     /// An allowance of this many events a second.
     pub(super) fn new(per_second: f64, now: Instant) -> Self {
-        Self(Mutex::new(State { rate: Rate::new(per_second, now), left_out: 0 }))
+        Self(Mutex::new(State { rate: Rate::new(per_second, now), not_logged: 0 }))
     }
 
     /// Whether an event may be logged now, and if so, how many before it were left out.
@@ -23,10 +23,10 @@ impl Allowance {
         // A panic while the lock is held cannot leave the count half changed.
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.rate.available(now) == 0 {
-            state.left_out += 1;
+            state.not_logged += 1;
             return None;
         }
         state.rate.take(1);
-        Some(std::mem::take(&mut state.left_out))
+        Some(std::mem::take(&mut state.not_logged))
     }
 }

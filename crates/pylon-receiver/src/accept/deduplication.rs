@@ -14,7 +14,10 @@ impl DeduplicationRule {
         match configured {
             Deduplication::Off => None,
             Deduplication::ExactRequest => Some(Self(ReplayRule::ExactRequest)),
-            Deduplication::Rule(rule) => Some(Self(rule.clone())),
+            Deduplication::Pointer { pointer, window } => {
+                Some(Self(ReplayRule::Pointer { pointer: pointer.clone(), window: *window }))
+            }
+            Deduplication::BodyHash { window } => Some(Self(ReplayRule::BodyHash { window: *window })),
         }
     }
 

@@ -33,8 +33,8 @@ impl Endpoint {
     pub(super) fn new(endpoint: &EndpointConfig, config: &Config) -> Self {
         let mut unmet = Vec::new();
         let mut missing = |fault: &SecretFault| unmet.push(format!("endpoint {:?}: {fault}", &*endpoint.name));
-        let signature = endpoint.authentication.signature.as_ref().map(|rule| verifier(rule, &mut missing));
-        let header = endpoint.authentication.header.as_ref().map(|required| {
+        let signature = endpoint.signature.as_ref().map(|rule| verifier(rule, &mut missing));
+        let header = endpoint.header.as_ref().map(|required| {
             let digest = digest_of(required);
             digest.as_ref().inspect_err(|fault| missing(fault)).ok();
             (required.name.clone(), digest)

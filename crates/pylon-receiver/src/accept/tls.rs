@@ -48,7 +48,7 @@ impl fmt::Debug for TlsKeys {
 }
 
 fn server_config(files: &Tls) -> Result<Arc<ServerConfig>, TlsFault> {
-    let Tls { certificate, key } = files;
+    let Tls { certificate, key, .. } = files;
     let chain = read(certificate)?;
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&chain)
         .collect::<Result<_, _>>()

@@ -9,6 +9,6 @@ pub use circuit::{Circuit, CircuitState};
 pub use courier::{Courier, CourierParts, Step};
 pub use retry::{Backoff, Failure};
 pub use transport::{
-    Attempt, Delivered, DeliveredEvent, HandlerFuture, Handlers, Report, Transport, TransportFuture, handlers_of,
-    transport,
+    Attempt, Delivered, DeliveredEvent, HandlerFuture, Handlers, Report, Transport, TransportFault, TransportFuture,
+    handlers_of, transport,
 };

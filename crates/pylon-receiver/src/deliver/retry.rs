@@ -3,6 +3,7 @@
 use crate::config::RetryPolicy;
 use crate::ledger::Verdict;
 use crate::random::Randomness;
+use crate::text::show_duration;
 use crate::time::Moment;
 use std::time::Duration;
 
@@ -55,7 +56,7 @@ impl Backoff {
         let asked = failure.retry_after.unwrap_or_default().min(policy.longest_delay);
         let end = failure.created_at.after(policy.age);
         if failure.now >= end && failure.attempt >= LEAST_ATTEMPTS {
-            let age = crate::config::show_duration(policy.age);
+            let age = show_duration(policy.age);
             return Verdict::Dead(format!("gave up after {}, older than {age}", attempts(failure.attempt)).into());
         }
         let retry_at = failure.now.after(jittered.max(asked));

@@ -1,18 +1,19 @@
 //! From a configuration to a receiver at work.
 
 use super::couriers::{Couriers, Parts};
+use super::preflight::judged;
 use super::{Receiver, Shared, digest, pruner};
 use crate::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, TlsFault, TlsKeys};
 use crate::admin::{Access, AdminParts, router};
-use crate::config::{
-    Config, ConfigFault, DestinationConfig, EndpointConfig, LedgerAddress, SecretFault, SecretSource, check,
-};
-use crate::ledger::{Ledger, LedgerError, NullLedger, SqliteLedger, SqliteOptions};
+use crate::config::{Config, ConfigFault, DestinationConfig, EndpointConfig, LedgerAddress, SecretFault, SecretSource};
+use crate::deliver::Handlers;
+use crate::ledger::{Ledger, LedgerError, SqliteLedger, SqliteOptions};
 use crate::metrics::Metrics;
 use crate::random::{Randomness, SystemRandomness};
 use crate::time::{SystemWallClock, WallClock};
 use http::Request;
 use hyper::body::Incoming;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -30,6 +31,7 @@ const LAST_ANSWERS: Duration = Duration::from_millis(100);
 #[must_use]
 pub struct ReceiverBuilder {
     config: Config,
+    handlers: BTreeMap<Arc<str>, Arc<dyn Handlers>>,
     ledger: Option<Arc<dyn Ledger>>,
     clock: Arc<dyn WallClock>,
     randomness: Arc<dyn Randomness>,
@@ -39,6 +41,7 @@ impl Default for ReceiverBuilder {
     fn default() -> Self {
         Self {
             config: Config::default(),
+            handlers: BTreeMap::new(),
             ledger: None,
             clock: Arc::new(SystemWallClock),
             randomness: Arc::new(SystemRandomness),
@@ -89,6 +92,16 @@ impl ReceiverBuilder {
         self
     }
 
+    /// Delivers events to handlers in this process, as the destination of this name. If the configuration has no such destination,
+    /// one with every default is added. To choose its settings, add it with
+    /// [`TransportConfig::InProcess`](crate::config::TransportConfig::InProcess).
+    ///
+    /// The handlers stay for the life of the receiver, also when a new configuration does not name them.
+    pub fn handlers(mut self, name: impl Into<Arc<str>>, handlers: impl Handlers) -> Self {
+        self.handlers.insert(name.into(), Arc::new(handlers));
+        self
+    }
+
     /// The clock by which timestamps are fresh and deliveries are due.
     pub fn clock(mut self, clock: impl WallClock) -> Self {
         self.clock = Arc::new(clock);
@@ -108,8 +121,8 @@ impl ReceiverBuilder {
     /// # Errors
     /// [`StartFault`].
     pub async fn start(self) -> Result<Receiver, StartFault> {
-        let Self { config, ledger, clock, randomness } = self;
-        check(&config).map_err(StartFault::Config)?;
+        let Self { config, handlers, ledger, clock, randomness } = self;
+        let config = judged(config, handlers.keys()).map_err(StartFault::Config)?;
         let token = config.admin_token.as_ref().map(SecretSource::read).transpose().map_err(StartFault::Token)?;
         let token_digest = token.as_deref().map(|token| digest(token));
         // Operators on this machine are let in; those elsewhere need a token, without which the configuration is not in order.
@@ -133,6 +146,7 @@ impl ReceiverBuilder {
             metrics: metrics.clone(),
             clock: clock.clone(),
             randomness: randomness.clone(),
+            handlers,
         }));
         let woken = couriers.clone();
         let acceptor = Arc::new(Acceptor::new(
@@ -218,20 +232,13 @@ fn stopped(stop: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + 'sta
 }
 
 fn open(config: &Config, metrics: &Arc<Metrics>) -> Result<Arc<dyn Ledger>, StartFault> {
-    Ok(match &config.ledger {
-        LedgerAddress::Null => {
-            tracing::warn!("the ledger keeps nothing: every event that is accepted is lost");
-            Arc::new(NullLedger)
-        }
-        LedgerAddress::Sqlite(path) => {
-            let options = SqliteOptions {
-                queue: config.limits.queue,
-                refused: config.retention.refused,
-                observer: Some(metrics.clone()),
-            };
-            Arc::new(SqliteLedger::open(path, options).map_err(StartFault::Ledger)?)
-        }
-    })
+    let LedgerAddress::Sqlite(path) = &config.ledger;
+    let options = SqliteOptions {
+        queue: config.limits.queue,
+        refused: config.retention.refused,
+        observer: Some(metrics.clone()),
+    };
+    Ok(Arc::new(SqliteLedger::open(path, options).map_err(StartFault::Ledger)?))
 }
 
 /// Why a receiver did not start.

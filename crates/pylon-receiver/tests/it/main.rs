@@ -12,3 +12,4 @@ mod metrics;
 mod receiver;
 mod sqlite;
 mod transports;
+mod wait;

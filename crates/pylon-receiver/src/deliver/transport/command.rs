@@ -14,7 +14,7 @@ use super::attempt::Attempt;
 use super::contract::{Transport, TransportFuture};
 use super::line::LastLine;
 use super::report::Report;
-use crate::config::show_duration;
+use crate::text::show_duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};

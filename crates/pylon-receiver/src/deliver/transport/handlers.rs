@@ -4,7 +4,7 @@ use super::attempt::Attempt;
 use super::contract::{Transport, TransportFuture};
 use super::line::fit;
 use super::report::Report;
-use crate::config::show_duration;
+use crate::text::show_duration;
 use pylon_webhooks::{
     EventKind, HandlerError, PayloadError, Verified, WebhookEvent, WebhookHandler, parse_webhook_event,
 };

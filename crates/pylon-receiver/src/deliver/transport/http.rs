@@ -8,10 +8,11 @@ use super::contract::{Transport, TransportFuture};
 use super::outgoing::Outgoing;
 use super::report::Report;
 use super::unanswered::describe;
-use crate::config::{SecretFault, SecretSource, Signing, show_duration};
+use crate::config::{HttpTransport, SecretFault};
+use crate::text::show_duration;
 use crate::time::Moment;
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, HeaderName, Method, Uri};
+use http::{HeaderMap, Method};
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Request, Response, Url};
@@ -24,6 +25,7 @@ const MOST_OF_AN_ANSWER: u64 = 64 * 1024;
 /// One HTTP destination, with its connections.
 pub(super) struct Http {
     url: Option<Url>,
+    passes_query: bool,
     outgoing: Outgoing,
     timeout: Duration,
     concurrency: usize,
@@ -39,16 +41,10 @@ struct Answered {
 
 impl Http {
     /// Reads the secrets.
-    pub(super) fn new(
-        url: &Uri,
-        headers: &[(HeaderName, SecretSource)],
-        signing: &Signing,
-        timeout: Duration,
-        concurrency: usize,
-    ) -> Result<Self, SecretFault> {
-        let url = Url::parse(&url.to_string()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-        let outgoing = Outgoing::new(headers, signing)?;
-        let http = Self { url, outgoing, timeout, concurrency, client: OnceLock::new() };
+    pub(super) fn new(config: &HttpTransport, timeout: Duration, concurrency: usize) -> Result<Self, SecretFault> {
+        let url = Url::parse(&config.url.to_string()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let outgoing = Outgoing::new(config)?;
+        let http = Self { url, passes_query: config.query, outgoing, timeout, concurrency, client: OnceLock::new() };
         // If something is missing now, it may be there at an attempt; that attempt reports what is missing.
         let _ = http.ready();
         Ok(http)

@@ -9,8 +9,8 @@
 use super::attempt::Attempt;
 use super::contract::{Transport, TransportFuture};
 use super::report::Report;
-use crate::config::show_duration;
 use crate::id::{DeliveryId, EventId};
+use crate::text::show_duration;
 use crate::time::Moment;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;

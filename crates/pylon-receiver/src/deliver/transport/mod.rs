@@ -3,6 +3,7 @@
 mod attempt;
 mod command;
 mod contract;
+mod fault;
 mod handlers;
 mod http;
 mod json_lines;
@@ -14,28 +15,37 @@ mod unanswered;
 
 pub use attempt::Attempt;
 pub use contract::{Transport, TransportFuture};
+pub use fault::TransportFault;
 pub use handlers::{DeliveredEvent, HandlerFuture, Handlers, handlers_of};
 pub use report::{Delivered, Report};
 
-use crate::config::{DestinationConfig, SecretFault, TransportConfig};
+use crate::config::{CommandTransport, DestinationConfig, JsonLinesTransport, TransportConfig};
 use command::Command;
 use handlers::InProcess;
 use http::Http;
 use json_lines::JsonLines;
 use std::sync::Arc;
 
-/// The transport of a configured destination. Its secrets are read now, once.
+/// The transport of a configured destination, with its secrets read once. A destination in this process goes to the handlers.
 ///
 /// # Errors
-/// [`SecretFault`] when a secret for signing or authentication is missing or malformed.
-pub fn transport(destination: &DestinationConfig) -> Result<Arc<dyn Transport>, SecretFault> {
+/// [`TransportFault`].
+pub fn transport(
+    destination: &DestinationConfig,
+    handlers: Option<&Arc<dyn Handlers>>,
+) -> Result<Arc<dyn Transport>, TransportFault> {
     let timeout = destination.timeout;
     Ok(match &destination.transport {
-        TransportConfig::Http { url, headers, signing } => {
-            Arc::new(Http::new(url, headers, signing, timeout, destination.concurrency)?)
+        TransportConfig::Http(http) => {
+            Arc::new(Http::new(http, timeout, destination.concurrency).map_err(TransportFault::Secret)?)
         }
-        TransportConfig::Command { command, environment } => Arc::new(Command::new(command, environment, timeout)),
-        TransportConfig::JsonLines { path } => Arc::new(JsonLines::new(path, timeout)),
-        TransportConfig::Handlers(handlers) => Arc::new(InProcess::new(Arc::clone(handlers), timeout)),
+        TransportConfig::Command(CommandTransport { command, environment, .. }) => {
+            Arc::new(Command::new(command, environment, timeout))
+        }
+        TransportConfig::JsonLines(JsonLinesTransport { path, .. }) => Arc::new(JsonLines::new(path, timeout)),
+        TransportConfig::InProcess => {
+            let handlers = handlers.ok_or(TransportFault::NoHandlers)?;
+            Arc::new(InProcess::new(Arc::clone(handlers), timeout))
+        }
     })
 }

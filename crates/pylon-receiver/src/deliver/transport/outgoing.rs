@@ -18,8 +18,8 @@
 
 use super::attempt::Attempt;
 use super::signing::Signer;
-use crate::config::{SecretFault, SecretSource, Signing};
-use crate::headers::{OWN_PREFIX, is_hop_by_hop, is_named_by_connection};
+use crate::config::{HttpTransport, SecretFault, SecretSource};
+use crate::headers::{OWN_PREFIX, is_named_by_connection, is_of_one_message};
 use crate::id::DeliveryId;
 use http::header::{CONTENT_LENGTH, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -41,10 +41,10 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     /// Reads the secrets. Configured headers for one connection only are not sent, except `host`.
-    pub(super) fn new(headers: &[(HeaderName, SecretSource)], signing: &Signing) -> Result<Self, SecretFault> {
-        let sent = headers.iter().filter(|(name, _)| !is_of_one_message(name) || name == HOST);
+    pub(super) fn new(config: &HttpTransport) -> Result<Self, SecretFault> {
+        let sent = config.headers.iter().filter(|(name, _)| !is_of_one_message(name) || name == HOST);
         let configured = sent.map(|(name, source)| Ok((name.clone(), secret_value(source)?)));
-        Ok(Self { configured: configured.collect::<Result<_, _>>()?, signer: Signer::new(signing)? })
+        Ok(Self { configured: configured.collect::<Result<_, _>>()?, signer: Signer::new(&config.signing)? })
     }
 
     /// The headers of an attempt.
@@ -80,11 +80,6 @@ fn secret_value(source: &SecretSource) -> Result<HeaderValue, SecretFault> {
         .map_err(|_| SecretFault::Malformed("the value of a header, without line ends and other control characters"))?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// Whether the client makes the header anew for each connection or message.
-fn is_of_one_message(name: &HeaderName) -> bool {
-    is_hop_by_hop(name) || name == HOST || name == CONTENT_LENGTH
 }
 
 fn remove_what_does_not_travel(headers: &mut HeaderMap) {

@@ -72,7 +72,7 @@ fn its_headers_are_kept_but_those_of_the_connection_and_our_own() {
 fn a_required_header_is_not_kept() {
     run(async {
         let mut config = config();
-        config.endpoints[0].authentication.header = Some(secrets::bearer("authorization"));
+        config.endpoints[0].header = Some(secrets::bearer("authorization"));
         let front = Front::new(&config).await;
         let headers = [signed(b"{}"), header("Authorization", secrets::BEARER), header("Cookie", "a=b")].concat();
         front.post(&headers, b"{}").await.id();
@@ -88,7 +88,7 @@ fn a_header_that_another_endpoint_requires_is_not_kept_here() {
         let mut config = config();
         let mut other = EndpointConfig::signed("/other", [SecretSource::given(SECRET)]);
         other.name = "other".into();
-        other.authentication.header = Some(secrets::bearer("x-token"));
+        other.header = Some(secrets::bearer("x-token"));
         config.endpoints.push(other);
         let front = Front::new(&config).await;
         let headers = [signed(b"{}"), header("X-Token", secrets::BEARER), header("X-Other", "kept")].concat();

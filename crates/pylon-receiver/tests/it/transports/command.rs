@@ -1,5 +1,6 @@
 use super::*;
-use pylon_receiver::config::show_duration;
+use pylon_receiver::config::CommandTransport;
+use pylon_receiver::text::show_duration;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -12,7 +13,7 @@ fn shell(script: &str, folder: &TempDir) -> TransportConfig {
 
 fn command(words: &[&str], environment: &[&str]) -> TransportConfig {
     let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
-    TransportConfig::Command { command: owned(words), environment: owned(environment) }
+    TransportConfig::Command(CommandTransport::new(owned(words)).environment(owned(environment)))
 }
 
 fn folder() -> TempDir {
@@ -153,10 +154,10 @@ async fn a_command_that_hangs_is_killed_with_all_it_started() {
     let folder = folder();
     let script = "sleep 1000 & echo $! > \"$1/child\"; echo $$ > \"$1/self\"; echo 'waiting for the lock' >&2; wait";
     // The time is up only once the script has said everything, however slow the machine is.
-    let transport = transport(&destination(shell(script, &folder), Duration::from_secs(2))).unwrap();
-    let within = show_duration(Duration::from_secs(2));
-    let report = transport.deliver(&attempt()).await;
-    assert_eq!(report, Report::failed(None, format!("no exit within {within}, hence killed: waiting for the lock")));
+    let transport = transport(&destination(shell(script, &folder), Duration::from_secs(2)), None).unwrap();
+    let limit = show_duration(Duration::from_secs(2));
+    let report = within("the attempt ends", transport.deliver(&attempt())).await;
+    assert_eq!(report, Report::failed(None, format!("no exit within {limit}, hence killed: waiting for the lock")));
     for name in ["self", "child"] {
         let process = std::fs::read_to_string(folder.path().join(name)).unwrap();
         eventually("it is gone", || !is_alive(&process));
@@ -172,7 +173,7 @@ async fn whoever_drops_the_future_kills_the_command_with_all_it_started() {
     let running = tokio::spawn(async move { deliver(config, PATIENCE, &attempt()).await });
     eventually("it has begun", || folder.path().join("self").exists());
     running.abort();
-    assert!(running.await.unwrap_err().is_cancelled());
+    assert!(within("it is aborted", running).await.unwrap_err().is_cancelled());
     for name in ["self", "child"] {
         let process = std::fs::read_to_string(folder.path().join(name)).unwrap();
         eventually("it is gone", || !is_alive(&process));

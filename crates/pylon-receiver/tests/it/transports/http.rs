@@ -1,18 +1,19 @@
 use super::server::{Act, Server, answer, answer_and_close, answer_and_hang};
 use super::*;
-use pylon_receiver::config::{SecretFault, SecretSource, Signing, show_duration};
-use pylon_receiver::internals::Delivered;
+use pylon_receiver::config::{HttpTransport, SecretFault, SecretSource};
+use pylon_receiver::internals::{Delivered, TransportFault};
+use pylon_receiver::text::show_duration;
 
 const WHOLE: &str = "HTTP/1.1 200 OK\ncontent-length: 2\n\nok";
 
 fn to(url: &str) -> TransportConfig {
-    TransportConfig::Http { url: url.parse().unwrap(), headers: Vec::new(), signing: Signing::AsReceived }
+    TransportConfig::Http(HttpTransport::new(url.parse().unwrap()))
 }
 
 fn to_with(url: &str, pairs: &[(&'static str, &str)]) -> TransportConfig {
     let headers =
         pairs.iter().map(|(name, value)| (HeaderName::from_static(name), SecretSource::given(value))).collect();
-    TransportConfig::Http { url: url.parse().unwrap(), headers, signing: Signing::AsReceived }
+    TransportConfig::Http(HttpTransport::new(url.parse().unwrap()).headers(headers))
 }
 
 fn failed_after(status: Option<i32>, detail: &str, seconds: u64) -> Report {
@@ -352,16 +353,14 @@ async fn configured_headers_stand_in_the_place_of_others() {
 #[test]
 fn secrets_are_read_when_the_transport_is_made() {
     let name = "PYLON_RECEIVER_TEST_NEVER_SET";
-    let missing = TransportConfig::Http {
-        url: "http://127.0.0.1/".parse().unwrap(),
-        headers: vec![(HeaderName::from_static("authorization"), SecretSource::Environment(name.into()))],
-        signing: Signing::AsReceived,
-    };
+    let header = (HeaderName::from_static("authorization"), SecretSource::Environment(name.into()));
+    let url = "http://127.0.0.1/".parse().unwrap();
+    let missing = TransportConfig::Http(HttpTransport::new(url).headers(vec![header]));
     let malformed = to_with("http://127.0.0.1/", &[("authorization", "Bearer\nsesame")]);
     let expected = "the value of a header, without line ends and other control characters";
     for (config, fault) in [(missing, SecretFault::NotSet(name.into())), (malformed, SecretFault::Malformed(expected))]
     {
-        assert_eq!(transport(&destination(config, PATIENCE)).err(), Some(fault));
+        assert_eq!(transport(&destination(config, PATIENCE), None).err(), Some(TransportFault::Secret(fault)));
     }
 }
 
@@ -369,9 +368,9 @@ fn secrets_are_read_when_the_transport_is_made() {
 async fn a_connection_is_used_again() {
     let mut server =
         Server::start([answer(WHOLE), answer("HTTP/1.1 500 Oops\ncontent-length: 4\n\noops"), answer(WHOLE)]).await;
-    let transport = transport(&destination(to(&server.url()), PATIENCE)).unwrap();
+    let transport = transport(&destination(to(&server.url()), PATIENCE), None).unwrap();
     for status in [200, 500, 200] {
-        assert_eq!(transport.deliver(&attempt()).await.status, Some(status));
+        assert_eq!(within("the attempt ends", transport.deliver(&attempt())).await.status, Some(status));
         server.request().await;
     }
     assert_eq!(server.connections(), 1);
@@ -381,13 +380,13 @@ async fn a_connection_is_used_again() {
 async fn whoever_drops_the_future_ends_the_attempt() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let transport =
-        transport(&destination(to(&format!("http://{}/", listener.local_addr().unwrap())), PATIENCE)).unwrap();
+        transport(&destination(to(&format!("http://{}/", listener.local_addr().unwrap())), PATIENCE), None).unwrap();
     let attempt = attempt();
     let mut stream = tokio::select! {
         _ = transport.deliver(&attempt) => panic!("nobody answers"),
-        accepted = listener.accept() => accepted.unwrap().0,
+        accepted = within("a connection comes in", listener.accept()) => accepted.unwrap().0,
     };
     let mut rest = Vec::new();
     // It ends, and does not wait for an answer.
-    let _ = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest).await;
+    let _ = within("the connection ends", tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest)).await;
 }
