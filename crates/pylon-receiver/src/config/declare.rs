@@ -29,6 +29,8 @@ pub(super) enum Change {
 pub(super) struct Entry {
     pub(super) place: Place,
     pub(super) key: &'static Key,
+    /// What kind of value the key has.
+    pub(super) kind: &'static str,
     pub(super) shown: Shown,
     /// Whether the initial value is one that users can have.
     pub(super) has_default: bool,
@@ -38,8 +40,8 @@ pub(super) struct Entry {
 
 impl Entry {
     /// An entry with nothing wrong.
-    pub(super) fn new(place: Place, key: &'static Key, shown: Shown) -> Self {
-        Self { place, key, shown, has_default: true, fault: None }
+    pub(super) fn new(place: Place, key: &'static Key, kind: &'static str, shown: Shown) -> Self {
+        Self { place, key, kind, shown, has_default: true, fault: None }
     }
 }
 

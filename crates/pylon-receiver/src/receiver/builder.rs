@@ -10,7 +10,7 @@ use crate::deliver::Handlers;
 use crate::ledger::{Ledger, LedgerError, SqliteLedger, SqliteOptions};
 use crate::metrics::Metrics;
 use crate::random::{Randomness, SystemRandomness};
-use crate::time::{Clock, SystemClock};
+use crate::time::{SystemWallClock, WallClock};
 use http::Request;
 use hyper::body::Incoming;
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ pub struct ReceiverBuilder {
     config: Config,
     handlers: BTreeMap<Arc<str>, Arc<dyn Handlers>>,
     ledger: Option<Arc<dyn Ledger>>,
-    clock: Arc<dyn Clock>,
+    clock: Arc<dyn WallClock>,
     randomness: Arc<dyn Randomness>,
 }
 
@@ -43,7 +43,7 @@ impl Default for ReceiverBuilder {
             config: Config::default(),
             handlers: BTreeMap::new(),
             ledger: None,
-            clock: Arc::new(SystemClock),
+            clock: Arc::new(SystemWallClock),
             randomness: Arc::new(SystemRandomness),
         }
     }
@@ -103,7 +103,7 @@ impl ReceiverBuilder {
     }
 
     /// The clock by which timestamps are fresh and deliveries are due.
-    pub fn clock(mut self, clock: impl Clock) -> Self {
+    pub fn clock(mut self, clock: impl WallClock) -> Self {
         self.clock = Arc::new(clock);
         self
     }

@@ -17,12 +17,12 @@ mod tls;
 use crate::log::logged;
 use fake_ledger::FakeLedger;
 use peer::{Answer, Peer};
-use pylon_receiver::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, Stopped, TlsKeys};
+use pylon_receiver::Moment;
 use pylon_receiver::config::{
     Config, Deduplication, DestinationConfig, EndpointConfig, JsonLinesTransport, SecretSource, TransportConfig,
 };
+use pylon_receiver::internals::{Acceptor, AcceptorParts, Listener, ListenerLimits, Metrics, Stopped, TlsKeys};
 use pylon_receiver::ledger::{LedgerError, NewEvent, NewRefused};
-use pylon_receiver::{Metrics, Moment};
 use pylon_webhooks::Secret;
 use pylon_webhooks::testing::signed_headers;
 use serde_json::{Value, json};

@@ -109,6 +109,38 @@ deduplication = "exact"
     assert_eq!(show(&parse("").unwrap()), expected);
 }
 
+#[test]
+fn the_reference_of_the_documentation_is_that_of_the_keys() {
+    const BEGIN: &str = "<!-- keys: begin -->\n";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/configuration.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(BEGIN).expect("the page says where the keys begin");
+    let (shown, after) = rest.split_once("<!-- keys: end -->").expect("the page says where the keys end");
+    if std::env::var_os("PYLON_RENEW_SNAPSHOTS").is_some() {
+        let renewed = format!("{before}{BEGIN}{}<!-- keys: end -->{after}", reference());
+        return std::fs::write(&path, renewed).unwrap();
+    }
+    assert_eq!(shown, reference(), "the keys have changed; PYLON_RENEW_SNAPSHOTS=1 writes the page anew");
+}
+
+#[test]
+fn every_key_is_in_the_reference_with_its_default() {
+    let reference = reference();
+    for line in [
+        "| `limits.queue` | number | `4096` | Events that wait for a commit; further ones get 503. Needs a restart. |",
+        "| `limits.body_timeout` | duration | `15s` | Time for a request's body. |",
+        "| `endpoint.secrets` | list of secrets | none | Any of these secrets verifies a request. |",
+        "| `destination.jsonl` | path | none | Append events to this file as lines of JSON. |",
+        "| `destination.circuit.failures` | number | `10` | Failed events without a success in between before the \
+         destination is paused. |",
+    ] {
+        assert!(reference.lines().any(|found| found == line), "no line {line} in\n{reference}");
+    }
+    let keys: Vec<_> = reference.lines().filter_map(|line| line.split('`').nth(1)).collect();
+    assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len(), "each key once");
+    assert_eq!(keys.len(), 56);
+}
+
 const EXAMPLE: &str = include_str!("../../../../deploy/pylon-receiver.toml");
 
 #[test]

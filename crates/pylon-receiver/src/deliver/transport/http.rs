@@ -25,11 +25,11 @@ use super::refusal::describe;
 use super::signing::Signer;
 use super::{Attempt, Report, Transport, TransportFuture};
 use crate::config::{HttpTransport, SecretFault, SecretSource};
-use crate::headers::is_of_one_connection;
+use crate::headers::{OWN_PREFIX, is_hop_by_hop, is_named_by_connection};
 use crate::id::DeliveryId;
 use crate::text::show_duration;
 use crate::time::Moment;
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, HOST, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::redirect::Policy;
@@ -61,7 +61,7 @@ pub(super) struct Http {
 impl Http {
     /// Reads the secrets. Of the configured headers, those of one connection are not sent, but `host` is.
     pub(super) fn new(config: &HttpTransport, timeout: Duration, concurrency: usize) -> Result<Self, SecretFault> {
-        let sent = config.headers.iter().filter(|(name, _)| !is_of_one_connection(name) || name == HOST);
+        let sent = config.headers.iter().filter(|(name, _)| !is_of_one_message(name) || name == HOST);
         let headers = sent.map(|(name, source)| Ok((name.clone(), secret_value(source)?)));
         let headers = headers.collect::<Result<_, _>>()?;
         let url = Url::parse(&config.url.to_string()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
@@ -170,15 +170,14 @@ fn secret_value(source: &SecretSource) -> Result<HeaderValue, SecretFault> {
     Ok(value)
 }
 
+/// Whether the client makes the header anew for each connection or message.
+fn is_of_one_message(name: &HeaderName) -> bool {
+    is_hop_by_hop(name) || name == HOST || name == CONTENT_LENGTH
+}
+
 fn remove_what_does_not_travel(headers: &mut HeaderMap) {
-    let is_named_by_connection: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        .collect();
     let leaves = |name: &&HeaderName| {
-        is_of_one_connection(name) || is_named_by_connection.contains(name) || name.as_str().starts_with("x-receiver-")
+        is_of_one_message(name) || is_named_by_connection(headers, name) || name.as_str().starts_with(OWN_PREFIX)
     };
     let leaving: Vec<HeaderName> = headers.keys().filter(leaves).cloned().collect();
     for name in leaving {

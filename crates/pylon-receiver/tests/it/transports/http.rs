@@ -1,8 +1,7 @@
 use super::server::{Act, Server, answer, answer_and_close, answer_and_hang};
 use super::*;
 use pylon_receiver::config::{HttpTransport, SecretFault, SecretSource};
-use pylon_receiver::deliver::Delivered;
-use pylon_receiver::deliver::TransportFault;
+use pylon_receiver::internals::{Delivered, TransportFault};
 use pylon_receiver::text::show_duration;
 
 const WHOLE: &str = "HTTP/1.1 200 OK\ncontent-length: 2\n\nok";

@@ -1,6 +1,6 @@
 use super::*;
 use pylon_receiver::config::JsonLinesTransport;
-use pylon_receiver::deliver::Delivered;
+use pylon_receiver::internals::Delivered;
 use pylon_receiver::text::show_duration;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
