@@ -25,7 +25,7 @@ pub(super) enum Change {
 }
 
 /// A key in a configuration.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Entry {
     pub(super) place: Place,
     pub(super) key: &'static Key,
@@ -46,7 +46,7 @@ impl Entry {
 }
 
 /// What the file says under a key.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Shown {
     /// This value.
     Value(String),

@@ -8,7 +8,6 @@ use super::receiver::{Config, Tls};
 use super::rules::rules;
 use super::secret::SecretSource;
 use super::table::{Reading, Table};
-use std::collections::HashSet;
 use std::fmt::Write;
 
 /// Reads a configuration file. Keys that are not in the file have the default of [`Config::default`]. Without any `[[endpoint]]`
@@ -70,16 +69,15 @@ pub fn show(config: &Config) -> String {
 /// among them, because its value counts and not its source.
 pub fn restarts(old: &Config, new: &Config) -> Vec<String> {
     let (old, new) = (entries(old), entries(new));
-    let mut keys = Vec::new();
-    for (these, those) in [(&old, &new), (&new, &old)] {
-        let fixed = these.iter().filter(|entry| entry.key.change == Change::Restart);
-        for entry in fixed.filter(|entry| !those.contains(entry)) {
-            keys.push(path(entry.place, entry.key));
-        }
-    }
-    let mut seen = HashSet::new();
-    keys.retain(|key| seen.insert(key.clone()));
-    keys
+    let fixed = known().into_iter().filter(|entry| entry.key.change == Change::Restart);
+    let differs = |entry: &Entry| {
+        let shown = |entries: &'_ [Entry]| {
+            let same = |found: &&Entry| (found.place, found.key) == (entry.place, entry.key);
+            entries.iter().find(same).map(|found| found.shown.clone())
+        };
+        shown(&old) != shown(&new)
+    };
+    fixed.filter(differs).map(|entry| path(entry.place, entry.key)).collect()
 }
 
 /// Documents every key of the file in a Markdown table.

@@ -33,7 +33,7 @@ keys! {
         log: LogFormat = LogFormat::Text, choice(), Restart;
         /// Where traces go by OTLP over HTTP; needs a build with `--features otlp`.
         traces: Option<Uri> = None, HTTP_URL, Restart;
-        /// The certificate and key with which the receiver itself speaks TLS at `listen`. A reload reads the files again; to add or remove TLS needs a restart.
+        /// The certificate and key with which the receiver itself speaks TLS at `listen`; a reload reads the files again.
         tls: Option<Tls> = None, nested::<Tls>("[tls]"), Restart;
         /// Limits on what senders use.
         limits: Limits = Limits::default(), nested("[limits]"), Reload;
