@@ -1,7 +1,7 @@
 //! A request's headers as the ledger keeps them, and which headers travel no further.
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt;
 
@@ -112,11 +112,6 @@ pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
     [CONNECTION, EXPECT, TE, TRAILER, TRANSFER_ENCODING, UPGRADE].contains(name)
         || name == "keep-alive"
         || name.as_str().starts_with("proxy-")
-}
-
-/// Whether an HTTP client makes the header anew for each connection or message.
-pub(crate) fn is_of_one_message(name: &HeaderName) -> bool {
-    is_hop_by_hop(name) || name == HOST || name == CONTENT_LENGTH
 }
 
 /// Whether the request's `Connection` header names this header, which makes it hop-by-hop too.

@@ -5,9 +5,8 @@
 //! engine inside your own program:
 //!
 //! ```
-//! use pylon_receiver::config::{DestinationConfig, EndpointConfig, SecretSource, TransportConfig};
+//! use pylon_receiver::config::{EndpointConfig, SecretSource};
 //! use pylon_receiver::{Receiver, handlers_of};
-//! use std::sync::Arc;
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,7 +21,7 @@
 //!     .admin(any_port)
 //!     .sqlite(ledger)
 //!     .endpoint(EndpointConfig::signed("/webhook", [SecretSource::Environment("PYLON_WEBHOOK_SECRET".into())]))
-//!     .destination(DestinationConfig::new("app", TransportConfig::Handlers(Arc::new(handlers))))
+//!     .handlers("app", handlers)
 //!     .start()
 //!     .await?;
 //! println!("webhooks come in at http://{}/webhook", receiver.webhooks());
@@ -37,6 +36,7 @@
 //! | --- | --- |
 //! | start, reload and stop a receiver | [`Receiver`], [`ReceiverBuilder`], [`StartFault`], [`ReloadFault`] |
 //! | settings: endpoints, destinations, retries, limits, secrets | [`config`] |
+//! | what a configuration would meet on this machine, before a start | [`Preflight`] |
 //! | deliver to code in this process | [`handlers_of`], [`Handlers`], [`DeliveredEvent`], [`Attempt`] |
 //! | the JSON of the admin API, for a client or a page of your own | [`wire`] |
 //! | read a ledger without a running receiver, through the same API | [`OfflineAdmin`] |

@@ -1,13 +1,14 @@
 //! `check-config`: what a configuration says, and what `serve` would refuse or warn of.
 
-use super::fault::{Exit, Fault};
-use super::output::{Format, Output, note};
-use super::telemetry::unsupported;
+use crate::fault::{Exit, Fault};
+use crate::input::configuration::load;
+use crate::print::output::{Format, Output, note};
+use crate::telemetry::unsupported;
 use clap::Args;
 use pylon_receiver::Preflight;
-use pylon_receiver::config::{Config, parse, show};
+use pylon_receiver::config::show;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,10 +27,7 @@ pub(crate) struct CheckConfigArgs {
 }
 
 pub(crate) fn run(args: &CheckConfigArgs, out: &mut Output) -> Result<(), Fault> {
-    let config = match &args.config {
-        Some(path) => load(path)?,
-        None => parse("").map_err(Fault::configuration)?,
-    };
+    let config = load(args.config.as_deref())?;
     let Preflight { mut faults, missing, warnings, .. } = Preflight::of(&config);
     faults.extend(unsupported(&config));
     if !faults.is_empty() {
@@ -44,12 +42,4 @@ pub(crate) fn run(args: &CheckConfigArgs, out: &mut Output) -> Result<(), Fault>
     out.finish()?;
     warnings.iter().chain(&missing).for_each(|text| note(&format!("warning: {text}")));
     if missing.is_empty() { Ok(()) } else { Err(Fault::said(Exit::Failed)) }
-}
-
-/// Reads a configuration file.
-pub(crate) fn load(path: &Path) -> Result<Config, Fault> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Fault::configuration(format!("the configuration {} cannot be read: {error}", path.display()))
-    })?;
-    parse(&text).map_err(|fault| Fault::configuration(format!("{}: {fault}", path.display())))
 }

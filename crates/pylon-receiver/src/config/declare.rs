@@ -25,10 +25,12 @@ pub(super) enum Change {
 }
 
 /// A key in a configuration.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Entry {
     pub(super) place: Place,
     pub(super) key: &'static Key,
+    /// What kind of value the key has.
+    pub(super) kind: &'static str,
     pub(super) shown: Shown,
     /// Whether the initial value is one that users can have.
     pub(super) has_default: bool,
@@ -38,13 +40,13 @@ pub(super) struct Entry {
 
 impl Entry {
     /// An entry with nothing wrong.
-    pub(super) fn new(place: Place, key: &'static Key, shown: Shown) -> Self {
-        Self { place, key, shown, has_default: true, fault: None }
+    pub(super) fn new(place: Place, key: &'static Key, kind: &'static str, shown: Shown) -> Self {
+        Self { place, key, kind, shown, has_default: true, fault: None }
     }
 }
 
 /// What the file says under a key.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Shown {
     /// This value.
     Value(String),

@@ -16,21 +16,21 @@ use std::time::Duration;
 keys! {
     /// Where events go, and how hard the receiver tries.
     DestinationConfig {
-        /// The destination's name. Renaming a destination orphans its pending deliveries.
+        /// The name that deliveries are stored under; required. Renaming a destination orphans its pending deliveries.
         name: Arc<str> = "".into(), text().checked(name_fault).required(), Reload;
         /// How events go to the destination.
         transport: TransportConfig = TransportConfig::InProcess, TransportKeys, Reload;
-        /// Only events of these kinds; empty: every kind. Case, `.`, `-` and spaces do not count.
+        /// Only events of these kinds; empty for all. Case, `.`, `-` and spaces do not count.
         kinds: Vec<String> = Vec::new(), TEXTS.checked(kinds_fault), Reload;
-        /// Only events of the endpoints with these names; empty: every endpoint.
+        /// Only events of the endpoints with these names; empty for all.
         endpoints: Vec<String> = Vec::new(), TEXTS, Reload;
-        /// Maximum time of one attempt.
+        /// Time for one attempt.
         timeout: Duration = Duration::from_secs(15), DURATION, Reload;
-        /// Maximum number of attempts at a time.
+        /// Attempts at a time.
         concurrency: usize = 8, positive(), Reload;
-        /// Maximum number of attempts that start in a second.
+        /// Attempts started per second.
         rate: Option<f64> = None, RATE, Reload;
-        /// A field, a key or a JSON pointer. Events with the same value there are delivered one after the other, in order of arrival.
+        /// A field, key or JSON pointer: events with the same value there are delivered one at a time, in order of arrival.
         order_by: Option<String> = None, text().checked(order_by_fault), Reload;
         /// When to try again after a failure.
         retry: RetryPolicy = RetryPolicy::default(), nested("[destination.retry]"), Reload;
@@ -59,13 +59,13 @@ fn order_by_fault(key: &String) -> Option<String> {
 keys! {
     /// When to try a delivery again.
     RetryPolicy {
-        /// After this many failed attempts the delivery is dead.
+        /// Give up after this many attempts.
         attempts: u32 = 30, positive(), Reload;
-        /// At this age a failed delivery is dead, once it had five attempts.
+        /// Give up at this age once five attempts were made.
         age: Duration = Duration::from_secs(3 * 24 * 3600), DURATION, Reload;
-        /// The longest wait before the second attempt. The wait is a random part of it, and it doubles with each attempt.
+        /// The longest wait before the second attempt; the wait is a random part of it.
         first_delay: Duration = Duration::from_secs(1), DURATION, Reload;
-        /// The wait doubles up to this. A `Retry-After` counts up to this too.
+        /// What the wait doubles up to. A `Retry-After` counts up to this too.
         longest_delay: Duration = Duration::from_secs(3600), DURATION, Reload;
     }
 }
@@ -73,11 +73,11 @@ keys! {
 keys! {
     /// When to leave a failing destination alone.
     CircuitPolicy {
-        /// After this many different events failed with no success between them, the destination is down.
+        /// Failed events without a success in between before the destination is paused.
         failures: u32 = 10, positive(), Reload;
-        /// How long a destination that is down gets no attempt; then one delivery is a probe. The pause doubles with each failed probe.
+        /// The first pause; then one delivery is a probe.
         first_pause: Duration = Duration::from_secs(1), DURATION, Reload;
-        /// The pause doubles up to this.
+        /// What the pause doubles up to.
         longest_pause: Duration = Duration::from_secs(60), DURATION, Reload;
     }
 }
@@ -100,13 +100,13 @@ pub enum TransportConfig {
 keys! {
     /// An HTTP POST of the raw body.
     HttpTransport {
-        /// Send events to this URL by HTTP POST. The URL is shown with the configuration: put a secret into `headers`.
+        /// Forward events to this URL by HTTP POST. Give one of `url`, `command` and `jsonl`. Put a credential into `headers`, because commands show the URL.
         url: Uri = Uri::default(), HTTP_URL.without_default(), Reload;
         /// How deliveries are signed.
         signing: Signing = Signing::AsReceived, SigningKeys, Reload;
-        /// Further headers. They replace original headers of the same name. A credential must be `{ env }` or `{ file }`.
+        /// Headers of forwarded requests; they replace original headers of the same name.
         headers: Vec<(HeaderName, SecretSource)> = Vec::new(), HEADERS, Reload;
-        /// Whether the query of the original request is passed on.
+        /// Pass the query of the original request on.
         query: bool = false, BOOLEAN, Reload;
     }
 }
@@ -114,9 +114,9 @@ keys! {
 keys! {
     /// A command that gets the body on its standard input.
     CommandTransport {
-        /// Run this program with these arguments, without a shell, for each event.
+        /// Run this program with these arguments for each event, without a shell.
         command: Vec<String> = Vec::new(), TEXTS.checked(command_fault).without_default(), Reload;
-        /// The variables that the command sees besides `PATH`, `HOME`, `LANG` and `TZ`.
+        /// Environment variables that the program gets besides `PATH`, `HOME`, `LANG` and `TZ`.
         environment: Vec<String> = Vec::new(), VARIABLES, Reload;
     }
 }
@@ -124,7 +124,7 @@ keys! {
 keys! {
     /// A file that gets a line of JSON for each event.
     JsonLinesTransport {
-        /// Append events to this file, as lines of JSON.
+        /// Append events to this file as lines of JSON.
         path as "jsonl": PathBuf = PathBuf::new(), FILE.without_default(), Reload;
     }
 }
@@ -200,7 +200,7 @@ impl Format<TransportConfig> for TransportKeys {
             TransportConfig::Http(http) => http.visit(place, entries),
             TransportConfig::Command(command) => command.visit(place, entries),
             TransportConfig::JsonLines(json_lines) => json_lines.visit(place, entries),
-            TransportConfig::InProcess => entries.push(Entry::new(place, key, Shown::Given)),
+            TransportConfig::InProcess => entries.push(Entry::new(place, key, "handlers", Shown::Given)),
         }
     }
 }
@@ -230,12 +230,12 @@ impl Signing {
 struct SigningKeys;
 
 const SIGN: &Key = key!(
-    "How deliveries are signed: `pylon` (default with a `secret`), `standard-webhooks`, or `as-received` (default without).",
+    "How forwarded requests are signed: `pylon` (default with a `secret`), `standard-webhooks`, or `as-received` (default without).",
     Reload,
     sign
 );
 
-const SIGNING_SECRET: &Key = key!("The secret that signs deliveries.", Reload, secret);
+const SIGNING_SECRET: &Key = key!("The secret that signs forwarded requests.", Reload, secret);
 
 /// The words of the key `sign`.
 #[derive(Clone, Copy, PartialEq)]
@@ -274,7 +274,8 @@ impl Format<Signing> for SigningKeys {
             Signing::Pylon(_) => "pylon",
             Signing::StandardWebhooks(_) => "standard-webhooks",
         };
-        entries.push(Entry::new(place, SIGN, Shown::Value(quote(sign))));
+        let entry = Entry::new(place, SIGN, "word", Shown::Value(quote(sign)));
+        entries.push(Entry { has_default: false, ..entry });
         SECRET.visit(SIGNING_SECRET, &signing.secret().cloned(), place, entries);
     }
 }

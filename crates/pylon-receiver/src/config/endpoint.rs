@@ -25,21 +25,21 @@ pub const DEFAULT_SECRET_VARIABLE: &str = "PYLON_WEBHOOK_SECRET";
 keys! {
     /// Where webhooks come in.
     EndpointConfig {
-        /// The endpoint's name in logs, metrics and commands; by default the path without the outer slashes.
+        /// The endpoint's name in lists, filters and metrics; by default its path without the outer slashes.
         name: Arc<str> = "".into(), text().checked(name_fault).without_default(), Reload;
-        /// The URL path, matched exactly.
+        /// The exact path.
         path: String = DEFAULT_PATH.to_owned(), text().checked(path_fault), Reload;
-        /// Whether a Pylon signature is `required`; `none` accepts requests by `header` alone.
+        /// Whether a signature is `required`. `none` accepts requests without one and needs `header`.
         signature: Option<SignatureRule> = Some(SignatureRule::default()), SignatureKeys, Reload;
-        /// A header that every request must have, `{ name, env }` or `{ name, file }`, with its whole value. The receiver does not store the header.
+        /// A header that every request must have, with its whole value: `{ name, env }` or `{ name, file }`.
         header: Option<RequiredHeader> = None, HEADER, Reload;
-        /// Maximum size of a body. Larger bodies are answered 413.
+        /// Larger bodies get 413.
         body_limit: usize = DEFAULT_BODY_LIMIT, SIZE, Reload;
-        /// One name for all events of the endpoint, if the body has none.
+        /// The name of all events of the endpoint.
         kind: KindSource = KindSource::Keys, KindKeys, Reload;
-        /// Which requests count as copies: `exact`, `off`, `{ pointer, window }` or `{ body_window }`.
+        /// Which requests are duplicates: `exact`, `off`, `{ pointer, window }` or `{ body_window }`.
         deduplication: Deduplication = Deduplication::default(), DEDUPLICATION, Reload;
-        /// Maximum number of genuine requests a second. Requests above it are answered 429.
+        /// Genuine requests per second; further ones get 429, and forged ones do not count.
         rate: Option<f64> = None, RATE, Reload;
     }
 }
@@ -70,11 +70,11 @@ impl EndpointConfig {
 keys! {
     /// Which signatures are accepted.
     SignatureRule {
-        /// The webhook's secrets. A signature made with any of them is accepted, so that you can rotate.
+        /// Any of these secrets verifies a request.
         secrets: Vec<SecretSource> = Vec::new(), SECRETS.without_default(), Reload;
-        /// Whether a signed timestamp is `optional` or `required`.
+        /// Whether a timestamp is `optional` or `required`. Pylon's requests have none.
         timestamp: TimestampRule = TimestampRule::Optional, choice(), Reload;
-        /// How far a timestamp may be from now.
+        /// How far a timestamp can lie from now.
         tolerance: Duration = DEFAULT_TOLERANCE, DURATION_OR_ZERO, Reload;
     }
 }
@@ -111,7 +111,7 @@ impl Format<Option<SignatureRule>> for SignatureKeys {
 
     fn visit(&self, key: &'static Key, rule: &Option<SignatureRule>, place: Place, entries: &mut Vec<Entry>) {
         let word = if rule.is_some() { "required" } else { "none" };
-        entries.push(Entry::new(place, key, Shown::Value(quote(word))));
+        entries.push(Entry::new(place, key, "word", Shown::Value(quote(word))));
         rule.iter().for_each(|rule| rule.visit(place, entries));
     }
 }
@@ -126,6 +126,7 @@ pub struct RequiredHeader {
 }
 
 const HEADER: Value<RequiredHeader> = value(
+    "table",
     |value| {
         let DeValue::Table(table) = value else { return Err(expected("a table", &value)) };
         if table.contains_key("value") {
@@ -144,8 +145,7 @@ const HEADER: Value<RequiredHeader> = value(
 /// The keys `kind` and `kind_pointer`.
 struct KindKeys;
 
-const POINTER: &Key =
-    key!("A JSON pointer to the event's name, if the name is not under a usual key.", Reload, pointer "kind_pointer");
+const POINTER: &Key = key!("Where the event's name is in the body, as a JSON pointer; without it, the usual keys are searched.", Reload, pointer "kind_pointer");
 
 impl Format<KindSource> for KindKeys {
     fn read(&self, key: &'static Key, source: &mut KindSource, table: &mut Table<'_, '_>) {
@@ -170,7 +170,7 @@ impl Format<KindSource> for KindKeys {
         };
         for (key, shown) in [(key, fixed), (POINTER, pointer)] {
             let fault = if shown.is_some() { kind_fault(source) } else { None };
-            entries.push(Entry { fault, ..Entry::new(place, key, Shown::optional(shown)) });
+            entries.push(Entry { fault, ..Entry::new(place, key, "text", Shown::optional(shown)) });
         }
     }
 }
@@ -219,7 +219,7 @@ impl Choice for Word {
     const WORDS: &'static [(&'static str, Self)] = &[("exact", Self::Exact), ("off", Self::Off)];
 }
 
-const DEDUPLICATION: Value<Deduplication> = value(read_deduplication, |rule| {
+const DEDUPLICATION: Value<Deduplication> = value("word or table", read_deduplication, |rule| {
     let window = |key: &str, window: Duration| format!("{key} = {}", quote(&show_duration(window)));
     Some(match rule {
         Deduplication::Off => quote("off"),

@@ -1,6 +1,6 @@
 //! The configuration file: read, written and documented.
 
-use super::declare::{Change, Entry, Section, Shown};
+use super::declare::{Change, Entry, Key, Section, Shown};
 use super::destination::{CommandTransport, DestinationConfig, HttpTransport, JsonLinesTransport, TransportConfig};
 use super::endpoint::{DEFAULT_PATH, DEFAULT_SECRET_VARIABLE, EndpointConfig};
 use super::fault::{ConfigFault, Place};
@@ -8,7 +8,6 @@ use super::receiver::{Config, Tls};
 use super::rules::rules;
 use super::secret::SecretSource;
 use super::table::{Reading, Table};
-use std::collections::HashSet;
 use std::fmt::Write;
 
 /// Reads a configuration file. Keys that are not in the file have the default of [`Config::default`]. Without any `[[endpoint]]`
@@ -70,36 +69,41 @@ pub fn show(config: &Config) -> String {
 /// among them, because its value counts and not its source.
 pub fn restarts(old: &Config, new: &Config) -> Vec<String> {
     let (old, new) = (entries(old), entries(new));
-    let mut keys = Vec::new();
-    for (these, those) in [(&old, &new), (&new, &old)] {
-        let fixed = these.iter().filter(|entry| entry.key.change == Change::Restart);
-        for entry in fixed.filter(|entry| !those.contains(entry)) {
-            let table = entry.place.table.trim_matches(['[', ']']);
-            keys.push(if table.is_empty() { entry.key.name.to_owned() } else { format!("{table}.{}", entry.key.name) });
-        }
-    }
-    let mut seen = HashSet::new();
-    keys.retain(|key| seen.insert(key.clone()));
-    keys
+    let fixed = known().into_iter().filter(|entry| entry.key.change == Change::Restart);
+    let differs = |entry: &Entry| {
+        let shown = |entries: &'_ [Entry]| {
+            let same = |found: &&Entry| (found.place, found.key) == (entry.place, entry.key);
+            entries.iter().find(same).map(|found| found.shown.clone())
+        };
+        shown(&old) != shown(&new)
+    };
+    fixed.filter(differs).map(|entry| path(entry.place, entry.key)).collect()
 }
 
 /// Documents every key of the file in a Markdown table.
 ///
 /// ```
-/// assert!(pylon_receiver::config::reference().contains("| `listen` | `127.0.0.1:8080` |"));
+/// assert!(pylon_receiver::config::reference().contains("| `listen` | address | `127.0.0.1:8080` |"));
 /// ```
 pub fn reference() -> String {
-    let mut text = "| Key | Default | Meaning |\n| --- | --- | --- |\n".to_owned();
-    for Entry { key, shown, has_default, .. } in known() {
-        let (name, default) = match shown {
-            Shown::Table(header) => (header, String::new()),
-            Shown::Value(value) if has_default => (key.name, format!("`{}`", value.trim_matches('"'))),
-            _ => (key.name, String::new()),
+    let mut text = "| Key | Type | Default | Meaning |\n| --- | --- | --- | --- |\n".to_owned();
+    for Entry { place, key, kind, shown, has_default, .. } in known() {
+        let default = match shown {
+            Shown::Value(value) if has_default => format!("`{}`", value.trim_matches('"')),
+            Shown::Table(_) => String::new(),
+            _ => "none".to_owned(),
         };
         let restart = if key.change == Change::Restart { " Needs a restart." } else { "" };
-        writeln!(text, "| `{name}` | {default} |{}{restart} |", key.doc).expect("a String takes any text");
+        let (name, doc) = (path(place, key), key.doc.trim());
+        writeln!(text, "| `{name}` | {kind} | {default} | {doc}{restart} |").expect("a String takes any text");
     }
     text
+}
+
+/// A key with its table, such as `limits.queue`.
+fn path(place: Place, key: &Key) -> String {
+    let table = place.table.trim_matches(['[', ']']);
+    if table.is_empty() { key.name.to_owned() } else { format!("{table}.{}", key.name) }
 }
 
 fn entries(config: &Config) -> Vec<Entry> {

@@ -23,7 +23,7 @@ impl<S: Section, F: Slot<S>> Format<F> for Nested<S> {
 
     fn visit(&self, key: &'static Key, slot: &F, place: Place, entries: &mut Vec<Entry>) {
         if let Some(section) = slot.value() {
-            entries.push(Entry::new(place, key, Shown::Table(self.0)));
+            entries.push(Entry::new(place, key, "table", Shown::Table(self.0)));
             section.visit(place.inner(self.0), entries);
         }
     }
@@ -41,7 +41,7 @@ impl<S: Section> Format<Vec<S>> for List {
 
     fn visit(&self, key: &'static Key, sections: &Vec<S>, place: Place, entries: &mut Vec<Entry>) {
         for (index, section) in sections.iter().enumerate() {
-            entries.push(Entry::new(place, key, Shown::Table(self.0)));
+            entries.push(Entry::new(place, key, "table", Shown::Table(self.0)));
             section.visit(Place::entry(self.0, index), entries);
         }
     }

@@ -21,21 +21,21 @@ use std::time::Duration;
 keys! {
     /// The configuration of a receiver.
     Config {
-        /// The address for webhooks.
+        /// Where webhooks arrive.
         listen: SocketAddr = (Ipv4Addr::LOCALHOST, 8080).into(), ADDRESS, Restart;
-        /// The address for operators: commands, metrics and health. A loopback address, unless there is an `admin_token`.
+        /// Where the admin API listens. An address other than loopback needs `admin_token`.
         admin: SocketAddr = (Ipv4Addr::LOCALHOST, 8081).into(), ADDRESS, Restart;
-        /// The token that operators present, `Authorization: Bearer ...`. A proxy that forwards to a loopback address needs it too.
+        /// What operators present as `Authorization: Bearer ...`. Another value needs a restart.
         admin_token: Option<SecretSource> = None, SECRET, Reload;
         /// Where events are stored: `sqlite:PATH`.
         ledger: LedgerAddress = LedgerAddress::Sqlite("pylon.db".into()), LEDGER, Restart;
         /// The format of the log on stderr: `text` or `json`.
         log: LogFormat = LogFormat::Text, choice(), Restart;
-        /// The URL for traces by OTLP over HTTP, in a build with `--features otlp`.
+        /// Where traces go by OTLP over HTTP; needs a build with `--features otlp`.
         traces: Option<Uri> = None, HTTP_URL, Restart;
-        /// Certificate and key, if the receiver itself speaks TLS at `listen`. The files may change with a reload.
+        /// The certificate and key with which the receiver itself speaks TLS at `listen`; a reload reads the files again.
         tls: Option<Tls> = None, nested::<Tls>("[tls]"), Restart;
-        /// What senders may use.
+        /// Limits on what senders use.
         limits: Limits = Limits::default(), nested("[limits]"), Reload;
         /// How long data is kept.
         retention: Retention = Retention::default(), nested("[retention]"), Reload;
@@ -57,19 +57,19 @@ keys! {
 }
 
 keys! {
-    /// What senders may use.
+    /// Limits on what senders use.
     Limits {
-        /// Maximum number of connections; further ones wait. One address may have half of them, or 16 if that is more. Behind a proxy, double it.
+        /// Connections at a time; further ones wait. One address can use half of them, so double it behind a proxy.
         connections: usize = 1024, positive(), Restart;
-        /// Maximum time for the head of a request, from the connection or the last answer.
+        /// Time for a request's head, from the connection or the previous answer.
         header_timeout: Duration = Duration::from_secs(15), DURATION, Restart;
-        /// Maximum time for the body of a request.
+        /// Time for a request's body.
         body_timeout: Duration = Duration::from_secs(15), DURATION, Reload;
-        /// Requests on one connection, after which the receiver closes it.
+        /// Requests on one connection before the receiver closes it.
         keep_alive_requests: u32 = 10_000, positive(), Restart;
-        /// Maximum number of events that wait for a commit. Further ones are answered 503.
+        /// Events that wait for a commit; further ones get 503.
         queue: usize = 4096, positive(), Restart;
-        /// Maximum time of a graceful shutdown, from SIGTERM to the end.
+        /// Time from SIGTERM to the end.
         shutdown_timeout: Duration = Duration::from_secs(25), DURATION, Restart;
     }
 }
@@ -77,9 +77,9 @@ keys! {
 keys! {
     /// How long data is kept.
     Retention {
-        /// How long completed events are kept after their arrival, or `forever`. Dead deliveries, and parked events, stay until an operator acts.
+        /// How long completed events are kept, counted from their arrival. Dead deliveries and parked events stay until an operator acts.
         delivered: Option<Duration> = Some(Duration::from_secs(30 * 24 * 3600)), DURATION_OR_FOREVER, Reload;
-        /// How many refused requests are kept.
+        /// Refused requests that are kept.
         refused: usize = 1000, count(), Restart;
     }
 }
@@ -132,7 +132,7 @@ impl fmt::Display for LedgerAddress {
 }
 
 const LEDGER: Value<LedgerAddress> =
-    value(|value| Ok(read_text(value)?.parse::<LedgerAddress>()?), |address| Some(quote(&address.to_string())))
+    value("text", |value| Ok(read_text(value)?.parse::<LedgerAddress>()?), |address| Some(quote(&address.to_string())))
         .checked(ledger_fault);
 
 fn ledger_fault(address: &LedgerAddress) -> Option<String> {

@@ -3,9 +3,9 @@
 use super::secret::SecretSource;
 use super::table::{Wrong, parts};
 use super::value::{FILE, TEXTS, Value, array, expected, quote, read_array, read_text, value};
-use crate::headers::{is_credential, is_of_one_message};
+use crate::headers::{is_credential, is_hop_by_hop};
 use crate::text::quoted;
-use http::header::HOST;
+use http::header::CONTENT_LENGTH;
 use http::{HeaderName, HeaderValue};
 use toml::de::DeValue;
 
@@ -14,10 +14,11 @@ const SOURCE: &str = "`{ env = \"NAME\" }` or `{ file = \"PATH\" }`";
 
 /// Where a secret comes from.
 pub(super) const SECRET: Value<SecretSource> =
-    value(read_source, |source| show_source(source).map(|source| format!("{{ {source} }}")));
+    value("secret", read_source, |source| show_source(source).map(|source| format!("{{ {source} }}")));
 
 /// Where several secrets come from.
 pub(super) const SECRETS: Value<Vec<SecretSource>> = value(
+    "list of secrets",
     |value| match value {
         DeValue::String(_) => read_source(value).map(|source| vec![source]),
         other => read_array(&format!("an array of {SOURCE}"), other, read_source),
@@ -31,41 +32,44 @@ pub(super) const SECRETS: Value<Vec<SecretSource>> = value(
 
 /// Names of environment variables.
 pub(super) const VARIABLES: Value<Vec<String>> =
-    value(|value| read_array("an array of strings", value, read_variable), TEXTS.show).checked(|names| {
-        let is_wrong = names.iter().any(|name| name.is_empty() || name.contains(['=', '\0']));
-        is_wrong.then(|| "expected names of environment variables, found another text".to_owned())
-    });
+    value("list of names", |value| read_array("an array of strings", value, read_variable), TEXTS.show).checked(
+        |names| {
+            let is_wrong = names.iter().any(|name| name.is_empty() || name.contains(['=', '\0']));
+            is_wrong.then(|| "expected names of environment variables, found another text".to_owned())
+        },
+    );
 
 /// Headers with their values, in the order of the file.
-pub(super) const HEADERS: Value<Vec<(HeaderName, SecretSource)>> = value(read_headers, |headers| {
-    let shown = headers.iter().filter_map(|(name, value)| {
-        let value = match value {
-            SecretSource::Plain(text) => quote(text),
-            secret => (SECRET.show)(secret)?,
-        };
-        Some(format!("{} = {value}", quote(name.as_str())))
-    });
-    let shown: Vec<_> = shown.collect();
-    let table = if shown.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", shown.join(", ")) };
-    Some(with_given(table, headers.len() - shown.len()))
-})
-.checked(|headers| {
-    headers.iter().enumerate().find_map(|(index, (name, value))| {
-        let shown = quoted(name.as_str());
-        if is_of_one_message(name) && name != HOST {
-            return Some(format!("expected none that HTTP itself sets, found {shown}"));
-        }
-        if headers[..index].iter().any(|(earlier, _)| earlier == name) {
-            return Some(format!("expected each name once, found {shown} again"));
-        }
-        let found = match value {
-            SecretSource::Plain(text) if text.is_empty() => "an empty one",
-            SecretSource::Plain(text) if HeaderValue::from_str(text).is_err() => "others",
-            _ => return None,
-        };
-        Some(format!("expected a value of visible characters for {shown}, found {found}"))
+pub(super) const HEADERS: Value<Vec<(HeaderName, SecretSource)>> =
+    value("table of texts and secrets", read_headers, |headers| {
+        let shown = headers.iter().filter_map(|(name, value)| {
+            let value = match value {
+                SecretSource::Plain(text) => quote(text),
+                secret => (SECRET.show)(secret)?,
+            };
+            Some(format!("{} = {value}", quote(name.as_str())))
+        });
+        let shown: Vec<_> = shown.collect();
+        let table = if shown.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", shown.join(", ")) };
+        Some(with_given(table, headers.len() - shown.len()))
     })
-});
+    .checked(|headers| {
+        headers.iter().enumerate().find_map(|(index, (name, value))| {
+            let shown = quoted(name.as_str());
+            if is_hop_by_hop(name) || name == CONTENT_LENGTH {
+                return Some(format!("expected none that HTTP itself sets, found {shown}"));
+            }
+            if headers[..index].iter().any(|(earlier, _)| earlier == name) {
+                return Some(format!("expected each name once, found {shown} again"));
+            }
+            let found = match value {
+                SecretSource::Plain(text) if text.is_empty() => "an empty one",
+                SecretSource::Plain(text) if HeaderValue::from_str(text).is_err() => "others",
+                _ => return None,
+            };
+            Some(format!("expected a value of visible characters for {shown}, found {found}"))
+        })
+    });
 
 fn read_headers(value: DeValue<'_>) -> Result<Vec<(HeaderName, SecretSource)>, Wrong> {
     let DeValue::Table(table) = value else { return Err(expected("a table of headers", &value)) };

@@ -25,6 +25,7 @@ type Check<T> = fn(&T) -> Option<String>;
 
 /// The format of a value under one key.
 pub(super) struct Value<T> {
+    kind: &'static str,
     pub(super) read: Read<T>,
     pub(super) show: Show<T>,
     pub(super) check: Check<T>,
@@ -33,8 +34,8 @@ pub(super) struct Value<T> {
 }
 
 /// A format without a check.
-pub(super) const fn value<T>(read: Read<T>, show: Show<T>) -> Value<T> {
-    Value { read, show, check: |_| None, is_required: false, has_default: true }
+pub(super) const fn value<T>(kind: &'static str, read: Read<T>, show: Show<T>) -> Value<T> {
+    Value { kind, read, show, check: |_| None, is_required: false, has_default: true }
 }
 
 impl<T> Value<T> {
@@ -97,7 +98,8 @@ impl<T, S: Slot<T>> Format<S> for Value<T> {
     fn visit(&self, key: &'static Key, slot: &S, place: Place, entries: &mut Vec<Entry>) {
         let value = slot.value();
         let shown = value.map_or(Shown::Absent, |value| (self.show)(value).map_or(Shown::Given, Shown::Value));
-        entries.push(Entry { place, key, shown, has_default: self.has_default, fault: value.and_then(self.check) });
+        let (has_default, fault) = (self.has_default, value.and_then(self.check));
+        entries.push(Entry { has_default, fault, ..Entry::new(place, key, self.kind, shown) });
     }
 }
 
@@ -109,7 +111,7 @@ pub(super) trait Choice: Copy + PartialEq + 'static {
 
 /// One of some words.
 pub(super) const fn choice<T: Choice>() -> Value<T> {
-    value(read_choice, |choice| {
+    value("word", read_choice, |choice| {
         let word = T::WORDS.iter().find(|(_, value)| value == choice);
         word.map(|(word, _)| quote(word))
     })
@@ -130,6 +132,7 @@ pub(super) fn read_choice<T: Choice>(value: DeValue<'_>) -> Result<T, Wrong> {
 
 /// `true` or `false`.
 pub(super) const BOOLEAN: Value<bool> = value(
+    "boolean",
     |value| match value {
         DeValue::Boolean(truth) => Ok(truth),
         other => Err(expected("`true` or `false`", &other)),
@@ -139,11 +142,12 @@ pub(super) const BOOLEAN: Value<bool> = value(
 
 /// A text of one character or more.
 pub(super) const fn text<T: for<'t> From<&'t str> + AsRef<str>>() -> Value<T> {
-    value(|value| Ok(T::from(&read_text(value)?)), |text| Some(quote(text.as_ref())))
+    value("text", |value| Ok(T::from(&read_text(value)?)), |text| Some(quote(text.as_ref())))
 }
 
 /// An address with its port.
 pub(super) const ADDRESS: Value<SocketAddr> = value(
+    "address",
     |value| {
         const EXPECTED: &str = "an address and a port such as `127.0.0.1:8080`";
         let text = read_text_as(EXPECTED, value)?;
@@ -154,22 +158,26 @@ pub(super) const ADDRESS: Value<SocketAddr> = value(
 
 /// The URL of an HTTP server.
 pub(super) const HTTP_URL: Value<Uri> =
-    value(|value| Ok(parse_url(&read_text_as(URL, value)?)?), |url| Some(quote(&url.to_string()))).checked(url_fault);
+    value("URL", |value| Ok(parse_url(&read_text_as(URL, value)?)?), |url| Some(quote(&url.to_string())))
+        .checked(url_fault);
 
 /// A file.
 pub(super) const FILE: Value<PathBuf> =
-    value(|value| read_text(value).map(PathBuf::from), |path| Some(quote(&path.display().to_string()))).checked(
-        |path| path.as_os_str().is_empty().then(|| "expected the path of a file, found an empty one".to_owned()),
-    );
+    value("path", |value| read_text(value).map(PathBuf::from), |path| Some(quote(&path.display().to_string())))
+        .checked(|path| {
+            path.as_os_str().is_empty().then(|| "expected the path of a file, found an empty one".to_owned())
+        });
 
 /// Texts of one character or more.
 pub(super) const TEXTS: Value<Vec<String>> = value(
+    "list of texts",
     |value| read_array("an array of strings", value, read_text),
     |texts| Some(array(texts.iter().map(|text| quote(text)))),
 );
 
 /// A duration from zero.
 pub(super) const DURATION_OR_ZERO: Value<Duration> = value(
+    "duration",
     |value| match value {
         DeValue::String(text) => Ok(parse_duration(&text)?),
         other => Err(expected("a duration such as `30s`", &other)),
@@ -186,6 +194,7 @@ pub(super) const DURATION: Value<Duration> = DURATION_OR_ZERO.checked(|duration|
 
 /// A duration, or `forever`.
 pub(super) const DURATION_OR_FOREVER: Value<Option<Duration>> = value(
+    "duration or `forever`",
     |value| match &value {
         DeValue::String(text) if text == "forever" => Ok(None),
         DeValue::String(text) => {
@@ -199,7 +208,7 @@ pub(super) const DURATION_OR_FOREVER: Value<Option<Duration>> = value(
 
 /// A whole number from 0.
 pub(super) const fn count<T: TryFrom<u64> + Display>() -> Value<T> {
-    value(read_count, |count| Some(count.to_string()))
+    value("number", read_count, |count| Some(count.to_string()))
 }
 
 /// A whole number from 1.
@@ -209,6 +218,7 @@ pub(super) const fn positive<T: TryFrom<u64> + Display + Default + PartialEq>() 
 
 /// A size in bytes.
 pub(super) const SIZE: Value<usize> = value(
+    "size",
     |value| match value {
         DeValue::String(text) => Ok(parse_bytes(&text)?),
         DeValue::Integer(_) => read_count(value),
@@ -224,6 +234,7 @@ pub(super) const SIZE: Value<usize> = value(
 
 /// Events a second.
 pub(super) const RATE: Value<f64> = value(
+    "number",
     |value| {
         let number = match &value {
             DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix()).ok().map(|n| n as f64),

@@ -15,7 +15,7 @@ pub struct EventOrder {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<EventFilter>,
     /// Every event.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub all: bool,
     /// To this destination only; if left out, to each destination that the event went to before.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,7 +36,7 @@ pub struct DeadOrder {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<DeliveryFilter>,
     /// Every dead delivery.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub all: bool,
     /// Only count what matches.
     #[serde(default)]

@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue, header};
 use proptest::prelude::*;
 use pylon_receiver::config::{
     CommandTransport, Config, DEFAULT_PATH, DestinationConfig, EndpointConfig, HttpTransport, LedgerAddress,
-    RequiredHeader, SecretFault, SecretSource, Signing, TransportConfig, check, parse, show,
+    RequiredHeader, SecretFault, SecretSource, Signing, TransportConfig, check, parse, reference, restarts, show,
 };
 use pylon_receiver::text::{parse_bytes, parse_duration, parse_url, show_bytes, show_duration};
 use pylon_webhooks::KindSource;
@@ -107,6 +107,38 @@ body_limit = "1MiB"
 deduplication = "exact"
 "#;
     assert_eq!(show(&parse("").unwrap()), expected);
+}
+
+#[test]
+fn the_reference_of_the_documentation_is_that_of_the_keys() {
+    const BEGIN: &str = "<!-- keys: begin -->\n";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/configuration.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(BEGIN).expect("the page says where the keys begin");
+    let (shown, after) = rest.split_once("<!-- keys: end -->").expect("the page says where the keys end");
+    if std::env::var_os("PYLON_RENEW_SNAPSHOTS").is_some() {
+        let renewed = format!("{before}{BEGIN}{}<!-- keys: end -->{after}", reference());
+        return std::fs::write(&path, renewed).unwrap();
+    }
+    assert_eq!(shown, reference(), "the keys have changed; PYLON_RENEW_SNAPSHOTS=1 writes the page anew");
+}
+
+#[test]
+fn every_key_is_in_the_reference_with_its_default() {
+    let reference = reference();
+    for line in [
+        "| `limits.queue` | number | `4096` | Events that wait for a commit; further ones get 503. Needs a restart. |",
+        "| `limits.body_timeout` | duration | `15s` | Time for a request's body. |",
+        "| `endpoint.secrets` | list of secrets | none | Any of these secrets verifies a request. |",
+        "| `destination.jsonl` | path | none | Append events to this file as lines of JSON. |",
+        "| `destination.circuit.failures` | number | `10` | Failed events without a success in between before the \
+         destination is paused. |",
+    ] {
+        assert!(reference.lines().any(|found| found == line), "no line {line} in\n{reference}");
+    }
+    let keys: Vec<_> = reference.lines().filter_map(|line| line.split('`').nth(1)).collect();
+    assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len(), "each key once");
+    assert_eq!(keys.len(), 57);
 }
 
 const EXAMPLE: &str = include_str!("../../../../deploy/pylon-receiver.toml");
@@ -250,7 +282,7 @@ fn a_configuration_that_a_program_made_is_checked_too() {
             |config| config.endpoints.push(config.endpoints[0].clone()),
             &[
                 "`name` in [[endpoint]] 2: expected a unique one, found `webhook`, which [[endpoint]] 1 has",
-                "`path` in [[endpoint]] 2: expected one of its own, found `/webhook`, which is that of [[endpoint]] 1",
+                "`path` in [[endpoint]] 2: expected a unique one, found `/webhook`, which [[endpoint]] 1 has",
             ],
         ),
         (
@@ -306,6 +338,23 @@ fn a_configuration_that_a_program_made_is_checked_too() {
     for (change, expected) in table {
         assert_eq!(faults(change), expected);
     }
+}
+
+#[test]
+fn the_keys_that_need_a_restart_are_those_that_the_reference_names() {
+    let changed = "listen = \"127.0.0.1:1\"\nadmin = \"127.0.0.1:2\"\nadmin_token = { env = \"A\" }\nledger = \"sqlite:a\"\n\
+                   log = \"json\"\ntraces = \"http://a/\"\ntls = { certificate = \"a\", key = \"a\" }\n\
+                   [limits]\nconnections = 1\nheader_timeout = \"1s\"\nbody_timeout = \"1s\"\nkeep_alive_requests = 1\n\
+                   queue = 1\nshutdown_timeout = \"1s\"\n[retention]\ndelivered = \"1d\"\nrefused = 1\n\
+                   [[endpoint]]\npath = \"/a\"\nsecrets = [{ env = \"A\" }]\n[[destination]]\nname = \"a\"\njsonl = \"a\"\n";
+    let (old, new) = (parse("").unwrap(), parse(changed).unwrap());
+    let reference = reference();
+    let documented = reference.lines().filter(|line| line.ends_with("Needs a restart. |"));
+    let documented: Vec<_> = documented.filter_map(|line| line.split('`').nth(1)).collect();
+    assert_eq!(restarts(&old, &new), documented);
+    assert_eq!(restarts(&new, &old), documented);
+    assert_eq!(restarts(&new, &new.clone().tls(new.tls.clone().map(|tls| tls.key("b".into())))), [""; 0]);
+    assert_eq!(restarts(&new, &new.clone().log(old.log)), ["log"]);
 }
 
 #[test]

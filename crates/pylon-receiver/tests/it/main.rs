@@ -9,6 +9,7 @@ mod deliver;
 mod ledger;
 mod log;
 mod metrics;
+mod preflight;
 mod receiver;
 mod sqlite;
 mod transports;

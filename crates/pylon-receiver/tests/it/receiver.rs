@@ -113,6 +113,49 @@ async fn the_handlers_of_the_library_get_typed_events() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handlers_stay_when_a_new_configuration_does_not_name_them() {
+    let folder = TempDir::new().unwrap();
+    let seen = Arc::new(Mutex::new(0));
+    let counted = seen.clone();
+    let handlers = handlers_of(move |_| {
+        *counted.lock().unwrap() += 1;
+        async { Ok(()) }
+    });
+    let receiver = Receiver::builder().config(config(&folder)).handlers("app", handlers).start().await.unwrap();
+    id_of(webhook(receiver.webhooks(), now()).await);
+    receiver.reload(config(&folder)).await.unwrap();
+    // Another second, so that it is another event.
+    id_of(webhook(receiver.webhooks(), now() + 1).await);
+    until("both are handled", || *seen.lock().unwrap() == 2).await;
+    receiver.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn handlers_and_destinations_of_this_process_go_together() {
+    let handlers = || handlers_of(|_| async { Ok(()) });
+    let in_process = DestinationConfig::new("app", TransportConfig::InProcess);
+    let url = "http://127.0.0.1:3000/".parse().unwrap();
+    let elsewhere = DestinationConfig::new("app", TransportConfig::Http(HttpTransport::new(url)));
+    let cases = [
+        (
+            builder(&memory()).destination(in_process.clone()),
+            "destination app: expected handlers of the program, found none",
+        ),
+        (
+            builder(&memory()).destination(in_process).handlers("ap", handlers()),
+            "destination app: expected handlers of the program, found none",
+        ),
+        (
+            builder(&memory()).destination(elsewhere).handlers("app", handlers()),
+            "destination app: expected no other transport beside handlers, found one",
+        ),
+    ];
+    for (builder, expected) in cases {
+        assert_eq!(builder.start().await.unwrap_err().to_string(), expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clock_and_chance_are_those_that_are_given() {
     let ledger = memory();
     let starting = builder(&ledger)

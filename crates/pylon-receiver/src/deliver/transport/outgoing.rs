@@ -19,7 +19,7 @@
 use super::attempt::Attempt;
 use super::signing::Signer;
 use crate::config::{HttpTransport, SecretFault, SecretSource};
-use crate::headers::{OWN_PREFIX, is_named_by_connection, is_of_one_message};
+use crate::headers::{OWN_PREFIX, is_hop_by_hop, is_named_by_connection};
 use crate::id::DeliveryId;
 use http::header::{CONTENT_LENGTH, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -80,6 +80,11 @@ fn secret_value(source: &SecretSource) -> Result<HeaderValue, SecretFault> {
         .map_err(|_| SecretFault::Malformed("the value of a header, without line ends and other control characters"))?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// Whether the client makes the header anew for each connection or message.
+fn is_of_one_message(name: &HeaderName) -> bool {
+    is_hop_by_hop(name) || name == HOST || name == CONTENT_LENGTH
 }
 
 fn remove_what_does_not_travel(headers: &mut HeaderMap) {
