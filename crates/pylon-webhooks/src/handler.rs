@@ -1,9 +1,11 @@
 //! The whole way of a delivery: verified, read, dispatched.
 
 use crate::arrival::{Payload, Received};
-use crate::dispatch::{Filter, Handled, HandlerId, Handlers, IntoHandlerResult};
-use crate::error::{ConfigError, Error};
+use crate::config_error::ConfigError;
+use crate::dispatch::{Filter, Handled, Handlers, IntoHandlerResult};
+use crate::error::Error;
 use crate::event::{EventKind, EventReader, EventType, WebhookEvent};
+use crate::failure::HandlerId;
 use crate::verified::Verified;
 use crate::verify::Verifier;
 use std::fmt;

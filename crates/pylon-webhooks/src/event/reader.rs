@@ -1,13 +1,15 @@
 //! Makes an event of a body: finds its members, its name and its kind.
 
 use super::coerce::{no_value, scalar};
+use super::event::{Found, Inner, Name, Place, WebhookEvent};
+use super::fault::{PayloadError, PayloadFault};
 use super::kind::{EventKind, names_match};
 use super::mend::{Mended, mend};
 use super::scan::{self, DEEPEST, Member, ScanFault, Span, elements};
-use super::scope::{Scope, decode_string, members};
-use super::{Found, Inner, Name, PayloadFault, Place, WebhookEvent};
+use super::scope::{Scope, members};
+use super::text::decode_string;
 use crate::arrival::Payload;
-use crate::error::{ConfigError, PayloadError};
+use crate::config_error::ConfigError;
 use crate::verified::Verified;
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -22,6 +24,22 @@ const WRAPPERS: [&str; 3] = ["data", "client_payload", "webhook_payload"];
 const MOST_WRAPPERS: usize = 3;
 /// How deep arrays and objects may nest unless configured; serde_json, which parses the payload, ends at 127.
 pub const DEFAULT_DEPTH_LIMIT: usize = 100;
+
+/// Reads an event from bytes that nobody has verified: stored ones, or a test's. No signature is checked.
+///
+/// ```
+/// use pylon_webhooks::parse_webhook_event;
+///
+/// let event = parse_webhook_event(br#"{"event_type": "issue_new", "issue_title": "Export fails"}"#)?;
+/// assert_eq!(event.event_type(), "issue_new");
+/// # Ok::<(), pylon_webhooks::PayloadError>(())
+/// ```
+///
+/// # Errors
+/// [`PayloadError`] when the body is not JSON or nests too deep; it holds the body.
+pub fn parse_webhook_event<'a>(payload: impl Into<Payload<'a>>) -> Result<WebhookEvent, PayloadError> {
+    EventReader::new().parse(payload)
+}
 
 /// Where the event's name stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -273,6 +291,30 @@ impl EventReader {
             }
         };
         name.unwrap_or((Name::Own("".into()), None))
+    }
+}
+
+impl WebhookEvent {
+    /// Makes an event again of what you have stored of it: the body, the [name](Self::event_type) and the [kind](Self::kind) that it
+    /// had. Neither is worked out anew, so that the names that were configured then are not needed.
+    ///
+    /// ```
+    /// use pylon_webhooks::{EventKind, Verified, WebhookEvent, WebhookHandler};
+    ///
+    /// let event = WebhookEvent::from_stored(b"{}", "ticket.created", Some(EventKind::IssueNew))?;
+    /// assert_eq!((event.event_type(), event.kind()), ("ticket.created", Some(EventKind::IssueNew)));
+    /// WebhookHandler::new("your-webhook-secret")?.dispatch(Verified::stored(event))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`PayloadError`] when the body is not JSON or nests too deep.
+    pub fn from_stored<'a>(
+        payload: impl Into<Payload<'a>>,
+        name: &str,
+        kind: Option<EventKind>,
+    ) -> Result<Self, PayloadError> {
+        EventReader::new().parse_as(payload.into(), name, kind)
     }
 }
 

@@ -3,9 +3,9 @@
 //! They nest as the Python classes inherit: `IssueNewEvent` is an `IssueSnapshotEvent`, that is a `BaseIssueEvent`, that is
 //! a `WebhookEvent`, and each gives the methods of the next. A copy is one more reference to the same bytes.
 
-use super::WebhookEvent;
+use super::event::WebhookEvent;
 use super::kind::EventKind;
-use crate::dispatch::HandlerError;
+use crate::failure::HandlerError;
 use serde::de::DeserializeOwned;
 use std::ops::Deref;
 

@@ -1,6 +1,6 @@
 //! A store in this process's memory, bounded.
 
-use super::{ReplayStore, StoreFuture};
+use super::store::{ReplayStore, StoreFuture};
 use crate::clock::{Clock, SystemClock};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
