@@ -4,7 +4,7 @@ use crate::error;
 use crate::problem::Problem;
 use crate::text;
 use crate::value;
-use pylon_webhooks::{EventKind, EventType};
+use pylon_webhooks::{EventKind, EventType, bindings};
 use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pyclass::CompareOp;
@@ -68,7 +68,7 @@ impl WebhookEvent {
     #[getter]
     fn custom_fields<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let fields = PyDict::new(py);
-        for (slug, json) in self.event.custom_fields_json() {
+        for (slug, json) in bindings::custom_fields_json(&self.event) {
             fields.set_item(slug, loads(py, &json)?)?;
         }
         Ok(fields)
@@ -78,7 +78,7 @@ impl WebhookEvent {
     #[getter]
     fn extra<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let extra = PyDict::new(py);
-        for (key, json) in self.event.extra_json() {
+        for (key, json) in bindings::extra_json(&self.event) {
             extra.set_item(key, loads(py, &json)?)?;
         }
         Ok(extra)
@@ -121,10 +121,10 @@ impl WebhookEvent {
             };
             dump.set_item(field.name, value)?;
         }
-        for (slug, json) in self.event.custom_fields_json() {
+        for (slug, json) in bindings::custom_fields_json(&self.event) {
             dump.set_item(format!("{CUSTOM_FIELD}{slug}"), loads(py, &json)?)?;
         }
-        for (key, json) in self.event.extra_json() {
+        for (key, json) in bindings::extra_json(&self.event) {
             if !dump.contains(&key)? {
                 dump.set_item(key, loads(py, &json)?)?;
             }
@@ -174,7 +174,7 @@ impl WebhookEvent {
         match name.strip_prefix(CUSTOM_FIELD) {
             // A template that lacks the field is as good as a field without a value.
             Some(slug) => {
-                let fields = self.event.custom_fields_json();
+                let fields = bindings::custom_fields_json(&self.event);
                 match fields.iter().rev().find(|(found, _)| found == slug) {
                     Some((_, json)) => loads(py, json),
                     None => Ok(py.None().into_bound(py)),

@@ -79,11 +79,11 @@ pub use endpoint::Background;
 pub use endpoint::{Endpoint, EndpointBuilder, Outcome};
 pub use error::Error;
 pub use event::{
-    BaseIssueEvent, CustomEvent, DEFAULT_DEPTH_LIMIT, DateTime, EventKind, EventReader, EventType, Field, FieldValue,
-    IssueAssignedEvent, IssueFieldChangedEvent, IssueMessageNewEvent, IssueNewEvent, IssueReactionEvent,
-    IssueSnapshotEvent, IssueStateChangedEvent, IssueStatusChangedEvent, IssueTagsChangedEvent, KindSource,
-    MessageNewEvent, PayloadError, PayloadFault, Problem, Reason, Shape, TypedEvent, UnknownEvent, Variable,
-    WebhookEvent, names_match, parse_webhook_event,
+    BaseIssueEvent, CustomEvent, DEFAULT_DEPTH_LIMIT, DateTime, EventKind, EventReader, EventReaderBuilder, EventType,
+    Field, FieldValue, IssueAssignedEvent, IssueFieldChangedEvent, IssueMessageNewEvent, IssueNewEvent,
+    IssueReactionEvent, IssueSnapshotEvent, IssueStateChangedEvent, IssueStatusChangedEvent, IssueTagsChangedEvent,
+    MessageNewEvent, NameSource, PayloadError, PayloadFault, Problem, Reason, Shape, TypedEvent, UnknownEvent,
+    Variable, WebhookEvent, names_match, parse_webhook_event,
 };
 pub use failure::{HandlerError, HandlerErrors, HandlerFailure, HandlerId};
 pub use freshness::TimestampFault;

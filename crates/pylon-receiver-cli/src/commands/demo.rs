@@ -138,7 +138,7 @@ fn requests(now: Moment) -> Vec<Request> {
     let issue = || sample(EventKind::IssueNew);
     let mut requests: Vec<Request> = EventKind::ALL
         .into_iter()
-        .map(|kind| Request { name: kind.name(), request: sample(kind).signed(&genuine), expected: 200 })
+        .map(|&kind| Request { name: kind.name(), request: sample(kind).signed(&genuine), expected: 200 })
         .collect();
     let hour_ago = now.unix_seconds().saturating_sub(3600);
     requests.extend([

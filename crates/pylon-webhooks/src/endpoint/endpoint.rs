@@ -214,7 +214,8 @@ impl<R: Send + 'static> Endpoint<R> {
             place.spawn(async move {
                 let dispatched = endpoint.handler().dispatch_async(event).await;
                 std::mem::forget(unhandled);
-                endpoint.settle(dispatched, taken).await;
+                // The sender has its answer; the log has this one.
+                let _outcome = endpoint.settle(dispatched, taken).await;
             });
             return Outcome::Accepted;
         }

@@ -185,7 +185,7 @@ impl WebhookEvent {
     }
 
     /// The custom fields by slug, each value as JSON text; of several with one slug the last counts.
-    pub fn custom_fields_json(&self) -> Vec<(String, Cow<'_, str>)> {
+    pub(crate) fn custom_fields_json(&self) -> Vec<(String, Cow<'_, str>)> {
         // Innermost first, so that what stands further out prevails.
         let members = self.scopes().rev().flat_map(|scope| scope.members.iter().map(move |member| (scope, member)));
         let found = members.flat_map(|(scope, member)| {
@@ -201,7 +201,7 @@ impl WebhookEvent {
     }
 
     /// What [`extra`](Self::extra) has, each value as JSON text, in the order of the body.
-    pub fn extra_json(&self) -> Vec<(String, Cow<'_, str>)> {
+    pub(crate) fn extra_json(&self) -> Vec<(String, Cow<'_, str>)> {
         let read: Vec<&Field> = self.kind().into_iter().flat_map(|kind| kind.fields().chain(kind.views())).collect();
         let found = read.iter().filter_map(|field| self.find(field)).chain(self.0.name_place.clone());
         let found: Vec<Found> = found.collect();

@@ -79,6 +79,7 @@ pub enum PayloadFault {
         limit: usize,
     },
     /// Not bytes: a value of this type, which only a caller in a dynamic language can give.
+    #[doc(hidden)]
     Type(&'static str),
 }
 

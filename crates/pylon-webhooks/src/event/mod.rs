@@ -26,7 +26,7 @@ pub use fault::{PayloadError, PayloadFault};
 pub use field::{Field, Shape, Variable};
 pub use kind::{EventKind, names_match};
 pub use problem::{Problem, Reason};
-pub use reader::{DEFAULT_DEPTH_LIMIT, EventReader, KindSource, parse_webhook_event};
+pub use reader::{DEFAULT_DEPTH_LIMIT, EventReader, EventReaderBuilder, NameSource, parse_webhook_event};
 pub use types::{
     BaseIssueEvent, CustomEvent, EventType, IssueAssignedEvent, IssueFieldChangedEvent, IssueMessageNewEvent,
     IssueNewEvent, IssueReactionEvent, IssueSnapshotEvent, IssueStateChangedEvent, IssueStatusChangedEvent,

@@ -43,7 +43,7 @@ pub fn parse_webhook_event<'a>(payload: impl Into<Payload<'a>>) -> Result<Webhoo
 
 /// Where the event's name stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum KindSource {
+pub enum NameSource {
     /// Under `event_type`, else `event`, `type` or `trigger`, else under the same within `data`, `client_payload` or
     /// `webhook_payload`.
     #[default]
@@ -57,11 +57,12 @@ pub enum KindSource {
 /// Makes events of bodies, as configured: where the name stands, what further names mean, how deep a body may nest.
 ///
 /// ```
-/// use pylon_webhooks::{EventKind, EventReader, KindSource};
+/// use pylon_webhooks::{EventKind, EventReader, NameSource};
 ///
-/// let reader = EventReader::new()
-///     .kind_source(KindSource::Pointer("/meta/kind".into()))?
-///     .name("ticket.created", EventKind::IssueNew)?;
+/// let reader = EventReader::builder()
+///     .name_source(NameSource::Pointer("/meta/kind".into()))
+///     .name("ticket.created", EventKind::IssueNew)
+///     .build()?;
 /// let event = reader.parse(br#"{"meta": {"kind": "ticket-created"}}"#)?;
 /// assert_eq!(event.kind(), Some(EventKind::IssueNew));
 /// assert_eq!(event.event_type(), "ticket-created");
@@ -70,7 +71,7 @@ pub enum KindSource {
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct EventReader {
-    kind_source: KindSource,
+    name_source: NameSource,
     names: Vec<(Box<str>, EventKind)>,
     depth_limit: usize,
 }
@@ -84,46 +85,12 @@ impl Default for EventReader {
 impl EventReader {
     /// A reader that finds the name under the usual keys and knows no further names.
     pub const fn new() -> Self {
-        Self { kind_source: KindSource::Keys, names: Vec::new(), depth_limit: DEFAULT_DEPTH_LIMIT }
+        Self { name_source: NameSource::Keys, names: Vec::new(), depth_limit: DEFAULT_DEPTH_LIMIT }
     }
 
-    /// Says where the name stands.
-    ///
-    /// # Errors
-    /// [`ConfigError::Pointer`] when a pointer does not begin with `/`, [`ConfigError::EmptyName`] when a fixed name is
-    /// empty.
-    pub fn kind_source(mut self, source: KindSource) -> Result<Self, ConfigError> {
-        match &source {
-            KindSource::Pointer(pointer) if !pointer.starts_with('/') => return Err(ConfigError::Pointer),
-            KindSource::Fixed(name) if name.trim().is_empty() => return Err(ConfigError::EmptyName),
-            _ => self.kind_source = source,
-        }
-        Ok(self)
-    }
-
-    /// Says that a further name means this kind; it goes before the names that are known anyway.
-    ///
-    /// # Errors
-    /// [`ConfigError::EmptyName`].
-    pub fn name(mut self, name: impl Into<Box<str>>, kind: EventKind) -> Result<Self, ConfigError> {
-        let name = name.into();
-        if name.trim().is_empty() {
-            return Err(ConfigError::EmptyName);
-        }
-        self.names.push((name, kind));
-        Ok(self)
-    }
-
-    /// How deep arrays and objects may nest, the outermost counting as one.
-    ///
-    /// # Errors
-    /// [`ConfigError::DepthLimit`] when the limit lies outside 1 to [`DEFAULT_DEPTH_LIMIT`].
-    pub fn depth_limit(mut self, limit: usize) -> Result<Self, ConfigError> {
-        if !(1..=DEFAULT_DEPTH_LIMIT).contains(&limit) {
-            return Err(ConfigError::DepthLimit);
-        }
-        self.depth_limit = limit;
-        Ok(self)
+    /// Starts a configuration.
+    pub fn builder() -> EventReaderBuilder {
+        EventReaderBuilder { reader: Self::new() }
     }
 
     /// The kind that a name means here.
@@ -280,10 +247,10 @@ impl EventReader {
         let found = |(index, scope, value): (usize, &Scope, &Span)| {
             Some((name_in(index, scope, value)?, Some(Found { scope: index, span: value.clone() })))
         };
-        let name = match &self.kind_source {
-            KindSource::Fixed(name) => return (Name::Own(name.clone()), None),
-            KindSource::Pointer(pointer) => point(&root.text, pointer).and_then(|span| found((0, root, &span))),
-            KindSource::Keys => {
+        let name = match &self.name_source {
+            NameSource::Fixed(name) => return (Name::Own(name.clone()), None),
+            NameSource::Pointer(pointer) => point(&root.text, pointer).and_then(|span| found((0, root, &span))),
+            NameSource::Keys => {
                 let name_in_scope = |(index, scope): (usize, &Scope)| {
                     KIND_KEYS.iter().find_map(|key| found((index, scope, &scope.get(key)?.value)))
                 };
@@ -291,6 +258,55 @@ impl EventReader {
             }
         };
         name.unwrap_or((Name::Own("".into()), None))
+    }
+}
+
+/// The configuration of an [`EventReader`] in the making.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct EventReaderBuilder {
+    reader: EventReader,
+}
+
+impl EventReaderBuilder {
+    /// Where the name stands.
+    pub fn name_source(mut self, source: NameSource) -> Self {
+        self.reader.name_source = source;
+        self
+    }
+
+    /// A further name that means this kind. It goes before the names that are known anyway, and before those given earlier.
+    pub fn name(mut self, name: impl Into<Box<str>>, kind: EventKind) -> Self {
+        self.reader.names.push((name.into(), kind));
+        self
+    }
+
+    /// How deep arrays and objects may nest; the outermost one counts as one.
+    pub fn depth_limit(mut self, limit: usize) -> Self {
+        self.reader.depth_limit = limit;
+        self
+    }
+
+    /// Makes the reader.
+    ///
+    /// # Errors
+    /// [`ConfigError::Pointer`] when a pointer does not begin with `/`, [`ConfigError::EmptyName`] when a name is blank,
+    /// [`ConfigError::DepthLimit`] when the limit lies outside 1 to [`DEFAULT_DEPTH_LIMIT`].
+    pub fn build(self) -> Result<EventReader, ConfigError> {
+        let EventReader { name_source, names, depth_limit } = &self.reader;
+        let is_blank = |name: &str| name.trim().is_empty();
+        match name_source {
+            NameSource::Pointer(pointer) if !pointer.starts_with('/') => return Err(ConfigError::Pointer),
+            NameSource::Fixed(name) if is_blank(name) => return Err(ConfigError::EmptyName),
+            _ => {}
+        }
+        if !(1..=DEFAULT_DEPTH_LIMIT).contains(depth_limit) {
+            return Err(ConfigError::DepthLimit);
+        }
+        if names.iter().any(|(name, _)| is_blank(name)) {
+            return Err(ConfigError::EmptyName);
+        }
+        Ok(self.reader)
     }
 }
 
