@@ -28,7 +28,9 @@ def main() -> int:
 def packages(arguments: list[str]) -> set[str]:
     """The packages that the build needs, as `name version`."""
     # `cargo tree` knows no targets: what it names besides is counted too, which errs towards slow.
-    selection = [argument for argument in arguments if argument.startswith(("--features=", "--all-features", "--package="))]
+    selection = [
+        argument for argument in arguments if argument.startswith(("--features=", "--all-features", "--package="))
+    ]
     command = ["cargo", "tree", "--locked", "--prefix=none", "--format={p}", "--edges=normal,build", *selection]
     tree = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
     return {" ".join(line.split()[:2]) for line in tree.splitlines() if line.strip()}

@@ -3,8 +3,8 @@
 use super::refusal::Refusal;
 use super::route::Route;
 use crate::config::{Config, Deduplication, EndpointConfig, RequiredHeader, SecretFault, SignatureRule};
-use crate::deliver::Rate;
 use crate::ledger::DeduplicationKey;
+use crate::rate::Rate;
 use crate::time::Moment;
 use http::{HeaderMap, HeaderName};
 use pylon_webhooks::{

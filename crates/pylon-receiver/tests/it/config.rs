@@ -7,7 +7,7 @@ use pylon_receiver::config::{
     SecretSource, Signing, TransportConfig, check, parse, parse_bytes, parse_duration, parse_url, show, show_bytes,
     show_duration,
 };
-use pylon_receiver::deliver::{Attempt, HandlerFuture, Handlers};
+use pylon_receiver::{Attempt, HandlerFuture, Handlers};
 use pylon_webhooks::{NameSource, ReplayRule, Verified, WebhookEvent};
 use serde::Deserialize;
 use std::collections::HashSet;
