@@ -389,13 +389,15 @@ def test_what_is_no_headers_is_no_signature(
     assert text.startswith("Pylon webhook refused (signature_m")
 
 
-@pytest.mark.parametrize("body", [BODY.decode(), [BODY]], ids=["text", "list"])
-def test_a_body_that_is_not_bytes_is_refused(body: Any, respond: Respond, handler: WebhookHandler, secret: str) -> None:
+@pytest.mark.parametrize("body", ["\ud800", [BODY], {}], ids=["lone surrogate", "list", "dict"])
+def test_a_body_that_is_neither_bytes_nor_text_is_refused(
+    body: Any, respond: Respond, handler: WebhookHandler, secret: str
+) -> None:
     assert respond(Endpoint(handler), "POST", signed(secret), body) == Outcome.UNREADABLE
 
 
-def test_a_bytearray_and_a_memoryview_are_bodies(respond: Respond, handler: WebhookHandler, secret: str) -> None:
-    for body in (bytearray(BODY), memoryview(BODY)):
+def test_a_bytearray_a_memoryview_and_text_are_bodies(respond: Respond, handler: WebhookHandler, secret: str) -> None:
+    for body in (bytearray(BODY), memoryview(BODY), BODY.decode()):
         assert respond(Endpoint(handler), "POST", signed(secret), body) == Outcome.HANDLED
 
 

@@ -37,8 +37,8 @@ class ReplayStore(Protocol):
         ...
 
 
-#: A request's body, raw.
-Payload: TypeAlias = bytes | bytearray | memoryview
+#: A request's body: its raw bytes, or text that stands for its UTF-8.
+Payload: TypeAlias = bytes | bytearray | memoryview | str
 #: A request's headers, all of them.
 Headers: TypeAlias = HasItems | Iterable[tuple[str | bytes, object]]
 #: What adapters take.

@@ -6,7 +6,7 @@ from _thread import allocate_lock
 
 from ._arrival import Arrival
 from ._log import log
-from ._native import Gate, Outcome, RequestFault
+from ._native import Outcome, RequestFault
 from ._tasks import TaskQueue
 from ._threads import ThreadQueue
 from .background import SHUTTING_DOWN, Background
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any, Self, TypeVar
 
-    from ._types import HandlerOrEndpoint, Headers
+    from ._native import Admitted, ReplayRule
+    from ._types import HandlerOrEndpoint, Headers, Payload
     from .events import WebhookEvent
 
     _E = TypeVar("_E")
@@ -71,7 +72,7 @@ class Endpoint:
         if background is not None and not isinstance(background, Background):
             raise TypeError(f"background must be a Background, not {type(background).__name__}")
         self._handler = handler
-        self._gate = Gate(body_limit=body_limit)
+        self._intake = handler.intake(body_limit)
         self._guard = None if replay_guard is None else replay_guard.with_clock(handler.clock)
         self._background = background
         self._threads = None if background is None else ThreadQueue(background)
@@ -99,7 +100,7 @@ class Endpoint:
     @property
     def body_limit(self) -> int:
         """The largest body that is accepted, bytes."""
-        return self._gate.body_limit
+        return self._intake.body_limit
 
     @property
     def background(self) -> Background | None:
@@ -108,18 +109,14 @@ class Endpoint:
 
     def admit(self, method: str, headers: Headers) -> Outcome | None:
         """What to answer a request without reading its body; None where the body is worth reading."""
-        fault = self._gate.admit(method, headers)
-        if fault is not None:
-            return self.refuse(fault)
-        if self._closing:
-            return _unavailable(SHUTTING_DOWN)
-        return None
+        admitted = self._admit(method, headers)
+        return admitted if isinstance(admitted, Outcome) else None
 
     def respond(
         self,
         method: str,
         headers: Headers,
-        body: bytes,
+        body: Payload,
         *,
         around: Callable[[], AbstractContextManager[object]] | None = None,
     ) -> Outcome:
@@ -144,7 +141,7 @@ class Endpoint:
         self,
         method: str,
         headers: Headers,
-        body: bytes,
+        body: Payload,
         *,
         on_threads: bool = False,
         around: Callable[[], AbstractContextManager[object]] | None = None,
@@ -169,20 +166,21 @@ class Endpoint:
         arrival.settle()
         return Outcome.ACCEPTED
 
-    def receive(self, method: str, headers: Headers, body: bytes) -> Arrival | Outcome:
+    def receive(self, method: str, headers: Headers, body: Payload) -> Arrival | Outcome:
         """Verify a delivery, read its event and ask the replay guard; what to answer where it is not to be handled.
 
         For functions that take the event themselves. They end with the arrival's `settle`, or with `give_back` where they fail.
         """
-        headers = _again(headers)
-        refused = self._refused(method, headers, body)
-        if refused is not None:
-            return refused
+        admitted = self._admit(method, headers)
+        if isinstance(admitted, Outcome):
+            return admitted
         try:
-            event = self._handler.receive(body, headers=headers)
-            key = self._key(event, headers)
+            received = self._handler.receive_admitted(admitted, body, self._rule)
+            if isinstance(received, RequestFault):
+                return self.refuse(received)
+            event, key = received
             if self._guard is None or key is None:
-                return Arrival(event)
+                return self._unguarded_arrival(event)
             if not self._enter(key[0]):
                 return _unavailable(_IN_FLIGHT)
             arrival = Arrival(event, self._guard, key[0], self._in_flight)
@@ -199,17 +197,18 @@ class Endpoint:
         except Exception as error:  # noqa: BLE001 - whatever fails here, the sender must get an answer
             return _failed(error)
 
-    async def areceive(self, method: str, headers: Headers, body: bytes) -> Arrival | Outcome:
+    async def areceive(self, method: str, headers: Headers, body: Payload) -> Arrival | Outcome:
         """As `receive`, awaiting what is async; ended by `settle` or `agive_back`."""
-        headers = _again(headers)
-        refused = self._refused(method, headers, body)
-        if refused is not None:
-            return refused
+        admitted = self._admit(method, headers)
+        if isinstance(admitted, Outcome):
+            return admitted
         try:
-            event = await self._handler.areceive(body, headers=headers)
-            key = self._key(event, headers)
+            received = await self._handler.areceive_admitted(admitted, body, self._rule)
+            if isinstance(received, RequestFault):
+                return self.refuse(received)
+            event, key = received
             if self._guard is None or key is None:
-                return Arrival(event)
+                return self._unguarded_arrival(event)
             if not self._enter(key[0]):
                 return _unavailable(_IN_FLIGHT)
             from asyncio import get_running_loop
@@ -256,7 +255,7 @@ class Endpoint:
 
     def refuse_too_large(self) -> Outcome:
         """What to answer a request whose body turned out to be larger than the limit."""
-        return self.refuse(self._gate.too_large)
+        return self.refuse(RequestFault.too_large(self.body_limit))
 
     def close(self) -> None:
         """Answer 503 from now on, and wait until the background threads have done what they accepted."""
@@ -298,19 +297,20 @@ class Endpoint:
     def __repr__(self) -> str:
         return f"<Endpoint of {self._handler!r}, at most {self.body_limit} bytes>"
 
-    def _refused(self, method: str, headers: Headers, body: bytes) -> Outcome | None:
-        outcome = self.admit(method, headers)
-        if outcome is None and (fault := self._gate.check_length(headers, len(body))) is not None:
-            outcome = self.refuse(fault)
-        return outcome
+    def _admit(self, method: str, headers: Headers) -> Admitted | Outcome:
+        admitted = self._intake.admit(method, headers)
+        if isinstance(admitted, RequestFault):
+            return self.refuse(admitted)
+        return _unavailable(SHUTTING_DOWN) if self._closing else admitted
 
-    def _key(self, event: WebhookEvent, headers: Headers) -> tuple[str, int | None] | None:
-        if self._guard is None:
-            return None
-        key = self._handler.replay_key(self._guard.rule, event, headers)
-        if key is None:
+    @property
+    def _rule(self) -> ReplayRule | None:
+        return None if self._guard is None else self._guard.rule
+
+    def _unguarded_arrival(self, event: WebhookEvent) -> Arrival:
+        if self._guard is not None:
             self._warn_of(event.event_type)
-        return key
+        return Arrival(event)
 
     def _warn_of(self, name: str) -> None:
         """Say once for each event name that its events are not guarded."""
@@ -420,8 +420,3 @@ def _duplicate(arrival: Arrival) -> Outcome:
 def _unavailable(reason: str) -> Outcome:
     log().warning("Pylon webhook turned away: %s", reason)
     return Outcome.UNAVAILABLE
-
-
-def _again(headers: Headers) -> Headers:
-    """Headers that can be gone through again: the gate, the signature and the replay guard each do."""
-    return [*headers] if hasattr(headers, "__next__") else headers  # type: ignore[misc] # pyright: ignore[reportGeneralTypeIssues] - an iterator, so no mapping

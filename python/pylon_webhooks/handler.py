@@ -6,7 +6,7 @@ from _thread import RLock
 from types import CoroutineType
 
 from ._dispatch import KINDS, AnyEvent, Callee, Named, OfClass, OfOwnClass, Plan, Subscription, name_of
-from ._native import Receiver, names_match, probably_meant
+from ._native import Intake, names_match, probably_meant
 from .events import (
     BaseIssueEvent,
     IssueSnapshotEvent,
@@ -30,7 +30,7 @@ else:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
     from typing import Any, TypeVar, overload
 
-    from ._native import ReplayRule
+    from ._native import Admitted, ReplayRule, RequestFault
     from ._types import HasItems, Headers, Payload
 
     _F = TypeVar("_F", bound=Callable[..., Any])
@@ -91,8 +91,9 @@ class WebhookHandler:
             raise TypeError("timestamp_tolerance must be a whole number of seconds")
         if not 0 <= timestamp_tolerance < 2**63:
             raise ValueError("timestamp_tolerance must not be negative, nor beyond 63 bits")
-        self._receiver = Receiver(
+        self._intake = Intake(
             _listed(secret),
+            verify_signature=verify_signature,
             tolerance_seconds=timestamp_tolerance,
             require_timestamp=require_timestamp,
             signature_header=signature_header,
@@ -106,7 +107,7 @@ class WebhookHandler:
         self._clock = clock
         self._timestamp_tolerance = timestamp_tolerance
         self._require_timestamp = require_timestamp
-        self._receive = self._receiver.receive if verify_signature else self._read
+        self._receive = self._intake.receive
         # For registrations; a delivery reads one attribute once and needs none.
         self._lock = RLock()
         self._types: dict[type[Any], str] = {}
@@ -307,14 +308,31 @@ class WebhookHandler:
         self, payload: Payload, signature: str | bytes | None, timestamp: str | bytes | None = None
     ) -> None:
         """Verify a delivery and do nothing else; raises as `handle` does."""
-        self._receiver.verify(payload, signature, timestamp)
+        self._intake.verify(payload, signature, timestamp)
 
-    def replay_key(self, rule: ReplayRule, event: WebhookEvent, headers: Headers) -> tuple[str, int | None] | None:
-        """The key that a replay guard remembers an event by, and the Unix second from which on it may be forgotten.
+    def intake(self, body_limit: int) -> Intake:
+        """What an endpoint of this handler admits: bodies of at most so many bytes."""
+        return self._intake.with_body_limit(body_limit)
 
-        headers: those that the event was received with. None where the rule finds nothing in the event to go by.
-        """
-        return self._receiver.replay_key(rule, event, headers)
+    def receive_admitted(
+        self, admitted: Admitted, body: Payload, rule: ReplayRule | None
+    ) -> tuple[WebhookEvent, tuple[str, int | None] | None] | RequestFault:
+        """Verify a request that was admitted and read its event, with the key by which a replay guard of this rule knows it."""
+        try:
+            return admitted.receive(body, rule)
+        except PylonWebhookError as error:
+            self._tell(error)
+            raise
+
+    async def areceive_admitted(
+        self, admitted: Admitted, body: Payload, rule: ReplayRule | None
+    ) -> tuple[WebhookEvent, tuple[str, int | None] | None] | RequestFault:
+        """As `receive_admitted`, awaiting the `on_error` handlers that are `async def`."""
+        try:
+            return admitted.receive(body, rule)
+        except PylonWebhookError as error:
+            await self._tell_async(error)
+            raise
 
     def view(self, event_class: type[_E]) -> Callable[[WebhookEvent], _E | None]:
         """What gives an event as this class, an event class or a registered one; None for an event that is not for it."""
@@ -357,9 +375,6 @@ class WebhookHandler:
 
     def __repr__(self) -> str:
         return f"<WebhookHandler secret=[redacted], {len(self._subscriptions)} handlers>"
-
-    def _read(self, payload: Any, _signature: Any, _timestamp: Any, _headers: Any) -> WebhookEvent:
-        return self._receiver.read(payload)
 
     def _run(self, event: WebhookEvent, run: Callable[[Awaitable[Any]], Any] | None = None) -> list[Any]:
         plan = self._plans.get(event.__class__) or self._plan(event)
@@ -449,7 +464,7 @@ class WebhookHandler:
             if not event.strip():
                 raise ValueError("an event name is empty: pass the name that the trigger's template sends")
             self._warn_of_typo(event)
-            known = _CLASSES.get(self._receiver.kind_of(event) or "")
+            known = _CLASSES.get(self._intake.kind_of(event) or "")
             if known is not None and names_match(event, KINDS[known]):
                 return OfClass(known)
             return Named(event)
@@ -463,7 +478,7 @@ class WebhookHandler:
 
     def _warn_of_typo(self, name: str) -> None:
         meant = probably_meant(name)
-        if meant is None or self._receiver.kind_of(name) is not None:
+        if meant is None or self._intake.kind_of(name) is not None:
             return
         if any(names_match(name, kind) for kind in self._types.values()):
             return

@@ -1,5 +1,6 @@
 //! What to answer a request: status, small JSON body, headers.
 
+use crate::arrival::RequestFault;
 use crate::error::Error;
 use std::fmt;
 
@@ -13,6 +14,8 @@ use std::fmt;
 /// assert_eq!(Outcome::MethodNotAllowed.headers(), [("content-type", "application/json"), ("allow", "POST")]);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[must_use]
 pub enum Outcome {
     /// All handlers ran.
     Handled,
@@ -38,7 +41,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: &'static [Self] = &[
         Self::Handled,
         Self::Accepted,
         Self::Duplicate,
@@ -105,14 +108,8 @@ impl Outcome {
         }
     }
 
-    /// The outcome of a delivery that failed with an error of this [code](Error::code).
-    ///
-    /// ```
-    /// use pylon_webhooks::Outcome;
-    ///
-    /// assert_eq!(Outcome::of_code("signature_mismatch"), Outcome::Unauthorized);
-    /// ```
-    pub fn of_code(code: &str) -> Self {
+    /// What to answer a delivery that failed with an error of this code.
+    pub(crate) fn of_code(code: &str) -> Self {
         match code {
             "signature_missing" | "signature_malformed" | "signature_mismatch" => Self::Unauthorized,
             "timestamp_missing" | "timestamp_malformed" | "timestamp_stale" | "timestamp_future" => Self::Unauthorized,
@@ -126,6 +123,25 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// What to answer a request that was refused before its signature was checked.
+///
+/// ```
+/// use pylon_webhooks::{Outcome, RequestFault};
+///
+/// assert_eq!(Outcome::from(RequestFault::Method), Outcome::MethodNotAllowed);
+/// ```
+impl From<RequestFault> for Outcome {
+    fn from(fault: RequestFault) -> Self {
+        match fault {
+            RequestFault::Method => Self::MethodNotAllowed,
+            RequestFault::TooLarge { .. } => Self::TooLarge,
+            RequestFault::Incomplete { .. } | RequestFault::Broken => Self::Unreadable,
+            // The app's own fault: the sender may try again once it is mended.
+            RequestFault::Consumed => Self::Failed,
+        }
     }
 }
 

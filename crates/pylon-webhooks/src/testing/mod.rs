@@ -22,8 +22,10 @@ mod request;
 mod sample;
 #[cfg(feature = "proptest")]
 pub mod strategies;
+mod trust;
 
 pub use crate::signature::sign;
 pub use clock::FixedClock;
 pub use request::{WebhookRequest, signed_headers};
 pub use sample::Sample;
+pub use trust::verified;

@@ -84,7 +84,7 @@ fn events_and_payloads_print_their_length_and_not_the_body() {
     is_debugged_discreetly(&event);
     is_debugged_discreetly(&event.typed());
     is_debugged_discreetly(&IssueNewEvent::of(&event).unwrap());
-    is_debugged_discreetly(&Verified::assume(event.clone()));
+    is_debugged_discreetly(&Verified::stored(event.clone()));
     is_debugged_discreetly(&event.problems());
     is_debugged_discreetly(&Payload::from(body().into_bytes()));
     assert!(format!("{event:?}").contains(&format!("raw_bytes: {}", body().len())));
@@ -153,7 +153,7 @@ fn a_type_of_ones_own_that_the_body_does_not_fit_is_told_without_the_body() {
         issue_number: u64,
     }
     impl CustomEvent for Numbered {
-        const KIND: &'static str = "issue_new";
+        const NAME: &'static str = "issue_new";
     }
     let mut handler = handler();
     handler.on(|_: Numbered| {});
