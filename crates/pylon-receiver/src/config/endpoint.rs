@@ -153,8 +153,9 @@ impl Format<NameSource> for KindKeys {
             table.refuse(POINTER.name, "expected either `kind` or `kind_pointer`, found both");
         }
         let mut get = |key: &'static Key, make: fn(Box<str>) -> NameSource| {
-            let read = |value| match make(read_text(value)?.into()) {
-                source => kind_fault(&source).map_or(Ok(source), |text| Err(text.into())),
+            let read = |value| {
+                let source = make(read_text(value)?.into());
+                kind_fault(&source).map_or(Ok(source), |text| Err(text.into()))
             };
             table.get(key.name, read)
         };
