@@ -184,7 +184,7 @@ fn requests(genuine: &Secret, now: Moment) -> Result<Vec<Request>, Fault> {
     let issue = || sample(EventKind::IssueNew);
     let unknown = WebhookRequest::new(r#"{"event": "ticket.created", "issue_title": "An event of a later Pylon"}"#);
     let hour_ago = now.unix_seconds().saturating_sub(3600);
-    let kinds = EventKind::ALL.into_iter().map(|kind| (kind.name(), sample(kind).signed(genuine), Expected::Delivered));
+    let kinds = EventKind::ALL.iter().map(|&kind| (kind.name(), sample(kind).signed(genuine), Expected::Delivered));
     let others = [
         ("with a timestamp", issue().signed_at(genuine, now.unix_seconds()), Expected::Delivered),
         ("unknown event", unknown.signed(genuine), Expected::Delivered),

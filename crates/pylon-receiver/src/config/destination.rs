@@ -21,7 +21,7 @@ keys! {
         /// How events go to the destination.
         transport: TransportConfig = TransportConfig::InProcess, TransportKeys, Reload;
         /// Only events of these kinds; empty for all. Case, `.`, `-` and spaces do not count.
-        kinds: Vec<String> = Vec::new(), TEXTS.checked(kinds_fault), Reload;
+        kinds: Vec<String> = Vec::new(), TEXTS.checked(|kinds| kinds_fault(kinds)), Reload;
         /// Only events of the endpoints with these names; empty for all.
         endpoints: Vec<String> = Vec::new(), TEXTS, Reload;
         /// Time for one attempt.
@@ -31,7 +31,7 @@ keys! {
         /// Attempts started per second.
         rate: Option<f64> = None, RATE, Reload;
         /// A field, key or JSON pointer: events with the same value there are delivered one at a time, in order of arrival.
-        order_by: Option<String> = None, text().checked(order_by_fault), Reload;
+        order_by: Option<String> = None, text().checked(|key: &String| order_by_fault(key)), Reload;
         /// When to try again after a failure.
         retry: RetryPolicy = RetryPolicy::default(), nested("[destination.retry]"), Reload;
         /// When to leave a failing destination alone.
@@ -46,12 +46,12 @@ impl DestinationConfig {
     }
 }
 
-fn kinds_fault(kinds: &Vec<String>) -> Option<String> {
+fn kinds_fault(kinds: &[String]) -> Option<String> {
     let has_blank = kinds.iter().any(|kind| kind.trim().is_empty());
     has_blank.then(|| "expected names of kinds, found a blank one".to_owned())
 }
 
-fn order_by_fault(key: &String) -> Option<String> {
+fn order_by_fault(key: &str) -> Option<String> {
     let is_blank = key.trim().is_empty();
     is_blank.then(|| "expected a field's name, a key or a JSON pointer, found a blank text".to_owned())
 }
@@ -115,7 +115,7 @@ keys! {
     /// A command that gets the body on its standard input.
     CommandTransport {
         /// Run this program with these arguments for each event, without a shell.
-        command: Vec<String> = Vec::new(), TEXTS.checked(command_fault).without_default(), Reload;
+        command: Vec<String> = Vec::new(), TEXTS.checked(|command| command_fault(command)).without_default(), Reload;
         /// Environment variables that the program gets besides `PATH`, `HOME`, `LANG` and `TZ`.
         environment: Vec<String> = Vec::new(), VARIABLES, Reload;
     }
@@ -158,7 +158,7 @@ impl TransportConfig {
     }
 }
 
-fn command_fault(command: &Vec<String>) -> Option<String> {
+fn command_fault(command: &[String]) -> Option<String> {
     if command.first().is_none_or(String::is_empty) {
         return Some("expected a program and its arguments, found none".to_owned());
     }

@@ -11,7 +11,7 @@ use super::value::{
 use crate::text::{quoted, show_duration};
 use http::HeaderName;
 use http::uri::PathAndQuery;
-use pylon_webhooks::{DEFAULT_BODY_LIMIT, DEFAULT_TOLERANCE, KindSource, TimestampRule};
+use pylon_webhooks::{DEFAULT_BODY_LIMIT, DEFAULT_TOLERANCE, NameSource, TimestampRule};
 use std::sync::Arc;
 use std::time::Duration;
 use toml::de::DeValue;
@@ -36,7 +36,7 @@ keys! {
         /// Larger bodies get 413.
         body_limit: usize = DEFAULT_BODY_LIMIT, SIZE, Reload;
         /// The name of all events of the endpoint.
-        kind: KindSource = KindSource::Keys, KindKeys, Reload;
+        kind: NameSource = NameSource::Keys, KindKeys, Reload;
         /// Which requests are duplicates: `exact`, `off`, `{ pointer, window }` or `{ body_window }`.
         deduplication: Deduplication = Deduplication::default(), DEDUPLICATION, Reload;
         /// Genuine requests per second; further ones get 429, and forged ones do not count.
@@ -147,26 +147,27 @@ struct KindKeys;
 
 const POINTER: &Key = key!("Where the event's name is in the body, as a JSON pointer; without it, the usual keys are searched.", Reload, pointer "kind_pointer");
 
-impl Format<KindSource> for KindKeys {
-    fn read(&self, key: &'static Key, source: &mut KindSource, table: &mut Table<'_, '_>) {
+impl Format<NameSource> for KindKeys {
+    fn read(&self, key: &'static Key, source: &mut NameSource, table: &mut Table<'_, '_>) {
         if table.has(key.name) {
             table.refuse(POINTER.name, "expected either `kind` or `kind_pointer`, found both");
         }
-        let mut get = |key: &'static Key, make: fn(Box<str>) -> KindSource| {
-            let read = |value| match make(read_text(value)?.into()) {
-                source => kind_fault(&source).map_or(Ok(source), |text| Err(text.into())),
+        let mut get = |key: &'static Key, make: fn(Box<str>) -> NameSource| {
+            let read = |value| {
+                let source = make(read_text(value)?.into());
+                kind_fault(&source).map_or(Ok(source), |text| Err(text.into()))
             };
             table.get(key.name, read)
         };
-        let (fixed, pointer) = (get(key, KindSource::Fixed), get(POINTER, KindSource::Pointer));
+        let (fixed, pointer) = (get(key, NameSource::Fixed), get(POINTER, NameSource::Pointer));
         *source = fixed.or(pointer).unwrap_or_default();
     }
 
-    fn visit(&self, key: &'static Key, source: &KindSource, place: Place, entries: &mut Vec<Entry>) {
+    fn visit(&self, key: &'static Key, source: &NameSource, place: Place, entries: &mut Vec<Entry>) {
         let (fixed, pointer) = match source {
-            KindSource::Keys => (None, None),
-            KindSource::Pointer(pointer) => (None, Some(quote(pointer))),
-            KindSource::Fixed(name) => (Some(quote(name)), None),
+            NameSource::Keys => (None, None),
+            NameSource::Pointer(pointer) => (None, Some(quote(pointer))),
+            NameSource::Fixed(name) => (Some(quote(name)), None),
         };
         for (key, shown) in [(key, fixed), (POINTER, pointer)] {
             let fault = if shown.is_some() { kind_fault(source) } else { None };
@@ -175,10 +176,10 @@ impl Format<KindSource> for KindKeys {
     }
 }
 
-fn kind_fault(source: &KindSource) -> Option<String> {
+fn kind_fault(source: &NameSource) -> Option<String> {
     match source {
-        KindSource::Pointer(pointer) => pointer_fault(pointer),
-        KindSource::Fixed(name) if name.trim().is_empty() => {
+        NameSource::Pointer(pointer) => pointer_fault(pointer),
+        NameSource::Fixed(name) if name.trim().is_empty() => {
             Some("expected the name of a kind, found a blank one".to_owned())
         }
         _ => None,

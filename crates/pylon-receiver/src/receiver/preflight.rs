@@ -8,7 +8,7 @@ use crate::config::{
 use crate::deliver::{TransportFault, transport};
 use crate::text::quoted;
 use http::Uri;
-use pylon_webhooks::{EventKind, KindSource};
+use pylon_webhooks::{EventKind, NameSource};
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
@@ -120,7 +120,7 @@ impl Preflight {
 
     fn kinds(&mut self, config: &Config) {
         let fixed = config.endpoints.iter().filter_map(|endpoint| match &endpoint.kind {
-            KindSource::Fixed(kind) => Some((format!("endpoint {}: `kind`", endpoint.name), &**kind)),
+            NameSource::Fixed(kind) => Some((format!("endpoint {}: `kind`", endpoint.name), &**kind)),
             _ => None,
         });
         let filters = config.destinations.iter().flat_map(|destination| {

@@ -7,7 +7,7 @@ use pylon_receiver::config::{
     RequiredHeader, SecretFault, SecretSource, Signing, TransportConfig, check, parse, reference, restarts, show,
 };
 use pylon_receiver::text::{parse_bytes, parse_duration, parse_url, show_bytes, show_duration};
-use pylon_webhooks::KindSource;
+use pylon_webhooks::NameSource;
 use serde::Deserialize;
 use std::collections::HashSet;
 use std::io::ErrorKind;
@@ -286,7 +286,7 @@ fn a_configuration_that_a_program_made_is_checked_too() {
             ],
         ),
         (
-            |config| config.endpoints[0].kind = KindSource::Pointer("kind".into()),
+            |config| config.endpoints[0].kind = NameSource::Pointer("kind".into()),
             &["`kind_pointer` in [[endpoint]] 1: expected a JSON pointer such as `/data/id`, found `kind`"],
         ),
         (

@@ -217,7 +217,7 @@ fn a_secret_that_is_not_there_is_a_warning_beside_a_configuration_that_holds() {
 #[test]
 fn templates_are_listed_and_printed() {
     let kinds = pylon_webhooks::EventKind::ALL;
-    cli(&["template"]).run().prints(&kinds.map(|kind| format!("{kind}\n")).concat());
+    cli(&["template"]).run().prints(&kinds.iter().map(|kind| format!("{kind}\n")).collect::<String>());
     for kind in kinds {
         cli(&["template", kind.name()]).run().prints(&kind.template());
         cli(&["template", &kind.name().to_uppercase().replace('_', ".")]).run().prints(&kind.template());
