@@ -2,6 +2,7 @@
 
 mod codes;
 mod completions;
+mod demo;
 mod help;
 mod hostile;
 mod ledger;
