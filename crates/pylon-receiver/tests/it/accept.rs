@@ -14,13 +14,13 @@ mod stored;
 mod table;
 mod tls;
 
-use crate::log::logged;
 use fake_ledger::FakeLedger;
 use peer::{Answer, Peer};
 use pylon_receiver::Moment;
 use pylon_receiver::config::{Config, Deduplication, DestinationConfig, EndpointConfig, SecretSource, TransportConfig};
 use pylon_receiver::internals::{Acceptor, AcceptorParts, Listener, ListenerLimits, Metrics, Stopped, TlsKeys};
 use pylon_receiver::ledger::{LedgerError, NewEvent, NewRefused};
+use pylon_test_support::log::logged;
 use pylon_webhooks::testing::signed_headers;
 use pylon_webhooks::{ReplayRule, Secret};
 use serde_json::{Value, json};

@@ -1,7 +1,6 @@
 //! The library API: a receiver within a program.
 
 use crate::ledger::memory::MemoryLedger;
-use crate::log::logged;
 use pylon_receiver::config::{
     Config, DestinationConfig, EndpointConfig, LedgerAddress, SecretSource, Tls, TransportConfig,
 };
@@ -9,6 +8,7 @@ use pylon_receiver::ledger::{EventFilter, Ledger, Order, Page};
 use pylon_receiver::{
     DeliveredEvent, EventId, Moment, Receiver, ReceiverBuilder, ReloadFault, StartFault, SystemWallClock, handlers_of,
 };
+use pylon_test_support::log::logged;
 use pylon_webhooks::{IssueNewEvent, Secret, Verifier, WebhookHandler, sign};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -137,11 +137,11 @@ fn a_connection_header_takes_nothing_away_that_the_app_needs() {
 const NOT_JSON: [(&str, &str); 4] = [
     ("", "expected JSON, found an empty body"),
     ("issue=1", "expected JSON, found a form body"),
-    (r#"{"a": "b"#, "expected JSON, found its end too early at line 1 column 8"),
+    (r#"{"a": "b"#, "expected JSON, found the end of the body too early, at line 1 column 8"),
     (
         r#"{"event_type": "issue_new", "a": "b" c"}"#,
-        "expected JSON, found something else at line 1 column 38; usually a value with a quote or backslash that was not \
-         escaped: take that variable out of the trigger's template",
+        "expected JSON, found a syntax error at line 1 column 38; usually a value has a quote or a backslash that is \
+         not escaped: remove that variable from the trigger's template",
     ),
 ];
 

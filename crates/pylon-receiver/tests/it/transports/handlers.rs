@@ -116,7 +116,7 @@ async fn a_body_that_is_not_json_fails_and_says_so() {
         (b"", "handlers cannot read the body: expected JSON, found an empty body"),
         (b"a=b", "handlers cannot read the body: expected JSON, found a form body"),
         (b"\xff{}", "handlers cannot read the body: expected JSON in UTF-8, found other bytes at offset 0"),
-        (b"{", "handlers cannot read the body: expected JSON, found its end too early at line 1 column 1"),
+        (b"{", "handlers cannot read the body: expected JSON, found the end of the body too early, at line 1 column 1"),
     ];
     for (body, detail) in cases {
         let handlers = handlers_of(|_| async { panic!("it cannot get this") });
