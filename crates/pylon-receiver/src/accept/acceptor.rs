@@ -17,7 +17,7 @@ use crate::time::WallClock;
 use crate::traces;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::Full;
 use pylon_webhooks::Received;
@@ -29,8 +29,10 @@ use tracing::Span;
 
 /// How much of a refused request's body is kept, in bytes.
 const REFUSED_BODY: usize = 4096;
-/// How much of an event's kind is kept, in bytes.
-const LONGEST_KIND: usize = 256;
+/// How much of an event's name is kept, in bytes.
+const LONGEST_NAME: usize = 256;
+/// The longest query that is kept, in bytes. Part of a query may mean something else, so a longer one is dropped.
+const LONGEST_QUERY: usize = 4096;
 /// Refusals at endpoints that are logged and kept, a second; further ones are counted.
 const REFUSALS_LOGGED: f64 = 100.0;
 /// The same at other paths.
@@ -47,12 +49,7 @@ pub struct AcceptorParts {
     pub clock: Arc<dyn WallClock>,
     /// The random part of the ids of events.
     pub randomness: Arc<dyn Randomness>,
-    /// Called with the name of each destination of an event that was just kept.
-    pub recorded: OnRecorded,
 }
-
-/// Called with the name of a destination; it must not block.
-pub(crate) type OnRecorded = Arc<dyn Fn(&Arc<str>) + Send + Sync>;
 
 impl fmt::Debug for AcceptorParts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -177,18 +174,22 @@ impl Acceptor {
         let mut random = [0; 10];
         randomness.fill(&mut random);
         let deduplication = endpoint.deduplication.as_ref().and_then(|rule| rule.key(&body, read.as_ref().ok()));
-        let (kind, parked, deliveries) = match &read {
+        let (name, kind, parked, deliveries) = match &read {
             Ok(event) => {
-                let kind = event.kind().map_or(event.event_type(), |kind| kind.name());
+                let kind = event.kind().map(|kind| kind.name().into());
                 let deliveries = endpoint.routes.iter().filter_map(|route| route.delivery(event)).collect();
-                (beginning(kind, LONGEST_KIND).into(), None, deliveries)
+                (beginning(event.event_type(), LONGEST_NAME).into(), kind, None, deliveries)
             }
-            Err(error) => ("".into(), Some(error.fault().to_string().into()), Vec::new()),
+            Err(error) => ("".into(), None, Some(error.fault().to_string().into()), Vec::new()),
         };
         Ok(NewEvent {
             id: EventId::new(now, random),
             endpoint: endpoint.name.clone(),
+            name,
             kind,
+            method: head.method.as_str().into(),
+            target: head.uri.path().into(),
+            query: kept_query(&head.uri, &endpoint.name),
             headers: stored::of_event(&head.headers, |header| settings.is_required(header)),
             body,
             parked,
@@ -206,16 +207,14 @@ impl Acceptor {
     ) -> Result<Response<Full<Bytes>>, WebhookRefusal> {
         let shared = self.shared.clone();
         ToTheEnd::new(async move {
-            let Shared { parts: AcceptorParts { ledger, metrics, recorded, .. }, .. } = &*shared;
+            let Shared { parts: AcceptorParts { ledger, metrics, .. }, .. } = &*shared;
             let id = event.id;
             let noted = Noted::of(&event);
-            let destinations: Vec<_> = event.deliveries.iter().map(|delivery| delivery.destination.clone()).collect();
             let kept = ledger.record(event).await.map_err(|error| WebhookRefusal::not_kept(&error))?;
             let (status, kept_id) = match kept {
                 Recorded::Stored => {
                     metrics.accepted(&endpoint);
                     noted.accepted(id, &endpoint);
-                    destinations.iter().for_each(|destination| recorded(destination));
                     ("accepted", id)
                 }
                 Recorded::Duplicate(earlier) => {
@@ -282,6 +281,17 @@ impl fmt::Debug for Acceptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Acceptor").field("endpoints", &self.settings().by_path).finish_non_exhaustive()
     }
+}
+
+/// The query, unless it is too long.
+fn kept_query(uri: &Uri, endpoint: &str) -> Option<Box<str>> {
+    let query = uri.query()?;
+    if query.len() > LONGEST_QUERY {
+        let (bytes, most) = (query.len(), LONGEST_QUERY);
+        tracing::warn!(endpoint, bytes, most, "the query of a webhook is too long and was not kept");
+        return None;
+    }
+    Some(query.into())
 }
 
 /// The beginning of a text, with this many bytes at most.

@@ -2,8 +2,8 @@
 
 use crate::config::Deduplication;
 use crate::ledger::DeduplicationKey;
-use crate::time::Moment;
 use pylon_webhooks::{Payload, ReplayKey, ReplayRule, Verified, WebhookEvent};
+use std::time::Duration;
 
 /// An endpoint's rule. It computes keys with a rule of the library.
 pub(super) struct DeduplicationRule(ReplayRule);
@@ -39,10 +39,7 @@ impl DeduplicationRule {
             None => rule.key_of_body(body),
         };
         let ReplayKey { key, expires, .. } = key?;
-        Some(DeduplicationKey { key: key.into(), expires_at: expires.map(moment) })
+        let lasts = expires.map(|expires| Duration::from_secs(expires.saturating_sub(signed.now)));
+        Some(DeduplicationKey { key: key.into(), lasts })
     }
-}
-
-fn moment(unix_seconds: u64) -> Moment {
-    Moment::from_unix_milliseconds(i64::try_from(unix_seconds).unwrap_or(i64::MAX).saturating_mul(1000))
 }

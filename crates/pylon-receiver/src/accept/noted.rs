@@ -8,21 +8,28 @@ const SHOWN: usize = 200;
 
 /// What the log says about an event. It is noted before the ledger takes the event.
 pub(super) struct Noted {
-    kind: Box<str>,
+    name: Box<str>,
+    kind: Option<Box<str>>,
     parked: Option<Box<str>>,
     deliveries: usize,
 }
 
 impl Noted {
     pub(super) fn of(event: &NewEvent) -> Self {
-        Self { kind: shown(&event.kind).into(), parked: event.parked.clone(), deliveries: event.deliveries.len() }
+        Self {
+            name: shown(&event.name).into(),
+            kind: event.kind.clone(),
+            parked: event.parked.clone(),
+            deliveries: event.deliveries.len(),
+        }
     }
 
-    // `?kind` escapes the kind: it is the sender's text.
+    // `?name` escapes the name: it is the sender's text.
     pub(super) fn accepted(&self, event_id: EventId, endpoint: &str) {
-        let Self { kind, deliveries, parked } = self;
+        let Self { name, kind, deliveries, parked } = self;
+        let kind = kind.as_deref();
         match parked {
-            None => tracing::info!(%event_id, endpoint, ?kind, deliveries, "a webhook was accepted"),
+            None => tracing::info!(%event_id, endpoint, ?name, kind, deliveries, "a webhook was accepted"),
             Some(reason) => {
                 tracing::warn!(%event_id, endpoint, %reason, "a webhook was accepted and parked: it is not JSON");
             }
@@ -30,8 +37,8 @@ impl Noted {
     }
 
     pub(super) fn duplicate(&self, event_id: EventId, endpoint: &str) {
-        let kind = &self.kind;
-        tracing::info!(%event_id, endpoint, ?kind, "a duplicate of an accepted webhook was answered and not kept");
+        let (name, kind) = (&self.name, self.kind.as_deref());
+        tracing::info!(%event_id, endpoint, ?name, kind, "a duplicate of an accepted webhook was answered and not kept");
     }
 }
 

@@ -2,8 +2,10 @@
 
 use crate::headers::Headers;
 use crate::id::{DeliveryId, EventId};
+use crate::ledger::LeasedDelivery;
 use crate::time::Moment;
 use bytes::Bytes;
+use pylon_webhooks::EventKind;
 use std::fmt;
 use std::sync::Arc;
 
@@ -18,8 +20,12 @@ pub struct Attempt {
     pub started_at: Moment,
     /// The endpoint that received the event.
     pub endpoint: Arc<str>,
-    /// The event's kind: a known kind's name, else the name as it was sent, else empty.
-    pub kind: Box<str>,
+    /// The event's name as it was sent; empty if there is none.
+    pub name: Box<str>,
+    /// The known kind that the event is taken for.
+    pub kind: Option<EventKind>,
+    /// The request's query, without the `?`.
+    pub query: Option<Box<str>>,
     /// The request's headers.
     pub headers: Headers,
     /// The body, byte for byte.
@@ -29,6 +35,22 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// An attempt to deliver what was leased. It begins now.
+    pub fn new(leased: LeasedDelivery, now: Moment) -> Self {
+        Self {
+            delivery: leased.lease.delivery,
+            number: leased.attempt,
+            started_at: now,
+            endpoint: leased.endpoint,
+            kind: leased.kind.as_deref().and_then(EventKind::from_name),
+            name: leased.name,
+            query: leased.query,
+            headers: leased.headers,
+            body: leased.body,
+            redelivery_of: leased.redelivery_of,
+        }
+    }
+
     /// The event.
     pub fn event(&self) -> EventId {
         self.delivery.event
@@ -42,6 +64,7 @@ impl fmt::Debug for Attempt {
             .field("number", &self.number)
             .field("started_at", &self.started_at)
             .field("endpoint", &self.endpoint)
+            .field("name", &self.name)
             .field("kind", &self.kind)
             .field("headers", &self.headers)
             .field("body", &format_args!("{} bytes", self.body.len()))

@@ -1,8 +1,9 @@
 //! Delivers to the standard input of a command.
 //!
 //! The command runs in a process group of its own, without a shell. Its environment has the configured variables, `PATH`, `HOME`,
-//! `LANG`, `TZ`, and `PYLON_EVENT_ID`, `PYLON_DELIVERY_ID`, `PYLON_ATTEMPT` (from 1), `PYLON_KIND` (empty if the kind is longer than
-//! 256 bytes or has a NUL), `PYLON_ENDPOINT` and `PYLON_RECEIVED_AT` (RFC 3339).
+//! `LANG`, `TZ`, and `PYLON_EVENT_ID`, `PYLON_DELIVERY_ID`, `PYLON_ATTEMPT` (from 1), `PYLON_NAME` (the event's name as it was sent; empty
+//! if it is longer than 256 bytes or has a NUL), `PYLON_KIND` (the known kind; empty if there is none), `PYLON_ENDPOINT` and
+//! `PYLON_RECEIVED_AT` (RFC 3339).
 //!
 //! Exit code 0 means that the event arrived, even if the command did not read all of it. At the time-out, or when the future is
 //! dropped, the whole group is killed, except processes that left the group. When the command exits, its children run on.
@@ -28,8 +29,8 @@ use tokio::runtime::Handle;
 
 /// The variables of the receiver's environment that every command sees.
 const ALWAYS_SEEN: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
-/// The longest kind in the environment, in bytes.
-const LONGEST_KIND: usize = 256;
+/// The longest name in the environment, in bytes.
+const LONGEST_NAME: usize = 256;
 /// How much is read at a time, in bytes.
 const PIECE: usize = 4096;
 /// Maximum number of pieces that are read after the exit: more than a pipe holds.
@@ -54,12 +55,13 @@ impl Command {
     fn start(&self, attempt: &Attempt) -> io::Result<Group> {
         let seen = ALWAYS_SEEN.into_iter().chain(self.environment.iter().map(String::as_str));
         let seen = seen.filter_map(|name| Some((name, std::env::var_os(name)?)));
-        let kind = if attempt.kind.len() > LONGEST_KIND || attempt.kind.contains('\0') { "" } else { &*attempt.kind };
-        let told: [(&str, OsString); 6] = [
+        let name = if attempt.name.len() > LONGEST_NAME || attempt.name.contains('\0') { "" } else { &*attempt.name };
+        let told: [(&str, OsString); 7] = [
             ("PYLON_EVENT_ID", attempt.event().to_string().into()),
             ("PYLON_DELIVERY_ID", attempt.delivery.to_string().into()),
             ("PYLON_ATTEMPT", attempt.number.to_string().into()),
-            ("PYLON_KIND", kind.into()),
+            ("PYLON_NAME", name.into()),
+            ("PYLON_KIND", attempt.kind.map(|kind| kind.name()).unwrap_or_default().into()),
             ("PYLON_ENDPOINT", OsString::from(&*attempt.endpoint)),
             ("PYLON_RECEIVED_AT", attempt.event().received_at().to_string().into()),
         ];

@@ -71,10 +71,20 @@ impl Http {
     }
 
     fn request(&self, url: &Url, attempt: &Attempt) -> Request {
-        let mut request = Request::new(Method::POST, url.clone());
+        let mut request = Request::new(Method::POST, self.target(url, attempt));
         *request.headers_mut() = self.outgoing.headers(attempt);
         *request.body_mut() = Some(attempt.body.clone().into());
         request
+    }
+
+    /// The configured URL, with the original query behind its own where the query is passed on.
+    fn target(&self, url: &Url, attempt: &Attempt) -> Url {
+        let mut url = url.clone();
+        if let Some(original) = attempt.query.as_deref().filter(|query| self.passes_query && !query.is_empty()) {
+            let both = url.query().filter(|own| !own.is_empty()).map(|own| format!("{own}&{original}"));
+            url.set_query(Some(both.as_deref().unwrap_or(original)));
+        }
+        url
     }
 
     /// Sends, and reads the answer. Once the answer's head is there, `answered` has it, for a time-out during the body.

@@ -79,7 +79,8 @@ struct Line<'a> {
     attempt: u32,
     received_at: Moment,
     endpoint: &'a str,
-    kind: &'a str,
+    name: &'a str,
+    kind: Option<&'a str>,
     /// Bytes of values that are not UTF-8 become U+FFFD.
     headers: Vec<(&'a str, Cow<'a, str>)>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,7 +98,8 @@ fn line(attempt: &Attempt) -> io::Result<Vec<u8>> {
         attempt: attempt.number,
         received_at: attempt.event().received_at(),
         endpoint: &attempt.endpoint,
-        kind: &attempt.kind,
+        name: &attempt.name,
+        kind: attempt.kind.map(|kind| kind.name()),
         headers: attempt.headers.iter().map(|(name, value)| (name, String::from_utf8_lossy(value))).collect(),
         body,
         body_base64: body.is_none().then(|| BASE64.encode(&attempt.body)),

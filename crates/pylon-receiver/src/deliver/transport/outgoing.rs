@@ -8,13 +8,15 @@
 //! | `X-Receiver-Event-Id` | the event's id, the same on every attempt and every delivery: apps deduplicate by it |
 //! | `X-Receiver-Attempt` | the number of the attempt, from 1 |
 //! | `X-Receiver-Endpoint` | the name of the endpoint that received the event |
-//! | `X-Receiver-Kind` | the event's kind |
+//! | `X-Receiver-Name` | the event's name as it was sent |
+//! | `X-Receiver-Kind` | the known kind that the event is taken for |
 //! | `X-Receiver-Redelivery-Of` | on an operator's redelivery: the id of the delivery that this one repeats |
 //! | the configured headers | as configured |
 //! | the signature's headers | as configured |
 //!
-//! Kind and endpoint are left out if they are empty, longer than 256 bytes, or anything but visible ASCII with spaces in between: the
-//! kind is text from the body, and no header can hold such text unchanged. `Accept: */*` is added if there is no `Accept`.
+//! Name and endpoint are left out if they are empty, longer than 256 bytes, or anything but visible ASCII with spaces in between: the
+//! name is text from the body, and no header can hold such text unchanged. The kind is left out if it is not known. `Accept: */*` is
+//! added if there is no `Accept`.
 
 use super::attempt::Attempt;
 use super::signing::Signer;
@@ -27,6 +29,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 const EVENT_ID: HeaderName = HeaderName::from_static("x-receiver-event-id");
 const ATTEMPT: HeaderName = HeaderName::from_static("x-receiver-attempt");
 const ENDPOINT: HeaderName = HeaderName::from_static("x-receiver-endpoint");
+const NAME: HeaderName = HeaderName::from_static("x-receiver-name");
 const KIND: HeaderName = HeaderName::from_static("x-receiver-kind");
 const REDELIVERY_OF: HeaderName = HeaderName::from_static("x-receiver-redelivery-of");
 
@@ -53,10 +56,13 @@ impl Outgoing {
         remove_what_does_not_travel(&mut headers);
         headers.insert(EVENT_ID, ascii(attempt.event().to_string()));
         headers.insert(ATTEMPT, attempt.number.into());
-        for (name, text) in [(ENDPOINT, &*attempt.endpoint), (KIND, &*attempt.kind)] {
+        for (name, text) in [(ENDPOINT, &*attempt.endpoint), (NAME, &*attempt.name)] {
             if let Some(value) = plain(text) {
                 headers.insert(name, value);
             }
+        }
+        if let Some(kind) = attempt.kind {
+            headers.insert(KIND, HeaderValue::from_static(kind.name()));
         }
         if let Some(number) = attempt.redelivery_of {
             headers.insert(REDELIVERY_OF, ascii(DeliveryId { number, ..attempt.delivery }.to_string()));
