@@ -32,7 +32,7 @@ fn attempt() -> Attempt {
         number: 3,
         started_at: NOW.after(Duration::from_secs(60)),
         endpoint: "webhook".into(),
-        name: "issue_new".into(),
+        name: "Issue.New".into(),
         kind: Some(EventKind::IssueNew),
         query: None,
         headers: headers(&[("content-type", "application/json")]),

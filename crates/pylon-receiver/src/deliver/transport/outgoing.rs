@@ -23,7 +23,7 @@ use super::signing::Signer;
 use crate::config::{HttpTransport, SecretFault, SecretSource};
 use crate::headers::{OWN_PREFIX, is_hop_by_hop, is_named_by_connection};
 use crate::id::DeliveryId;
-use http::header::{CONTENT_LENGTH, HOST};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 const EVENT_ID: HeaderName = HeaderName::from_static("x-receiver-event-id");
@@ -94,8 +94,12 @@ fn is_of_one_message(name: &HeaderName) -> bool {
 }
 
 fn remove_what_does_not_travel(headers: &mut HeaderMap) {
+    // Stored headers have no `Connection`, unless another program stored them: look it up once.
+    let has_connection = headers.contains_key(CONNECTION);
     let leaves = |name: &&HeaderName| {
-        is_of_one_message(name) || is_named_by_connection(headers, name) || name.as_str().starts_with(OWN_PREFIX)
+        is_of_one_message(name)
+            || has_connection && is_named_by_connection(headers, name)
+            || name.as_str().starts_with(OWN_PREFIX)
     };
     let leaving: Vec<HeaderName> = headers.keys().filter(leaves).cloned().collect();
     for name in leaving {

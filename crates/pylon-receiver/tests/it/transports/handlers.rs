@@ -43,7 +43,7 @@ async fn a_closure_gets_the_event_and_the_attempt() {
         }
     });
     assert_eq!(deliver(handlers, PATIENCE, &attempt()).await, handled());
-    assert_eq!(*seen.lock().unwrap(), [("issue_new".to_owned(), format!("{EVENT}.2"), 3)]);
+    assert_eq!(*seen.lock().unwrap(), [("Issue.New".to_owned(), format!("{EVENT}.2"), 3)]);
 }
 
 #[tokio::test]

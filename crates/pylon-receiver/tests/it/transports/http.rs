@@ -215,6 +215,7 @@ async fn the_raw_body_and_the_original_headers_go_out() {
         ("host", vec![&*server.address.to_string()]),
         ("x-receiver-event-id", vec![EVENT]),
         ("x-receiver-attempt", vec!["3"]),
+        ("x-receiver-name", vec!["Issue.New"]),
         ("x-receiver-kind", vec!["issue_new"]),
         ("x-receiver-endpoint", vec!["webhook"]),
         ("x-receiver-redelivery-of", vec![]),
@@ -298,7 +299,7 @@ async fn stored_headers_of_no_valid_form_are_left_out() {
 }
 
 #[tokio::test]
-async fn a_kind_that_no_header_can_say_is_left_out() {
+async fn a_name_that_no_header_can_hold_is_left_out() {
     let (longest, longer) = ("k".repeat(256), "k".repeat(257));
     let cases: [(&str, &[&str]); 12] = [
         ("ticket.created", &["ticket.created"]),
@@ -314,14 +315,40 @@ async fn a_kind_that_no_header_can_say_is_left_out() {
         ("a\0b", &[]),
         ("gr\u{fc}n", &[]),
     ];
-    for (kind, expected) in cases {
+    for (name, expected) in cases {
         let mut server = Server::start([answer(WHOLE)]).await;
-        let sent = Attempt { name: kind.into(), kind: None, endpoint: kind.into(), ..attempt() };
-        assert_eq!(deliver(to(&server.url()), PATIENCE, &sent).await.delivered, Delivered::Yes, "{kind:?}");
+        let sent = Attempt { name: name.into(), kind: None, endpoint: name.into(), ..attempt() };
+        assert_eq!(deliver(to(&server.url()), PATIENCE, &sent).await.delivered, Delivered::Yes, "{name:?}");
         let request = server.request().await;
-        assert_eq!(request.all("x-receiver-kind"), expected, "{kind:?}");
-        assert_eq!(request.all("x-receiver-endpoint"), expected, "{kind:?}");
-        assert_eq!(request.all("x-forged"), [""; 0], "{kind:?}");
+        assert_eq!(request.all("x-receiver-name"), expected, "{name:?}");
+        assert_eq!(request.all("x-receiver-endpoint"), expected, "{name:?}");
+        for missing in ["x-receiver-kind", "x-forged"] {
+            assert_eq!(request.all(missing), [""; 0], "{name:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_query_is_passed_on_behind_the_configured_one_if_the_configuration_says_so() {
+    // Passed on or not, the configured URL's path and query, the original query, what arrives.
+    let cases = [
+        (true, "/hook?token=sesame", Some("tenant=7&x"), "/hook?token=sesame&tenant=7&x"),
+        (true, "/hook", Some("tenant=7"), "/hook?tenant=7"),
+        (true, "/hook?", Some("tenant=7"), "/hook?tenant=7"),
+        (true, "/hook?token=sesame", Some("token=forged"), "/hook?token=sesame&token=forged"),
+        (true, "/hook", Some("a=%20%zz+b&\u{fc}"), "/hook?a=%20%zz+b&%C3%BC"),
+        (true, "/hook", Some("a=1 HTTP/1.1\r\nx-forged: 1#b"), "/hook?a=1%20HTTP/1.1x-forged:%201%23b"),
+        (true, "/hook", Some(""), "/hook"),
+        (true, "/hook", None, "/hook"),
+        (false, "/hook?token=sesame", Some("tenant=7"), "/hook?token=sesame"),
+    ];
+    for (is_passed_on, path, query, expected) in cases {
+        let mut server = Server::start([answer(WHOLE)]).await;
+        let url = format!("http://{}{path}", server.address).parse().unwrap();
+        let transport = TransportConfig::Http(HttpTransport::new(url).query(is_passed_on));
+        let sent = Attempt { query: query.map(Into::into), ..attempt() };
+        assert_eq!(deliver(transport, PATIENCE, &sent).await.delivered, Delivered::Yes, "{path} {query:?}");
+        assert_eq!(server.request().await.line, format!("POST {expected} HTTP/1.1"), "{path} {query:?}");
     }
 }
 

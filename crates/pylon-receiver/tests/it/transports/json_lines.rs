@@ -28,7 +28,7 @@ fn file() -> (tempfile::TempDir, PathBuf) {
 
 fn line(body: &str) -> String {
     format!(
-        r#"{{"event_id":"{EVENT}","delivery_id":"{EVENT}.2","attempt":3,"received_at":"2023-11-14T22:13:20Z","endpoint":"webhook","kind":"issue_new","headers":[["content-type","application/json"]],{body}}}"#
+        r#"{{"event_id":"{EVENT}","delivery_id":"{EVENT}.2","attempt":3,"received_at":"2023-11-14T22:13:20Z","endpoint":"webhook","name":"Issue.New","kind":"issue_new","headers":[["content-type","application/json"]],{body}}}"#
     ) + "\n"
 }
 
@@ -55,7 +55,7 @@ async fn an_event_is_one_line() {
 }
 
 #[tokio::test]
-async fn hostile_headers_and_kinds_stay_within_their_line() {
+async fn hostile_headers_and_names_stay_within_their_line() {
     let (_folder, path) = file();
     let stored = Headers::from_stored(&b"x-many: one\nx-many: two\nx-odd: \xff\"\r\x1b\nx-empty: \n"[..]);
     let sent = Attempt { headers: stored, name: "a\n{\"event_id\":\"".into(), kind: None, ..attempt() };
@@ -63,7 +63,7 @@ async fn hostile_headers_and_kinds_stay_within_their_line() {
     let text = fs::read_to_string(&path).unwrap();
     assert_eq!(text.matches('\n').count(), 1);
     let line: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(line["kind"], "a\n{\"event_id\":\"");
+    assert_eq!((&line["name"], &line["kind"]), (&"a\n{\"event_id\":\"".into(), &serde_json::Value::Null));
     let headers =
         serde_json::json!([["x-many", "one"], ["x-many", "two"], ["x-odd", "\u{fffd}\"\r\u{1b}"], ["x-empty", ""]]);
     assert_eq!(line["headers"], headers);
