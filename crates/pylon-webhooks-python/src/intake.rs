@@ -64,7 +64,7 @@ impl Intake {
             (None, None) => NameSource::Keys,
             (None, Some(pointer)) => NameSource::Pointer(pointer.into()),
             (Some(kind), None) => NameSource::Fixed(kind.into()),
-            (Some(_), Some(_)) => return Err(PyValueError::new_err("kind and kind_pointer exclude each other")),
+            (Some(_), Some(_)) => return Err(PyValueError::new_err("pass kind or kind_pointer, not both")),
         };
         let mut reader = EventReader::builder().name_source(source).depth_limit(depth_limit);
         for (name, kind) in names {

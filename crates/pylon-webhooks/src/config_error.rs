@@ -31,17 +31,18 @@ pub enum ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NoSecret => "no secret was given: pass the one that Pylon shows for the webhook destination",
+            Self::NoSecret => "no secret: pass the secret that Pylon shows for the webhook destination",
             Self::EmptySecret => {
-                "a secret is empty, so anybody could sign: pass the one that Pylon shows for the webhook destination"
+                "a secret is empty, so anyone could sign: pass the secret that Pylon shows for the webhook \
+                 destination"
             }
             Self::HeaderName => "a header name must be letters, digits and `-`, for instance X-Pylon-Signature",
-            Self::SameHeader => "the signature and the timestamp must come in headers of different names",
-            Self::Pointer => "a JSON pointer must begin with `/`, for instance /meta/event",
+            Self::SameHeader => "the signature header and the timestamp header must have different names",
+            Self::Pointer => "a JSON pointer must start with `/`, for instance /meta/event",
             Self::EmptyName => {
                 "an event name is empty: pass the name that the trigger's template sends, for instance issue_new"
             }
-            Self::DepthLimit => "the depth limit must lie between 1 and 100",
+            Self::DepthLimit => "the depth limit must be between 1 and 100",
         })
     }
 }

@@ -32,26 +32,27 @@ pub enum Hint {
 impl fmt::Display for Hint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SecretHasOuterSpace => {
-                f.write_str("it fits the secret without the white space at its ends: remove that where the secret is read")
-            }
+            Self::SecretHasOuterSpace => f.write_str(
+                "it matches the secret without its leading or trailing whitespace: trim the secret where \
+                             you read it",
+            ),
             Self::BodyReserialized => f.write_str(
-                "it fits the same JSON with other white space: the body was parsed and written again, pass the raw bytes \
-                 that arrived",
+                "it matches the same JSON with different whitespace: the body was parsed and serialized again; pass \
+                 the raw bytes of the request body",
             ),
             Self::BodyPrinted => {
-                f.write_str("the body is a printed value, not what arrived: pass the raw bytes of the request")
+                f.write_str("the body is the printed form of a value; pass the raw bytes of the request body")
             }
             Self::BodyGivenAsText => f.write_str(
-                "the body was given as text, and the raw bytes that arrived are what was signed: pass those, and check that the \
-                 secret is the one of this webhook destination",
+                "the body was given as text, and the signature covers the raw bytes: pass the raw bytes of the \
+                 request body, and check the secret of this webhook destination",
             ),
             Self::OtherProduct(product) => {
-                write!(f, "the request bears a signature header of {product}: it is not from Pylon (usepylon.com)")
+                write!(f, "the request has a signature header of {product}, so it is not from Pylon (usepylon.com)")
             }
             Self::TimestampCameAlong => f.write_str(
-                "check that the secret is the one of this webhook destination, that the body is passed as the raw bytes that \
-                 arrived, and that the sender signs `{timestamp}.{body}`, for a timestamp came along",
+                "check the secret of this webhook destination, pass the raw bytes of the request body, and check \
+                 that the sender signs `{timestamp}.{body}`: the request has a timestamp",
             ),
         }
     }

@@ -129,12 +129,11 @@ impl fmt::Display for Error {
                 write!(f, "malformed signature: expected 64 hexadecimal digits in {header}, found {found}")
             }
             Self::SignatureMismatch { hint } => {
-                f.write_str("signature mismatch: the signature fits none of the configured secrets")?;
+                f.write_str("signature mismatch: the signature matches none of the configured secrets")?;
                 match hint {
                     Some(_) => write_hint(f, hint.as_ref()),
                     None => f.write_str(
-                        "; check that the secret is the one of this webhook destination and that the body is passed as the \
-                         raw bytes that arrived",
+                        "; check the secret of this webhook destination, and pass the raw bytes of the request body",
                     ),
                 }
             }
@@ -151,13 +150,14 @@ impl fmt::Display for Error {
             ),
             Self::TimestampFuture { ahead_seconds, tolerance_seconds } => write!(
                 f,
-                "future timestamp: {ahead_seconds} seconds ahead, at most {tolerance_seconds} accepted; this machine's \
+                "future timestamp: {ahead_seconds} seconds ahead, at most {tolerance_seconds} accepted; this \
+                 machine's \
                  clock is slow, or the timestamp is not in seconds"
             ),
             Self::Payload(error) => error.fmt(f),
             Self::Handlers(errors) => errors.fmt(f),
             Self::AsyncHandler => {
-                f.write_str("an async handler is due and `handle` cannot await it: call `handle_async` instead")
+                f.write_str("a matching handler is async, and `handle` cannot await it: call `handle_async` instead")
             }
         }
     }

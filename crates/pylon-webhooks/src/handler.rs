@@ -345,7 +345,7 @@ impl<R> WebhookHandler<R> {
             return;
         }
         if let Some(kind) = EventKind::probably_meant(name) {
-            tracing::warn!(%name, probably_meant = %kind, "no event is likely to be sent under this name");
+            tracing::warn!(%name, probably_meant = %kind, "no event is likely to have this name");
         }
     }
 }

@@ -133,7 +133,7 @@ impl fmt::Display for SignatureFault {
             Self::Repeated => f.write_str("the header more than once"),
             Self::Hs256Scheme => f.write_str("a `hs256=` signature, which getpylon.com sends: another product"),
             Self::TimestampedScheme => f.write_str("a `t=...,v1=...` signature, which other products send"),
-            Self::RepeatedPrefix => f.write_str("more than one `sha256=` in front"),
+            Self::RepeatedPrefix => f.write_str("more than one `sha256=` prefix"),
             Self::OtherPrefix => f.write_str("a prefix other than `sha256=`"),
             Self::Length(length) => write!(f, "{length} characters"),
             Self::NotHexadecimal => f.write_str("characters that are not hexadecimal digits"),

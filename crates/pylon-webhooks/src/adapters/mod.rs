@@ -29,7 +29,7 @@ async fn respond_to_the_end<R: Send + 'static>(endpoint: Endpoint<R>, received: 
         true => {
             tracing::error!(
                 outcome = Outcome::Failed.name(),
-                "a delivery was not handled: what stands before the handlers panicked"
+                "a delivery was not handled: the replay store or the clock panicked"
             );
             Outcome::Failed
         }
@@ -45,7 +45,7 @@ impl Drop for Unfinished {
     fn drop(&mut self) {
         // A panic is told of by whoever waits for the task.
         if !std::thread::panicking() {
-            tracing::error!("a delivery was cut short, for the runtime ended before its handlers did");
+            tracing::error!("a delivery was cut short: the runtime ended before its handlers did");
         }
     }
 }
@@ -54,7 +54,8 @@ impl Drop for Unfinished {
 #[cfg(any(feature = "axum", feature = "actix-web"))]
 fn event_for_function<E: EventType>(event: Verified<WebhookEvent>) -> Result<Verified<E>, Outcome> {
     if !E::accepts(&event) {
-        tracing::debug!(event = ?event.event_type(), "a delivery is of another type than the function takes");
+        tracing::debug!(event = ?event.event_type(), "a delivery was ignored: the function takes another type of \
+                                                      event");
         return Err(Outcome::Ignored);
     }
     event.try_map(|event| E::from_event(&event)).map_err(|error| {

@@ -133,8 +133,8 @@ impl<R> Endpoint<R> {
             return Ok(());
         }
         tracing::error!(
-            "this endpoint has a replay guard or a background queue, and `Verified` as an extractor can keep neither promise: it \
-             does not see whether your function succeeds; register a handler instead"
+            "this endpoint has a replay guard or a background, which the extractor `Verified` does not support: it \
+             cannot see whether your function succeeds; register a handler instead"
         );
         Err(Outcome::Failed)
     }
@@ -161,10 +161,10 @@ impl<R: Send + 'static> Endpoint<R> {
         };
         let taken = match self.claim(&event).await {
             Ok(Claim::Duplicate) => {
-                tracing::info!(event = ?event.event_type(), "a duplicate was answered, and not handled");
+                tracing::info!(event = ?event.event_type(), "a duplicate was answered and not handled");
                 return Outcome::Duplicate;
             }
-            Ok(Claim::InFlight) => return unavailable("a copy of it is being handled at this moment"),
+            Ok(Claim::InFlight) => return unavailable("a copy of the delivery is being handled"),
             Ok(Claim::Taken(taken)) => Some(taken),
             Ok(Claim::Free) => None,
             Err(error) => {
@@ -276,7 +276,7 @@ struct Unhandled;
 #[cfg(feature = "background")]
 impl Drop for Unhandled {
     fn drop(&mut self) {
-        tracing::error!("an accepted event is lost, for the runtime ended before its handlers did");
+        tracing::error!("an accepted event is lost: the runtime ended before its handlers did");
     }
 }
 
@@ -297,7 +297,7 @@ fn failed(error: &Error) -> Outcome {
 }
 
 fn unavailable(reason: &str) -> Outcome {
-    tracing::warn!(outcome = Outcome::Unavailable.name(), "a request was turned away: {reason}");
+    tracing::warn!(outcome = Outcome::Unavailable.name(), "a request was answered 503: {reason}");
     Outcome::Unavailable
 }
 

@@ -162,18 +162,17 @@ impl fmt::Display for PayloadFault {
             Self::NotUtf8 { offset } => write!(f, "expected JSON in UTF-8, found other bytes at offset {offset}"),
             Self::Form => f.write_str("expected JSON, found a form body"),
             Self::Truncated { line, column } => {
-                write!(f, "expected JSON, found its end too early at line {line} column {column}")
+                write!(f, "expected JSON, found the end of the body too early, at line {line} column {column}")
             }
             Self::Syntax { line, column } => write!(
                 f,
-                "expected JSON, found something else at line {line} column {column}; usually a value with a quote or \
-                 backslash that was not escaped: take that variable out of the trigger's template"
+                "expected JSON, found a syntax error at line {line} column {column}; usually a value has a quote or \
+                 a backslash that is not escaped: remove that variable from the trigger's template"
             ),
             Self::TooDeep { limit } => write!(f, "expected at most {limit} levels of nesting, found more"),
             Self::Type(name) => write!(
                 f,
-                "expected the raw bytes of the request body, found {name}; a parsed or decoded body no longer has the \
-                 bytes that were signed"
+                "expected the raw bytes of the request body, found {name}: the signature covers the raw bytes"
             ),
         }
     }

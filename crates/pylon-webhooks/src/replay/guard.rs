@@ -102,7 +102,7 @@ impl ReplayGuard {
         if names.len() < MOST_NAMES && names.insert(name.into()) {
             tracing::warn!(
                 event = ?name,
-                "the replay guard finds nothing to go by in events of this name: each is handled as often as it comes"
+                "the replay guard finds no key in events of this name: their duplicates are handled again"
             );
         }
     }
@@ -175,19 +175,14 @@ impl Drop for Taken {
         match catch_unwind(AssertUnwindSafe(|| self.store.forget(&key).as_mut().poll(&mut context))) {
             Ok(Poll::Ready(Ok(()))) => {}
             Ok(Poll::Ready(Err(error))) => not_forgotten(&error.to_string()),
-            Ok(Poll::Pending) => {
-                not_forgotten("what handled it was dropped, and nothing is left to wait for the store")
-            }
+            Ok(Poll::Pending) => not_forgotten("the handler was dropped, and nothing waits for the store"),
             Err(_) => not_forgotten("it panicked"),
         }
     }
 }
 
 fn not_forgotten(reason: &str) {
-    tracing::error!(
-        ?reason,
-        "the replay store did not forget a delivery that failed: sent again, it is taken for a duplicate"
-    );
+    tracing::error!(?reason, "the replay store did not forget a failed delivery: a retry of it counts as a duplicate");
 }
 
 /// The keys of which nobody knows yet whether their events will be handled.

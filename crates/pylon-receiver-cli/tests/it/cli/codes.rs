@@ -1,8 +1,8 @@
 //! With what the process ends, and what it says then.
 
 use super::process::cli;
-use super::server::{Server, nowhere};
 use super::tables::EVENT;
+use pylon_test_support::http::{Server, nowhere};
 use serde_json::json;
 
 #[test]
