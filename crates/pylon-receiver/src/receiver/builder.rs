@@ -1,7 +1,7 @@
 //! From a configuration to a receiver at work.
 
 use super::couriers::{Couriers, Parts};
-use super::preflight::judged;
+use super::preflight::pass;
 use super::{Receiver, Shared, digest, pruner};
 use crate::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, TlsFault, TlsKeys};
 use crate::admin::{Access, AdminParts, router};
@@ -122,7 +122,7 @@ impl ReceiverBuilder {
     /// [`StartFault`].
     pub async fn start(self) -> Result<Receiver, StartFault> {
         let Self { config, handlers, ledger, clock, randomness } = self;
-        let config = judged(config, handlers.keys()).map_err(StartFault::Config)?;
+        let (config, warnings) = pass(config, handlers.keys()).map_err(StartFault::Config)?;
         let token = config.admin_token.as_ref().map(SecretSource::read).transpose().map_err(StartFault::Token)?;
         let token_digest = token.as_deref().map(|token| digest(token));
         // Operators on this machine are let in; those elsewhere need a token, without which the configuration is not in order.
@@ -175,6 +175,7 @@ impl ReceiverBuilder {
         beside.spawn(async move { couriers.follow(wakes).await });
         let orphaned = shared.clone();
         beside.spawn(async move { orphaned.tell_of_orphans().await });
+        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         tracing::info!(%webhooks, %admin, "listening");
         if !admin.ip().to_canonical().is_loopback() {
             tracing::warn!(%admin, "the admin API is open to the network without TLS: token and events can be read on the way");

@@ -15,7 +15,7 @@ use crate::deliver::CircuitState;
 use crate::ledger::{Ledger, LedgerError};
 use crate::wire::CircuitStatus;
 use couriers::Couriers;
-use preflight::judged;
+use preflight::pass;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::net::SocketAddr;
@@ -153,7 +153,7 @@ impl Shared {
     }
 
     async fn reload(&self, config: Config) -> Result<(), ReloadFault> {
-        let config = judged(config, self.couriers.handled()).map_err(ReloadFault::Config)?;
+        let (config, warnings) = pass(config, self.couriers.handled()).map_err(ReloadFault::Config)?;
         let changed = restarts(&self.config(), &config);
         if !changed.is_empty() {
             return Err(ReloadFault::NeedsRestart(changed));
@@ -180,6 +180,7 @@ impl Shared {
         self.acceptor.install(settings);
         *self.missing.lock().unwrap_or_else(PoisonError::into_inner) = missing;
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         tracing::info!("reloaded");
         self.tell_of_orphans().await;
         Ok(())

@@ -137,14 +137,15 @@ impl Preflight {
     }
 }
 
-/// Completes a configuration with the destinations of the program's handlers, and checks it. Warnings go to the log.
+/// Completes a configuration with the destinations of the program's handlers, and checks it. Returns it with the warnings, which
+/// the caller logs once the start has succeeded.
 ///
 /// # Errors
 /// [`ConfigFault`]: everything for which the configuration is refused.
-pub(super) fn judged<'n>(
+pub(super) fn pass<'n>(
     mut config: Config,
     handlers: impl Iterator<Item = &'n Arc<str>>,
-) -> Result<Config, ConfigFault> {
+) -> Result<(Config, Vec<String>), ConfigFault> {
     let mut faults = Vec::new();
     let mut handled = Vec::new();
     for name in handlers {
@@ -166,10 +167,7 @@ pub(super) fn judged<'n>(
     if !faults.is_empty() {
         return Err(ConfigFault::new(faults));
     }
-    for warning in preflight.warnings {
-        tracing::warn!("{warning}");
-    }
-    Ok(config)
+    Ok((config, preflight.warnings))
 }
 
 /// Whether a URL leads to an address of this machine.
