@@ -6,7 +6,7 @@ use pylon_receiver::config::{
 };
 use pylon_receiver::ledger::{EventFilter, Ledger, Order, Page};
 use pylon_receiver::{
-    DeliveredEvent, EventId, Moment, Receiver, ReceiverBuilder, ReloadFault, StartFault, handlers_of,
+    DeliveredEvent, EventId, Moment, Receiver, ReceiverBuilder, ReloadFault, StartFault, SystemWallClock, handlers_of,
 };
 use pylon_test_support::log::logged;
 use pylon_webhooks::{IssueNewEvent, Secret, Verifier, WebhookHandler, sign};
@@ -36,7 +36,7 @@ fn builder(ledger: &Arc<MemoryLedger>) -> ReceiverBuilder {
 }
 
 fn memory() -> Arc<MemoryLedger> {
-    Arc::new(MemoryLedger::new(5))
+    Arc::new(MemoryLedger::new(5, Arc::new(SystemWallClock)))
 }
 
 /// Status and body of the answer to a webhook that is signed at this moment; none when nobody answers.

@@ -18,7 +18,11 @@ fn record(path: &Path) -> EventId {
     let event = NewEvent {
         id,
         endpoint: "webhook".into(),
-        kind: "issue_new".into(),
+        name: "issue_new".into(),
+        kind: Some("issue_new".into()),
+        method: "POST".into(),
+        target: "/webhook".into(),
+        query: None,
         headers: Headers::default(),
         body: verified(Payload::from(BODY.as_bytes().to_vec())),
         parked: None,

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
-const REMEDY: &str = "stop the receiver, keep a copy of the file, and restore a backup or start with a new file";
+const REMEDY: &str = "stop the receiver, keep a copy of the ledger, and restore a backup or start with a new one";
 
 /// What is done to the file of a sound ledger, and why nothing starts with it then.
 type Case = (fn(&Path), &'static str);

@@ -65,7 +65,7 @@ fn a_disk_that_is_full() {
     let running = Running::start(scene.serve_by(&["unshare", "-rm", "sh", "-c", mount, disk.to_str().unwrap()]));
     let ids = fill(&running);
     assert!(ids.len() > 10);
-    assert_tells(&running, "the ledger is full: expected room on its disk, found none; make room");
+    assert_tells(&running, "the ledger is full: expected room for more, found none; make room where it is stored");
     // Room is made, and it goes on by itself.
     let seen_by_it = format!("/proc/{}/root{}", running.pid(), disk.display());
     std::fs::remove_file(format!("{seen_by_it}/filler")).unwrap();
