@@ -100,8 +100,8 @@ impl ReceiverArgs {
             // A file in this folder is not the ledger of a receiver on another machine.
             (None, None) => is_loopback(&base).then(|| LedgerAddress::Sqlite("pylon.db".into())),
         };
-        let ledger = ledger.and_then(|ledger| match ledger {
-            LedgerAddress::Sqlite(path) => Some(path),
+        let ledger = ledger.map(|ledger| match ledger {
+            LedgerAddress::Sqlite(path) => path,
         });
         Ok(Named { base, token, ledger })
     }
