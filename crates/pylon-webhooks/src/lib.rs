@@ -32,8 +32,8 @@
 //! | `testing` | samples, signed requests, a clock that stands still |
 //! | `proptest` | `testing::strategies` |
 //!
-//! No feature is on unless asked for. Rules only: this crate opens no socket and no file, and reads the clock in [`SystemClock`]
-//! alone. It keeps no event: what a handler loses is lost.
+//! No feature is enabled by default. The crate opens no socket and no file, and only [`SystemClock`] reads the clock.
+//! It stores no events: to keep each event until your app has handled it, put `pylon-receiver` in front of the app.
 
 #![forbid(unsafe_code)]
 

@@ -1,9 +1,9 @@
-//! The one value that says that a delivery is genuine, and by what it was judged.
+//! The mark of a verified delivery, with what was signed.
 
 use crate::event::WebhookEvent;
 use std::ops::Deref;
 
-/// Something that a [`Verifier`](crate::Verifier) accepted, with what was signed: what dispatch takes.
+/// A value that a [`Verifier`](crate::Verifier) accepted, with what was signed. Only verified events can be dispatched.
 ///
 /// ```
 /// use pylon_webhooks::{Secret, Verifier, sign};
@@ -22,15 +22,15 @@ pub struct Verified<T> {
     signed: Option<Signed>,
 }
 
-/// What was signed beside the body, and by what it was judged; times are Unix seconds.
+/// What was signed besides the body, and the time of the check. Times are Unix seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Signed {
-    /// The timestamp that was signed; none where the signature covers the body alone.
+    /// The signed timestamp; none when the signature covers the body alone.
     pub timestamp: Option<u64>,
-    /// The present time when the delivery was verified.
+    /// The time of the check.
     pub now: u64,
-    /// How far a timestamp may lie from now, in seconds.
+    /// How much a timestamp may differ from the clock, in seconds.
     pub tolerance_seconds: u64,
 }
 
@@ -39,18 +39,18 @@ impl<T> Verified<T> {
         Self { value, signed: Some(signed) }
     }
 
-    /// The value of a test, as if it had been verified.
+    /// The value of a test.
     #[cfg(feature = "testing")]
     pub(crate) fn of_test(value: T) -> Self {
         Self { value, signed: None }
     }
 
-    /// What was signed; none for a [stored](Self::stored) event, whose request is gone.
+    /// What was signed; none for a [stored](Self::stored) event.
     pub fn signed(&self) -> Option<Signed> {
         self.signed
     }
 
-    /// The value itself, no longer marked.
+    /// The value without its mark.
     pub fn into_inner(self) -> T {
         self.value
     }
@@ -61,8 +61,8 @@ impl<T> Verified<T> {
 }
 
 impl Verified<WebhookEvent> {
-    /// Vouches for an event that was verified before it was stored, and is read again from your own storage. Use it for nothing
-    /// else: what has just arrived goes to [`WebhookHandler::handle`](crate::WebhookHandler::handle).
+    /// Marks an event that was verified before you stored it, and that you read from your own storage. Use it for
+    /// nothing else: pass new deliveries to [`WebhookHandler::handle`](crate::WebhookHandler::handle).
     ///
     /// ```
     /// use pylon_webhooks::{Verified, WebhookHandler, parse_webhook_event};

@@ -1,10 +1,10 @@
-//! A delivery that is there and not yet verified.
+//! A complete delivery that is not yet verified.
 
 use super::credentials::Credentials;
 use super::payload::Payload;
 use crate::verified::{Signed, Verified};
 
-/// A whole body and the credentials that came with it, for [`Verifier::verify_received`](crate::Verifier::verify_received).
+/// A complete body with its credentials, for [`Verifier::verify_received`](crate::Verifier::verify_received).
 #[derive(Debug)]
 #[must_use]
 pub struct Received<'a> {
@@ -17,15 +17,15 @@ impl<'a> Received<'a> {
         Self { body, credentials }
     }
 
-    /// The body, which nobody has verified.
+    /// The body, not yet verified.
     pub fn body(&self) -> &Payload<'a> {
         &self.body
     }
 
-    /// Takes the delivery for genuine without looking at a signature, because the caller knows it by other means: a header with
-    /// a secret value, mutual TLS.
+    /// Accepts the delivery without checking a signature. Call it only when something else proves that the delivery is
+    /// genuine: a header with a secret value, mutual TLS.
     ///
-    /// `now` is the present time in Unix seconds, where windows of a [`ReplayRule`](crate::ReplayRule) begin.
+    /// `now` is the current time in Unix seconds: the windows of a [`ReplayRule`](crate::ReplayRule) begin then.
     ///
     /// ```
     /// use pylon_webhooks::Admission;
