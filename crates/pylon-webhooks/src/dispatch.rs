@@ -2,7 +2,8 @@
 
 use crate::error::Error;
 use crate::event::{EventType, WebhookEvent};
-use crate::failure::{HandlerError, HandlerErrors, HandlerFailure, HandlerId};
+use crate::failure::{HandlerErrors, HandlerFailure, HandlerId};
+use crate::handler_error::HandlerError;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -13,6 +14,7 @@ type ErrorHandler<O> = Box<dyn Fn(&Error) -> O + Send + Sync>;
 
 /// The result of handling an event.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Handled<R> {
     /// The event.
     pub event: WebhookEvent,

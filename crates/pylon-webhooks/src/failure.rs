@@ -1,10 +1,8 @@
 //! The failures of handlers.
 
 use crate::event::WebhookEvent;
+use crate::handler_error::HandlerError;
 use std::fmt;
-
-/// Any error of a handler.
-pub type HandlerError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Identifies a registered handler; see [`WebhookHandler::remove`](crate::WebhookHandler::remove).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

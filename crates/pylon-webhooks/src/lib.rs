@@ -52,6 +52,7 @@ mod event;
 mod failure;
 mod freshness;
 mod handler;
+mod handler_error;
 mod replay;
 mod secret;
 mod signature;
@@ -85,9 +86,10 @@ pub use event::{
     MessageNewEvent, NameSource, PayloadError, PayloadFault, Problem, Reason, Shape, TypedEvent, UnknownEvent,
     Variable, WebhookEvent, names_match, parse_webhook_event,
 };
-pub use failure::{HandlerError, HandlerErrors, HandlerFailure, HandlerId};
+pub use failure::{HandlerErrors, HandlerFailure, HandlerId};
 pub use freshness::TimestampFault;
 pub use handler::WebhookHandler;
+pub use handler_error::HandlerError;
 pub use replay::{MemoryReplayStore, ReplayGuard, ReplayKey, ReplayRule, ReplayStore, StoreFuture};
 pub use secret::Secret;
 pub use signature::{SignatureFault, sign};

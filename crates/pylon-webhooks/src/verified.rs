@@ -1,6 +1,6 @@
 //! The mark of a verified delivery, with what was signed.
 
-use crate::event::WebhookEvent;
+use crate::arrival::{Payload, Received};
 use std::ops::Deref;
 
 /// A value that a [`Verifier`](crate::Verifier) accepted, with what was signed. Only verified events can be dispatched.
@@ -39,9 +39,8 @@ impl<T> Verified<T> {
         Self { value, signed: Some(signed) }
     }
 
-    /// The value of a test.
-    #[cfg(feature = "testing")]
-    pub(crate) fn of_test(value: T) -> Self {
+    /// A value that did not just arrive.
+    pub(crate) fn without_request(value: T) -> Self {
         Self { value, signed: None }
     }
 
@@ -60,20 +59,23 @@ impl<T> Verified<T> {
     }
 }
 
-impl Verified<WebhookEvent> {
-    /// Marks an event that was verified before you stored it, and that you read from your own storage. Use it for
-    /// nothing else: pass new deliveries to [`WebhookHandler::handle`](crate::WebhookHandler::handle).
+impl<'a> Received<'a> {
+    /// Accepts the delivery without checking a signature. Call it only when something else proves that the delivery is
+    /// genuine: a header with a secret value, mutual TLS.
+    ///
+    /// `now` is the current time in Unix seconds: the windows of a [`ReplayRule`](crate::ReplayRule) begin then.
     ///
     /// ```
-    /// use pylon_webhooks::{Verified, WebhookHandler, parse_webhook_event};
+    /// use pylon_webhooks::Admission;
     ///
-    /// let event = parse_webhook_event(br#"{"event_type": "issue_new"}"#)?;
-    /// let handler = WebhookHandler::new("your-webhook-secret")?;
-    /// handler.dispatch(Verified::stored(event))?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// let received = Admission::new().admit("POST", [("X-Token", "…")])?.whole(b"{}")?;
+    /// // Here your app has compared the token, and only then:
+    /// let verified = received.accept_unsigned(1_700_000_000);
+    /// assert_eq!(verified.as_bytes(), b"{}");
+    /// # Ok::<(), pylon_webhooks::RequestFault>(())
     /// ```
-    pub fn stored(event: WebhookEvent) -> Self {
-        Self { value: event, signed: None }
+    pub fn accept_unsigned(self, now: u64) -> Verified<Payload<'a>> {
+        Verified::new(self.body, Signed { timestamp: None, now, tolerance_seconds: 0 })
     }
 }
 

@@ -14,6 +14,7 @@ mod problem;
 mod reader;
 mod scan;
 mod scope;
+mod stored;
 mod table;
 mod text;
 mod types;

@@ -310,30 +310,6 @@ impl EventReaderBuilder {
     }
 }
 
-impl WebhookEvent {
-    /// Rebuilds an event from its stored body, [name](Self::event_type) and [kind](Self::kind). Neither the name nor
-    /// the kind is determined again, so the reader's settings are not needed. The body is parsed once.
-    ///
-    /// ```
-    /// use pylon_webhooks::{EventKind, Verified, WebhookEvent, WebhookHandler};
-    ///
-    /// let event = WebhookEvent::from_stored(b"{}", "ticket.created", Some(EventKind::IssueNew))?;
-    /// assert_eq!((event.event_type(), event.kind()), ("ticket.created", Some(EventKind::IssueNew)));
-    /// WebhookHandler::new("your-webhook-secret")?.dispatch(Verified::stored(event))?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`PayloadError`] when the body is not JSON or nests too deep.
-    pub fn from_stored<'a>(
-        payload: impl Into<Payload<'a>>,
-        name: &str,
-        kind: Option<EventKind>,
-    ) -> Result<Self, PayloadError> {
-        EventReader::new().parse_as(payload.into(), name, kind)
-    }
-}
-
 /// The objects in wrappers, outermost first; the members that contain them; what was repaired.
 struct Wrappers {
     wrapped: Vec<Scope>,

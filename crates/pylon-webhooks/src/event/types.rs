@@ -5,7 +5,7 @@
 
 use super::event::WebhookEvent;
 use super::kind::EventKind;
-use crate::failure::HandlerError;
+use crate::handler_error::HandlerError;
 use serde::de::DeserializeOwned;
 use std::ops::Deref;
 

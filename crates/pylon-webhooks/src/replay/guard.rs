@@ -4,7 +4,7 @@ use super::key::{ReplayKey, ReplayRule};
 use super::store::ReplayStore;
 use crate::config_error::ConfigError;
 use crate::event::WebhookEvent;
-use crate::failure::HandlerError;
+use crate::handler_error::HandlerError;
 use crate::verified::Verified;
 use std::collections::HashSet;
 use std::fmt;

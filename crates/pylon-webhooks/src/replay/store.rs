@@ -1,6 +1,6 @@
 //! The store of a replay guard.
 
-use crate::failure::HandlerError;
+use crate::handler_error::HandlerError;
 use std::pin::Pin;
 
 /// The future of a [`ReplayStore`]'s answer.

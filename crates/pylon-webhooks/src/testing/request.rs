@@ -33,6 +33,7 @@ pub fn signed_headers(secret: &Secret, body: &[u8], timestamp: Option<u64>) -> V
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
+#[non_exhaustive]
 pub struct WebhookRequest {
     /// The method.
     pub method: String,

@@ -16,5 +16,5 @@ use crate::verified::Verified;
 /// assert_eq!(webhook(verified(event)), "Export fails");
 /// ```
 pub fn verified<T>(value: T) -> Verified<T> {
-    Verified::of_test(value)
+    Verified::without_request(value)
 }
