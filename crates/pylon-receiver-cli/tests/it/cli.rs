@@ -10,6 +10,5 @@ mod orders;
 mod pipes;
 mod process;
 mod send;
-mod server;
 mod sign;
 mod tables;

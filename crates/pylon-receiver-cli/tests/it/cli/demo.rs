@@ -1,7 +1,7 @@
 //! The demo, with a receiver of its own and with another one.
 
 use super::process::cli;
-use super::server::{Server, nowhere};
+use pylon_test_support::http::{Reply, Server, nowhere};
 use serde_json::{Value, json};
 
 /// The names of the requests, and whether each is accepted.
@@ -50,9 +50,9 @@ fn in_json_it_is_one_document() {
 
 #[test]
 fn it_sends_the_same_to_another_receiver_and_fails_when_an_answer_is_not_as_expected() {
-    let server = Server::start(|request| match request.header("x-pylon-signature") {
-        Some(_) => (200, json!({"status": "accepted", "id": "1"}).to_string()),
-        None => (401, json!({"error": "unauthorized"}).to_string()),
+    let server = Server::start(|request, _| match request.header("x-pylon-signature") {
+        Some(_) => Reply::Answer(200, json!({"status": "accepted", "id": "1"}).to_string().into()),
+        None => Reply::Answer(401, json!({"error": "unauthorized"}).to_string().into()),
     });
     let ran = cli(&["demo", "--to", &format!("{}/webhook", server.url)]).run();
     // This one believes every signature.
