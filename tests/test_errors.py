@@ -121,7 +121,7 @@ def test_text_stands_for_its_utf8(text: str, handler: WebhookHandler, secret: st
 
 def test_a_mismatch_of_text_says_that_text_was_given(handler: WebhookHandler) -> None:
     message = refusal(handler, BODY.decode(), "0" * 64)[2]
-    assert "; the body was given as text, and the raw bytes that arrived are what was signed: " in message
+    assert "; the body was given as text, and the signature covers the raw bytes: " in message
     assert "text" not in refusal(handler, BODY, "0" * 64)[2]
 
 
