@@ -6,17 +6,21 @@ from _thread import allocate_lock
 
 TYPE_CHECKING = False  # importing `typing` takes longer than importing all of this package
 if TYPE_CHECKING:
+    from typing import Protocol
     from weakref import WeakSet
 
-    from ._tasks import TaskQueue
-    from ._threads import ThreadQueue
+    class _Queue(Protocol):
+        def close(self) -> None: ...
+        def end(self) -> None: ...
+        def forked(self) -> None: ...
+
 
 #: All queues that there are, once there is one.
-_queues: WeakSet[TaskQueue | ThreadQueue] | None = None
+_queues: WeakSet[_Queue] | None = None
 _lock = allocate_lock()
 
 
-def end_with_the_process(queue: TaskQueue | ThreadQueue) -> None:
+def end_with_the_process(queue: _Queue) -> None:
     """Let the queue end when the process does, and begin anew in a process that is forked from it."""
     global _queues
     with _lock:

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Semaphore, Task
     from typing import Any
 
+    from ._arrival import Arrival
     from ._types import AsyncWork
-    from .endpoint import Arrival
 
 #: How long cancelled handlers may take to tidy up.
 _TIDYING_SECONDS = 1.0

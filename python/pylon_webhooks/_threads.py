@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from threading import Condition
 
     from ._arrival import Arrival
-    from ._types import Job, Work
+    from ._types import Work
+
+    _Job = tuple[Work, Arrival]
 
 
 class ThreadQueue:
@@ -33,9 +35,9 @@ class ThreadQueue:
         lock = RLock()
         self._offered: Condition = Condition(lock)
         self._done: Condition = Condition(lock)
-        self._waiting: deque[Job] = deque()
+        self._waiting: deque[_Job] = deque()
         # By the identifier of the thread that runs it.
-        self._running: dict[int, Job] = {}
+        self._running: dict[int, _Job] = {}
         self._threads = 0
 
     @property
@@ -125,7 +127,7 @@ class ThreadQueue:
             # While it waits for the next one, it must not keep the last one's event alive.
             del job, work, _
 
-    def _next(self, me: int) -> Job | None:
+    def _next(self, me: int) -> _Job | None:
         with self._offered:
             self._offered.wait_for(lambda: self._waiting or self._until is not None)
             if not self._waiting:

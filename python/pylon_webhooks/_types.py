@@ -1,13 +1,9 @@
-"""Types for annotations alone: never loaded while the package runs, but for `ReplayStore` when it is asked for."""
+"""Types for annotations. Nothing loads this module at run time, except when `ReplayStore` is read."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Protocol, TypeAlias
-
-from ._arrival import Arrival
-from .endpoint import Endpoint
-from .handler import WebhookHandler
 
 
 class HasItems(Protocol):
@@ -41,14 +37,10 @@ class ReplayStore(Protocol):
 Payload: TypeAlias = bytes | bytearray | memoryview
 #: A request's headers, all of them.
 Headers: TypeAlias = HasItems | Iterable[tuple[str | bytes, object]]
-#: What adapters take.
-HandlerOrEndpoint: TypeAlias = WebhookHandler | Endpoint
 
-#: Work that a background does.
+#: What a background thread runs.
 Work: TypeAlias = Callable[[], object]
-#: Work, and the event that it is done for.
-Job: TypeAlias = tuple[Work, Arrival]
-#: Work to be awaited.
+#: What a background task awaits.
 AsyncWork: TypeAlias = Callable[[], Awaitable[object]]
 
 # ASGI's.

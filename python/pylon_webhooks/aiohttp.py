@@ -15,12 +15,13 @@ with needs("aiohttp", "aiohttp"):
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ._types import HandlerOrEndpoint
+    from .handler import WebhookHandler
+
 
 __all__ = ["add_webhook", "webhook_handler"]
 
 
-def add_webhook(app: web.Application, handler: HandlerOrEndpoint, path: str = "/webhook") -> None:
+def add_webhook(app: web.Application, handler: WebhookHandler | Endpoint, path: str = "/webhook") -> None:
     """Answer webhook requests at one path; the endpoint is closed when the app shuts down.
 
     >>> from pylon_webhooks import WebhookHandler
@@ -40,7 +41,7 @@ def add_webhook(app: web.Application, handler: HandlerOrEndpoint, path: str = "/
     app.on_shutdown.append(close)
 
 
-def webhook_handler(handler: HandlerOrEndpoint) -> Callable[[web.Request], Awaitable[web.Response]]:
+def webhook_handler(handler: WebhookHandler | Endpoint) -> Callable[[web.Request], Awaitable[web.Response]]:
     """A request handler for `add_route("*", path, ...)`; who adds it so closes the endpoint as well."""
     endpoint = Endpoint.of(handler)
 

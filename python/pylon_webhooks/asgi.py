@@ -12,12 +12,13 @@ TYPE_CHECKING = False  # importing `typing` takes longer than importing all of t
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from ._types import ASGIApp, HandlerOrEndpoint, Receive, Scope, Send
+    from ._types import ASGIApp, Receive, Scope, Send
+    from .handler import WebhookHandler
 
 __all__ = ["WebhookApp", "lifespan_app", "webhook_app"]
 
 
-def webhook_app(handler: HandlerOrEndpoint) -> WebhookApp:
+def webhook_app(handler: WebhookHandler | Endpoint) -> WebhookApp:
     """An ASGI app that answers webhook requests at whatever path it is mounted.
 
     >>> from pylon_webhooks import WebhookHandler

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._native import Outcome
-    from ._types import HandlerOrEndpoint, Headers
+    from ._types import Headers
+    from .handler import WebhookHandler
 
 __all__ = ["webhook_function"]
 
 
-def webhook_function(handler: HandlerOrEndpoint) -> Callable[[dict[str, Any], object], dict[str, Any]]:
+def webhook_function(handler: WebhookHandler | Endpoint) -> Callable[[dict[str, Any], object], dict[str, Any]]:
     """A function for Lambda to call: name it in the function's configuration.
 
     >>> from pylon_webhooks import WebhookHandler

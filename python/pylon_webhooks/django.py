@@ -20,14 +20,15 @@ with needs("Django", "django"):
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
 
-    from ._types import HandlerOrEndpoint
+    from .handler import WebhookHandler
+
 
 __all__ = ["async_webhook_view", "webhook_view"]
 
 _View = TypeVar("_View", bound="Callable[..., Any]")
 
 
-def webhook_view(handler: HandlerOrEndpoint) -> Callable[[HttpRequest], HttpResponse]:
+def webhook_view(handler: WebhookHandler | Endpoint) -> Callable[[HttpRequest], HttpResponse]:
     """A view that answers webhook requests: `path("webhook", webhook_view(handler))` among the urlpatterns."""
     endpoint = Endpoint.of(handler)
 
@@ -40,7 +41,7 @@ def webhook_view(handler: HandlerOrEndpoint) -> Callable[[HttpRequest], HttpResp
     return _exempt(webhook)
 
 
-def async_webhook_view(handler: HandlerOrEndpoint) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
+def async_webhook_view(handler: WebhookHandler | Endpoint) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
     """The same as an async view, which runs `async def` handlers.
 
     A background runs on threads here, each event's `async def` handlers in an event loop of its own: Django tells nobody when its

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any, Self, TypeVar
 
-    from ._types import HandlerOrEndpoint, Headers
+    from ._types import Headers
     from .events import WebhookEvent
 
     _E = TypeVar("_E")
@@ -82,7 +82,7 @@ class Endpoint:
         self._unguarded: set[str] = set()
 
     @classmethod
-    def of(cls, handler: HandlerOrEndpoint) -> Endpoint:
+    def of(cls, handler: WebhookHandler | Endpoint) -> Endpoint:
         """The endpoint itself, or one with the usual settings for a handler."""
         return handler if isinstance(handler, Endpoint) else cls(handler)
 

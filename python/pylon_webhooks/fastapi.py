@@ -17,7 +17,7 @@ with needs("FastAPI", "fastapi"):
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ._types import HandlerOrEndpoint
+    from .handler import WebhookHandler
 
 __all__ = ["verified_event", "webhook_router"]
 
@@ -34,7 +34,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def webhook_router(handler: HandlerOrEndpoint, path: str = "/webhook", **options: Any) -> APIRouter:
+def webhook_router(handler: WebhookHandler | Endpoint, path: str = "/webhook", **options: Any) -> APIRouter:
     """A router that answers webhook requests at one path; the endpoint is closed when the app shuts down.
 
     >>> from fastapi import FastAPI
@@ -68,11 +68,13 @@ def webhook_router(handler: HandlerOrEndpoint, path: str = "/webhook", **options
 
 
 @overload
-def verified_event(handler: HandlerOrEndpoint) -> Callable[[Request], AsyncGenerator[WebhookEvent]]: ...
+def verified_event(handler: WebhookHandler | Endpoint) -> Callable[[Request], AsyncGenerator[WebhookEvent]]: ...
 @overload
-def verified_event(handler: HandlerOrEndpoint, event_class: type[_E]) -> Callable[[Request], AsyncGenerator[_E]]: ...
 def verified_event(
-    handler: HandlerOrEndpoint, event_class: type[Any] = WebhookEvent
+    handler: WebhookHandler | Endpoint, event_class: type[_E]
+) -> Callable[[Request], AsyncGenerator[_E]]: ...
+def verified_event(
+    handler: WebhookHandler | Endpoint, event_class: type[Any] = WebhookEvent
 ) -> Callable[[Request], AsyncGenerator[Any]]:
     """A dependency that yields the verified event, for a path function of your own instead of registered handlers.
 

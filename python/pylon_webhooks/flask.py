@@ -20,7 +20,8 @@ with needs("Flask", "flask"):
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ._types import HandlerOrEndpoint
+    from .handler import WebhookHandler
+
 
 __all__ = ["verified_event", "webhook_blueprint"]
 
@@ -30,7 +31,9 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-def webhook_blueprint(handler: HandlerOrEndpoint, path: str = "/webhook", *, name: str = "pylon_webhook") -> Blueprint:
+def webhook_blueprint(
+    handler: WebhookHandler | Endpoint, path: str = "/webhook", *, name: str = "pylon_webhook"
+) -> Blueprint:
     """A blueprint that answers webhook requests at one path.
 
     >>> from flask import Flask
@@ -57,13 +60,13 @@ def webhook_blueprint(handler: HandlerOrEndpoint, path: str = "/webhook", *, nam
 
 @overload
 def verified_event(
-    handler: HandlerOrEndpoint,
+    handler: WebhookHandler | Endpoint,
 ) -> Callable[[Callable[Concatenate[WebhookEvent, _P], _R]], Callable[_P, _R | Response]]: ...
 @overload
 def verified_event(
-    handler: HandlerOrEndpoint, event_class: type[_E]
+    handler: WebhookHandler | Endpoint, event_class: type[_E]
 ) -> Callable[[Callable[Concatenate[_E, _P], _R]], Callable[_P, _R | Response]]: ...
-def verified_event(handler: HandlerOrEndpoint, event_class: type[Any] = WebhookEvent) -> Any:
+def verified_event(handler: WebhookHandler | Endpoint, event_class: type[Any] = WebhookEvent) -> Any:
     """Decorate a view that takes the verified event first, instead of registered handlers.
 
     >>> from flask import Flask

@@ -16,12 +16,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-    from ._types import HandlerOrEndpoint
+    from .handler import WebhookHandler
+
 
 __all__ = ["webhook_route"]
 
 
-def webhook_route(handler: HandlerOrEndpoint, path: str = "/webhook") -> Route:
+def webhook_route(handler: WebhookHandler | Endpoint, path: str = "/webhook") -> Route:
     """A route that answers webhook requests at one path.
 
     >>> from pylon_webhooks import WebhookHandler

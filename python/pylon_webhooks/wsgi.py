@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-    from ._types import HandlerOrEndpoint
+    from .handler import WebhookHandler
+
 
 __all__ = ["WebhookApp", "webhook_app"]
 
 
-def webhook_app(handler: HandlerOrEndpoint) -> WebhookApp:
+def webhook_app(handler: WebhookHandler | Endpoint) -> WebhookApp:
     """A WSGI app that answers webhook requests at whatever path it is mounted.
 
     >>> from pylon_webhooks import WebhookHandler
