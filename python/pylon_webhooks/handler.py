@@ -1,23 +1,15 @@
-"""The whole way of a delivery: verified, read, dispatched to the handlers."""
+"""`WebhookHandler`: verifies a delivery, reads its event, calls the handlers."""
 
 from __future__ import annotations
 
-from _thread import RLock
-from types import CoroutineType
-
-from ._dispatch import KINDS, AnyEvent, Callee, Named, OfClass, OfOwnClass, Plan, Subscription, name_of
-from ._native import Receiver, names_match, probably_meant
-from .events import (
-    BaseIssueEvent,
-    IssueSnapshotEvent,
-    UnknownEvent,
-    WebhookEvent,
-)
+from ._dispatch import KINDS
+from ._handlers import Handlers, warn
+from ._native import Receiver
+from .events import WebhookEvent
 from .exceptions import (
     PylonWebhookAsyncHandlerError,
     PylonWebhookError,
     PylonWebhookHandlerErrors,
-    PylonWebhookNameWarning,
     PylonWebhookUnverifiedWarning,
 )
 
@@ -37,9 +29,6 @@ else:
     _E = TypeVar("_E")
 
 __all__ = ["WebhookHandler"]
-
-_CLASSES = {name: event_class for event_class, name in KINDS.items()}
-_EVENT_CLASSES = frozenset({WebhookEvent, BaseIssueEvent, IssueSnapshotEvent, UnknownEvent, *KINDS})
 
 
 class WebhookHandler:
@@ -107,18 +96,11 @@ class WebhookHandler:
         self._timestamp_tolerance = timestamp_tolerance
         self._require_timestamp = require_timestamp
         self._receive = self._receiver.receive if verify_signature else self._read
-        # For registrations; a delivery reads one attribute once and needs none.
-        self._lock = RLock()
-        self._types: dict[type[Any], str] = {}
-        self._subscriptions: tuple[Subscription, ...] = ()
-        self._on_error: tuple[Callee, ...] = ()
-        self._plans: dict[type, Plan] = {}
-        # Whether some handler is for a name that does not go with a class: then each event's own name decides.
-        self._needs_names = False
+        self._handlers = Handlers(self._receiver.kind_of)
         if kind is not None:
-            self._warn_of_typo(kind)
+            self._handlers.warn_of_typo(kind)
         if verify_signature is False:
-            _warn(
+            warn(
                 "verify_signature=False: whoever finds the address can send events; sign test deliveries with "
                 "pylon_webhooks.sign instead",
                 PylonWebhookUnverifiedWarning,
@@ -132,10 +114,10 @@ class WebhookHandler:
         """
         if not events:
             raise TypeError("on() needs an event class or a name; on_any() is for all events")
-        targets = tuple(self._target(event) for event in events)
+        targets = [self._handlers.target(event) for event in events]
 
         def register(function: _F) -> _F:
-            self._subscribe(Subscription(function, targets))
+            self._handlers.subscribe(function, *targets)
             return function
 
         return register
@@ -148,7 +130,7 @@ class WebhookHandler:
         """Decorate a handler for every event."""
 
         def register(function: _F) -> _F:
-            self._subscribe(Subscription(function, (AnyEvent(),)))
+            self._handlers.subscribe(function)
             return function
 
         return register if function is None else register(function)
@@ -164,9 +146,7 @@ class WebhookHandler:
         """
 
         def register(function: _F) -> _F:
-            callee = Callee(function)
-            with self._lock:
-                self._on_error = (*self._on_error, callee)
+            self._handlers.subscribe_to_errors(function)
             return function
 
         return register if function is None else register(function)
@@ -178,29 +158,11 @@ class WebhookHandler:
         of the payload's keys that its constructor names. A body that it cannot be made of counts as the failure of the
         handlers that take the class.
         """
-        if not isinstance(event_class, type):
-            raise TypeError("register() needs a class")
-        if event_class in _EVENT_CLASSES:
-            raise ValueError("this class is known already: give further names of it as names={...}")
-        if not kind.strip():
-            raise ValueError("an event name is empty: pass the name that the trigger's template sends")
-        self._warn_of_typo(kind)
-        with self._lock:
-            if self._types.get(event_class, kind) != kind:
-                raise ValueError(
-                    "this class is registered under another name already: a subclass of it can have this one"
-                )
-            self._types[event_class] = kind
-            self._plans = {}
+        self._handlers.register(kind, event_class)
 
     def remove(self, function: Any) -> bool:
         """Remove a handler wherever it was registered; says whether it was."""
-        with self._lock:
-            subscriptions = tuple(kept for kept in self._subscriptions if kept.function != function)
-            on_error = tuple(kept for kept in self._on_error if kept.function != function)
-            removed = len(subscriptions) < len(self._subscriptions) or len(on_error) < len(self._on_error)
-            self._subscriptions, self._on_error, self._plans = subscriptions, on_error, {}
-        return removed
+        return self._handlers.remove(function)
 
     def handle(
         self,
@@ -220,9 +182,9 @@ class WebhookHandler:
         and PylonWebhookAsyncHandlerError where an `async def` handler is due.
         """
         try:
-            return self._run(self._receive(payload, signature, timestamp, headers))
+            return self._handlers.run(self._receive(payload, signature, timestamp, headers))
         except (PylonWebhookError, PylonWebhookHandlerErrors, PylonWebhookAsyncHandlerError) as error:
-            self._tell(error)
+            self._handlers.tell(error)
             raise
 
     async def ahandle(
@@ -235,9 +197,9 @@ class WebhookHandler:
     ) -> list[Any]:
         """As `handle`, awaiting the handlers that are `async def`, one after the other."""
         try:
-            return await self._run_async(self._receive(payload, signature, timestamp, headers))
+            return await self._handlers.arun(self._receive(payload, signature, timestamp, headers))
         except (PylonWebhookError, PylonWebhookHandlerErrors) as error:
-            await self._tell_async(error)
+            await self._handlers.atell(error)
             raise
 
     def handle_headers(self, payload: Payload, headers: Headers) -> list[Any]:
@@ -266,7 +228,7 @@ class WebhookHandler:
         try:
             return self._receive(payload, signature, timestamp, headers)
         except PylonWebhookError as error:
-            self._tell(error)
+            self._handlers.tell(error)
             raise
 
     async def areceive(
@@ -281,7 +243,7 @@ class WebhookHandler:
         try:
             return self._receive(payload, signature, timestamp, headers)
         except PylonWebhookError as error:
-            await self._tell_async(error)
+            await self._handlers.atell(error)
             raise
 
     def dispatch(self, event: WebhookEvent, *, run: Callable[[Awaitable[Any]], Any] | None = None) -> list[Any]:
@@ -290,17 +252,17 @@ class WebhookHandler:
         run: awaits what `async def` handlers give, from a thread that has no event loop running; without it they are refused.
         """
         try:
-            return self._run(_checked(event), run)
+            return self._handlers.run(_checked(event), run)
         except (PylonWebhookHandlerErrors, PylonWebhookAsyncHandlerError) as error:
-            self._tell(error, run)
+            self._handlers.tell(error, run)
             raise
 
     async def adispatch(self, event: WebhookEvent) -> list[Any]:
         """As `dispatch`, awaiting the handlers that are `async def`."""
         try:
-            return await self._run_async(_checked(event))
+            return await self._handlers.arun(_checked(event))
         except PylonWebhookHandlerErrors as error:
-            await self._tell_async(error)
+            await self._handlers.atell(error)
             raise
 
     def verify_signature(
@@ -318,7 +280,7 @@ class WebhookHandler:
 
     def view(self, event_class: type[_E]) -> Callable[[WebhookEvent], _E | None]:
         """What gives an event as this class, an event class or a registered one; None for an event that is not for it."""
-        target = self._target(event_class)
+        target = self._handlers.target(event_class)
 
         def view(event: WebhookEvent) -> Any:
             if not target.fits(event):
@@ -335,7 +297,7 @@ class WebhookHandler:
     @property
     def is_async(self) -> bool:
         """Whether any handler is `async def`, and so wants `ahandle`."""
-        return any(callee.is_async for callee in (*self._subscriptions, *self._on_error))
+        return self._handlers.is_async
 
     @property
     def timestamp_tolerance(self) -> int:
@@ -350,124 +312,13 @@ class WebhookHandler:
     @property
     def registered_event_types(self) -> list[str]:
         """The names that handlers are registered for, in order of registration; `on_any` has none."""
-        names = (
-            name for subscription in self._subscriptions for target in subscription.targets for name in target.names
-        )
-        return list(dict.fromkeys(names))
+        return self._handlers.names
 
     def __repr__(self) -> str:
-        return f"<WebhookHandler secret=[redacted], {len(self._subscriptions)} handlers>"
+        return f"<WebhookHandler secret=[redacted], {len(self._handlers)} handlers>"
 
     def _read(self, payload: Any, _signature: Any, _timestamp: Any, _headers: Any) -> WebhookEvent:
         return self._receiver.read(payload)
-
-    def _run(self, event: WebhookEvent, run: Callable[[Awaitable[Any]], Any] | None = None) -> list[Any]:
-        plan = self._plans.get(event.__class__) or self._plan(event)
-        if plan.first_async is not None and run is None:
-            raise PylonWebhookAsyncHandlerError(
-                f"cannot await the async handler {plan.first_async} here: call `await handler.ahandle(...)` or `adispatch(...)` instead"
-            )
-        results: list[Any] = []
-        failures: list[Exception] = []
-        for function, make in plan.calls:
-            try:
-                result: Any = function(event if make is None else make(event))
-                if result is not None and hasattr(result, "__await__"):
-                    if run is not None:
-                        results.append(run(result))
-                        continue
-                    if result.__class__ is CoroutineType:
-                        result.close()
-                    raise PylonWebhookAsyncHandlerError(
-                        f"cannot await what {name_of(function)} returned here: call `await handler.ahandle(...)` or `adispatch(...)` instead"
-                    )
-                results.append(result)
-            except Exception as error:  # noqa: BLE001 - all handlers run, and what failed is raised after
-                failures.append(error)
-        if failures:
-            raise PylonWebhookHandlerErrors.of(event, failures)
-        return results
-
-    async def _run_async(self, event: WebhookEvent) -> list[Any]:
-        plan = self._plans.get(event.__class__) or self._plan(event)
-        results: list[Any] = []
-        failures: list[Exception] = []
-        for function, make in plan.calls:
-            try:
-                result: Any = function(event if make is None else make(event))
-                results.append(await result if hasattr(result, "__await__") else result)
-            except Exception as error:  # noqa: BLE001 - all handlers run, and what failed is raised after
-                failures.append(error)
-            except BaseException as error:  # noqa: BLE001 - raised again, but for one case
-                failures.append(_cancelled_within(error))
-        if failures:
-            raise PylonWebhookHandlerErrors.of(event, failures)
-        return results
-
-    def _plan(self, event: WebhookEvent) -> Plan:
-        """Which handlers the event is for; kept where all events of its class have the same."""
-        # Taken first: a registration in another thread replaces it, and the plan must not outlive that.
-        plans = self._plans
-        plan = Plan([found for subscription in self._subscriptions if (found := subscription.match(event)) is not None])
-        if not self._needs_names:
-            plans[event.__class__] = plan
-        return plan
-
-    def _tell(self, error: Exception, run: Callable[[Awaitable[Any]], Any] | None = None) -> None:
-        for callee in self._on_error:
-            try:
-                result: Any = callee.function(error)
-                if hasattr(result, "__await__"):
-                    if run is not None:
-                        run(result)
-                        continue
-                    if result.__class__ is CoroutineType:
-                        result.close()
-                    raise PylonWebhookAsyncHandlerError(
-                        "cannot await it here: call `await handler.ahandle(...)` or `adispatch(...)` instead"
-                    )
-            except Exception as failure:  # noqa: BLE001 - it must not hide the error that is being told
-                _note(error, callee, failure)
-
-    async def _tell_async(self, error: Exception) -> None:
-        for callee in self._on_error:
-            try:
-                result: Any = callee.function(error)
-                if hasattr(result, "__await__"):
-                    await result
-            except Exception as failure:  # noqa: BLE001 - it must not hide the error that is being told
-                _note(error, callee, failure)
-
-    def _subscribe(self, subscription: Subscription) -> None:
-        with self._lock:
-            self._subscriptions = (*self._subscriptions, subscription)
-            self._needs_names = self._needs_names or any(isinstance(target, Named) for target in subscription.targets)
-            self._plans = {}
-
-    def _target(self, event: type[Any] | str) -> AnyEvent | OfClass | Named | OfOwnClass:
-        if isinstance(event, str):
-            if not event.strip():
-                raise ValueError("an event name is empty: pass the name that the trigger's template sends")
-            self._warn_of_typo(event)
-            known = _CLASSES.get(self._receiver.kind_of(event) or "")
-            if known is not None and names_match(event, KINDS[known]):
-                return OfClass(known)
-            return Named(event)
-        if not isinstance(event, type):
-            raise TypeError("on() takes event classes and names: write @handler.on(IssueNewEvent) above the handler")
-        if event in self._types:
-            return OfOwnClass(event, self._types[event])
-        if event in _EVENT_CLASSES:
-            return OfClass(event)
-        raise TypeError(f"{event.__name__} is no event class: call handler.register(kind, {event.__name__}) first")
-
-    def _warn_of_typo(self, name: str) -> None:
-        meant = probably_meant(name)
-        if meant is None or self._receiver.kind_of(name) is not None:
-            return
-        if any(names_match(name, kind) for kind in self._types.values()):
-            return
-        _warn(f"nobody is likely to send {name!r}; was {meant!r} meant?", PylonWebhookNameWarning)
 
 
 def _listed(secret: Any) -> list[Any]:
@@ -491,37 +342,3 @@ def _checked(event: WebhookEvent) -> WebhookEvent:
             "dispatch() takes an event that is trusted already; a delivery that has just arrived goes to handle()"
         )
     return event
-
-
-def _cancelled_within(error: BaseException) -> Exception:
-    """The failure of a handler in which something that it awaited was cancelled, and not the handler; raises any other again."""
-    from asyncio import CancelledError, current_task
-
-    # Asked for the task only then: where a loop was closed under the handler, there is none to ask.
-    if not isinstance(error, CancelledError) or (task := current_task()) is None or task.cancelling():
-        raise error
-    failure = RuntimeError("something that the handler awaited was cancelled")
-    failure.__cause__ = error
-    return failure
-
-
-def _note(error: Exception, callee: Callee, failure: Exception) -> None:
-    from logging import getLogger
-
-    try:
-        shown = f"{type(failure).__name__}: {failure}"
-    except Exception:  # noqa: BLE001 - whatever its `__str__` does, the first error must come through
-        shown = type(failure).__name__
-    error.add_note(f"the on_error handler {name_of(callee.function)} failed: {shown}")
-    getLogger("pylon_webhooks").error("the on_error handler %s failed", name_of(callee.function), exc_info=failure)
-
-
-def _warn(message: str, category: type[Warning]) -> None:
-    import sys
-    import warnings
-
-    # Point at the caller's line, however deep we stand.
-    level, frame = 1, sys._getframe()  # pyright: ignore[reportPrivateUsage] - as `warnings` itself finds the caller
-    while frame.f_back is not None and frame.f_globals.get("__name__") == __name__:
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
