@@ -26,30 +26,30 @@ WHEELS := $(CACHE)/wheels
 SHARED := ../shared
 # Each must build without the others.
 FEATURES := background tower axum actix-web testing proptest
+# Cargo shares what it has compiled among commands that select the same packages and features, so all of them do.
+CRATES := --package=pylon-webhooks --package=pylon-receiver --package=pylon-receiver-cli --all-features
+BUILD = $(PYTHON) tools/build.py
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
 
-demo: say-building run-tools wheel ## build, and show the receiver in front of two apps: forgeries, an app that is killed, nothing lost
-	@cargo build --quiet --locked --release -p pylon-webhooks --features axum --example axum
-	@cargo build --quiet --locked --release -p pylon-receiver-cli --bin pylon-receiver
-	@$(BIN)/python tools/demo.py $(CARGO_TARGET_DIR)/release/pylon-receiver $(CARGO_TARGET_DIR)/release/examples/axum
+demo: wheel ## show the receiver in front of two apps: forgeries, an app that is killed, nothing lost
+	@$(BUILD) "the receiver and an app" $(CRATES) --bin=pylon-receiver --example=axum
+	@$(BIN)/python tools/demo.py $(CARGO_TARGET_DIR)/debug/pylon-receiver $(CARGO_TARGET_DIR)/debug/examples/axum
 
 test: test-rust test-python test-shared ## everything that must hold before a change lands
 
 test-rust: run-tools
 	cargo fmt --all --check
 	cargo clippy --quiet --locked --workspace --all-targets --all-features -- -D warnings
-	for feature in '' $(FEATURES); do RUSTFLAGS="-D warnings" cargo check --quiet --locked --target-dir $(CACHE)/target-features -p pylon-webhooks --features "$$feature"; done
-	RUSTFLAGS="-D warnings" cargo check --quiet --locked --target-dir $(CACHE)/target-features -p pylon-receiver-cli
-	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps --all-features -p pylon-webhooks -p pylon-receiver
-	cargo test --quiet --locked --all-features -p pylon-webhooks
-	cargo test --quiet --locked --all-features -p pylon-receiver -p pylon-receiver-cli
-	cd fuzz && cargo fmt --check && CARGO_TARGET_DIR=$(CACHE)/target-fuzz cargo test --quiet --locked
+	for feature in '' $(FEATURES); do cargo clippy --quiet --locked -p pylon-webhooks --features "$$feature" -- -D warnings; done
+	cargo clippy --quiet --locked -p pylon-receiver-cli -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps $(CRATES)
+	cargo test --quiet --locked $(CRATES)
+	cd fuzz && cargo fmt --check && cargo test --quiet --locked
 
 test-python: test-tools wheel
-	cargo build --quiet --locked -p pylon-webhooks --all-features --examples
-	cargo build --quiet --locked -p pylon-receiver-cli --all-features --bin pylon-receiver
+	@$(BUILD) "the receiver and the examples" $(CRATES) --bin=pylon-receiver --examples
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PYLON_WEBHOOKS_WHEEL=$$(ls $(WHEELS)/pylon_webhooks-*.whl) PYLON_EXAMPLES=$(CARGO_TARGET_DIR)/debug/examples \
@@ -59,15 +59,15 @@ test-python: test-tools wheel
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/python tools/run_docs.py
 
-# The seed's own check, where the folder that holds it stands beside the clone.
+# The checks of the folder that holds the seed, where it stands beside the clone.
 test-shared: wheel
 	@if [ -f $(SHARED)/checks/seed_snippets.py ]; then \
-		$(BIN)/python -W ignore $(SHARED)/checks/seed_snippets.py; \
+		$(BIN)/python -W ignore $(SHARED)/checks/seed_snippets.py && $(PYTHON) $(SHARED)/checks/circles.py; \
 	else \
-		echo "no $(SHARED) beside the clone: the seed check is left to tests/test_seed.py"; \
+		echo "no $(SHARED) beside the clone: its checks are left to tests/test_seed.py and tests/test_layers.py"; \
 	fi
 
-bench: run-tools wheel ## time library and receiver beside what they replace; BENCH=--quick leaves out the long part
+bench: run-tools wheel-released ## time library and receiver beside what they replace; BENCH=--quick leaves out the long part
 	@cargo bench --quiet --locked -p pylon-webhooks --no-run
 	@cargo build --quiet --locked --release -p pylon-webhooks --features axum --example load --example bench_axum
 	@cargo build --quiet --locked --release -p pylon-receiver-cli --bin pylon-receiver --example open_loop --example sink
@@ -80,9 +80,9 @@ fuzz: run-tools ## look for inputs that fail, for SECONDS_EACH seconds a target 
 	@tools/fuzz.sh $(CACHE) $(or $(SECONDS_EACH),60)
 
 docs: test-tools wheel ## run every code block of README and docs; build the Rust pages
-	@cargo build --quiet --locked -p pylon-receiver-cli --all-features --bin pylon-receiver
+	@$(BUILD) "the receiver" $(CRATES) --bin=pylon-receiver
 	@$(BIN)/python tools/run_docs.py
-	@RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps --all-features -p pylon-webhooks -p pylon-receiver
+	@RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps $(CRATES)
 	@echo "the Rust pages: $(CARGO_TARGET_DIR)/doc/pylon_webhooks/index.html"
 
 fix: test-tools ## format, and mend what the linters can mend
@@ -91,11 +91,11 @@ fix: test-tools ## format, and mend what the linters can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-say-building:
-	@echo "building (a few minutes the first time)"
-
 wheel: run-tools
-	@tools/wheel.sh $(BIN) $(WHEELS)
+	@tools/wheel.sh $(BIN) $(WHEELS) dev
+
+wheel-released: run-tools
+	@tools/wheel.sh $(BIN) $(WHEELS) release
 
 run-tools:
 	@tools/own_build.sh $(CACHE)
@@ -105,4 +105,4 @@ test-tools:
 	@tools/environment.sh $(PYTHON) $(VENV) requirements/run.txt requirements/test.txt
 
 
-.PHONY: help say-building demo test test-rust test-python test-shared bench chaos fuzz docs fix wheel run-tools test-tools
+.PHONY: help demo test test-rust test-python test-shared bench chaos fuzz docs fix wheel wheel-released run-tools test-tools

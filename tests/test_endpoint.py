@@ -293,15 +293,131 @@ def test_the_first_flaw_decides_whatever_else_is_wrong(
     assert outcome.status == ANSWERS[first]
 
 
-def test_a_body_is_admitted_by_method_and_declared_size_alone(handler: WebhookHandler) -> None:
+@pytest.fixture
+def respond_reading(request: pytest.FixtureRequest, respond: Respond) -> Respond:
+    """As `respond`; the body is what a function reads, which is called with the limit."""
+    if request.node.callspec.params["respond"] == "respond":
+        return respond
+
+    def respond_reading(endpoint: Endpoint, method: str, headers: Any, read: Callable[[int], Any]) -> Outcome:
+        async def aread(limit: int) -> Any:
+            await asyncio.sleep(0)
+            return read(limit)
+
+        return respond(endpoint, method, headers, aread)
+
+    return respond_reading
+
+
+def test_a_body_is_read_only_if_method_and_declared_size_are_right(
+    respond_reading: Respond, handler: WebhookHandler
+) -> None:
     endpoint = Endpoint(handler, body_limit=1000)
-    assert endpoint.admit("POST", {}) is None
-    assert endpoint.admit("POST", {"Content-Length": "1000"}) is None
-    assert endpoint.admit("POST", {"Content-Length": "1001"}) == Outcome.TOO_LARGE
-    assert endpoint.admit("HEAD", {"Content-Length": "1001"}) == Outcome.METHOD_NOT_ALLOWED
-    assert endpoint.refuse_too_large() == Outcome.TOO_LARGE
-    assert endpoint.refuse(RequestFault.BROKEN) == Outcome.UNREADABLE
-    assert endpoint.refuse(RequestFault.CONSUMED) == Outcome.FAILED
+    limits: list[int] = []
+
+    def read(limit: int) -> bytes:
+        limits.append(limit)
+        return BODY
+
+    def ask(method: str, length: str) -> Any:
+        return respond_reading(endpoint, method, {"Content-Length": length}, read)
+
+    assert ask("POST", "1001") == Outcome.TOO_LARGE
+    assert ask("HEAD", "1001") == ask("GET", "1") == ask("post", "1") == Outcome.METHOD_NOT_ALLOWED
+    assert limits == []
+    assert ask("POST", "1000") == Outcome.UNREADABLE
+    assert ask("POST", str(len(BODY))) == Outcome.UNAUTHORIZED
+    endpoint.close()
+    assert ask("POST", "1") == Outcome.UNAVAILABLE
+    assert limits == [1000, 1000]
+
+
+BROKEN = "Pylon webhook refused: incomplete body: the connection broke before its end"
+CONSUMED = (
+    "Pylon webhook not read: body consumed: expected the raw bytes, found that something before this had read them; "
+    "keep middleware and form parsing away from this address"
+)
+# What a function that reads the body returns or raises; what is answered, and the log's last line.
+READ: dict[str, tuple[Any, Outcome, tuple[str, str] | None]] = {
+    "the body": (BODY, Outcome.HANDLED, None),
+    "the body as text": (BODY.decode(), Outcome.HANDLED, None),
+    "a connection that broke": (ConnectionError("who: secret"), Outcome.UNREADABLE, ("WARNING", BROKEN)),
+    "an error of the server's own": (RuntimeError("who: secret"), Outcome.UNREADABLE, ("WARNING", BROKEN)),
+    "that it broke": (RequestFault.BROKEN, Outcome.UNREADABLE, ("WARNING", BROKEN)),
+    "that it was read before": (RequestFault.CONSUMED, Outcome.FAILED, ("ERROR", CONSUMED)),
+    "that it is too large": (
+        RequestFault.too_large(7),
+        Outcome.TOO_LARGE,
+        ("WARNING", "Pylon webhook refused: body too large: expected at most 7 bytes, found more"),
+    ),
+    "one byte too many": (
+        b" " * 1001,
+        Outcome.TOO_LARGE,
+        ("WARNING", "Pylon webhook refused: body too large: expected at most 1000 bytes, found more"),
+    ),
+    "a parsed body": ({}, Outcome.UNREADABLE, None),
+    "nothing": (None, Outcome.UNREADABLE, None),
+}
+
+
+@pytest.mark.parametrize(("found", "outcome", "line"), READ.values(), ids=READ)
+def test_what_a_function_reads_is_answered(
+    found: Any,
+    outcome: Outcome,
+    line: tuple[str, str] | None,
+    respond_reading: Respond,
+    handler: WebhookHandler,
+    secret: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def read(_limit: int) -> Any:
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    endpoint = Endpoint(handler, body_limit=1000)
+    assert respond_reading(endpoint, "POST", signed(secret), read) == outcome
+    if line is not None:
+        assert lines(caplog)[-1] == line
+    assert "secret" not in caplog.text
+
+
+def test_the_operator_can_see_why_reading_failed(
+    handler: WebhookHandler, secret: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def read(_limit: int) -> bytes:
+        raise ConnectionError("reset by peer")
+
+    caplog.set_level("DEBUG", "pylon_webhooks")
+    Endpoint(handler).respond("POST", signed(secret), read)
+    assert lines(caplog) == [("DEBUG", "reading the body of a Pylon webhook failed"), ("WARNING", BROKEN)]
+    assert "ConnectionError: reset by peer" in caplog.text
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_what_ends_the_process_while_reading_is_not_answered(
+    error: type[BaseException], respond_reading: Respond, handler: WebhookHandler, secret: str
+) -> None:
+    def read(_limit: int) -> bytes:
+        raise error
+
+    with pytest.raises(error):
+        respond_reading(Endpoint(handler), "POST", signed(secret), read)
+
+
+@pytest.mark.parametrize("guard", [None, ReplayGuard.exact_request()], ids=["no guard", "guard"])
+def test_headers_are_gone_through_once(
+    guard: ReplayGuard | None, respond: Respond, handler: WebhookHandler, secret: str
+) -> None:
+    walks: list[str] = []
+
+    class Headers:
+        def items(self) -> Any:
+            walks.append("items")
+            return signed(secret, BODY, NOW).items()
+
+    assert respond(Endpoint(handler, replay_guard=guard), "POST", Headers(), BODY) == Outcome.HANDLED
+    assert walks == ["items"]
 
 
 # Lengths that no sender should declare; none of them is taken for a number.
@@ -389,13 +505,15 @@ def test_what_is_no_headers_is_no_signature(
     assert text.startswith("Pylon webhook refused (signature_m")
 
 
-@pytest.mark.parametrize("body", [BODY.decode(), [BODY]], ids=["text", "list"])
-def test_a_body_that_is_not_bytes_is_refused(body: Any, respond: Respond, handler: WebhookHandler, secret: str) -> None:
+@pytest.mark.parametrize("body", ["\ud800", [BODY], {}], ids=["lone surrogate", "list", "dict"])
+def test_a_body_that_is_neither_bytes_nor_text_is_refused(
+    body: Any, respond: Respond, handler: WebhookHandler, secret: str
+) -> None:
     assert respond(Endpoint(handler), "POST", signed(secret), body) == Outcome.UNREADABLE
 
 
-def test_a_bytearray_and_a_memoryview_are_bodies(respond: Respond, handler: WebhookHandler, secret: str) -> None:
-    for body in (bytearray(BODY), memoryview(BODY)):
+def test_a_bytearray_a_memoryview_and_text_are_bodies(respond: Respond, handler: WebhookHandler, secret: str) -> None:
+    for body in (bytearray(BODY), memoryview(BODY), BODY.decode()):
         assert respond(Endpoint(handler), "POST", signed(secret), body) == Outcome.HANDLED
 
 
@@ -634,9 +752,9 @@ def test_a_closed_endpoint_answers_503(
     endpoint.close()
     endpoint.close()
     assert respond(endpoint, "POST", signed(secret), BODY) == Outcome.UNAVAILABLE
-    assert endpoint.admit("POST", {}) == Outcome.UNAVAILABLE
+    assert respond(endpoint, "POST", {}, BODY) == Outcome.UNAVAILABLE
     # What is wrong in any case is told first.
-    assert endpoint.admit("GET", {}) == Outcome.METHOD_NOT_ALLOWED
+    assert respond(endpoint, "GET", {}, BODY) == Outcome.METHOD_NOT_ALLOWED
     assert lines(caplog)[:2] == [CLOSED, CLOSED]
 
 
@@ -664,7 +782,7 @@ def test_the_context_managers_close_where_the_app_fails(handler: WebhookHandler)
     endpoint = Endpoint(handler)
     with pytest.raises(LookupError), endpoint:
         raise LookupError
-    assert endpoint.admit("POST", {}) == Outcome.UNAVAILABLE
+    assert endpoint.respond("POST", {}, BODY) == Outcome.UNAVAILABLE
 
 
 # Event names that want to be lines of their own, or colours, in a log.

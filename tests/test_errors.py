@@ -85,8 +85,8 @@ class _HostileBytearray(bytearray):
 
 # A payload that is not bytes, and what it is called in the message.
 PAYLOADS: dict[str, tuple[Any, str]] = {
-    "str": (BODY.decode(), "str"),
-    "str with a lone surrogate": ("\ud800", "str"),
+    "str with a lone surrogate": ("\ud800", "a str with lone surrogates, which UTF-8 cannot encode"),
+    "str with half a pair at its end": ("{}\udbff", "a str with lone surrogates, which UTF-8 cannot encode"),
     "dict": ({"event_type": "issue_new"}, "dict"),
     "list": ([1], "list"),
     "tuple": ((1,), "tuple"),
@@ -101,8 +101,38 @@ PAYLOADS: dict[str, tuple[Any, str]] = {
 }
 
 
+class _Text(str):
+    """Text of a class of its own."""
+
+
+@pytest.mark.parametrize(
+    "text", [BODY.decode(), _Text(BODY.decode()), '{"event_type": "issue_new", "title": "Zo\u00eb \U0001f600"}']
+)
+def test_text_stands_for_its_utf8(text: str, handler: WebhookHandler, secret: str) -> None:
+    signature = sign(secret, text)
+    assert signature == sign(secret, text.encode())
+    handler.on_any(seen := _Called())
+    handler.handle(text, signature)
+    handler.handle(text, headers={SIGNATURE_HEADER: signature})
+    handler.verify_signature(text, signature)
+    assert [event.raw for event in seen.events] == [text.encode()] * 2
+    assert parse_webhook_event(text) == parse_webhook_event(text.encode()) == seen.events[0]
+
+
+def test_a_mismatch_of_text_says_that_text_was_given(handler: WebhookHandler) -> None:
+    message = refusal(handler, BODY.decode(), "0" * 64)[2]
+    assert "; the body was given as text, and the raw bytes that arrived are what was signed: " in message
+    assert "text" not in refusal(handler, BODY, "0" * 64)[2]
+
+
+def test_text_that_is_no_json_is_a_payload_error_that_holds_its_utf8(handler: WebhookHandler, secret: str) -> None:
+    with pytest.raises(PylonWebhookPayloadError) as caught:
+        handler.handle("Zo\u00eb", sign(secret, "Zo\u00eb"))
+    assert caught.value.payload == "Zo\u00eb".encode()
+
+
 @pytest.mark.parametrize(("payload", "name"), PAYLOADS.values(), ids=PAYLOADS)
-def test_a_payload_that_is_not_bytes_is_a_payload_error_that_says_why(
+def test_a_payload_that_is_neither_bytes_nor_text_is_a_payload_error_that_says_why(
     payload: Any, name: str, handler: WebhookHandler
 ) -> None:
     message = (
@@ -654,7 +684,7 @@ def test_on_error_is_told_of_every_refusal_and_failure_with_the_very_exception(
         "signature_missing": lambda: handler.handle(b"{}", None),
         "signature_mismatch": lambda: handler.handle(b"{}", "0" * 64),
         "payload": lambda: handler.handle(b"no", sign(secret, b"no")),
-        "body of another type": lambda: handler.handle("{}", "0" * 64),  # type: ignore[arg-type]
+        "body of another type": lambda: handler.handle({}, "0" * 64),  # type: ignore[arg-type]
         "handlers": lambda: handler.handle(*delivery()),
         "dispatched": lambda: handler.dispatch(IssueNewEvent()),
         "async handler": lambda: handler.handle(*delivery("issue_reaction")),

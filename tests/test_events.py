@@ -597,8 +597,9 @@ def test_the_vectors_of_the_wire_are_signed_as_pylon_signs() -> None:
     assert {body: sign("test-secret", body) for body in vectors} == vectors
     with pytest.raises(ValueError, match="^a secret is empty, so anybody could sign"):
         sign("", b"{}")
-    with pytest.raises(PylonWebhookPayloadError, match="found str; a parsed"):
-        sign("test-secret", "{}")  # type: ignore[arg-type]
+    assert {body: sign("test-secret", body.decode()) for body in vectors} == vectors, "text stands for its UTF-8"
+    with pytest.raises(PylonWebhookPayloadError, match="found dict; a parsed"):
+        sign("test-secret", {})  # type: ignore[arg-type]
 
 
 # Classes of the user's own, each made of {"event": "account.updated", "account_id": "acc_1", "seats": 3}.

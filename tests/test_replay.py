@@ -797,6 +797,59 @@ def test_an_arrival_is_ended_by_whoever_took_it(secret: str) -> None:
     asyncio.run(areceive())
 
 
+def test_an_arrival_as_a_context_manager_ends_as_the_block_does(secret: str) -> None:
+    app = App(secret, ReplayGuard.exact_request())
+
+    def receive() -> Any:
+        return app.endpoint.receive("POST", app.headers(BODY), BODY)
+
+    async def areceive() -> Any:
+        return await app.endpoint.areceive("POST", app.headers(OTHER), OTHER)
+
+    with pytest.raises(LookupError), receive() as arrival:
+        assert arrival.event.raw == BODY
+        assert receive() == Outcome.UNAVAILABLE
+        raise LookupError
+    with receive() as arrival:
+        # What the function has ended itself stays so.
+        arrival.give_back()
+    with receive():
+        pass
+    assert receive() == Outcome.DUPLICATE
+
+    async def use() -> None:
+        for error in (LookupError, GeneratorExit, asyncio.CancelledError):
+            with pytest.raises(error):
+                async with await areceive() as arrival:
+                    assert arrival.event.raw == OTHER
+                    assert await areceive() == Outcome.UNAVAILABLE
+                    raise error
+        async with await areceive() as arrival:
+            await arrival.agive_back()
+        async with await areceive():
+            pass
+        assert await areceive() == Outcome.DUPLICATE
+
+    asyncio.run(use())
+
+
+def test_what_is_given_back_twice_is_forgotten_once(secret: str) -> None:
+    forgotten: list[str] = []
+
+    class Noting(Store):
+        def forget(self, key: str) -> Any:
+            forgotten.append(key)
+            return super().forget(key)
+
+    app = App(secret, ReplayGuard.exact_request(store=Noting()))
+    arrival = app.endpoint.receive("POST", app.headers(BODY), BODY)
+    assert isinstance(arrival, Arrival)
+    arrival.give_back()
+    arrival.give_back()
+    asyncio.run(arrival.agive_back())
+    assert len(forgotten) == 1
+
+
 def test_an_arrival_without_a_guard_can_be_ended_all_the_same(secret: str) -> None:
     app = App(secret, None)
     for _ in range(2):

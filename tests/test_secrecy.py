@@ -62,7 +62,8 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "stale": (BODY, sign(SECRET, BODY, str(NOW - 301)), str(NOW - 301)),
     "future": (BODY, sign(OLD_SECRET, BODY, str(NOW + 301)), str(NOW + 301)),
     "no JSON": (NO_JSON, sign(SECRET, NO_JSON)),
-    "text for a body": (BODY.decode(), sign(SECRET, BODY)),
+    "text for a body": (BODY.decode(), sign(SECRET, NO_JSON)),
+    "text with a lone surrogate for a body": (f"{BODY.decode()}\ud800", sign(SECRET, BODY)),
     "a parsed body": ({"issue_title": TITLE}, sign(SECRET, BODY)),
     "headers of text": (BODY, {"X-Pylon-Signature": "header-says-this"}),
     "headers of another type": (BODY, {"X-Pylon-Signature": {"a": "header-says-this"}}),
@@ -107,10 +108,10 @@ def test_a_handler_shows_no_secret_and_cannot_be_pickled_with_one() -> None:
     handler = make()
     handler.on_any(print)
     assert repr(handler) == str(handler) == "<WebhookHandler secret=[redacted], 1 handlers>"
-    assert_silent(f"{vars(handler)} {handler._receiver!r} {dir(handler)}")
+    assert_silent(f"{vars(handler)} {handler._intake!r} {dir(handler)}")
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         with pytest.raises(TypeError, match="cannot pickle"):
-            pickle.dumps(handler._receiver, protocol)
+            pickle.dumps(handler._intake, protocol)
     with pytest.raises((TypeError, pickle.PicklingError, AttributeError)):
         pickle.dumps(handler)
 
@@ -190,7 +191,12 @@ def test_a_refused_setting_is_not_shown(settings: dict[str, Any]) -> None:
 
 
 def test_signing_errors_show_no_secret() -> None:
-    for arguments in ((f"{SECRET}\ud800", BODY), ([SECRET], BODY), (SECRET, BODY.decode()), (SECRET, BODY, 1.5)):
+    for arguments in (
+        (f"{SECRET}\ud800", BODY),
+        ([SECRET], BODY),
+        (SECRET, f"{BODY.decode()}\ud800"),
+        (SECRET, BODY, 1.5),
+    ):
         with pytest.raises((TypeError, ValueError)) as caught:
             sign(*arguments)  # type: ignore[arg-type]
         check_error(caught.value)

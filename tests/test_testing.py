@@ -157,7 +157,7 @@ def test_signed_headers_of_literals() -> None:
     with pytest.raises(ValueError, match=r"^a secret is empty, so anybody could sign: "):
         signed_headers("", b"{}")
     with pytest.raises(PylonWebhookPayloadError):
-        signed_headers("secret", "{}")  # type: ignore[arg-type]
+        signed_headers("secret", {})  # type: ignore[arg-type]
 
 
 def test_a_request_has_what_a_client_needs() -> None:

@@ -2,7 +2,7 @@
 
 use crate::{split_line, with_signature};
 use hmac::{Hmac, KeyInit, Mac};
-use pylon_webhooks::{ConfigError, Credentials, Verifier};
+use pylon_webhooks::{ConfigError, SIGNATURE_HEADER, TIMESTAMP_HEADER, Verifier};
 use sha2::Sha256;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub fn differential(data: &[u8]) {
     let signature = (signature != b"-").then(|| with_signature(signature, &genuine));
 
     let builder = secrets.iter().fold(Verifier::builder(), |builder, secret| builder.secret(secret));
-    let verifier = match builder.tolerance(Duration::from_secs(tolerance)).build() {
+    let verifier = match builder.tolerance(Duration::from_secs(tolerance)).clock(move || now).build() {
         Ok(verifier) => verifier,
         Err(error) => {
             assert_eq!(error, ConfigError::EmptySecret);
@@ -33,8 +33,8 @@ pub fn differential(data: &[u8]) {
         }
     };
     assert!(secrets.iter().all(|secret| !secret.is_empty()));
-    let credentials = Credentials::new(signature.as_deref(), timestamp);
-    let verdict = verifier.verify_credentials(body, &credentials, || now);
+    let headers = [(SIGNATURE_HEADER, signature.as_deref()), (TIMESTAMP_HEADER, timestamp)];
+    let verdict = verifier.verify_headers(body, headers.into_iter().filter_map(|(name, value)| Some((name, value?))));
     let expected = signature.as_deref().is_some_and(|signature| {
         is_authentic(&secrets, signature, timestamp, body) && is_fresh(timestamp, now, tolerance)
     });

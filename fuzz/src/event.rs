@@ -27,7 +27,7 @@ pub fn event(data: &[u8]) {
     }
     for source in ["/event_type", "/data/event", "/0/1", "/~1/~0"].map(|pointer| KindSource::Pointer(pointer.into())) {
         let reader = EventReader::new().kind_source(source).expect("a good pointer");
-        if let Ok(event) = reader.read(data) {
+        if let Ok(event) = reader.parse(data) {
             read_all(&event);
         }
     }
@@ -45,6 +45,6 @@ fn read_all(event: &WebhookEvent) {
     assert!(event.problems().len() < 24);
     assert!(event.is_named(event.event_type()));
     // Another kind reads the same members in another way.
-    let again = EventReader::new().read_as(event.raw(), "issue_message_new", Some(EventKind::IssueMessageNew));
+    let again = WebhookEvent::from_stored(event.raw(), "issue_message_new", Some(EventKind::IssueMessageNew));
     assert!(again.is_ok_and(|event| event.problems().len() < 24 && event.extra().len() <= event.raw().len()));
 }

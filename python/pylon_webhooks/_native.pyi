@@ -7,9 +7,10 @@ from typing import Any, ClassVar, Literal, Self, final
 from typing_extensions import disjoint_base
 
 __all__ = [
+    "Admitted",
     "BaseIssueEvent",
     "Field",
-    "Gate",
+    "Intake",
     "IssueAssignedEvent",
     "IssueFieldChangedEvent",
     "IssueNewEvent",
@@ -21,7 +22,6 @@ __all__ = [
     "MessageNewEvent",
     "Outcome",
     "Problem",
-    "Receiver",
     "ReplayRule",
     "RequestFault",
     "UnknownEvent",
@@ -39,18 +39,18 @@ __all__ = [
 __version__: str
 """Version of the package, from the one place that holds it: Cargo.toml."""
 
-def sign(secret: str | bytes, payload: bytes | bytearray | memoryview, timestamp: str | int | None = None) -> str:
+def sign(secret: str | bytes, payload: bytes | bytearray | memoryview | str, timestamp: str | int | None = None) -> str:
     """Sign a body as Pylon does: lowercase hexadecimal HMAC-SHA256, 64 digits; for tests and tools.
 
     secret: the secret as it stands; text means its UTF-8.
-    payload: the body's raw bytes.
+    payload: the body's raw bytes, or text that stands for its UTF-8.
     timestamp: Unix seconds, as int or text, where the delivery bears a timestamp: `{timestamp}.{payload}` is then signed; it goes in
     unchecked, so that a test can make odd deliveries.
 
     >>> sign("test-secret", b'{"id":"1"}')
     'b6ee61d26a3494ddc3437b55028299a9c39956dfdcf623629b0b1f7d0c64baf1'
 
-    Raises ValueError for an empty secret, PylonWebhookPayloadError for a payload that is not bytes.
+    Raises ValueError for an empty secret, PylonWebhookPayloadError for a payload that is neither bytes nor text.
     """
 
 def template(kind: str) -> str:
@@ -73,15 +73,15 @@ def names_match(one: str, other: str) -> bool:
 def probably_meant(name: str) -> str | None:
     """Name of the typed event that a name was probably meant to be: near it, and yet not it; None where there is none."""
 
-def parse_webhook_event(payload: bytes | bytearray | memoryview | dict[str, Any]) -> WebhookEvent:
+def parse_webhook_event(payload: bytes | bytearray | memoryview | str | dict[str, Any]) -> WebhookEvent:
     """Read an event from a body without verifying anything.
 
-    payload: the body's raw bytes, or a dict of fields.
+    payload: the body's raw bytes, text that stands for its UTF-8, or a dict of fields.
 
     >>> parse_webhook_event(b'{"event_type": "issue_new", "issue_id": "i1"}')
     <IssueNewEvent event_type='issue_new' issue_id='i1', 45 bytes>
 
-    Raises PylonWebhookPayloadError for a body that is not JSON, nests too deep, or is not bytes.
+    Raises PylonWebhookPayloadError for a body that is not JSON, nests too deep, or is of another type.
     """
 
 def rebuild_event(raw: bytes, event_type: str, kind: str | None, class_: type[WebhookEvent], /) -> WebhookEvent:
@@ -496,8 +496,12 @@ class Field:
         """Raises AttributeError: events are frozen."""
 
 @final
-class Receiver:
-    """A configured verifier and reader: what `WebhookHandler` stands on.
+class Intake:
+    """What is accepted at an address: who is believed, what an event is, how large a body may be.
+
+    `WebhookHandler` and `Endpoint` stand on it. Immutable; safe to share between threads.
+
+    verify_signature: False believes every delivery.
 
     Raises ValueError or TypeError for a setting that cannot hold.
     """
@@ -506,6 +510,7 @@ class Receiver:
         cls,
         secrets: Sequence[str | bytes],
         *,
+        verify_signature: bool,
         tolerance_seconds: int,
         require_timestamp: bool,
         signature_header: str,
@@ -516,8 +521,21 @@ class Receiver:
         names: Sequence[tuple[str, str]],
         depth_limit: int,
     ) -> Self: ...
+    def with_body_limit(self, bytes: int) -> Intake:
+        """The same with another limit for the body, bytes; 1 MiB unless set."""
+
+    @property
+    def body_limit(self) -> int:
+        """The largest body that is accepted, bytes."""
+
+    def admit(self, method: str, headers: object) -> Admitted | RequestFault:
+        """Decide by method and headers whether the body is read; the headers are gone through once.
+
+        headers: a mapping, or pairs of name and value, as text or bytes.
+        """
+
     def verify(self, payload: object, signature: object, timestamp: object) -> None:
-        """Verify a delivery.
+        """Verify a delivery, whatever `verify_signature` was.
 
         Raises PylonWebhookSignatureError, PylonWebhookTimestampError or PylonWebhookPayloadError, whatever the arguments are.
         """
@@ -528,19 +546,27 @@ class Receiver:
         Raises as `verify` does, and TypeError where `headers` comes with a signature or timestamp.
         """
 
-    def read(self, payload: object) -> WebhookEvent:
-        """Read an event without verifying anything.
-
-        Raises PylonWebhookPayloadError.
-        """
-
     def kind_of(self, name: str) -> str | None:
         """Name of the typed event that a name means here; None where it means none."""
 
-    def replay_key(self, rule: ReplayRule, event: WebhookEvent, headers: object) -> tuple[str, int | None] | None:
-        """Key of an event that has just been received with these headers, and the Unix second from which on it may be forgotten.
+@final
+class Admitted:
+    """A request whose method and declared length are right: its body may be read. Made by `Intake.admit`."""
 
-        None where the rule finds nothing in the event to go by.
+    @property
+    def body_limit(self) -> int:
+        """The largest body that is accepted, bytes: read no more than this and one piece."""
+
+    def receive(
+        self, body: object, rule: ReplayRule | None = None
+    ) -> tuple[WebhookEvent, tuple[str, int | None] | None] | RequestFault:
+        """Take the whole body, verify the delivery, and read its event.
+
+        Returns the event, and with a rule the key that a replay guard remembers it by and the Unix second from which on the key may
+        be forgotten; None for the key without a rule, and where the rule finds nothing in the event to go by. Returns a RequestFault
+        for a body that is too large or not whole.
+
+        Raises PylonWebhookSignatureError, PylonWebhookTimestampError or PylonWebhookPayloadError.
         """
 
 @final
@@ -605,28 +631,13 @@ class RequestFault:
     CONSUMED: ClassVar[RequestFault]
     """Something before this had read the body."""
 
+    @staticmethod
+    def too_large(limit: int) -> RequestFault:
+        """A body of more bytes than the limit."""
+
     @property
     def outcome(self) -> Outcome:
         """What to answer."""
-
-@final
-class Gate:
-    """Looks at a request's method and size, before its signature."""
-
-    def __new__(cls, *, body_limit: int | None = None) -> Self: ...
-    @property
-    def body_limit(self) -> int:
-        """The largest body that is accepted, bytes."""
-
-    @property
-    def too_large(self) -> RequestFault:
-        """What speaks against a body of more bytes."""
-
-    def admit(self, method: str, headers: object) -> RequestFault | None:
-        """What speaks against reading the body, if anything does."""
-
-    def check_length(self, headers: object, found: int) -> RequestFault | None:
-        """What is wrong with the length of the body that was read, if anything is."""
 
 @final
 class ReplayRule:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Protocol, TypeAlias
 
+from ._native import RequestFault
+
 
 class HasItems(Protocol):
     """A mapping, or a header class of a web framework."""
@@ -33,8 +35,12 @@ class ReplayStore(Protocol):
         ...
 
 
-#: A request's body, raw.
-Payload: TypeAlias = bytes | bytearray | memoryview
+#: A request's body: its raw bytes, or text that stands for its UTF-8.
+Payload: TypeAlias = bytes | bytearray | memoryview | str
+#: What reads a body: called with the limit in bytes, it returns no more than that and one piece, or why there is no body.
+ReadBody: TypeAlias = Callable[[int], Payload | RequestFault]
+#: As `ReadBody`, to be awaited.
+AsyncReadBody: TypeAlias = Callable[[int], Awaitable[Payload | RequestFault]]
 #: A request's headers, all of them.
 Headers: TypeAlias = HasItems | Iterable[tuple[str | bytes, object]]
 

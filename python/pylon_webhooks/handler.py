@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._dispatch import KINDS
 from ._handlers import Handlers, warn
-from ._native import Receiver
+from ._native import Intake
 from .events import WebhookEvent
 from .exceptions import (
     PylonWebhookAsyncHandlerError,
@@ -22,7 +22,6 @@ else:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
     from typing import Any, TypeVar, overload
 
-    from ._native import ReplayRule
     from ._types import HasItems, Headers, Payload
 
     _F = TypeVar("_F", bound=Callable[..., Any])
@@ -80,8 +79,9 @@ class WebhookHandler:
             raise TypeError("timestamp_tolerance must be a whole number of seconds")
         if not 0 <= timestamp_tolerance < 2**63:
             raise ValueError("timestamp_tolerance must not be negative, nor beyond 63 bits")
-        self._receiver = Receiver(
+        self._intake = Intake(
             _listed(secret),
+            verify_signature=verify_signature,
             tolerance_seconds=timestamp_tolerance,
             require_timestamp=require_timestamp,
             signature_header=signature_header,
@@ -95,8 +95,8 @@ class WebhookHandler:
         self._clock = clock
         self._timestamp_tolerance = timestamp_tolerance
         self._require_timestamp = require_timestamp
-        self._receive = self._receiver.receive if verify_signature else self._read
-        self._handlers = Handlers(self._receiver.kind_of)
+        self._receive = self._intake.receive
+        self._handlers = Handlers(self._intake.kind_of)
         if kind is not None:
             self._handlers.warn_of_typo(kind)
         if verify_signature is False:
@@ -269,14 +269,7 @@ class WebhookHandler:
         self, payload: Payload, signature: str | bytes | None, timestamp: str | bytes | None = None
     ) -> None:
         """Verify a delivery and do nothing else; raises as `handle` does."""
-        self._receiver.verify(payload, signature, timestamp)
-
-    def replay_key(self, rule: ReplayRule, event: WebhookEvent, headers: Headers) -> tuple[str, int | None] | None:
-        """The key that a replay guard remembers an event by, and the Unix second from which on it may be forgotten.
-
-        headers: those that the event was received with. None where the rule finds nothing in the event to go by.
-        """
-        return self._receiver.replay_key(rule, event, headers)
+        self._intake.verify(payload, signature, timestamp)
 
     def view(self, event_class: type[_E]) -> Callable[[WebhookEvent], _E | None]:
         """What gives an event as this class, an event class or a registered one; None for an event that is not for it."""
@@ -316,9 +309,6 @@ class WebhookHandler:
 
     def __repr__(self) -> str:
         return f"<WebhookHandler secret=[redacted], {len(self._handlers)} handlers>"
-
-    def _read(self, payload: Any, _signature: Any, _timestamp: Any, _headers: Any) -> WebhookEvent:
-        return self._receiver.read(payload)
 
 
 def _listed(secret: Any) -> list[Any]:

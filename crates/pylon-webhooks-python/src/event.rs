@@ -3,7 +3,7 @@
 use crate::error;
 use crate::field::{self, Field};
 use crate::text;
-use pylon_webhooks::{EventKind, EventReader, EventType};
+use pylon_webhooks::{EventKind, EventType};
 use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pyclass::CompareOp;
@@ -161,10 +161,7 @@ impl WebhookEvent {
     #[classmethod]
     fn model_validate_json<'py>(class: &Bound<'py, PyType>, body: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = class.py();
-        let raw = match body.cast::<PyString>() {
-            Ok(body) => PyBytes::new(py, body.to_str()?.as_bytes()),
-            Err(_) => text::payload(body)?,
-        };
+        let raw = text::body(body)?.bytes;
         fit(class, &raw, || {
             let payload = loads(py, &read(py, &raw)?.json())?;
             payload.cast_into::<PyDict>().map_err(|error| not_fields(class, &error.into_inner()))
@@ -249,7 +246,7 @@ pub(crate) fn rebuild_event<'py>(
     class: &Bound<'py, PyType>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let kind = kind.map(text::kind).transpose()?;
-    let event = EventReader::new().read_as(raw.as_bytes(), event_type, kind);
+    let event = pylon_webhooks::WebhookEvent::from_stored(raw.as_bytes(), event_type, kind);
     let event = object(raw, event.map_err(|error| error::unreadable(raw.py(), &error))?)?;
     if event.get_type().is(class) {
         return Ok(event);
@@ -265,7 +262,7 @@ pub(crate) fn parse_webhook_event<'py>(payload: &Bound<'py, PyAny>) -> PyResult<
     let raw = match payload.cast::<PyDict>() {
         // py-usepylon-sdk takes a dict here; without a signature there are no bytes to be true to.
         Ok(fields) => encode(fields)?,
-        Err(_) => text::payload(payload)?,
+        Err(_) => text::body(payload)?.bytes,
     };
     object(&raw, read(py, &raw)?)
 }
@@ -432,8 +429,7 @@ fn build(
     let event = match (event.kind(), kind) {
         (None, Some(_)) => {
             let name = event.event_type().to_owned();
-            EventReader::new()
-                .read_as(encoded.as_bytes(), &name, kind)
+            pylon_webhooks::WebhookEvent::from_stored(encoded.as_bytes(), &name, kind)
                 .map_err(|error| error::unreadable(py, &error))?
         }
         _ => event,
@@ -446,7 +442,7 @@ fn build(
 }
 
 fn read(py: Python<'_>, raw: &Bound<'_, PyBytes>) -> PyResult<pylon_webhooks::WebhookEvent> {
-    EventReader::new().read(raw.as_bytes()).map_err(|error| error::unreadable(py, &error))
+    pylon_webhooks::parse_webhook_event(raw.as_bytes()).map_err(|error| error::unreadable(py, &error))
 }
 
 /// The event as the class that fits it best where that is one of these, else what the class itself makes of the fields.

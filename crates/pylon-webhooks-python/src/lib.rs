@@ -1,10 +1,11 @@
 //! The native half of the Python package: converts types and errors, and knows no rule that the core lacks.
 
-mod endpoint;
+mod clock;
 mod error;
 mod event;
 mod field;
-mod receiver;
+mod intake;
+mod outcome;
 mod replay;
 mod text;
 
@@ -21,12 +22,12 @@ use pyo3::prelude::*;
 #[pyo3(signature = (secret, payload, timestamp = None))]
 fn sign(secret: &Bound<'_, PyAny>, payload: &Bound<'_, PyAny>, timestamp: Option<TimestampText>) -> PyResult<String> {
     let secret = Secret::new(text::secret(secret)?).map_err(|error| PyValueError::new_err(error.to_string()))?;
-    let payload = text::payload(payload)?;
+    let payload = text::body(payload)?;
     let timestamp = timestamp.map(|timestamp| match timestamp {
         TimestampText::Text(text) => text,
         TimestampText::UnixSeconds(seconds) => seconds.to_string(),
     });
-    Ok(pylon_webhooks::sign(&secret, payload.as_bytes(), timestamp.as_deref()))
+    Ok(pylon_webhooks::sign(&secret, payload.bytes.as_bytes(), timestamp.as_deref()))
 }
 
 /// A timestamp to sign with.
@@ -68,12 +69,12 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(names_match, module)?)?;
     module.add_function(wrap_pyfunction!(template, module)?)?;
     module.add_function(wrap_pyfunction!(sample, module)?)?;
-    module.add_class::<endpoint::Gate>()?;
-    module.add_class::<endpoint::Outcome>()?;
-    module.add_class::<endpoint::RequestFault>()?;
+    module.add_class::<intake::Admitted>()?;
+    module.add_class::<intake::Intake>()?;
+    module.add_class::<outcome::Outcome>()?;
+    module.add_class::<outcome::RequestFault>()?;
     module.add_class::<replay::MemoryReplayStore>()?;
     module.add_class::<replay::ReplayRule>()?;
-    module.add_class::<receiver::Receiver>()?;
     module.add_class::<field::Field>()?;
     module.add_class::<event::Problem>()?;
     event::add_classes(module)

@@ -1,9 +1,8 @@
 //! Telling deliveries that come again: rules, and the store in memory.
 
-use crate::receiver::unix_seconds;
-use crate::text;
+use crate::clock::{self, unix_seconds};
 use pylon_webhooks::SystemClock;
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 use std::time::Duration;
@@ -50,9 +49,7 @@ impl MemoryReplayStore {
         if capacity == 0 {
             return Err(PyValueError::new_err("capacity must be at least 1"));
         }
-        if let Some(clock) = clock.as_ref().filter(|clock| !clock.is_callable()) {
-            return Err(PyTypeError::new_err(format!("clock must be callable, not {}", text::type_name(clock))));
-        }
+        clock::check(clock.as_ref())?;
         Ok(Self { store: pylon_webhooks::MemoryReplayStore::new(capacity), clock: clock.map(Bound::unbind) })
     }
 

@@ -1,32 +1,70 @@
 //! What Python callers pass, as the bytes and texts that the core takes.
 
 use crate::error;
-use pylon_webhooks::{Credentials, EventKind, Gate, Presented};
+use bytes::Bytes;
+use pylon_webhooks::bindings::{self, HeaderValue, HeaderWalk};
+use pylon_webhooks::{Admission, EventKind, Payload};
 use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString, PyTuple};
 
-/// The body's bytes: those of a `bytes` object as they are, those of a `bytearray` or `memoryview` copied.
+/// A body as a caller has it.
+pub(crate) struct Body<'py> {
+    /// Its bytes.
+    pub(crate) bytes: Bound<'py, PyBytes>,
+    is_text: bool,
+}
+
+impl Body<'_> {
+    /// The body as the core takes it.
+    pub(crate) fn payload(&self) -> Payload<'_> {
+        self.marked(self.bytes.as_bytes().into())
+    }
+
+    /// The same, shared with Python and not copied.
+    pub(crate) fn shared(&self) -> Payload<'static> {
+        self.marked(Bytes::from_owner(PyBackedBytes::from(self.bytes.clone())).into())
+    }
+
+    fn marked<'a>(&self, payload: Payload<'a>) -> Payload<'a> {
+        if self.is_text { bindings::given_as_text(payload) } else { payload }
+    }
+}
+
+/// The body's bytes: those of a `bytes` object as they are, those of a `bytearray` or `memoryview` copied, the UTF-8 of a `str`.
 ///
 /// # Errors
-/// `PylonWebhookPayloadError` for anything else: text and parsed JSON no longer have the bytes that were signed.
-pub(crate) fn payload<'py>(payload: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+/// `PylonWebhookPayloadError` for anything else: parsed JSON no longer has the bytes that were signed.
+pub(crate) fn body<'py>(payload: &Bound<'py, PyAny>) -> PyResult<Body<'py>> {
     let py = payload.py();
+    let of_bytes = |bytes| Ok(Body { bytes, is_text: false });
     if let Ok(bytes) = payload.cast_exact::<PyBytes>() {
-        return Ok(bytes.clone());
+        return of_bytes(bytes.clone());
     }
     if let Ok(bytes) = payload.cast::<PyBytes>() {
         // A subclass may hold what it likes besides, even the event made of it.
-        return Ok(PyBytes::new(py, bytes.as_bytes()));
+        return of_bytes(PyBytes::new(py, bytes.as_bytes()));
+    }
+    if let Ok(text) = payload.cast::<PyString>() {
+        // The error of the conversion would show the text.
+        let text =
+            text.to_str().map_err(|_| error::not_bytes(py, "a str with lone surrogates, which UTF-8 cannot encode"))?;
+        return Ok(Body { bytes: PyBytes::new(py, text.as_bytes()), is_text: true });
     }
     if payload.is_instance_of::<PyByteArray>() || payload.is_instance_of::<PyMemoryView>() {
         let copy = py.get_type::<PyBytes>().call1((payload,)).and_then(|copy| Ok(copy.cast_into::<PyBytes>()?));
-        return copy.map_err(|_| match payload.is_instance_of::<PyMemoryView>() {
-            true => error::not_bytes(py, "a released memoryview"),
-            false => error::not_bytes(py, type_name(payload)),
-        });
+        return copy.map_or_else(|_| Err(not_bytes(payload)), of_bytes);
     }
     Err(error::not_bytes(py, type_name(payload)))
+}
+
+/// The error of a `bytearray` or `memoryview` that gives no bytes.
+fn not_bytes(payload: &Bound<'_, PyAny>) -> PyErr {
+    match payload.is_instance_of::<PyMemoryView>() {
+        true => error::not_bytes(payload.py(), "a released memoryview"),
+        false => error::not_bytes(payload.py(), type_name(payload)),
+    }
 }
 
 /// A secret's bytes: a text stands for its UTF-8.
@@ -52,76 +90,40 @@ pub(crate) fn kind(name: &str) -> PyResult<EventKind> {
     })
 }
 
-/// A header's text, as `str` or `bytes`.
-pub(crate) enum HeaderText<'py> {
-    Text(Bound<'py, PyString>),
-    Bytes(Bound<'py, PyBytes>),
-}
-
-impl AsRef<[u8]> for HeaderText<'_> {
-    fn as_ref(&self) -> &[u8] {
-        match self {
-            // Text that UTF-8 cannot encode is outside ASCII; so is this byte.
-            Self::Text(text) => text.to_str().map_or(b"\xFF", str::as_bytes),
-            Self::Bytes(bytes) => bytes.as_bytes(),
-        }
-    }
-}
-
-/// A header's value as one that was looked up: absent when `None`.
-pub(crate) fn presented<'py>(value: Option<&Bound<'py, PyAny>>) -> Presented<HeaderText<'py>> {
-    let Some(value) = value else {
-        return Presented::Absent;
-    };
+/// A header's value as one that was looked up: none when it is `None`.
+pub(crate) fn header_value<'a>(value: Option<&'a Bound<'_, PyAny>>) -> Option<HeaderValue<'a>> {
+    let value = value?;
     if let Ok(text) = value.cast::<PyString>() {
-        Presented::Once(HeaderText::Text(text.clone()))
+        // Text that UTF-8 cannot encode is outside ASCII; so is this byte.
+        Some(HeaderValue::Text(text.to_str().map_or(b"\xFF", str::as_bytes)))
     } else if let Ok(bytes) = value.cast::<PyBytes>() {
-        Presented::Once(HeaderText::Bytes(bytes.clone()))
+        Some(HeaderValue::Text(bytes.as_bytes()))
     } else if value.is_none() {
-        Presented::Absent
+        None
     } else {
-        Presented::OtherType(type_name(value))
+        Some(HeaderValue::OtherType(type_name(value)))
     }
 }
 
-/// The signature and timestamp among a request's headers: a mapping, or pairs of name and value.
+/// Goes through a request's headers, a mapping or pairs of name and value.
 ///
 /// # Errors
 /// Only what no `except Exception` catches, such as an interrupt.
-pub(crate) fn credentials<'py>(
-    headers: &Bound<'py, PyAny>,
-    header_names: (&str, &str),
-) -> PyResult<Credentials<HeaderText<'py>>> {
-    let mut credentials = Credentials::new(None, None);
-    match each_header(headers, |name, value| add(&mut credentials, header_names, name, value)) {
-        Ok(()) => Ok(credentials),
-        // Whatever the object did when it was asked for its items, it has shown no signature.
-        Err(error) if error.is_instance_of::<PyException>(headers.py()) => {
-            Ok(Credentials::new(Presented::OtherType(type_name(headers)), Presented::Absent))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// What the headers declare as the body's length, in bytes; none where a transfer encoding overrides it (RFC 9112, section 6.3).
-///
-/// # Errors
-/// Only what no `except Exception` catches, such as an interrupt.
-pub(crate) fn content_length(headers: &Bound<'_, PyAny>) -> PyResult<Option<u64>> {
-    let mut length = None;
-    let mut is_chunked = false;
-    let found = each_header(headers, |name, value| {
-        is_chunked |= name.eq_ignore_ascii_case("transfer-encoding");
-        if name.eq_ignore_ascii_case("content-length") {
-            length = match presented(Some(value)) {
-                Presented::Once(text) => Gate::content_length(text.as_ref()),
-                _ => None,
-            };
+pub(crate) fn walk<'a>(headers: &Bound<'_, PyAny>, admission: &'a Admission) -> PyResult<HeaderWalk<'a>> {
+    let mut walk = HeaderWalk::new(admission);
+    let walked = each_header(headers, |name, value| {
+        if let Some(value) = header_value(Some(value)) {
+            walk.add(name, value);
         }
     });
-    match found {
-        Err(error) if !error.is_instance_of::<PyException>(headers.py()) => Err(error),
-        _ => Ok(length.filter(|_| !is_chunked)),
+    match walked {
+        Ok(()) => Ok(walk),
+        // Whatever the object did when it was asked for its items, it has shown no signature.
+        Err(error) if error.is_instance_of::<PyException>(headers.py()) => {
+            walk.spoil(type_name(headers));
+            Ok(walk)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -156,10 +158,10 @@ fn visit_pair<'py>(
     value: &Bound<'py, PyAny>,
     visit: &mut impl FnMut(&str, &Bound<'py, PyAny>),
 ) -> PyResult<()> {
-    let Presented::Once(name) = presented(Some(name)) else {
+    let Some(HeaderValue::Text(name)) = header_value(Some(name)) else {
         return Ok(());
     };
-    let Ok(name) = std::str::from_utf8(name.as_ref()) else {
+    let Ok(name) = std::str::from_utf8(name) else {
         return Ok(());
     };
     // AWS gives a list of values for each name; each counts. Exact types alone: others could run code of their own, and change
@@ -172,17 +174,6 @@ fn visit_pair<'py>(
         visit(name, value);
     }
     Ok(())
-}
-
-fn add<'py>(
-    credentials: &mut Credentials<HeaderText<'py>>,
-    header_names: (&str, &str),
-    name: &str,
-    value: &Bound<'py, PyAny>,
-) {
-    if !value.is_none() {
-        credentials.add(header_names, name, presented(Some(value)));
-    }
 }
 
 /// What a value is, for an error that must not show it.

@@ -21,6 +21,8 @@ pub enum Hint {
     BodyReserialized,
     /// The body is what a language prints for a value, such as `{'a': 1}` or `b'...'`.
     BodyPrinted,
+    /// The body was given as text, and the signature covers bytes.
+    BodyGivenAsText,
     /// The signature header of this other product came along.
     OtherProduct(&'static str),
     /// None of these; a timestamp came along, so that the signature has to cover it.
@@ -40,6 +42,10 @@ impl fmt::Display for Hint {
             Self::BodyPrinted => {
                 f.write_str("the body is a printed value, not what arrived: pass the raw bytes of the request")
             }
+            Self::BodyGivenAsText => f.write_str(
+                "the body was given as text, and the raw bytes that arrived are what was signed: pass those, and check that the \
+                 secret is the one of this webhook destination",
+            ),
             Self::OtherProduct(product) => {
                 write!(f, "the request bears a signature header of {product}: it is not from Pylon (usepylon.com)")
             }
@@ -73,6 +79,7 @@ pub(crate) struct Failure<'a> {
     pub(crate) signature: &'a Signature,
     pub(crate) timestamp: Option<&'a [u8]>,
     pub(crate) body: &'a [u8],
+    pub(crate) body_is_text: bool,
     pub(crate) other_product: Option<&'static str>,
 }
 
@@ -92,7 +99,8 @@ impl Failure<'_> {
         if may_look_into && other_spacings(self.body).any(|body| self.fits(self.keys, &body)) {
             return Some(Hint::BodyReserialized);
         }
-        self.other_product.map(Hint::OtherProduct)
+        let other_product = self.other_product.map(Hint::OtherProduct);
+        other_product.or_else(|| self.body_is_text.then_some(Hint::BodyGivenAsText))
     }
 
     fn fits(&self, keys: &[HmacSha256], body: &[u8]) -> bool {

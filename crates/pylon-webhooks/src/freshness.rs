@@ -1,21 +1,27 @@
 //! The delivery's timestamp and the rule that says when it is fresh.
 
-use crate::error::Error;
 use std::fmt;
 
 /// The most digits a timestamp may have: 19 nines still fit a `u64`.
 const MOST_DIGITS: usize = 19;
 
-/// A delivery's timestamp: the bytes that were signed, and the Unix seconds they mean.
+/// A delivery's timestamp: the digits that were signed, and the Unix seconds that they mean.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Timestamp<'a> {
-    pub(crate) text: &'a [u8],
+pub(crate) struct Timestamp {
+    digits: [u8; MOST_DIGITS],
+    length: u8,
     pub(crate) unix_seconds: u64,
 }
 
-impl<'a> Timestamp<'a> {
+/// A timestamp that is too far from now, by how much; in seconds.
+pub(crate) enum NotFresh {
+    Stale { age_seconds: u64 },
+    Future { ahead_seconds: u64 },
+}
+
+impl Timestamp {
     /// Reads 1 to 19 ASCII digits, and nothing else around them.
-    pub(crate) fn parse(text: &'a [u8]) -> Result<Self, TimestampFault> {
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, TimestampFault> {
         if text.is_empty() {
             return Err(TimestampFault::Empty);
         }
@@ -29,17 +35,24 @@ impl<'a> Timestamp<'a> {
             return Err(TimestampFault::Length(text.len()));
         }
         let unix_seconds = text.iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0'));
-        Ok(Self { text, unix_seconds })
+        let mut digits = [0; MOST_DIGITS];
+        digits[..text.len()].copy_from_slice(text);
+        Ok(Self { digits, length: text.len() as u8, unix_seconds })
+    }
+
+    /// The digits as they came, leading zeros included.
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.digits[..usize::from(self.length)]
     }
 
     /// Accepts a timestamp at most `tolerance` seconds before or after `now`; both are Unix seconds.
-    pub(crate) fn check(self, now: u64, tolerance: u64) -> Result<(), Error> {
+    pub(crate) fn check(&self, now: u64, tolerance: u64) -> Result<(), NotFresh> {
         if now.abs_diff(self.unix_seconds) <= tolerance {
             Ok(())
         } else if self.unix_seconds < now {
-            Err(Error::TimestampStale { age_seconds: now - self.unix_seconds, tolerance_seconds: tolerance })
+            Err(NotFresh::Stale { age_seconds: now - self.unix_seconds })
         } else {
-            Err(Error::TimestampFuture { ahead_seconds: self.unix_seconds - now, tolerance_seconds: tolerance })
+            Err(NotFresh::Future { ahead_seconds: self.unix_seconds - now })
         }
     }
 }

@@ -1,11 +1,11 @@
 //! The whole way of a delivery: verified, read, dispatched.
 
-use crate::credentials::Credentials;
+use crate::arrival::{Payload, Received};
 use crate::dispatch::{Filter, Handled, HandlerId, Handlers, IntoHandlerResult};
 use crate::error::{ConfigError, Error};
 use crate::event::{EventKind, EventReader, EventType, WebhookEvent};
-use crate::payload::Payload;
-use crate::verify::{Verified, Verifier};
+use crate::verified::Verified;
+use crate::verify::Verifier;
 use std::fmt;
 use std::future::Future;
 
@@ -296,14 +296,9 @@ impl<R> WebhookHandler<R> {
         self.finish_async(Ok(event)).await
     }
 
-    /// As [`receive`](Self::receive), telling nobody of an error.
-    pub(crate) fn receive_credentials<V: AsRef<[u8]>>(
-        &self,
-        payload: Payload<'_>,
-        credentials: &Credentials<V>,
-    ) -> Result<Verified<WebhookEvent>, Error> {
-        let verified = self.verifier.verify_credentials(payload, credentials, || self.verifier.unix_seconds());
-        verified.and_then(|payload| self.read(payload))
+    /// Verifies a delivery and reads its event; no `on_error` handler hears of an error.
+    pub(crate) fn receive_unreported(&self, received: Received<'_>) -> Result<Verified<WebhookEvent>, Error> {
+        self.verifier.verify_received(received).and_then(|payload| self.read(payload))
     }
 
     /// Tells those who registered with [`on_error`](Self::on_error).
@@ -330,7 +325,7 @@ impl<R> WebhookHandler<R> {
     }
 
     fn read(&self, payload: Verified<Payload<'_>>) -> Result<Verified<WebhookEvent>, Error> {
-        payload.try_map(|payload| self.reader.read(payload)).map_err(Error::from)
+        Ok(self.reader.read(payload)?)
     }
 
     fn told<T>(&self, result: Result<T, Error>) -> Result<T, Error> {

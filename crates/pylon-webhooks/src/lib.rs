@@ -39,8 +39,10 @@
 
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 mod adapters;
+mod arrival;
+#[doc(hidden)]
+pub mod bindings;
 mod clock;
-mod credentials;
 mod diagnosis;
 mod dispatch;
 mod endpoint;
@@ -48,12 +50,12 @@ mod error;
 mod event;
 mod freshness;
 mod handler;
-mod payload;
 mod replay;
 mod secret;
 mod signature;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod verified;
 mod verify;
 
 #[cfg(feature = "actix-web")]
@@ -62,13 +64,16 @@ pub use adapters::actix_web;
 pub use adapters::axum;
 #[cfg(feature = "tower")]
 pub use adapters::tower;
+pub use arrival::{
+    Admission, Admitted, ArrivingBody, DEFAULT_BODY_LIMIT, Payload, Received, RequestFault, SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+};
 pub use clock::{Clock, SystemClock};
-pub use credentials::{Credentials, Presented};
 pub use diagnosis::Hint;
 pub use dispatch::{Handled, HandlerError, HandlerErrors, HandlerFailure, HandlerId, IntoHandlerResult};
 #[cfg(feature = "background")]
 pub use endpoint::Background;
-pub use endpoint::{Admitted, DEFAULT_BODY_LIMIT, Endpoint, EndpointBuilder, Gate, Outcome, RequestFault};
+pub use endpoint::{Endpoint, EndpointBuilder, Outcome};
 pub use error::{ConfigError, Error, PayloadError};
 pub use event::{
     BaseIssueEvent, CustomEvent, DEFAULT_DEPTH_LIMIT, DateTime, EventKind, EventReader, EventType, Field, FieldValue,
@@ -79,10 +84,8 @@ pub use event::{
 };
 pub use freshness::TimestampFault;
 pub use handler::WebhookHandler;
-pub use payload::Payload;
-pub use replay::{MemoryReplayStore, ReplayGuard, ReplayKey, ReplayRule, ReplayStore, Signed, StoreFuture};
+pub use replay::{MemoryReplayStore, ReplayGuard, ReplayKey, ReplayRule, ReplayStore, StoreFuture};
 pub use secret::Secret;
 pub use signature::{SignatureFault, sign};
-pub use verify::{
-    DEFAULT_TOLERANCE, SIGNATURE_HEADER, TIMESTAMP_HEADER, TimestampRule, Verified, Verifier, VerifierBuilder,
-};
+pub use verified::{Signed, Verified};
+pub use verify::{DEFAULT_TOLERANCE, TimestampRule, Verifier, VerifierBuilder};

@@ -1,62 +1,21 @@
-//! The rule that decides whether a delivery is Pylon's, and the one value that says so.
+//! The rule that decides whether a delivery is Pylon's.
 
+use crate::arrival::{
+    Admission, Credentials, HeaderValue, Payload, Presented, Received, SIGNATURE_HEADER, TIMESTAMP_HEADER,
+};
 use crate::clock::{Clock, SystemClock};
-use crate::credentials::{Credentials, Presented};
 use crate::diagnosis::{Failure, Hint};
 use crate::error::{ConfigError, Error};
-use crate::freshness::{Timestamp, TimestampFault};
-use crate::payload::Payload;
+use crate::freshness::{NotFresh, Timestamp};
 use crate::secret::{HmacSha256, Secret};
-use crate::signature::{Signature, SignatureFault, signed_bytes};
+use crate::signature::{Signature, signed_bytes};
+use crate::verified::{Signed, Verified};
 use std::fmt;
-use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The header that bears the signature unless another is configured.
-pub const SIGNATURE_HEADER: &str = "X-Pylon-Signature";
-/// The header that bears the timestamp unless another is configured.
-pub const TIMESTAMP_HEADER: &str = "X-Pylon-Timestamp";
 /// How far a timestamp may lie from now in either direction unless configured: 300 seconds.
 pub const DEFAULT_TOLERANCE: Duration = Duration::from_secs(300);
-
-/// Something that bears a signature of ours, or that the caller vouches for: what dispatch accepts.
-///
-/// ```
-/// use pylon_webhooks::{parse_webhook_event, Verified, WebhookHandler};
-///
-/// // An event that was verified when it was stored, and is read again from one's own disk:
-/// let event = parse_webhook_event(br#"{"event_type": "issue_new"}"#)?;
-/// let handler = WebhookHandler::new("your-webhook-secret")?;
-/// handler.dispatch(Verified::assume(event))?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Verified<T>(T);
-
-impl<T> Verified<T> {
-    /// Vouches for a value that did not just come from [`Verifier`]: one that was verified before, or made here.
-    pub fn assume(value: T) -> Self {
-        Self(value)
-    }
-
-    /// The value itself, no longer marked.
-    pub fn into_inner(self) -> T {
-        self.0
-    }
-
-    pub(crate) fn try_map<U, E>(self, map: impl FnOnce(T) -> Result<U, E>) -> Result<Verified<U>, E> {
-        map(self.0).map(Verified)
-    }
-}
-
-impl<T> Deref for Verified<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.0
-    }
-}
 
 /// Whether a delivery may come without a timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -114,7 +73,8 @@ impl Verifier {
         signature: Option<&str>,
         timestamp: Option<&str>,
     ) -> Result<Verified<Payload<'a>>, Error> {
-        self.verify_credentials(payload, &Credentials::new(signature, timestamp), || self.clock.unix_seconds())
+        let credentials = Credentials::new(signature.map(HeaderValue::of), timestamp.map(HeaderValue::of));
+        self.verify_received(Received::new(payload.into(), credentials))
     }
 
     /// Verifies a body against all the headers of its request, in any type that yields names and values: a slice or map
@@ -127,7 +87,8 @@ impl Verifier {
     ///
     /// let verifier = Verifier::builder().secret("your-webhook-secret").build()?;
     /// let signature = sign(&Secret::new("your-webhook-secret")?, b"{}", None);
-    /// verifier.verify_headers(b"{}", [("x-pylon-signature", &signature)])?;
+    /// let verified = verifier.verify_headers(b"{}", [("x-pylon-signature", &signature)])?;
+    /// assert_eq!(verified.as_bytes(), b"{}");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -140,46 +101,49 @@ impl Verifier {
     ) -> Result<Verified<Payload<'a>>, Error> {
         let mut credentials = Credentials::new(None, None);
         for (name, value) in headers {
-            credentials.add(self.header_names(), name.as_ref(), Presented::Once(value));
+            credentials.add(self.header_names(), name.as_ref(), HeaderValue::Text(value.as_ref()));
         }
-        self.verify_credentials(payload, &credentials, || self.clock.unix_seconds())
+        self.verify_received(Received::new(payload.into(), credentials))
     }
 
-    /// Verifies a body against what its request presented, at a given time in Unix seconds; the clock is not read, and
-    /// `now` is asked only when an authentic delivery bears a timestamp.
+    /// Verifies a delivery that was [admitted](Admission::admit) and has arrived, at the clock's present time.
     ///
     /// # Errors
     /// As [`verify`](Self::verify).
-    pub fn verify_credentials<'a, V: AsRef<[u8]>>(
+    pub fn verify_received<'a>(&self, received: Received<'a>) -> Result<Verified<Payload<'a>>, Error> {
+        self.verify_received_at(received, || self.clock.unix_seconds())
+    }
+
+    /// As [`verify_received`](Self::verify_received), at the time that `now` gives in Unix seconds. `now` is called once, for
+    /// authentic deliveries alone; the clock is not read.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn verify_received_at<'a>(
         &self,
-        payload: impl Into<Payload<'a>>,
-        credentials: &Credentials<V>,
+        received: Received<'a>,
         now: impl FnOnce() -> u64,
     ) -> Result<Verified<Payload<'a>>, Error> {
-        let payload = payload.into();
-        let signature = self.signature(credentials)?;
-        let timestamp = self.timestamp(credentials)?;
-        let signed_timestamp = timestamp.map(|timestamp| timestamp.text);
-        let body = payload.as_bytes();
-        // Every secret is tried, so that the time taken does not tell which one it was.
-        let authentic = self.keys.iter().fold(false, |authentic, key| {
-            signature.matches(signed_bytes(key.clone(), body, signed_timestamp)) | authentic
-        });
-        if !authentic {
-            let failure = Failure {
-                keys: &self.keys,
-                trimmed_keys: &self.trimmed_keys,
-                signature: &signature,
-                timestamp: signed_timestamp,
-                body,
-                other_product: credentials.other_product,
-            };
-            return Err(Error::SignatureMismatch { hint: failure.hint() });
+        let timestamp = self.authenticate(&received)?;
+        let now = now();
+        if let Some(timestamp) = &timestamp {
+            self.check_freshness(timestamp, now)?;
         }
-        if let Some(timestamp) = timestamp {
-            timestamp.check(now(), self.tolerance_seconds)?;
+        let timestamp = timestamp.map(|timestamp| timestamp.unix_seconds);
+        Ok(Verified::new(received.body, Signed { timestamp, now, tolerance_seconds: self.tolerance_seconds }))
+    }
+
+    /// Checks a delivery and makes nothing of it. `now` is called only where an authentic delivery bears a timestamp.
+    pub(crate) fn check(&self, received: &Received<'_>, now: impl FnOnce() -> u64) -> Result<(), Error> {
+        match self.authenticate(received)? {
+            Some(timestamp) => self.check_freshness(&timestamp, now()),
+            None => Ok(()),
         }
-        Ok(Verified(payload))
+    }
+
+    /// What an endpoint admits whose deliveries this verifies: the default limit, and the header names that are configured here.
+    pub fn admission(&self) -> Admission {
+        Admission::of_headers(self.header_names())
     }
 
     /// The names of the signature header and the timestamp header.
@@ -202,38 +166,64 @@ impl Verifier {
         self.timestamp_rule
     }
 
-    fn signature<V: AsRef<[u8]>>(&self, credentials: &Credentials<V>) -> Result<Signature, Error> {
-        let found = match &credentials.signature {
-            Presented::Once(text) => match Signature::parse(text.as_ref()) {
-                Ok(signature) => return Ok(signature),
-                Err(fault) => fault,
-            },
-            Presented::Absent => {
-                let hint = credentials.other_product.map(Hint::OtherProduct);
-                return Err(Error::SignatureMissing { header: self.signature_header.clone(), hint });
-            }
-            Presented::Repeated => SignatureFault::Repeated,
-            Presented::OtherType(name) => SignatureFault::Type(name),
+    /// The form of what was presented, then the signature; gives the timestamp that was signed.
+    fn authenticate(&self, received: &Received<'_>) -> Result<Option<Timestamp>, Error> {
+        let Received { body: payload, credentials } = received;
+        let signature = self.signature(credentials)?;
+        let timestamp = self.timestamp(credentials)?;
+        let signed_timestamp = timestamp.as_ref().map(Timestamp::text);
+        let body = payload.as_bytes();
+        // Every secret is tried, so that the time taken does not tell which one it was.
+        let authentic = self.keys.iter().fold(false, |authentic, key| {
+            signature.matches(signed_bytes(key.clone(), body, signed_timestamp)) | authentic
+        });
+        if authentic {
+            return Ok(timestamp);
+        }
+        let failure = Failure {
+            keys: &self.keys,
+            trimmed_keys: &self.trimmed_keys,
+            signature: &signature,
+            timestamp: signed_timestamp,
+            body,
+            body_is_text: payload.is_text(),
+            other_product: credentials.other_product,
         };
-        Err(Error::SignatureMalformed { header: self.signature_header.clone(), found })
+        Err(Error::SignatureMismatch { hint: failure.hint() })
     }
 
-    fn timestamp<'c, V: AsRef<[u8]>>(&self, credentials: &'c Credentials<V>) -> Result<Option<Timestamp<'c>>, Error> {
-        let found = match &credentials.timestamp {
-            Presented::Once(text) => match Timestamp::parse(text.as_ref()) {
-                Ok(timestamp) => return Ok(Some(timestamp)),
-                Err(fault) => fault,
-            },
-            Presented::Absent => {
-                return match self.timestamp_rule {
-                    TimestampRule::Optional => Ok(None),
-                    TimestampRule::Required => Err(Error::TimestampMissing { header: self.timestamp_header.clone() }),
-                };
+    fn check_freshness(&self, timestamp: &Timestamp, now: u64) -> Result<(), Error> {
+        let tolerance_seconds = self.tolerance_seconds;
+        timestamp.check(now, tolerance_seconds).map_err(|fault| match fault {
+            NotFresh::Stale { age_seconds } => Error::TimestampStale { age_seconds, tolerance_seconds },
+            NotFresh::Future { ahead_seconds } => Error::TimestampFuture { ahead_seconds, tolerance_seconds },
+        })
+    }
+
+    fn signature(&self, credentials: &Credentials) -> Result<Signature, Error> {
+        match credentials.signature {
+            Presented::WellFormed(signature) => Ok(signature),
+            Presented::Malformed(found) => {
+                Err(Error::SignatureMalformed { header: self.signature_header.clone(), found })
             }
-            Presented::Repeated => TimestampFault::Repeated,
-            Presented::OtherType(name) => TimestampFault::Type(name),
-        };
-        Err(Error::TimestampMalformed { header: self.timestamp_header.clone(), found })
+            Presented::Absent => {
+                let hint = credentials.other_product.map(Hint::OtherProduct);
+                Err(Error::SignatureMissing { header: self.signature_header.clone(), hint })
+            }
+        }
+    }
+
+    fn timestamp(&self, credentials: &Credentials) -> Result<Option<Timestamp>, Error> {
+        match (credentials.timestamp, self.timestamp_rule) {
+            (Presented::WellFormed(timestamp), _) => Ok(Some(timestamp)),
+            (Presented::Malformed(found), _) => {
+                Err(Error::TimestampMalformed { header: self.timestamp_header.clone(), found })
+            }
+            (Presented::Absent, TimestampRule::Optional) => Ok(None),
+            (Presented::Absent, TimestampRule::Required) => {
+                Err(Error::TimestampMissing { header: self.timestamp_header.clone() })
+            }
+        }
     }
 }
 

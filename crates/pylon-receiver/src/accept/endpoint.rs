@@ -6,10 +6,9 @@ use crate::config::{Config, Deduplication, EndpointConfig, RequiredHeader, Secre
 use crate::deliver::Rate;
 use crate::ledger::DeduplicationKey;
 use crate::time::Moment;
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 use pylon_webhooks::{
-    Credentials, EventReader, Gate, Payload, Presented, ReplayKey, ReplayRule, Signed, Verified, Verifier, WebhookEvent,
+    Admission, EventReader, Payload, Received, ReplayKey, ReplayRule, Verified, Verifier, WebhookEvent,
 };
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -20,7 +19,7 @@ use subtle::ConstantTimeEq;
 /// An endpoint, its secrets read.
 pub(super) struct Endpoint {
     pub(super) name: Arc<str>,
-    pub(super) gate: Gate,
+    pub(super) admission: Admission,
     pub(super) reader: EventReader,
     pub(super) routes: Vec<Route>,
     rate: Option<(f64, Mutex<Rate>)>,
@@ -29,14 +28,6 @@ pub(super) struct Endpoint {
     deduplication: Option<ReplayRule>,
     /// A sentence for each secret that is missing.
     pub(super) unmet: Vec<String>,
-}
-
-/// A request that is believed.
-pub(super) struct Authentic {
-    /// Its body.
-    pub(super) body: Verified<Payload<'static>>,
-    /// When it was believed, and by which timestamp.
-    signed: Signed,
 }
 
 impl Endpoint {
@@ -54,7 +45,7 @@ impl Endpoint {
         let reader = EventReader::new().kind_source(endpoint.kind.clone()).unwrap_or_default();
         Self {
             name: endpoint.name.clone(),
-            gate: Gate { body_limit: endpoint.body_limit },
+            admission: Admission::new().body_limit(endpoint.body_limit),
             reader,
             routes: config.destinations.iter().filter_map(|there| Route::new(&endpoint.name, there)).collect(),
             rate: endpoint.rate.map(|rate| (rate, Mutex::new(Rate::new(rate, Instant::now())))),
@@ -89,7 +80,12 @@ impl Endpoint {
     }
 
     /// Decides whether a request is believed: by its header, then by its signature, where each is required.
-    pub(super) fn authenticate(&self, headers: &HeaderMap, body: Bytes, now: Moment) -> Result<Authentic, Refusal> {
+    pub(super) fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        received: Received<'static>,
+        now: Moment,
+    ) -> Result<Verified<Payload<'static>>, Refusal> {
         if let Some((name, expected)) = &self.header {
             let expected = expected.as_ref().map_err(Refusal::no_secret)?;
             // Both are looked for before either decides.
@@ -101,39 +97,26 @@ impl Endpoint {
         let now = now.unix_seconds();
         let Some(verifier) = &self.signature else {
             // The header vouches for it, and for no timestamp.
-            let body = Verified::assume(body.into());
-            return Ok(Authentic { body, signed: Signed { now, timestamp: None, tolerance_seconds: 0 } });
+            return Ok(received.accept_unsigned(now));
         };
         let verifier = verifier.as_ref().map_err(Refusal::no_secret)?;
-        let mut credentials = Credentials::new(None, None);
-        for (name, value) in headers {
-            credentials.add(verifier.header_names(), name.as_str(), Presented::Once(value.as_bytes()));
-        }
-        let body = verifier.verify_credentials(body, &credentials, || now).map_err(|error| Refusal::from(&error))?;
-        let timestamp = match credentials.timestamp {
-            // Verified, it is 1 to 19 digits.
-            Presented::Once(text) => std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()),
-            _ => None,
-        };
-        let tolerance_seconds = verifier.tolerance().as_secs();
-        Ok(Authentic { body, signed: Signed { now, timestamp, tolerance_seconds } })
+        verifier.verify_received_at(received, || now).map_err(|error| Refusal::from(&error))
     }
 
     /// What makes an event the same as another; without an event, for its body is not JSON, the rules that look at nothing but
     /// the bytes hold all the same.
     pub(super) fn deduplication_key(
         &self,
-        authentic: &Authentic,
-        event: Option<&WebhookEvent>,
+        body: &Verified<Payload<'_>>,
+        event: Option<&Verified<WebhookEvent>>,
     ) -> Option<DeduplicationKey> {
         let rule = self.deduplication.as_ref()?;
-        if *rule == ReplayRule::ExactRequest && authentic.signed.timestamp.is_none() {
+        if *rule == ReplayRule::ExactRequest && body.signed().is_none_or(|signed| signed.timestamp.is_none()) {
             return None;
         }
         let key = match event {
-            // Read from a body that was verified just now.
-            Some(event) => rule.key(&Verified::assume(event.clone()), authentic.signed),
-            None => rule.key_of_body(&authentic.body, authentic.signed),
+            Some(event) => rule.key(event),
+            None => rule.key_of_body(body),
         };
         let ReplayKey { key, expires, .. } = key?;
         Some(DeduplicationKey { key: key.into(), expires_at: expires.map(moment) })

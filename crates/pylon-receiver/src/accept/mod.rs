@@ -25,12 +25,11 @@ use allowance::Allowance;
 use body::Reading;
 use bytes::Bytes;
 use endpoint::Endpoint;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderName, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
-use pylon_webhooks::Gate;
+use pylon_webhooks::Received;
 use refusal::{Refusal, json};
 use std::collections::HashMap;
 use std::fmt;
@@ -191,25 +190,30 @@ impl Acceptor {
         body: B,
         span: &Span,
     ) -> Result<Response<Full<Bytes>>, Refused> {
-        let declared = declared_length(head);
-        endpoint.gate.admit(head.method.as_str(), declared).map_err(Refusal::from)?;
-        let Reading { bytes, end } = body::read(body, endpoint.gate, declared, settings.body_timeout).await;
+        let admitted = endpoint.admission.admit(head.method.as_str(), &head.headers).map_err(Refusal::from)?;
+        let Reading { bytes, end } = body::read(body, admitted, settings.body_timeout).await;
         let refused = |refusal| Refused { refusal, body: bytes.clone() };
-        end.map_err(|fault| refused(fault.into()))?;
-        let event = self.event(endpoint, settings, head, bytes.clone()).map_err(refused)?;
+        let received = end.map_err(|fault| refused(fault.into()))?;
+        let event = self.event(endpoint, settings, head, received).map_err(refused)?;
         self.record(endpoint.name.clone(), event, span.clone()).await.map_err(refused)
     }
 
     /// What a request holds, once it is believed.
-    fn event(&self, endpoint: &Endpoint, settings: &Settings, head: &Parts, body: Bytes) -> Result<NewEvent, Refusal> {
+    fn event(
+        &self,
+        endpoint: &Endpoint,
+        settings: &Settings,
+        head: &Parts,
+        received: Received<'static>,
+    ) -> Result<NewEvent, Refusal> {
         let Shared { parts: AcceptorParts { clock, randomness, .. }, .. } = &*self.shared;
         let now = clock.now();
-        let authentic = endpoint.authenticate(&head.headers, body.clone(), now)?;
+        let body = endpoint.authenticate(&head.headers, received, now)?;
         endpoint.count(Instant::now())?;
-        let read = endpoint.reader.read(body);
+        let read = endpoint.reader.read(body.clone());
         let mut random = [0; 10];
         randomness.fill(&mut random);
-        let deduplication = endpoint.deduplication_key(&authentic, read.as_ref().ok());
+        let deduplication = endpoint.deduplication_key(&body, read.as_ref().ok());
         let (kind, parked, deliveries) = match &read {
             Ok(event) => {
                 let kind = event.kind().map_or(event.event_type(), |kind| kind.name());
@@ -223,7 +227,7 @@ impl Acceptor {
             endpoint: endpoint.name.clone(),
             kind,
             headers: stored::of_event(&head.headers, |header| settings.is_required(header)),
-            body: authentic.body,
+            body,
             parked,
             deduplication,
             deliveries,
@@ -369,14 +373,6 @@ impl Noted {
         let kind = &self.kind;
         tracing::info!(%event_id, endpoint, ?kind, "a duplicate of an accepted webhook was answered, and not kept");
     }
-}
-
-/// The length that the headers declare, in bytes; a chunked body overrides it (RFC 9112, section 6.3).
-fn declared_length(head: &Parts) -> Option<u64> {
-    if head.headers.contains_key(TRANSFER_ENCODING) {
-        return None;
-    }
-    head.headers.get(CONTENT_LENGTH).and_then(|value| Gate::content_length(value.as_bytes()))
 }
 
 /// The beginning of a text, at most so many bytes.

@@ -153,7 +153,7 @@ impl From<RequestFault> for Refusal {
             RequestFault::TooLarge { .. } => "too_large",
             _ => "incomplete_body",
         };
-        Self::new(Answer::Outcome(fault.outcome()), code, fault.to_string())
+        Self::new(Answer::Outcome(fault.into()), code, fault.to_string())
     }
 }
 

@@ -171,7 +171,7 @@ async fn an_app_verifies_a_delivery_that_comes_an_hour_late() {
         let headers: Vec<_> = head.lines().filter_map(|line| line.split_once(": ")).collect();
         let timestamp = headers.iter().find(|(name, _)| *name == "x-pylon-timestamp").unwrap().1.parse().unwrap();
         let verifier = Verifier::builder().secret("app").clock(move || timestamp).build().unwrap();
-        verifier.verify_headers(BODY.as_bytes(), headers).unwrap();
+        assert!(verifier.verify_headers(BODY.as_bytes(), headers).is_ok());
         timestamps.push(timestamp);
     }
     assert!(timestamps[1] >= NOW as u64 + 3600, "{timestamps:?}");

@@ -13,13 +13,13 @@
 //! ```
 
 use super::{event_for_function, respond_to_the_end};
-use crate::endpoint::{Admitted, Endpoint, Outcome, RequestFault};
+use crate::arrival::{Received, RequestFault};
+use crate::endpoint::{Endpoint, Outcome};
 use crate::event::EventType;
-use crate::verify::Verified;
+use crate::verified::Verified;
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Resource, ResponseError, web};
-use bytes::Bytes;
 use std::pin::Pin;
 
 /// A resource that answers webhook requests at one path.
@@ -31,7 +31,7 @@ pub fn webhook_resource<R: Send + 'static>(endpoint: impl Into<Endpoint<R>>, pat
         let endpoint = endpoint.clone();
         async move {
             match fetch(&endpoint, &request, body).await {
-                Ok((admitted, body)) => respond_to_the_end(endpoint, admitted, body).await.error_response(),
+                Ok(received) => respond_to_the_end(endpoint, received).await.error_response(),
                 Err(outcome) => outcome.error_response(),
             }
         }
@@ -73,8 +73,7 @@ impl<E: EventType> FromRequest for Verified<E> {
             endpoint.is_for_functions()?;
             let body = web::Payload::from_request(&request, &mut { payload }).into_inner();
             let body = body.map_err(|_| endpoint.refuse(RequestFault::Broken))?;
-            let (admitted, body) = fetch(endpoint, &request, body).await?;
-            event_for_function(endpoint.receive(admitted, body).await?)
+            event_for_function(endpoint.receive(fetch(endpoint, &request, body).await?).await?)
         })
     }
 }
@@ -84,15 +83,15 @@ async fn fetch<R>(
     endpoint: &Endpoint<R>,
     request: &HttpRequest,
     body: web::Payload,
-) -> Result<(Admitted, Bytes), Outcome> {
+) -> Result<Received<'static>, Outcome> {
     let admitted = endpoint.admit(request.method().as_str(), request.headers())?;
-    let limit = endpoint.body_limit();
-    let fault = match body.to_bytes_limited(limit).await {
-        Ok(Ok(body)) => return Ok((admitted, body)),
-        Ok(Err(_)) => RequestFault::Broken,
-        Err(_) => RequestFault::TooLarge { limit },
+    let limit = admitted.body_limit();
+    let received = match body.to_bytes_limited(limit).await {
+        Ok(Ok(body)) => admitted.whole(body),
+        Ok(Err(_)) => Err(RequestFault::Broken),
+        Err(_) => Err(RequestFault::TooLarge { limit }),
     };
-    Err(endpoint.refuse(fault))
+    received.map_err(|fault| endpoint.refuse(fault))
 }
 
 impl ResponseError for Outcome {

@@ -10,10 +10,10 @@
 //! ```
 
 use super::event_for_function;
-use super::tower::{WebhookService, read};
+use super::tower::{WebhookService, receive};
 use crate::endpoint::{Endpoint, Outcome};
 use crate::event::EventType;
-use crate::verify::Verified;
+use crate::verified::Verified;
 use axum::Router;
 use axum::extract::{FromRef, FromRequest, Request};
 use axum::response::{IntoResponse, Response};
@@ -76,9 +76,7 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, Outcome> {
         let endpoint = Endpoint::from_ref(state);
         endpoint.is_for_functions()?;
-        let admitted = endpoint.admit(request.method().as_str(), request.headers())?;
-        let body = read(request.into_body(), endpoint.body_limit()).await.map_err(|fault| endpoint.refuse(fault))?;
-        event_for_function(endpoint.receive(admitted, body).await?)
+        event_for_function(endpoint.receive(receive(&endpoint, request).await?).await?)
     }
 }
 

@@ -7,19 +7,19 @@ pub mod axum;
 #[cfg(feature = "tower")]
 pub mod tower;
 
-use crate::endpoint::{Admitted, Endpoint, Outcome};
+use crate::arrival::Received;
+use crate::endpoint::{Endpoint, Outcome};
 #[cfg(any(feature = "axum", feature = "actix-web"))]
-use crate::{event::EventType, event::WebhookEvent, verify::Verified};
-use bytes::Bytes;
+use crate::{event::EventType, event::WebhookEvent, verified::Verified};
 
 /// Responds in a task of its own: servers drop what they await when the sender hangs up, and a handler must not be dropped
 /// half-way.
-async fn respond_to_the_end<R: Send + 'static>(endpoint: Endpoint<R>, admitted: Admitted, body: Bytes) -> Outcome {
+async fn respond_to_the_end<R: Send + 'static>(endpoint: Endpoint<R>, received: Received<'static>) -> Outcome {
     // Before the task is first polled: `close` waits from here on.
     let begun = endpoint.begin_task();
     let unfinished = Unfinished;
     let task = tokio::spawn(async move {
-        let outcome = endpoint.respond(admitted, body).await;
+        let outcome = endpoint.respond_to(received).await;
         std::mem::forget(unfinished);
         drop(begun);
         outcome

@@ -1,13 +1,14 @@
 //! A tower [`Service`] that answers webhook requests, for every server and framework that takes one.
 
 use super::respond_to_the_end;
-use crate::endpoint::{Endpoint, Outcome, RequestFault};
-use bytes::Bytes;
+use crate::arrival::{Admitted, Received, RequestFault};
+use crate::endpoint::{Endpoint, Outcome};
+use bytes::{Buf, Bytes};
 use http::{Method, Request, Response};
 use http_body::Body;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full};
 use std::convert::Infallible;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use tower_service::Service;
 
@@ -56,12 +57,9 @@ where
         let endpoint = self.endpoint.clone();
         Box::pin(async move {
             let is_head = request.method() == Method::HEAD;
-            let outcome = match endpoint.admit(request.method().as_str(), request.headers()) {
+            let outcome = match receive(&endpoint, request).await {
+                Ok(received) => respond_to_the_end(endpoint, received).await,
                 Err(outcome) => outcome,
-                Ok(admitted) => match read(request.into_body(), endpoint.body_limit()).await {
-                    Ok(body) => respond_to_the_end(endpoint, admitted, body).await,
-                    Err(fault) => endpoint.refuse(fault),
-                },
             };
             let response = Response::<Full<Bytes>>::from(outcome);
             Ok(if is_head { response.map(|_| Full::default()) } else { response })
@@ -80,18 +78,29 @@ impl From<Outcome> for Response<Full<Bytes>> {
     }
 }
 
-/// A body's bytes, up to the limit.
-pub(super) async fn read<B>(body: B, limit: usize) -> Result<Bytes, RequestFault>
-where
-    B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
-{
+/// The request as the endpoint takes it, or what to answer.
+pub(super) async fn receive<R, B: Body>(
+    endpoint: &Endpoint<R>,
+    request: Request<B>,
+) -> Result<Received<'static>, Outcome> {
+    let admitted = endpoint.admit(request.method().as_str(), request.headers())?;
+    read(admitted, request.into_body()).await.map_err(|fault| endpoint.refuse(fault))
+}
+
+/// Reads a body no further than one piece beyond the limit.
+async fn read<B: Body>(admitted: Admitted, body: B) -> Result<Received<'static>, RequestFault> {
+    let limit = admitted.body_limit();
     // A body may know its size where no header says it.
     if body.size_hint().lower() > limit as u64 {
         return Err(RequestFault::TooLarge { limit });
     }
-    match Limited::new(body, limit).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(RequestFault::TooLarge { limit }),
-        Err(_) => Err(RequestFault::Broken),
+    let (mut body, mut arriving) = (pin!(body), admitted.arriving());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| RequestFault::Broken)?;
+        // Trailers are no part of what was signed.
+        if let Ok(mut piece) = frame.into_data() {
+            arriving.push(piece.copy_to_bytes(piece.remaining()))?;
+        }
     }
+    arriving.end()
 }

@@ -2,23 +2,19 @@
 
 #[cfg(feature = "background")]
 mod background;
-mod gate;
 mod outcome;
 
 #[cfg(feature = "background")]
 pub use background::Background;
-pub use gate::{DEFAULT_BODY_LIMIT, Gate, RequestFault};
 pub use outcome::Outcome;
 
-use crate::credentials::{Credentials, Presented};
+use crate::arrival::{Admission, Admitted, Payload, Received, RequestFault};
 use crate::dispatch::{Handled, HandlerError};
 use crate::error::Error;
 use crate::event::WebhookEvent;
-use crate::freshness::Timestamp;
 use crate::handler::WebhookHandler;
-use crate::payload::Payload;
-use crate::replay::{Claim, ReplayGuard, Signed, Taken};
-use crate::verify::Verified;
+use crate::replay::{Claim, ReplayGuard, Taken};
+use crate::verified::Verified;
 #[cfg(feature = "background")]
 use background::Queue;
 use std::fmt;
@@ -53,7 +49,7 @@ pub struct Endpoint<R = ()> {
 
 struct Shared<R> {
     handler: WebhookHandler<R>,
-    gate: Gate,
+    admission: Admission,
     replay_guard: Option<ReplayGuard>,
     #[cfg(feature = "background")]
     queue: Option<Queue>,
@@ -61,13 +57,6 @@ struct Shared<R> {
     #[cfg(any(feature = "tower", feature = "actix-web"))]
     tasks: tokio::sync::watch::Sender<usize>,
     closing: AtomicBool,
-}
-
-/// A request whose method and declared size are right: its body may be read.
-#[derive(Debug)]
-pub struct Admitted {
-    credentials: Credentials<Vec<u8>>,
-    content_length: Option<u64>,
 }
 
 impl<R> Endpoint<R> {
@@ -79,8 +68,8 @@ impl<R> Endpoint<R> {
     /// Starts a configuration.
     pub fn builder(handler: WebhookHandler<R>) -> EndpointBuilder<R> {
         EndpointBuilder {
+            admission: handler.verifier().admission(),
             handler,
-            gate: Gate::default(),
             replay_guard: None,
             #[cfg(feature = "background")]
             background: None,
@@ -94,7 +83,7 @@ impl<R> Endpoint<R> {
 
     /// The largest body that is accepted, in bytes.
     pub fn body_limit(&self) -> usize {
-        self.shared.gate.body_limit
+        self.shared.admission.limit()
     }
 
     /// Whether the body is worth reading, by method and headers alone.
@@ -106,24 +95,7 @@ impl<R> Endpoint<R> {
         method: &str,
         headers: impl IntoIterator<Item = (N, V)>,
     ) -> Result<Admitted, Outcome> {
-        let names = self.handler().verifier().header_names();
-        let mut admitted = Admitted { credentials: Credentials::new(None, None), content_length: None };
-        let mut is_chunked = false;
-        for (name, value) in headers {
-            let name = name.as_ref();
-            if name.eq_ignore_ascii_case("content-length") {
-                admitted.content_length = Gate::content_length(value.as_ref());
-            } else if name.eq_ignore_ascii_case("transfer-encoding") {
-                is_chunked = true;
-            } else {
-                admitted.credentials.add_with(names, name, || Presented::Once(value.as_ref().to_vec()));
-            }
-        }
-        if is_chunked {
-            // It overrides the declared length (RFC 9112, section 6.3).
-            admitted.content_length = None;
-        }
-        self.shared.gate.admit(method, admitted.content_length).map_err(|fault| self.refuse(fault))?;
+        let admitted = self.shared.admission.admit(method, headers).map_err(|fault| self.refuse(fault))?;
         if self.is_closing() {
             return Err(unavailable(SHUTTING_DOWN));
         }
@@ -136,7 +108,7 @@ impl<R> Endpoint<R> {
 
     /// What to answer a request whose body could not be had; the log says why.
     pub fn refuse(&self, fault: RequestFault) -> Outcome {
-        let outcome = fault.outcome();
+        let outcome = Outcome::from(fault);
         match outcome {
             Outcome::Failed => tracing::error!(outcome = outcome.name(), "a delivery could not be read: {fault}"),
             _ => tracing::warn!(outcome = outcome.name(), "a request was refused: {fault}"),
@@ -144,21 +116,9 @@ impl<R> Endpoint<R> {
         outcome
     }
 
-    /// Verifies a delivery and reads its event; no handler runs, and a replay guard is not asked.
-    #[cfg(any(feature = "axum", feature = "actix-web"))]
-    pub(crate) async fn receive(
-        &self,
-        admitted: Admitted,
-        body: impl Into<Payload<'_>>,
-    ) -> Result<Verified<WebhookEvent>, Outcome> {
-        self.event(&admitted, body.into()).await
-    }
-
-    async fn event(&self, admitted: &Admitted, body: Payload<'_>) -> Result<Verified<WebhookEvent>, Outcome> {
-        let length = body.as_bytes().len();
-        self.shared.gate.check_length(admitted.content_length, length).map_err(|fault| self.refuse(fault))?;
-        let received = self.handler().receive_credentials(body, &admitted.credentials);
-        match received {
+    /// Verifies a delivery and reads its event; no handler runs, and the replay guard is not asked.
+    pub(crate) async fn receive(&self, received: Received<'_>) -> Result<Verified<WebhookEvent>, Outcome> {
+        match self.handler().receive_unreported(received) {
             Ok(event) => Ok(event),
             Err(error) => {
                 self.handler().tell_async(&error).await;
@@ -193,11 +153,19 @@ impl<R: Send + 'static> Endpoint<R> {
     /// Run it to its end, in a task of its own where the server drops what it awaits when the sender hangs up: a handler
     /// that is dropped half-way has done half its work.
     pub async fn respond(&self, admitted: Admitted, body: impl Into<Payload<'_>>) -> Outcome {
-        let event = match self.event(&admitted, body.into()).await {
+        match admitted.whole(body) {
+            Ok(received) => self.respond_to(received).await,
+            Err(fault) => self.refuse(fault),
+        }
+    }
+
+    /// As [`respond`](Self::respond), for a body that [arrived in pieces](Admitted::arriving).
+    pub async fn respond_to(&self, received: Received<'_>) -> Outcome {
+        let event = match self.receive(received).await {
             Ok(event) => event,
             Err(outcome) => return outcome,
         };
-        let taken = match self.claim(&event, &admitted.credentials).await {
+        let taken = match self.claim(&event).await {
             Ok(Claim::Duplicate) => {
                 tracing::info!(event = ?event.event_type(), "a duplicate was answered, and not handled");
                 return Outcome::Duplicate;
@@ -266,21 +234,11 @@ impl<R: Send + 'static> Endpoint<R> {
         }
     }
 
-    async fn claim(
-        &self,
-        event: &Verified<WebhookEvent>,
-        credentials: &Credentials<Vec<u8>>,
-    ) -> Result<Claim, HandlerError> {
-        let Some(guard) = &self.shared.replay_guard else {
-            return Ok(Claim::Free);
-        };
-        let verifier = self.handler().verifier();
-        let timestamp = match &credentials.timestamp {
-            Presented::Once(text) => Timestamp::parse(text).ok().map(|timestamp| timestamp.unix_seconds),
-            _ => None,
-        };
-        let tolerance_seconds = verifier.tolerance().as_secs();
-        guard.claim(event, Signed { now: verifier.unix_seconds(), timestamp, tolerance_seconds }).await
+    async fn claim(&self, event: &Verified<WebhookEvent>) -> Result<Claim, HandlerError> {
+        match &self.shared.replay_guard {
+            Some(guard) => guard.claim(event).await,
+            None => Ok(Claim::Free),
+        }
     }
 
     /// What comes of a delivery whose handlers have ended.
@@ -384,7 +342,7 @@ impl<R> fmt::Debug for Endpoint<R> {
 #[derive(Debug)]
 pub struct EndpointBuilder<R = ()> {
     handler: WebhookHandler<R>,
-    gate: Gate,
+    admission: Admission,
     replay_guard: Option<ReplayGuard>,
     #[cfg(feature = "background")]
     background: Option<Background>,
@@ -393,7 +351,7 @@ pub struct EndpointBuilder<R = ()> {
 impl<R> EndpointBuilder<R> {
     /// The largest body that is accepted, in bytes; a larger one is refused before it is buffered.
     pub fn body_limit(mut self, bytes: usize) -> Self {
-        self.gate.body_limit = bytes;
+        self.admission = self.admission.body_limit(bytes);
         self
     }
 
@@ -416,7 +374,7 @@ impl<R> EndpointBuilder<R> {
         Endpoint {
             shared: Arc::new(Shared {
                 handler: self.handler,
-                gate: self.gate,
+                admission: self.admission,
                 replay_guard: self.replay_guard,
                 #[cfg(feature = "background")]
                 queue: self.background.map(Queue::new),

@@ -1,5 +1,6 @@
 //! What to answer a request: status, small JSON body, headers.
 
+use crate::arrival::RequestFault;
 use crate::error::Error;
 use std::fmt;
 
@@ -126,6 +127,25 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// What to answer a request that was refused before its signature was checked.
+///
+/// ```
+/// use pylon_webhooks::{Outcome, RequestFault};
+///
+/// assert_eq!(Outcome::from(RequestFault::Method), Outcome::MethodNotAllowed);
+/// ```
+impl From<RequestFault> for Outcome {
+    fn from(fault: RequestFault) -> Self {
+        match fault {
+            RequestFault::Method => Self::MethodNotAllowed,
+            RequestFault::TooLarge { .. } => Self::TooLarge,
+            RequestFault::Incomplete { .. } | RequestFault::Broken => Self::Unreadable,
+            // The app's own fault: the sender may try again once it is mended.
+            RequestFault::Consumed => Self::Failed,
+        }
     }
 }
 

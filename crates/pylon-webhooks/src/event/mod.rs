@@ -27,8 +27,8 @@ pub use types::{
     IssueTagsChangedEvent, MessageNewEvent, TypedEvent, UnknownEvent,
 };
 
+use crate::arrival::Payload;
 use crate::error::PayloadError;
-use crate::payload::Payload;
 use bytes::Bytes;
 pub(crate) use coerce::no_value;
 use coerce::{coerce, scalar};
@@ -45,7 +45,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
-/// Reads an event from a body, as [`EventReader::new`] does; no signature is looked at.
+/// Reads an event from bytes that nobody has verified: stored ones, or a test's. No signature is checked.
 ///
 /// ```
 /// use pylon_webhooks::parse_webhook_event;
@@ -58,7 +58,7 @@ use std::sync::{Arc, OnceLock};
 /// # Errors
 /// [`PayloadError`] when the body is not JSON or nests too deep; it holds the body.
 pub fn parse_webhook_event<'a>(payload: impl Into<Payload<'a>>) -> Result<WebhookEvent, PayloadError> {
-    EventReader::new().read(payload)
+    EventReader::new().parse(payload)
 }
 
 /// One event: the exact bytes, the name they bear, and their fields, each decoded when it is read.
@@ -134,6 +134,28 @@ struct Found {
 }
 
 impl WebhookEvent {
+    /// Makes an event again of what you have stored of it: the body, the [name](Self::event_type) and the [kind](Self::kind) that it
+    /// had. Neither is worked out anew, so that the names that were configured then are not needed.
+    ///
+    /// ```
+    /// use pylon_webhooks::{EventKind, Verified, WebhookEvent, WebhookHandler};
+    ///
+    /// let event = WebhookEvent::from_stored(b"{}", "ticket.created", Some(EventKind::IssueNew))?;
+    /// assert_eq!((event.event_type(), event.kind()), ("ticket.created", Some(EventKind::IssueNew)));
+    /// WebhookHandler::new("your-webhook-secret")?.dispatch(Verified::stored(event))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`PayloadError`] when the body is not JSON or nests too deep.
+    pub fn from_stored<'a>(
+        payload: impl Into<Payload<'a>>,
+        name: &str,
+        kind: Option<EventKind>,
+    ) -> Result<Self, PayloadError> {
+        EventReader::new().parse_as(payload.into(), name, kind)
+    }
+
     /// The name as it was sent, or as it was fixed by configuration; empty when the body bears none.
     pub fn event_type(&self) -> &str {
         self.0.name()

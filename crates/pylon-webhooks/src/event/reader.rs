@@ -6,8 +6,9 @@ use super::mend::{Mended, mend};
 use super::scan::{self, DEEPEST, Member, ScanFault, Span, elements};
 use super::scope::{Scope, decode_string, members};
 use super::{Found, Inner, Name, PayloadFault, Place, WebhookEvent};
+use crate::arrival::Payload;
 use crate::error::{ConfigError, PayloadError};
-use crate::payload::Payload;
+use crate::verified::Verified;
 use bytes::Bytes;
 use bytestring::ByteString;
 use std::borrow::Cow;
@@ -43,7 +44,7 @@ pub enum KindSource {
 /// let reader = EventReader::new()
 ///     .kind_source(KindSource::Pointer("/meta/kind".into()))?
 ///     .name("ticket.created", EventKind::IssueNew)?;
-/// let event = reader.read(br#"{"meta": {"kind": "ticket-created"}}"#)?;
+/// let event = reader.parse(br#"{"meta": {"kind": "ticket-created"}}"#)?;
 /// assert_eq!(event.kind(), Some(EventKind::IssueNew));
 /// assert_eq!(event.event_type(), "ticket-created");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -113,62 +114,71 @@ impl EventReader {
         mapped.or_else(|| EventKind::from_name(name))
     }
 
-    /// Makes an event of a body; every JSON text is one, whatever it holds.
+    /// Reads the event of a verified body; every JSON text is one, whatever it holds.
     ///
     /// # Errors
     /// [`PayloadError`] when the body is not JSON or nests too deep; it holds the body.
-    pub fn read<'a>(&self, payload: impl Into<Payload<'a>>) -> Result<WebhookEvent, PayloadError> {
-        let payload = payload.into();
-        // Whoever lends bytes has them checked before they are copied, whoever shares them keeps sharing.
-        let text = match &payload {
-            Payload::Borrowed(bytes) => std::str::from_utf8(bytes).map(ByteString::from),
-            Payload::Shared(bytes) => ByteString::try_from(bytes.clone()),
-        };
-        let event = match text {
-            Ok(text) => self.parse(text),
-            Err(error) => Err(PayloadFault::NotUtf8 { offset: error.valid_up_to() }),
-        };
-        event.map_err(|fault| PayloadError { fault, payload: payload.into_bytes() })
+    pub fn read(&self, payload: Verified<Payload<'_>>) -> Result<Verified<WebhookEvent>, PayloadError> {
+        payload.try_map(|payload| self.parse(payload))
     }
 
-    /// Makes an event of a body that was read before, of the name and kind that it had then.
-    ///
-    /// ```
-    /// use pylon_webhooks::{EventKind, EventReader};
-    ///
-    /// let event = EventReader::new().read_as(b"{}", "ticket.created", Some(EventKind::IssueNew))?;
-    /// assert_eq!(event.event_type(), "ticket.created");
-    /// assert_eq!(event.kind(), Some(EventKind::IssueNew));
-    /// # Ok::<(), pylon_webhooks::PayloadError>(())
-    /// ```
+    /// Reads an event from bytes that nobody has verified, as [`parse_webhook_event`](crate::parse_webhook_event) does, by these
+    /// settings.
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub fn read_as<'a>(
+    pub fn parse<'a>(&self, payload: impl Into<Payload<'a>>) -> Result<WebhookEvent, PayloadError> {
+        self.parse_with(payload.into(), |inner| {
+            inner.kind = if inner.name().is_empty() { None } else { self.kind_of(inner.name()) };
+        })
+    }
+
+    /// The same of a body whose name and kind are known.
+    pub(super) fn parse_as(
         &self,
-        payload: impl Into<Payload<'a>>,
+        payload: Payload<'_>,
         name: &str,
         kind: Option<EventKind>,
     ) -> Result<WebhookEvent, PayloadError> {
-        let event = self.read(payload)?;
-        if event.event_type() == name && event.kind() == kind {
-            return Ok(event);
-        }
-        let inner = Arc::into_inner(event.0).expect("the event was made just now and has no copy");
-        let name_place = if inner.name() == name { inner.name_place.clone() } else { None };
-        Ok(WebhookEvent(Arc::new(Inner { name: Name::Own(name.into()), name_place, kind, ..inner })))
+        self.parse_with(payload, |inner| {
+            inner.kind = kind;
+            if inner.name() != name {
+                (inner.name, inner.name_place) = (Name::Own(name.into()), None);
+            }
+        })
     }
 
-    fn parse(&self, body: ByteString) -> Result<WebhookEvent, PayloadFault> {
+    fn parse_with(
+        &self,
+        payload: Payload<'_>,
+        set_kind: impl FnOnce(&mut Inner),
+    ) -> Result<WebhookEvent, PayloadError> {
+        // Whoever lends bytes has them checked before they are copied, whoever shares them keeps sharing.
+        let text = match payload.as_shared() {
+            None => std::str::from_utf8(payload.as_bytes()).map(ByteString::from),
+            Some(bytes) => ByteString::try_from(bytes.clone()),
+        };
+        let inner = match text {
+            Ok(text) => self.inner_of(text),
+            Err(error) => Err(PayloadFault::NotUtf8 { offset: error.valid_up_to() }),
+        };
+        match inner {
+            Ok(mut inner) => {
+                set_kind(&mut inner);
+                Ok(WebhookEvent(Arc::new(inner)))
+            }
+            Err(fault) => Err(PayloadError { fault, payload: payload.into_bytes() }),
+        }
+    }
+
+    /// What is found in a body, but for the kind.
+    fn inner_of(&self, body: ByteString) -> Result<Inner, PayloadFault> {
         let (root, raw, mended) = self.root(body)?;
         let mut wrappers = Wrappers { wrapped: Vec::new(), opened: Vec::new(), mended };
         self.open_wrappers(&root, 0, MOST_WRAPPERS, &mut wrappers);
         let Wrappers { wrapped, opened, mended } = wrappers;
         let (name, name_place) = self.name_of(&root, &wrapped);
-        let mut inner =
-            Inner { raw, root, wrapped, opened, name, name_place, kind: None, mended, payload: OnceLock::new() };
-        inner.kind = if inner.name().is_empty() { None } else { self.kind_of(inner.name()) };
-        Ok(WebhookEvent(Arc::new(inner)))
+        Ok(Inner { raw, root, wrapped, opened, name, name_place, kind: None, mended, payload: OnceLock::new() })
     }
 
     /// The text and its members where it is an object; the bytes where the text is not quite theirs; what was mended.

@@ -43,7 +43,7 @@ pub trait EventType: Sized + Send + 'static {
 /// let mut handler = WebhookHandler::returning("your-webhook-secret")?;
 /// handler.on(|event: AccountUpdated| Ok::<_, std::io::Error>(event.account_id));
 /// let event = parse_webhook_event(br#"{"event": "account_updated", "account_id": "acc_1"}"#)?;
-/// assert_eq!(handler.dispatch(Verified::assume(event))?.results, ["acc_1"]);
+/// assert_eq!(handler.dispatch(Verified::stored(event))?.results, ["acc_1"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait CustomEvent: DeserializeOwned + Send + 'static {

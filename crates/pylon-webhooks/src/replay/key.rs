@@ -1,10 +1,9 @@
 //! What makes two deliveries the same, as a key to remember.
 
-use super::Signed;
+use crate::arrival::Payload;
 use crate::error::ConfigError;
 use crate::event::{WebhookEvent, no_value};
-use crate::payload::Payload;
-use crate::verify::Verified;
+use crate::verified::{Signed, Verified};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -53,19 +52,23 @@ impl ReplayRule {
         Ok(Self::Pointer { pointer, window })
     }
 
-    /// The key of an event; none where the rule finds nothing in it to go by.
+    /// The key of an event that has just been received; none where the rule finds nothing in it to go by, and for a
+    /// [stored](Verified::stored) event.
     ///
     /// ```
-    /// use pylon_webhooks::{ReplayRule, Signed, Verified, parse_webhook_event};
+    /// use pylon_webhooks::{EventReader, ReplayRule, Secret, Verifier, sign};
     ///
-    /// let signed = Signed { now: 1_700_000_000, timestamp: None, tolerance_seconds: 300 };
-    /// let event = Verified::assume(parse_webhook_event(br#"{"event_type": "issue_new", "message_id": "m1"}"#)?);
-    /// let key = ReplayRule::pointer("/message_id", None)?.key(&event, signed).expect("the value is there");
+    /// let body = br#"{"event_type": "issue_new", "message_id": "m1"}"#;
+    /// let verifier = Verifier::builder().secret("your-webhook-secret").build()?;
+    /// let verified = verifier.verify(body, Some(&sign(&Secret::new("your-webhook-secret")?, body, None)), None)?;
+    /// let event = EventReader::new().read(verified)?;
+    /// let key = ReplayRule::pointer("/message_id", None)?.key(&event).expect("the value is there");
     /// assert_eq!((key.key.len(), key.expires), (64, None));
-    /// assert_eq!(ReplayRule::pointer("/id", None)?.key(&event, signed), None);
+    /// assert_eq!(ReplayRule::pointer("/id", None)?.key(&event), None);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn key(&self, event: &Verified<WebhookEvent>, signed: Signed) -> Option<ReplayKey> {
+    pub fn key(&self, event: &Verified<WebhookEvent>) -> Option<ReplayKey> {
+        let signed = event.signed()?;
         match self {
             Self::ExactRequest | Self::BodyHash { .. } => self.key_of_bytes(event.raw(), signed),
             Self::Pointer { pointer, window } => {
@@ -84,23 +87,23 @@ impl ReplayRule {
         }
     }
 
-    /// The key of a body that is no event, for it is not JSON; none where the rule looks into it. A body that is an event has
-    /// the same key here as there.
+    /// The key of a verified body that is no event because it is not JSON; none where the rule looks into the body. A body that is
+    /// an event has the same key here as there.
     ///
     /// ```
-    /// use pylon_webhooks::{Payload, ReplayRule, Signed, Verified};
+    /// use pylon_webhooks::{ReplayRule, Secret, Verifier, sign};
     /// use std::time::Duration;
     ///
-    /// let signed = Signed { now: 1_700_000_000, timestamp: None, tolerance_seconds: 300 };
-    /// let body = Verified::assume(Payload::from(b"not JSON"));
-    /// let rule = ReplayRule::BodyHash { window: Duration::from_secs(60) };
-    /// let key = rule.key_of_body(&body, signed).expect("it looks at nothing but the bytes");
+    /// let verifier = Verifier::builder().secret("your-webhook-secret").clock(|| 1_700_000_000).build()?;
+    /// let signature = sign(&Secret::new("your-webhook-secret")?, b"not JSON", None);
+    /// let body = verifier.verify(b"not JSON", Some(&signature), None)?;
+    /// let key = ReplayRule::BodyHash { window: Duration::from_secs(60) }.key_of_body(&body).expect("it looks at bytes alone");
     /// assert_eq!(key.expires, Some(1_700_000_060));
-    /// assert_eq!(ReplayRule::pointer("/message_id", None)?.key_of_body(&body, signed), None);
-    /// # Ok::<(), pylon_webhooks::ConfigError>(())
+    /// assert_eq!(ReplayRule::pointer("/message_id", None)?.key_of_body(&body), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn key_of_body(&self, body: &Verified<Payload<'_>>, signed: Signed) -> Option<ReplayKey> {
-        self.key_of_bytes(body.as_bytes(), signed)
+    pub fn key_of_body(&self, body: &Verified<Payload<'_>>) -> Option<ReplayKey> {
+        self.key_of_bytes(body.as_bytes(), body.signed()?)
     }
 
     fn key_of_bytes(&self, body: &[u8], signed: Signed) -> Option<ReplayKey> {

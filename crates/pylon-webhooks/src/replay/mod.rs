@@ -10,7 +10,7 @@ pub use memory::MemoryReplayStore;
 use crate::dispatch::HandlerError;
 use crate::error::ConfigError;
 use crate::event::WebhookEvent;
-use crate::verify::Verified;
+use crate::verified::Verified;
 use std::collections::HashSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -116,8 +116,8 @@ impl ReplayGuard {
     }
 
     /// Takes the event for this machine, unless it has been taken before.
-    pub(crate) async fn claim(&self, event: &Verified<WebhookEvent>, signed: Signed) -> Result<Claim, HandlerError> {
-        let Some(key) = self.rule.key(event, signed) else {
+    pub(crate) async fn claim(&self, event: &Verified<WebhookEvent>) -> Result<Claim, HandlerError> {
+        let Some(key) = self.rule.key(event) else {
             self.warn_of(event.event_type());
             return Ok(Claim::Free);
         };
@@ -156,17 +156,6 @@ impl fmt::Debug for ReplayGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReplayGuard").field("rule", &self.rule).finish_non_exhaustive()
     }
-}
-
-/// When a delivery was verified, and until when its timestamp would be fresh; both in Unix seconds.
-#[derive(Debug, Clone, Copy)]
-pub struct Signed {
-    /// The present time.
-    pub now: u64,
-    /// The timestamp that was signed, where there was one.
-    pub timestamp: Option<u64>,
-    /// How far a timestamp may lie from now, in seconds.
-    pub tolerance_seconds: u64,
 }
 
 /// What a guard says of an event.

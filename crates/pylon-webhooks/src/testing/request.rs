@@ -1,8 +1,8 @@
 //! Requests as Pylon would send them, signed or not.
 
+use crate::arrival::{SIGNATURE_HEADER, TIMESTAMP_HEADER};
 use crate::secret::Secret;
 use crate::signature::sign;
-use crate::verify::{SIGNATURE_HEADER, TIMESTAMP_HEADER};
 
 /// The headers of a delivery signed with the secret; with a timestamp, in Unix seconds, that is signed as well.
 ///

@@ -1,7 +1,7 @@
 //! Bodies as Pylon would send them of our templates.
 
 use crate::event::{EventKind, WebhookEvent, parse_webhook_event};
-use crate::verify::Verified;
+use crate::verified::Verified;
 use serde_json::Value;
 
 /// What Pylon would send of a kind's [template](EventKind::template), every variable replaced by a sample.
@@ -50,6 +50,6 @@ impl Sample {
 
     /// The event, as if it had been verified; for [`dispatch`](crate::WebhookHandler::dispatch).
     pub fn event(&self) -> Verified<WebhookEvent> {
-        Verified::assume(parse_webhook_event(self.body()).expect("what serde_json writes is JSON, and not deep"))
+        Verified::stored(parse_webhook_event(self.body()).expect("what serde_json writes is JSON, and not deep"))
     }
 }

@@ -106,11 +106,11 @@ fn a_depth_limit_outside_its_bounds_is_refused() {
 #[test]
 fn a_lower_depth_limit_holds_to_the_level() {
     let reader = EventReader::new().depth_limit(1).unwrap();
-    reader.read(b"{}").unwrap();
-    reader.read(br#"{"a": "[[["}"#).unwrap();
-    let error = reader.read(br#"{"a": {}}"#).unwrap_err();
+    reader.parse(b"{}").unwrap();
+    reader.parse(br#"{"a": "[[["}"#).unwrap();
+    let error = reader.parse(br#"{"a": {}}"#).unwrap_err();
     assert_eq!(error.to_string(), "unreadable payload: expected at most 1 levels of nesting, found more");
-    assert_eq!(reader.read(b"[[]]").unwrap_err().to_string(), error.to_string());
+    assert_eq!(reader.parse(b"[[]]").unwrap_err().to_string(), error.to_string());
 }
 
 #[test]

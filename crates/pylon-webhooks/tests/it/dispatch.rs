@@ -51,7 +51,7 @@ fn new_handler() -> (WebhookHandler, Calls) {
 
 fn named(name: &str) -> Verified<WebhookEvent> {
     let body = serde_json::json!({"event_type": name, "issue_title": "Export fails"}).to_string();
-    Verified::assume(parse_webhook_event(body.into_bytes()).unwrap())
+    Verified::stored(parse_webhook_event(body.into_bytes()).unwrap())
 }
 
 fn signed(body: &[u8]) -> String {
@@ -321,7 +321,7 @@ mod own_types {
     }
 
     fn event(body: &str) -> Verified<WebhookEvent> {
-        Verified::assume(parse_webhook_event(body.as_bytes()).unwrap())
+        Verified::stored(parse_webhook_event(body.as_bytes()).unwrap())
     }
 
     #[test]

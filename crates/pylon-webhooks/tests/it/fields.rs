@@ -117,12 +117,12 @@ fn a_date_time_has_the_parts_of_its_utc_clock() {
 
 #[test]
 fn an_event_read_again_keeps_the_name_and_kind_that_it_had() {
-    use pylon_webhooks::{EventKind, EventReader};
+    use pylon_webhooks::{EventKind, WebhookEvent};
     let body = br#"{"type": "x", "issue_id": "a", "region": "eu"}"#;
-    let event = EventReader::new().read_as(body, "ticket.created", Some(EventKind::IssueNew)).unwrap();
+    let event = WebhookEvent::from_stored(body, "ticket.created", Some(EventKind::IssueNew)).unwrap();
     assert_eq!((event.event_type(), event.kind()), ("ticket.created", Some(EventKind::IssueNew)));
     assert_eq!(event.text("issue_id"), "a");
     assert_eq!(Value::Object(event.extra()), json!({"type": "x", "region": "eu"}), "the name is not of the body");
-    let same = EventReader::new().read_as(body, "x", None).unwrap();
+    let same = WebhookEvent::from_stored(body, "x", None).unwrap();
     assert_eq!(Value::Object(same.extra()), json!({"issue_id": "a", "region": "eu"}));
 }

@@ -4,6 +4,7 @@
 
 #[cfg(all(feature = "actix-web", feature = "axum", feature = "testing"))]
 mod adapters;
+mod arrival;
 #[cfg(all(feature = "background", feature = "testing"))]
 mod background;
 mod config;

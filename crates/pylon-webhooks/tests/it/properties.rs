@@ -163,7 +163,7 @@ proptest! {
     fn each_of_several_secrets_is_accepted(secrets in vec(secret(), 1..6), which in any::<Index>(), body in bytes()) {
         let builder = secrets.iter().fold(Verifier::builder(), |builder, secret| builder.secret(secret));
         let signature = signed(&secrets[which.index(secrets.len())], &body, None);
-        builder.build().unwrap().verify(&body, Some(&signature), None).unwrap();
+        prop_assert!(builder.build().unwrap().verify(&body, Some(&signature), None).is_ok());
     }
 
     #[test]
@@ -252,7 +252,7 @@ proptest! {
     fn every_json_text_is_an_event_wherever_its_name_is_looked_for(value in json(), pointer in "(/[a-z0-9_~]{0,3}){1,3}") {
         let text = value.to_string();
         for source in [KindSource::Pointer(pointer.as_str().into()), KindSource::Fixed("issue_new".into())] {
-            read_all(&EventReader::new().kind_source(source).unwrap().read(text.as_bytes()).unwrap());
+            read_all(&EventReader::new().kind_source(source).unwrap().parse(text.as_bytes()).unwrap());
         }
     }
 
@@ -260,7 +260,7 @@ proptest! {
     fn a_pointer_leads_where_the_json_reader_leads(value in json(), pointer in "(/[a-z0-2_~]{0,2}){1,3}") {
         let text = value.to_string();
         let reader = EventReader::new().kind_source(KindSource::Pointer(pointer.as_str().into())).unwrap();
-        let event = reader.read(text.as_bytes()).unwrap();
+        let event = reader.parse(text.as_bytes()).unwrap();
         let found = serde_json::from_str::<Value>(&text).unwrap();
         if let Some(Value::String(name)) = found.pointer(&pointer) {
             let says_nothing = ["", "null"].contains(&name.trim().to_ascii_lowercase().as_str()) || name.starts_with("{{");

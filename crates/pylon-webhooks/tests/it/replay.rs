@@ -3,8 +3,7 @@
 use crate::log::logged;
 use pylon_webhooks::{
     ConfigError, Endpoint, EventKind, EventReader, HandlerError, MemoryReplayStore, Outcome, ReplayGuard, ReplayKey,
-    ReplayRule, ReplayStore, Secret, Signed, StoreFuture, Verified, Verifier, WebhookEvent, WebhookHandler,
-    parse_webhook_event, sign,
+    ReplayRule, ReplayStore, Secret, StoreFuture, Verified, Verifier, WebhookEvent, WebhookHandler, sign,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;

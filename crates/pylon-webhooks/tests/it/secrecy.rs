@@ -84,7 +84,7 @@ fn events_and_payloads_print_their_length_and_not_the_body() {
     is_debugged_discreetly(&event);
     is_debugged_discreetly(&event.typed());
     is_debugged_discreetly(&IssueNewEvent::of(&event).unwrap());
-    is_debugged_discreetly(&Verified::assume(event.clone()));
+    is_debugged_discreetly(&Verified::stored(event.clone()));
     is_debugged_discreetly(&event.problems());
     is_debugged_discreetly(&Payload::from(body().into_bytes()));
     assert!(format!("{event:?}").contains(&format!("raw_bytes: {}", body().len())));

@@ -4,7 +4,8 @@ use super::process::{Ran, cli};
 use super::server::nowhere;
 use pylon_receiver::ledger::{Ledger, NewDelivery, NewEvent, SqliteLedger, SqliteOptions};
 use pylon_receiver::{EventId, Headers, Moment};
-use pylon_webhooks::{Payload, Verified};
+use pylon_webhooks::Payload;
+use pylon_webhooks::testing::verified;
 use serde_json::Value;
 use std::path::Path;
 
@@ -19,7 +20,7 @@ fn record(path: &Path) -> EventId {
         endpoint: "webhook".into(),
         kind: "issue_new".into(),
         headers: Headers::default(),
-        body: Verified::assume(Payload::from(BODY.as_bytes().to_vec())),
+        body: verified(Payload::from(BODY.as_bytes().to_vec())),
         parked: None,
         deduplication: None,
         deliveries: vec![NewDelivery { destination: "app".into(), order_key: None }],

@@ -25,7 +25,8 @@ fn an_app_verifies_every_attempt_as_it_would_verify_pylon() {
             .clock(move || at)
             .build()
             .unwrap();
-        verifier.verify_headers(&attempt.body, attempt.headers.iter().map(|(name, value)| (name, value))).unwrap();
+        let headers = attempt.headers.iter().map(|(name, value)| (name, value));
+        assert!(verifier.verify_headers(&attempt.body, headers).is_ok());
     }
 }
 

@@ -3,7 +3,9 @@
 use super::line::fit;
 use super::{Attempt, Report, Transport, TransportFuture};
 use crate::config::show_duration;
-use pylon_webhooks::{EventKind, EventReader, HandlerError, PayloadError, Verified, WebhookEvent, WebhookHandler};
+use pylon_webhooks::{
+    EventKind, HandlerError, PayloadError, Verified, WebhookEvent, WebhookHandler, parse_webhook_event,
+};
 use std::any::Any;
 use std::ops::Deref;
 use std::pin::Pin;
@@ -96,7 +98,7 @@ impl Transport for InProcess {
     fn deliver<'a>(&'a self, attempt: &'a Attempt) -> TransportFuture<'a> {
         Box::pin(async move {
             let event = match event_of(attempt) {
-                Ok(event) => Verified::assume(event),
+                Ok(event) => Verified::stored(event),
                 Err(error) => return Report::failed(None, format!("handlers cannot read the body: {}", error.fault())),
             };
             let (handlers, attempt) = (Arc::clone(&self.handlers), attempt.clone());
@@ -126,8 +128,7 @@ impl Drop for AbortOnDrop {
 
 /// The event once more, of the name and kind that it had when it came in, whatever the endpoint's rules for that were.
 fn event_of(attempt: &Attempt) -> Result<WebhookEvent, PayloadError> {
-    let reader = EventReader::new();
-    let event = reader.read(attempt.body.clone())?;
+    let event = parse_webhook_event(attempt.body.clone())?;
     let is_as_it_was = match event.kind() {
         Some(kind) => *attempt.kind == *kind.name(),
         None => *attempt.kind == *event.event_type(),
@@ -135,7 +136,7 @@ fn event_of(attempt: &Attempt) -> Result<WebhookEvent, PayloadError> {
     if is_as_it_was {
         return Ok(event);
     }
-    reader.read_as(attempt.body.clone(), &attempt.kind, EventKind::from_name(&attempt.kind))
+    WebhookEvent::from_stored(attempt.body.clone(), &attempt.kind, EventKind::from_name(&attempt.kind))
 }
 
 fn failed(error: &str) -> String {

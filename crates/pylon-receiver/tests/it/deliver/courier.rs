@@ -7,7 +7,8 @@ use pylon_receiver::ledger::{
     SqliteOptions,
 };
 use pylon_receiver::{EventId, Headers, Metrics, Moment};
-use pylon_webhooks::{Payload, Verified};
+use pylon_webhooks::Payload;
+use pylon_webhooks::testing::verified;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -119,7 +120,7 @@ impl Stage {
             endpoint: "webhook".into(),
             kind: "issue_new".into(),
             headers: Headers::default(),
-            body: Verified::assume(Payload::from(b"{}")),
+            body: verified(Payload::from(b"{}")),
             parked: None,
             deduplication: None,
             deliveries: vec![NewDelivery { destination: "app".into(), order_key: order_key.map(Into::into) }],

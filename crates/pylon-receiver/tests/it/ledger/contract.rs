@@ -11,7 +11,8 @@ pub(crate) mod settle;
 
 use pylon_receiver::ledger::*;
 use pylon_receiver::{DeliveryId, EventId, Headers, Moment};
-use pylon_webhooks::{Payload, Verified};
+use pylon_webhooks::Payload;
+use pylon_webhooks::testing::verified;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -160,7 +161,7 @@ pub(crate) fn event(seconds: i64) -> NewEvent {
         endpoint: "main".into(),
         kind: "issue_new".into(),
         headers: Headers::from_stored("content-type: application/json\n"),
-        body: Verified::assume(Payload::from(b"{}".to_vec())),
+        body: verified(Payload::from(b"{}".to_vec())),
         parked: None,
         deduplication: None,
         deliveries: Vec::new(),
@@ -196,7 +197,7 @@ impl Draft for NewEvent {
     }
 
     fn with_body(mut self, body: impl AsRef<[u8]>) -> Self {
-        self.body = Verified::assume(Payload::from(body.as_ref().to_vec()));
+        self.body = verified(Payload::from(body.as_ref().to_vec()));
         self
     }
 

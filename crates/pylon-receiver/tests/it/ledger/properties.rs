@@ -7,7 +7,8 @@ use proptest::collection::vec;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use pylon_receiver::ledger::*;
 use pylon_receiver::{DeliveryId, EventId, Headers, Moment};
-use pylon_webhooks::{Payload, Verified};
+use pylon_webhooks::Payload;
+use pylon_webhooks::testing::verified;
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -89,7 +90,7 @@ impl<S: Subject> Pair<S> {
                     endpoint: endpoint.into(),
                     kind: kind.into(),
                     headers: Headers::from_stored(format!("x-number: {random}\n")),
-                    body: Verified::assume(Payload::from(BODIES[body].to_vec())),
+                    body: verified(Payload::from(BODIES[body].to_vec())),
                     parked: is_parked.then(|| "it is not JSON".into()),
                     deduplication: key.map(|(key, expiry)| DeduplicationKey {
                         key: key.into(),

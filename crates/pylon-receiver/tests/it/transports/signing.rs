@@ -42,7 +42,7 @@ async fn an_app_that_verifies_pylons_webhooks_verifies_a_late_delivery() {
         transport.deliver(&Attempt { number, started_at, ..came_in() }).await;
         let request = server.request().await;
         let pairs: Vec<(&str, &str)> = request.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
-        verifier.verify_headers(request.body.as_slice(), pairs).unwrap();
+        assert!(verifier.verify_headers(request.body.as_slice(), pairs).is_ok());
         assert_eq!(request.all("x-pylon-timestamp"), [started_at.unix_seconds().to_string()]);
         signatures.push(request.all("x-pylon-signature").concat());
     }

@@ -1,6 +1,5 @@
-//! What the Python `Endpoint` decides by: the outcomes, and the gate before the signature.
+//! What a request is answered, and why one is refused before its signature is checked.
 
-use crate::text;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -69,7 +68,7 @@ impl Outcome {
 
 /// Why a request was refused before its signature was looked at.
 #[pyclass(frozen, module = "pylon_webhooks._native")]
-pub(crate) struct RequestFault(pylon_webhooks::RequestFault);
+pub(crate) struct RequestFault(pub(crate) pylon_webhooks::RequestFault);
 
 #[pymethods]
 impl RequestFault {
@@ -78,48 +77,18 @@ impl RequestFault {
     #[classattr]
     const CONSUMED: Self = Self(pylon_webhooks::RequestFault::Consumed);
 
+    /// A body of more bytes than the limit.
+    #[staticmethod]
+    fn too_large(limit: usize) -> Self {
+        Self(pylon_webhooks::RequestFault::TooLarge { limit })
+    }
+
     #[getter]
     fn outcome(&self) -> Outcome {
-        Outcome(self.0.outcome())
+        Outcome(self.0.into())
     }
 
     fn __str__(&self) -> String {
         self.0.to_string()
-    }
-}
-
-/// Looks at a request's method and size.
-#[pyclass(frozen, module = "pylon_webhooks._native")]
-pub(crate) struct Gate(pylon_webhooks::Gate);
-
-#[pymethods]
-impl Gate {
-    #[new]
-    #[pyo3(signature = (*, body_limit = None))]
-    fn new(body_limit: Option<usize>) -> Self {
-        Self(body_limit.map_or_else(pylon_webhooks::Gate::default, |body_limit| pylon_webhooks::Gate { body_limit }))
-    }
-
-    #[getter]
-    fn body_limit(&self) -> usize {
-        self.0.body_limit
-    }
-
-    /// What speaks against reading the body, if anything does.
-    fn admit(&self, method: &str, headers: &Bound<'_, PyAny>) -> PyResult<Option<RequestFault>> {
-        let length = text::content_length(headers)?;
-        Ok(self.0.admit(method, length).err().map(RequestFault))
-    }
-
-    /// What is wrong with the length of the body that was read, if anything is.
-    fn check_length(&self, headers: &Bound<'_, PyAny>, found: usize) -> PyResult<Option<RequestFault>> {
-        let length = text::content_length(headers)?;
-        Ok(self.0.check_length(length, found).err().map(RequestFault))
-    }
-
-    /// A body of more bytes than the limit.
-    #[getter]
-    fn too_large(&self) -> RequestFault {
-        RequestFault(pylon_webhooks::RequestFault::TooLarge { limit: self.0.body_limit })
     }
 }

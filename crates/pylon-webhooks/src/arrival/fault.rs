@@ -1,0 +1,52 @@
+//! Why a request is refused before its signature is checked.
+
+use std::fmt;
+
+/// Why a request was refused before its signature was checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RequestFault {
+    /// It is not a POST.
+    Method,
+    /// Its body is larger than the limit.
+    TooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// Its body ended early.
+    Incomplete {
+        /// The length that the headers declare, in bytes.
+        expected: u64,
+        /// The length that was read, in bytes.
+        found: usize,
+    },
+    /// Its body could not be read to the end.
+    Broken,
+    /// Something else in the app had already read its body.
+    Consumed,
+}
+
+impl fmt::Display for RequestFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Method => f.write_str("wrong method: expected POST, found another"),
+            Self::TooLarge { limit } => write!(f, "body too large: expected at most {limit} bytes, found more"),
+            // A stranger can send such a request, so that it is not told as the app's fault; only an adapter can know that.
+            Self::Incomplete { expected, found: 0 } => write!(
+                f,
+                "incomplete body: expected {expected} bytes, as the headers declare, found none; the sender hung up, or something \
+                 before this had read them"
+            ),
+            Self::Incomplete { expected, found } => {
+                write!(f, "incomplete body: expected {expected} bytes, as the headers declare, found {found}")
+            }
+            Self::Broken => f.write_str("incomplete body: the connection broke before its end"),
+            Self::Consumed => f.write_str(
+                "body consumed: expected the raw bytes, found that something before this had read them; keep middleware and \
+                 form parsing away from this address",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for RequestFault {}
