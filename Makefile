@@ -29,6 +29,8 @@ FEATURES := background tower axum actix-web testing proptest
 # Cargo shares what it has compiled among commands that select the same packages and features, so all of them do.
 CRATES := --package=pylon-webhooks --package=pylon-receiver --package=pylon-receiver-cli --all-features
 BUILD = $(PYTHON) tools/build.py
+MDBOOK_VERSION := 0.5.4
+MDBOOK := $(CACHE)/mdbook-$(MDBOOK_VERSION)/bin/mdbook
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -79,11 +81,18 @@ chaos: run-tools ## kill -9 the receiver under load, CHAOS_ROUNDS times (100 unl
 fuzz: run-tools ## look for inputs that fail, for SECONDS_EACH seconds a target (60 unless given)
 	@tools/fuzz.sh $(CACHE) $(or $(SECONDS_EACH),60)
 
-docs: test-tools wheel ## run every code block of README and docs; build the Rust pages
+docs: test-tools wheel $(MDBOOK) ## run every code block of README and docs; build the site and the Rust pages
 	@$(BUILD) "the receiver" $(CRATES) --bin=pylon-receiver
 	@$(BIN)/python tools/run_docs.py
+	@$(BIN)/python tools/book.py $(MDBOOK) $(CACHE)/book
 	@RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps $(CRATES)
+	@echo "the site: $(CACHE)/book/index.html"
 	@echo "the Rust pages: $(CARGO_TARGET_DIR)/doc/pylon_webhooks/index.html"
+
+# Without its web server and its file watcher, which the site does not need.
+$(MDBOOK):
+	@echo "building mdBook $(MDBOOK_VERSION), once (a few minutes)"
+	@cargo install --quiet --locked --no-default-features --features search --root $(CACHE)/mdbook-$(MDBOOK_VERSION) mdbook@$(MDBOOK_VERSION)
 
 fix: test-tools ## format, and mend what the linters can mend
 	cargo fmt --all

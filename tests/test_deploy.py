@@ -68,7 +68,7 @@ def test_what_the_sample_gives_as_a_default_holds_without_it(tmp_path: Path) -> 
 def test_sample_and_page_name_every_key_of_the_configuration() -> None:
     code = (ROOT / "crates" / "pylon-receiver" / "src" / "config" / "place.rs").read_text()
     keys = set(re.findall(r'"(\w+)"', code[: code.index("pub(super) fn owner")]))
-    page = (ROOT / "docs" / "receiver" / "configuration.md").read_text()
+    page = (ROOT / "docs" / "reference" / "configuration.md").read_text()
     assert len(keys) > 40
     for text in (SAMPLE, page):
         assert not {key for key in keys if not re.search(rf"\b{key}\b", text)} - {"kind", "value"}

@@ -1,4 +1,4 @@
-"""What arrives of each template that docs/templates.md gives, whatever Pylon puts in place of its variables."""
+"""What arrives of each template that docs/reference/templates.md gives, whatever Pylon puts in place of its variables."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from typing import IO, Any
 from servers import free_port, wait_until_it_listens
 
 #: Where the documented receiver and the documented app listen.
-WEBHOOKS, ADMIN, APP = "127.0.0.1:8080", "127.0.0.1:8081", "127.0.0.1:3000"
+WEBHOOKS, ADMIN, APP = "127.0.0.1:8080", "127.0.0.1:8081", "127.0.0.1:8000"
 _ID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 #: What differs from run to run, and what stands for it where outputs are compared.
 _MASKS = [
@@ -80,8 +80,9 @@ class ReceiverShell:
         return f"127.0.0.1:{self._ports[address]}"
 
     def _real(self, code: str) -> str:
-        for address in self._ports:
+        for address, port in self._ports.items():
             code = code.replace(address, self._here(address))
+            code = code.replace(f"--port {address.partition(':')[2]}", f"--port {port}")
         return _ID.sub(self._last_id, code) if self._last_id else code
 
     def _documented(self, text: str) -> str:
@@ -91,7 +92,9 @@ class ReceiverShell:
 
     def keep(self, name: str, text: str) -> None:
         """Put a documented file into the folder."""
-        (self.folder / name).write_text(self._real(text))
+        file = self.folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(self._real(text))
 
     def check(self, toml: str) -> None:
         """A documented configuration must hold, whether or not its secrets are there."""
@@ -110,8 +113,11 @@ class ReceiverShell:
     def serve_app(self, code: str) -> None:
         """Start the app behind the receiver, until the page ends."""
         self.keep("app.py", code)
-        port = self._ports[APP]
-        self._start("app", [sys.executable, "-m", "uvicorn", "app:app", "--port", str(port)], port)
+        self.start_app(f"python -m uvicorn app:app --port {APP.partition(':')[2]}")
+
+    def start_app(self, code: str) -> None:
+        """Start the app that stands in `app.py` by shell commands, until the page ends."""
+        self._start("app", ["bash", "-e", "-c", self._real(code)], self._ports[APP])
 
     def _start(self, name: str, command: list[str], port: int) -> None:
         log = (self.folder / f"{name}.log").open("w+")

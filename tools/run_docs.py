@@ -1,10 +1,10 @@
-"""Runs every code block of the pages at the root and in docs.
+"""Runs every code block of the pages at the root, in docs, in deploy and in benchmarks, and checks links and pictures.
 
-A comment right above a block says what to do with it, where that is not plain from its language:
+A comment right above a block says what to do with it, unless its language says so already:
 
-    <!-- docs: server uvicorn -->      an app: it is started by the server named, and must answer 200, 401, 401 and 400 to an
+    <!-- docs: server uvicorn -->      an app: the named server starts it, and it must answer 200, 401, 401 and 400 to an
                                        authentic delivery, a forged one, one without a signature and one that is not JSON;
-                                       gunicorn, flask, aiohttp, django and django-async (the block is urls.py) likewise
+                                       also gunicorn, flask, aiohttp, django and django-async (the block is urls.py)
     <!-- docs: server -->              the same of a Rust program
     <!-- docs: pytest -->              a file of tests, which must pass
     <!-- docs: output -->              what the block before it prints
@@ -12,16 +12,22 @@ A comment right above a block says what to do with it, where that is not plain f
     <!-- docs: fresh environment -->   shell commands, run at the root of the repository with a new virtual environment
     <!-- docs: delivery uvicorn -->    shell commands that start the app above and send it a delivery, which must be handled
     <!-- docs: serve -->               shell commands that start a receiver, which runs until the page ends
-    <!-- docs: stopped -->             shell commands that are run when that receiver has ended
-    <!-- docs: app -->                 a FastAPI app behind that receiver, which runs until the page ends
-    <!-- docs: file pylon.toml -->     a file that later shell commands use
-    <!-- docs: server receiver -->     a Rust program that is a receiver: 200, 401, 401 and 200, and its handler must have printed
+    <!-- docs: stopped -->             shell commands that run once that receiver has ended
+    <!-- docs: app -->                 a FastAPI app behind that receiver, or the shell commands that start the app above;
+                                       it runs until the page ends
+    <!-- docs: file NAME -->           a file that later blocks of the page use: Python modules stand beside the app, Rust
+                                       modules beside the program, all others in the folder of the shell
+    <!-- docs: server receiver -->     a Rust program that is a receiver: 200, 401, 401 and 200, and its handler must print
     <!-- docs: not run: reason -->     nothing
 
-Python blocks of one page share their names, in the order of the page. Rust blocks are whole programs. Shell blocks of one page share
-a folder; what they print is an `output` too, with ids and times masked. TOML blocks are configurations of the receiver, which must hold.
+Python blocks of a page share their names, in the order of the page. Rust blocks are whole programs. Shell blocks of a page share
+a folder; an `output` can follow them too, compared with ids and times masked. TOML blocks are configurations of the receiver,
+which must hold.
 
-Usage: python tools/run_docs.py        exit status 0 when all hold
+Usage: python tools/run_docs.py [--renew] [PAGE...]        all pages unless named; exit status 0 when all hold
+
+With `--renew`, an `output` or a `template` that no longer holds is replaced by what is printed now, and the picture in README is
+drawn anew.
 """
 
 from __future__ import annotations
@@ -42,14 +48,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+import picture
+from pages import ROOT, faults, pages
 from receiver_shell import ADMIN, ReceiverShell, masked
 from servers import Server, free_port, serve
 
 from pylon_webhooks import template
 from pylon_webhooks.testing import sample_payload, signed_headers
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "deploy").glob("*.md"))]
 SECRET = "your-webhook-secret"
 #: The address that the documented servers listen on; replaced by a free port.
 ADDRESS = "127.0.0.1:8000"
@@ -86,10 +92,12 @@ class Block:
     language: str
     order: str
     code: str
+    #: The files that the page has named before it, by name.
+    files: dict[str, str]
 
     @property
     def place(self) -> str:
-        """Where it stands."""
+        """Page and line."""
         return f"{self.page.relative_to(ROOT)}:{self.line}"
 
 
@@ -98,10 +106,41 @@ def blocks(page: Path) -> list[Block]:
     text = page.read_text()
     if text.count("\n```") % 2:
         raise SystemExit(f"{page}: a block is not closed")
-    return [
-        Block(page, text.count("\n", 0, found.start("code")), found["language"], found["order"] or "", found["code"])
-        for found in _BLOCK.finditer(text)
-    ]
+    if re.search(r"^ +```", text, re.MULTILINE):
+        raise SystemExit(f"{page}: an indented block would not run; take it out of the list")
+    files: dict[str, str] = {}
+    found = []
+    for match in _BLOCK.finditer(text):
+        line = text.count("\n", 0, match.start("code"))
+        block = Block(page, line, match["language"], match["order"] or "", match["code"], dict(files))
+        found.append(block)
+        if block.order.startswith("file "):
+            files[block.order.removeprefix("file ")] = block.code
+    return found
+
+
+def write_files(block: Block, folder: Path, without: str = "") -> None:
+    """Write the files that the page has named before a block; `without` is a folder that their names leave out."""
+    for name, code in block.files.items():
+        file = folder / name.removeprefix(without)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(code)
+
+
+class Outdated(AssertionError):
+    """A block shows another text than what is printed now."""
+
+    def __init__(self, printed: str) -> None:
+        super().__init__(f"printed was\n{printed}")
+        self.printed = printed.strip("\n") + "\n"
+
+
+def renew(path: Path, found: list[tuple[Block, Outdated]]) -> None:
+    """Replace the blocks of a page that are outdated, the last one first, so that the lines of the others stay."""
+    lines = path.read_text().splitlines(keepends=True)
+    for block, outdated in reversed(found):
+        lines[block.line : block.line + block.code.count("\n")] = [outdated.printed]
+    path.write_text("".join(lines))
 
 
 class Page:
@@ -175,6 +214,7 @@ def serve_python(block: Block, runner: str) -> None:
     """Start a documented app with the server it is meant for."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
+        write_files(block, Path(folder))
         Path(folder, "app.py").write_text(block.code)
         Path(folder, "site_.py").write_text(_DJANGO_SITE)
         command = [sys.executable, *(part.format(port=port) for part in SERVERS[runner])]
@@ -187,6 +227,7 @@ def serve_python(block: Block, runner: str) -> None:
 def run_pytest(block: Block, page: Page) -> None:
     """Run documented tests; the app that stands above them is theirs."""
     with tempfile.TemporaryDirectory() as folder:
+        write_files(block, Path(folder))
         if page.app is not None:
             Path(folder, "app.py").write_text(page.app.code)
         Path(folder, "test_documented.py").write_text(block.code)
@@ -222,7 +263,10 @@ def run_rust(found: list[Block]) -> None:
         (crate / "Cargo.lock").write_bytes((ROOT / "Cargo.lock").read_bytes())
         for number, (block, port) in enumerate(zip(found, ports, strict=True)):
             code = block.code.replace(ADDRESS, f"127.0.0.1:{port}").replace(ADMIN, "127.0.0.1:0")
-            (crate / "src" / "bin" / f"block{number}.rs").write_text(code)
+            source = crate / "src" / "bin" / f"block{number}"
+            source.mkdir()
+            (source / "main.rs").write_text(code)
+            write_files(block, source, without="src/")
         environment = {**os.environ, "CARGO_TARGET_DIR": str(target / "documented"), "RUSTFLAGS": "-D warnings"}
         subprocess.run(
             ["cargo", "build", "--quiet", "--manifest-path", crate / "Cargo.toml"], check=True, env=environment
@@ -271,12 +315,6 @@ def deliver(block: Block, app: Block) -> None:
         assert "New issue: Export fails" in done.stdout, f"printed was {done.stdout!r} and {done.stderr!r}"
 
 
-def check_links(path: Path) -> None:
-    """Every link to a file of the repository leads to one."""
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text()):
-        assert (path.parent / target).exists(), f"no such file: {target}"
-
-
 def run(block: Block, page: Page) -> None:
     """Do what the block's language and its comment say; Rust is left to `run_rust`."""
     match block.order.split():
@@ -289,20 +327,28 @@ def run(block: Block, page: Page) -> None:
         case ["pytest"]:
             run_pytest(block, page)
         case ["output"]:
-            assert masked(page.printed) == masked(block.code), f"printed was\n{page.printed}"
+            if masked(page.printed) != masked(block.code):
+                raise Outdated(page.printed)
         case ["serve"]:
             page.shell.serve(block.code)
+        case ["app"] if block.language == "sh":
+            assert page.app is not None, "no app stands above it"
+            page.shell.keep("app.py", page.app.code)
+            page.shell.start_app(block.code)
         case ["app"]:
             page.shell.serve_app(block.code)
         case ["stopped"]:
             page.shell.stop("receiver")
             page.printed = page.shell.run(block.code)
+        case ["file", _] if block.language == "python":
+            compile(block.code, str(block.page), "exec", dont_inherit=True)
         case ["file", name]:
             page.shell.keep(name, block.code)
             if block.language == "toml":
                 page.shell.check(block.code)
         case ["template", kind]:
-            assert block.code == template(kind), f"the template is now\n{template(kind)}"
+            if block.code != template(kind):
+                raise Outdated(template(kind))
         case ["fresh", "environment"]:
             run_in_fresh_environment(block)
         case [] if block.language == "python":
@@ -321,10 +367,19 @@ def main() -> int:
     """Run all pages; how it went, block by block."""
     os.environ["PYLON_WEBHOOK_SECRET"] = SECRET
     rust: list[Block] = []
-    failed = 0
-    for path in PAGES:
+    renews = "--renew" in sys.argv[1:]
+    named = {Path(name).resolve() for name in sys.argv[1:] if name != "--renew"}
+    if renews:
+        picture.renew()
+    found = [*faults(), *picture.difference()]
+    for fault in found:
+        print(f"FAIL  {fault}")
+    failed = len(found)
+    for path in pages():
+        if named and path not in named:
+            continue
         page = Page()
-        check_links(path)
+        outdated: list[tuple[Block, Outdated]] = []
         for block in blocks(path):
             if block.order.startswith("not run: "):
                 print(f"left  {block.place}: {block.order.removeprefix('not run: ')}")
@@ -338,17 +393,25 @@ def main() -> int:
                 print(f"left  {block.place}: this machine has no {' and no '.join(missing)}")
                 continue
             if block.language == "rust":
-                rust.append(block)
+                if not block.order.startswith("file "):
+                    rust.append(block)
                 continue
             try:
                 run(block, page)
                 print(f"ok    {block.place}")
+            except Outdated as error:
+                outdated.append((block, error))
+                failed += not renews
+                print(f"{'new ' if renews else 'FAIL'}  {block.place}: {error}")
             except Exception as error:  # noqa: BLE001 - a block may fail in any way; report them all
                 failed += 1
                 print(f"FAIL  {block.place}: {type(error).__name__}: {error}")
         page.close()
-    run_rust(rust)
-    print(f"{failed} blocks failed" if failed else "every block ran")
+        if renews:
+            renew(path, outdated)
+    if rust:
+        run_rust(rust)
+    print(f"{failed} failed" if failed else "every block ran")
     return 1 if failed else 0
 
 

@@ -1,8 +1,24 @@
-//! The command `pylon-receiver`. Each command has a file of its own in `commands`.
+//! The command `pylon-receiver`.
+//!
+//! | Folder or file | Holds |
+//! | --- | --- |
+//! | `commands` | one file for each command |
+//! | `admin` | the client of the admin API: which receiver, filters, lists, orders |
+//! | `input` | what commands read: secrets, times, kinds, bodies, the configuration |
+//! | `print` | what commands print: text, tables, JSON |
+//! | `telemetry` | the log and the traces of `serve` |
+//! | `http_client.rs` | the HTTP client of all commands |
+//! | `fault.rs` | errors and exit codes |
 
 #![forbid(unsafe_code)]
 
+mod admin;
 mod commands;
+mod fault;
+mod http_client;
+mod input;
+mod print;
+mod telemetry;
 
 use std::process::ExitCode;
 

@@ -1,12 +1,13 @@
-//! A request's headers as they are kept: the lines that arrived, byte for byte.
+//! A request's headers as the ledger keeps them, and which headers travel no further.
 
 use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt;
 
-/// Headers as `name: value` lines, each ended by a line feed; names in lower case, values byte for byte.
+/// Headers as `name: value` lines, each ended by a line feed: names in lower case, values byte for byte.
 ///
-/// No value holds a line feed, for HTTP has none there.
+/// HTTP allows no line feed in a value.
 ///
 /// ```
 /// use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
@@ -20,7 +21,7 @@ use std::fmt;
 pub struct Headers(Bytes);
 
 impl Headers {
-    /// The headers but those that the function names.
+    /// All headers except those that the function names.
     pub fn without(map: &HeaderMap, is_left_out: impl Fn(&HeaderName) -> bool) -> Self {
         let kept = || map.iter().filter(|(name, _)| !is_left_out(name));
         let length = kept().map(|(name, value)| name.as_str().len() + value.len() + 3).sum();
@@ -34,7 +35,7 @@ impl Headers {
         Self(lines.into())
     }
 
-    /// All names, and the values of those headers that the function names; in the place of the others stands [`NOT_KEPT`](Self::NOT_KEPT).
+    /// All names, with the values of the headers that the function names; the other values become [`NOT_KEPT`](Self::NOT_KEPT).
     pub fn with_values_of(map: &HeaderMap, is_kept: impl Fn(&HeaderName) -> bool) -> Self {
         let mut lines = Vec::new();
         for (name, value) in map {
@@ -47,7 +48,7 @@ impl Headers {
         Self(lines.into())
     }
 
-    /// What stands in the place of a value that is not kept.
+    /// Replaces a value that is not kept.
     pub const NOT_KEPT: &str = "[not kept]";
 
     /// The lines as they were stored.
@@ -60,7 +61,7 @@ impl Headers {
         &self.0
     }
 
-    /// Names and values, in the order in which they came; what is damaged on the disk is left out.
+    /// Names and values in the order of arrival, without lines that are damaged.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.0.split(|&byte| byte == b'\n').filter_map(|line| {
             let colon = line.iter().position(|&byte| byte == b':')?;
@@ -69,7 +70,7 @@ impl Headers {
         })
     }
 
-    /// The headers as the `http` crate has them.
+    /// The headers as a map of the `http` crate.
     pub fn to_map(&self) -> HeaderMap {
         let pairs = self.iter().filter_map(|(name, value)| {
             Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(value).ok()?))
@@ -93,4 +94,35 @@ impl fmt::Debug for Headers {
         // Values may be credentials.
         f.debug_list().entries(self.iter().map(|(name, _)| name)).finish()
     }
+}
+
+/// The prefix of the headers that the receiver itself sends.
+pub(crate) const OWN_PREFIX: &str = "x-receiver-";
+/// The prefix of Pylon's headers.
+pub(crate) const PYLON_PREFIX: &str = "x-pylon-";
+
+/// Whether a header is for one connection only (RFC 9110, section 7.6.1), so that nobody passes it on.
+pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
+    [CONNECTION, EXPECT, TE, TRAILER, TRANSFER_ENCODING, UPGRADE].contains(name)
+        || name == "keep-alive"
+        || name.as_str().starts_with("proxy-")
+}
+
+/// Whether the request's `Connection` header names this header, which makes it hop-by-hop too.
+///
+/// A sender cannot take away the headers that the app needs to read and verify the event.
+pub(crate) fn is_named_by_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
+    if name == CONTENT_TYPE || name.as_str().starts_with(PYLON_PREFIX) {
+        return false;
+    }
+    let values = headers.get_all(CONNECTION).into_iter();
+    let mut tokens = values.flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    tokens.any(|token| token.trim_ascii().eq_ignore_ascii_case(name.as_str().as_bytes()))
+}
+
+/// Whether the name of a header (in lower case) says that its value is a credential: nobody writes it to a file or shows it.
+pub(crate) fn is_credential(name: &str) -> bool {
+    ["authorization", "cookie", "signature", "token", "secret", "password", "api-key", "apikey"]
+        .iter()
+        .any(|part| name.contains(part))
 }

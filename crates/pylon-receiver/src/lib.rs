@@ -1,24 +1,95 @@
-//! Stands in front of an app and loses no Pylon webhook.
+//! An engine that stands in front of an app and loses no Pylon (usepylon.com) webhook: it verifies each request, commits the event
+//! to a ledger on disk, answers 200, and delivers the event with retries until the app has it.
+//!
+//! The command `pylon-receiver` (crate `pylon-receiver-cli`) runs this engine as a process of its own. Use this crate to run the
+//! engine inside your own program:
+//!
+//! ```
+//! use pylon_receiver::config::{DestinationConfig, EndpointConfig, SecretSource, TransportConfig};
+//! use pylon_receiver::{Receiver, handlers_of};
+//! use std::sync::Arc;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let (any_port, ledger) = (([127, 0, 0, 1], 0).into(), folder.path().join("pylon.db"));
+//! let handlers = handlers_of(|event| async move {
+//!     println!("{}: {}, attempt {}", event.attempt.event(), event.event_type(), event.attempt.number);
+//!     Ok(())
+//! });
+//! let receiver = Receiver::builder()
+//!     .listen(any_port)
+//!     .admin(any_port)
+//!     .sqlite(ledger)
+//!     .endpoint(EndpointConfig::signed("/webhook", [SecretSource::Environment("PYLON_WEBHOOK_SECRET".into())]))
+//!     .destination(DestinationConfig::new("app", TransportConfig::Handlers(Arc::new(handlers))))
+//!     .start()
+//!     .await?;
+//! println!("webhooks come in at http://{}/webhook", receiver.webhooks());
+//! receiver.shutdown().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where to find what
+//!
+//! | Idea | Type |
+//! | --- | --- |
+//! | start, reload and stop a receiver | [`Receiver`], [`ReceiverBuilder`], [`StartFault`], [`ReloadFault`] |
+//! | settings: endpoints, destinations, retries, limits, secrets | [`config`] |
+//! | deliver to code in this process | [`handlers_of`], [`Handlers`], [`DeliveredEvent`], [`Attempt`] |
+//! | the JSON of the admin API, for a client or a page of your own | [`wire`] |
+//! | read a ledger without a running receiver, through the same API | [`OfflineAdmin`] |
+//! | where events are kept; a ledger of your own (the trait is **not yet stable**) | [`ledger`] |
+//! | ids, times and headers of what is kept | [`EventId`], [`DeliveryId`], [`Moment`], [`Headers`] |
+//! | replace time and randomness in tests | [`WallClock`], [`Randomness`] |
+//! | collect traces of requests and attempts | [`traces`] |
+//!
+//! # Scope
+//!
+//! | The engine | It does not |
+//! | --- | --- |
+//! | accepts Pylon's webhooks and signed requests of the same form | verify the signatures of other senders |
+//! | delivers at least once: an app may see an event twice | deliver exactly once |
+//! | keeps the order of events that share an order key, for each destination | keep one order for all events |
+//! | keeps one SQLite file, which one process serves | share a ledger between machines, for now |
+//! | logs and traces through `tracing` | install a subscriber or export traces: the command does |
 
 #![forbid(unsafe_code)]
 
-pub mod accept;
-pub mod admin;
+mod accept;
+mod admin;
 pub mod config;
-pub mod deliver;
+mod deliver;
 mod headers;
 mod id;
 pub mod ledger;
 mod metrics;
 mod random;
+mod rate;
 mod receiver;
 mod time;
 pub mod traces;
+pub mod wire;
 
-pub use deliver::{DeliveredEvent, handlers_of};
+pub use accept::TlsFault;
+pub use admin::OfflineAdmin;
+pub use deliver::{Attempt, DeliveredEvent, HandlerFuture, Handlers, handlers_of};
 pub use headers::Headers;
 pub use id::{DeliveryId, EventId};
-pub use metrics::Metrics;
 pub use random::{Randomness, SystemRandomness};
 pub use receiver::{Receiver, ReceiverBuilder, ReloadFault, StartFault};
-pub use time::{Clock, Moment, SystemClock};
+pub use time::{Moment, SystemWallClock, WallClock};
+
+/// The parts that this crate's own tests drive one by one. Not part of the API: anything here may change in any release.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, Stopped, TlsKeys};
+    pub use crate::admin::{Access, AdminParts, ORDER_LIMIT, Running, RunningDestination, router};
+    pub use crate::deliver::{
+        Backoff, Circuit, CircuitState, Courier, CourierParts, Delivered, Failure, Report, Step, Transport,
+        TransportFuture, transport,
+    };
+    pub use crate::metrics::Metrics;
+    pub use crate::rate::Rate;
+}

@@ -91,12 +91,12 @@ impl<'de> Deserialize<'de> for Moment {
 /// The present time; any `Fn() -> Moment` is one.
 ///
 /// It may jump: whoever sets the machine's clock does that.
-pub trait Clock: Send + Sync + 'static {
+pub trait WallClock: Send + Sync + 'static {
     /// The present moment.
     fn now(&self) -> Moment;
 }
 
-impl<F: Fn() -> Moment + Send + Sync + 'static> Clock for F {
+impl<F: Fn() -> Moment + Send + Sync + 'static> WallClock for F {
     fn now(&self) -> Moment {
         self()
     }
@@ -104,9 +104,9 @@ impl<F: Fn() -> Moment + Send + Sync + 'static> Clock for F {
 
 /// The operating system's clock.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
+pub struct SystemWallClock;
 
-impl Clock for SystemClock {
+impl WallClock for SystemWallClock {
     fn now(&self) -> Moment {
         Moment(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, milliseconds))
     }

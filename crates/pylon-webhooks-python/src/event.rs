@@ -1,15 +1,15 @@
 //! The event classes: frozen views of the core's event, one class for each of its types.
 
 use crate::error;
-use crate::field::{self, Field};
+use crate::problem::Problem;
 use crate::text;
-use pylon_webhooks::{EventKind, EventType};
+use crate::value;
+use pylon_webhooks::{EventKind, EventType, bindings};
 use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pyclass::CompareOp;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple, PyType};
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 /// Any event: the exact bytes, the name they bear, and their fields, each decoded when it is read.
 #[pyclass(frozen, subclass, module = "pylon_webhooks.events")]
@@ -68,7 +68,7 @@ impl WebhookEvent {
     #[getter]
     fn custom_fields<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let fields = PyDict::new(py);
-        for (slug, json) in self.event.custom_fields_json() {
+        for (slug, json) in bindings::custom_fields_json(&self.event) {
             fields.set_item(slug, loads(py, &json)?)?;
         }
         Ok(fields)
@@ -78,7 +78,7 @@ impl WebhookEvent {
     #[getter]
     fn extra<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let extra = PyDict::new(py);
-        for (key, json) in self.event.extra_json() {
+        for (key, json) in bindings::extra_json(&self.event) {
             extra.set_item(key, loads(py, &json)?)?;
         }
         Ok(extra)
@@ -117,14 +117,14 @@ impl WebhookEvent {
                 Ok(pylon_webhooks::FieldValue::DateTime(time)) if as_text => {
                     PyString::new(py, &time.to_string()).into_any()
                 }
-                _ => field::read(py, &self.event, field)?,
+                _ => value::read(py, &self.event, field)?,
             };
             dump.set_item(field.name, value)?;
         }
-        for (slug, json) in self.event.custom_fields_json() {
+        for (slug, json) in bindings::custom_fields_json(&self.event) {
             dump.set_item(format!("{CUSTOM_FIELD}{slug}"), loads(py, &json)?)?;
         }
-        for (key, json) in self.event.extra_json() {
+        for (key, json) in bindings::extra_json(&self.event) {
             if !dump.contains(&key)? {
                 dump.set_item(key, loads(py, &json)?)?;
             }
@@ -174,7 +174,7 @@ impl WebhookEvent {
         match name.strip_prefix(CUSTOM_FIELD) {
             // A template that lacks the field is as good as a field without a value.
             Some(slug) => {
-                let fields = self.event.custom_fields_json();
+                let fields = bindings::custom_fields_json(&self.event);
                 match fields.iter().rev().find(|(found, _)| found == slug) {
                     Some((_, json)) => loads(py, json),
                     None => Ok(py.None().into_bound(py)),
@@ -359,55 +359,6 @@ pub(crate) fn object<'py>(
     })
 }
 
-/// Adds the classes, and to each the fields of its kinds: under their names and without `issue_`.
-pub(crate) fn add_classes(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let py = module.py();
-    module.add_function(wrap_pyfunction!(rebuild_event, module)?)?;
-    module.add_function(wrap_pyfunction!(parse_webhook_event, module)?)?;
-    let is_base = |field: &&pylon_webhooks::Field| EventKind::IssueMessageNew.field(field.name).is_some();
-    let base: Vec<_> = EventKind::IssueNew.fields().filter(is_base).collect();
-    let snapshot: Vec<_> = EventKind::IssueNew.fields().filter(|field| !is_base(field)).collect();
-    let message: Vec<_> = EventKind::IssueMessageNew.fields().filter(|field| !base.contains(field)).collect();
-    let views: Vec<_> = EventKind::IssueStatusChanged.views().collect();
-    let classes = [
-        (py.get_type::<WebhookEvent>(), vec![], vec![]),
-        (py.get_type::<BaseIssueEvent>(), base, vec![]),
-        (py.get_type::<IssueSnapshotEvent>(), snapshot, vec![]),
-        (py.get_type::<IssueNewEvent>(), vec![], vec![]),
-        (py.get_type::<IssueAssignedEvent>(), vec![], vec![]),
-        (py.get_type::<IssueStateChangedEvent>(), vec![], views),
-        (py.get_type::<IssueFieldChangedEvent>(), vec![], vec![]),
-        (py.get_type::<IssueTagsChangedEvent>(), vec![], vec![]),
-        (py.get_type::<IssueReactionEvent>(), vec![], vec![]),
-        (py.get_type::<MessageNewEvent>(), message, vec![]),
-        (py.get_type::<UnknownEvent>(), vec![], vec![]),
-    ];
-    let mut match_args: Vec<(Bound<'_, PyType>, Vec<&str>)> = Vec::new();
-    for (class, fields, views) in classes {
-        for field in fields.iter().chain(&views) {
-            let descriptor = Bound::new(py, Field::new(field))?;
-            for name in attribute_names(field.name) {
-                class.setattr(name, &descriptor)?;
-            }
-        }
-        let parent = match_args.iter().rev().find(|(parent, _)| class.is_subclass(parent).unwrap_or(false));
-        let inherited = parent.map_or_else(|| vec!["event_type"], |(_, names)| names.clone());
-        // What is only another look at a field is not matched by place.
-        let names: Vec<&str> = inherited.into_iter().chain(fields.iter().map(|field| field.name)).collect();
-        class.setattr("__match_args__", PyTuple::new(py, &names)?)?;
-        module.add(class.name()?, &class)?;
-        match_args.push((class, names));
-    }
-    Ok(())
-}
-
-/// The names under which a field is an attribute: the requester's in both ways of spelling, each also without `issue_`.
-fn attribute_names(name: &str) -> BTreeSet<String> {
-    let spellings = [name.to_owned(), name.replace("requesteer", "requester")];
-    let bare = |name: &String| name.strip_prefix("issue_").map(str::to_owned);
-    spellings.iter().filter_map(bare).chain(spellings.iter().cloned()).collect()
-}
-
 /// An event of keywords: what a constructor makes.
 fn build(
     py: Python<'_>,
@@ -478,45 +429,6 @@ fn helper<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
 
 fn loads<'py>(py: Python<'py>, json: &str) -> PyResult<Bound<'py, PyAny>> {
     helper(py, "loads")?.call1((json,))
-}
-
-/// A typed field without a typed value, or `payload` for a body that had to be mended.
-#[pyclass(frozen, eq, hash, module = "pylon_webhooks.events")]
-#[derive(PartialEq, Eq, Hash)]
-pub(crate) struct Problem {
-    /// Field's name, or `payload` for the body as a whole.
-    #[pyo3(get)]
-    field: String,
-    /// Why there is no typed value.
-    #[pyo3(get)]
-    reason: String,
-}
-
-impl From<pylon_webhooks::Problem> for Problem {
-    fn from(problem: pylon_webhooks::Problem) -> Self {
-        Self { field: problem.field.to_owned(), reason: problem.reason.to_string() }
-    }
-}
-
-#[pymethods]
-impl Problem {
-    #[new]
-    fn new(field: String, reason: String) -> Self {
-        Self { field, reason }
-    }
-
-    // What copying and pickling call.
-    fn __getnewargs__(&self) -> (&str, &str) {
-        (&self.field, &self.reason)
-    }
-
-    fn __repr__(&self) -> String {
-        format!("<Problem {}>", self.__str__())
-    }
-
-    fn __str__(&self) -> String {
-        format!("{}: {}", self.field, self.reason)
-    }
 }
 
 /// What stands before the slug in the attribute of a custom field.

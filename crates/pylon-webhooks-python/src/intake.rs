@@ -7,7 +7,7 @@ use crate::outcome::RequestFault;
 use crate::replay::ReplayRule;
 use crate::text::{self, Body};
 use pylon_webhooks::bindings::{self, Credentials, HeaderValue};
-use pylon_webhooks::{Admission, Error, EventReader, KindSource, Received, TimestampRule, Verifier};
+use pylon_webhooks::{Admission, Error, EventReader, NameSource, Received, TimestampRule, Verifier};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
@@ -61,15 +61,14 @@ impl Intake {
             verifier = verifier.secret(text::secret(secret)?);
         }
         let source = match (kind, kind_pointer) {
-            (None, None) => KindSource::Keys,
-            (None, Some(pointer)) => KindSource::Pointer(pointer.into()),
-            (Some(kind), None) => KindSource::Fixed(kind.into()),
+            (None, None) => NameSource::Keys,
+            (None, Some(pointer)) => NameSource::Pointer(pointer.into()),
+            (Some(kind), None) => NameSource::Fixed(kind.into()),
             (Some(_), Some(_)) => return Err(PyValueError::new_err("kind and kind_pointer exclude each other")),
         };
-        let mut reader = EventReader::new().kind_source(source).and_then(|reader| reader.depth_limit(depth_limit));
+        let mut reader = EventReader::builder().name_source(source).depth_limit(depth_limit);
         for (name, kind) in names {
-            let kind = text::kind(&kind)?;
-            reader = reader.and_then(|reader| reader.name(name, kind));
+            reader = reader.name(name, text::kind(&kind)?);
         }
         clock::check(clock.as_ref())?;
         let refused = |error: pylon_webhooks::ConfigError| PyValueError::new_err(error.to_string());
@@ -78,7 +77,7 @@ impl Intake {
             admission: verifier.admission(),
             verifier,
             verifies: verify_signature,
-            reader: reader.map_err(refused)?,
+            reader: reader.build().map_err(refused)?,
             clock: clock.map(Bound::unbind),
         })
     }

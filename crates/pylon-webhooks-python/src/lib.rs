@@ -1,13 +1,16 @@
 //! The native half of the Python package: converts types and errors, and knows no rule that the core lacks.
 
+mod classes;
 mod clock;
 mod error;
 mod event;
 mod field;
 mod intake;
 mod outcome;
+mod problem;
 mod replay;
 mod text;
+mod value;
 
 use pylon_webhooks::testing::Sample;
 use pylon_webhooks::{EventKind, Secret};
@@ -76,6 +79,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<replay::MemoryReplayStore>()?;
     module.add_class::<replay::ReplayRule>()?;
     module.add_class::<field::Field>()?;
-    module.add_class::<event::Problem>()?;
-    event::add_classes(module)
+    module.add_class::<problem::Problem>()?;
+    module.add_function(wrap_pyfunction!(event::rebuild_event, module)?)?;
+    module.add_function(wrap_pyfunction!(event::parse_webhook_event, module)?)?;
+    classes::add_to(module)
 }

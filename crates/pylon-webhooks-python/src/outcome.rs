@@ -34,7 +34,7 @@ impl Outcome {
     /// Outcome of a delivery that failed with an error of this code.
     #[staticmethod]
     fn of_code(code: &str) -> Self {
-        Self(pylon_webhooks::Outcome::of_code(code))
+        Self(pylon_webhooks::bindings::outcome_of_code(code))
     }
 
     /// Stable name, for logs and metrics.

@@ -59,7 +59,7 @@ impl MemoryReplayStore {
             None => pylon_webhooks::Clock::unix_seconds(&SystemClock),
             Some(clock) => unix_seconds(clock.bind(py))?,
         };
-        Ok(self.store.is_first_at(key, expires, now))
+        Ok(pylon_webhooks::bindings::is_first_at(&self.store, key, expires, now))
     }
 
     /// Forget the key.

@@ -2,13 +2,10 @@
 
 use crate::error::Error;
 use crate::event::{EventType, WebhookEvent};
-use std::fmt;
+use crate::failure::{HandlerError, HandlerErrors, HandlerFailure, HandlerId};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-
-/// What a handler may fail with: any error.
-pub type HandlerError = Box<dyn std::error::Error + Send + Sync>;
 
 type HandlerFuture<R> = Pin<Box<dyn Future<Output = Result<R, HandlerError>> + Send>>;
 type Handler<O> = Box<dyn Fn(&WebhookEvent) -> O + Send + Sync>;
@@ -22,10 +19,6 @@ pub struct Handled<R> {
     /// What the handlers returned, in order of registration.
     pub results: Vec<R>,
 }
-
-/// Names a registered handler, to remove it by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct HandlerId(usize);
 
 /// What a handler may return: nothing, or a `Result` of what the [`WebhookHandler`](crate::WebhookHandler) collects.
 pub trait IntoHandlerResult<R> {
@@ -45,61 +38,6 @@ impl IntoHandlerResult<()> for () {
 impl<R, E: Into<HandlerError>> IntoHandlerResult<R> for Result<R, E> {
     fn into_handler_result(self) -> Result<R, HandlerError> {
         self.map_err(Into::into)
-    }
-}
-
-/// The handlers that failed for one event; the others have run as well.
-#[derive(Debug)]
-pub struct HandlerErrors {
-    event: WebhookEvent,
-    failures: Vec<HandlerFailure>,
-}
-
-/// One handler that failed.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct HandlerFailure {
-    /// The handler, as its registration named it.
-    pub handler: HandlerId,
-    /// What it failed with.
-    pub error: HandlerError,
-}
-
-impl HandlerErrors {
-    /// The event that was handled.
-    pub fn event(&self) -> &WebhookEvent {
-        &self.event
-    }
-
-    /// The failures, in order of registration; at least one.
-    pub fn failures(&self) -> &[HandlerFailure] {
-        &self.failures
-    }
-
-    pub(crate) fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.failures.first().map(|failure| &*failure.error as _)
-    }
-}
-
-impl fmt::Display for HandlerErrors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.failures.as_slice() {
-            [failure] => write!(f, "a handler failed: {}", failure.error),
-            failures => {
-                write!(f, "{} handlers failed: ", failures.len())?;
-                for (index, failure) in failures.iter().enumerate() {
-                    let separator = if index == 0 { "" } else { "; " };
-                    write!(f, "{separator}{}", failure.error)?;
-                }
-                Ok(())
-            }
-        }
-    }
-}
-
-impl std::error::Error for HandlerErrors {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source()
     }
 }
 
@@ -262,7 +200,7 @@ impl<R> Handlers<R> {
 
     fn new_id(&mut self) -> HandlerId {
         self.next_id += 1;
-        HandlerId(self.next_id)
+        HandlerId::new(self.next_id)
     }
 }
 
@@ -289,7 +227,7 @@ impl<R> Collected<R> {
         if self.failures.is_empty() {
             Ok(Handled { event, results: self.results })
         } else {
-            Err(Error::Handlers(HandlerErrors { event, failures: self.failures }))
+            Err(Error::Handlers(HandlerErrors::new(event, self.failures)))
         }
     }
 }

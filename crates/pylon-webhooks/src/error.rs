@@ -1,11 +1,10 @@
-//! Every way in which a delivery or a configuration can fail, each with a sentence that says what to do.
+//! Every way in which a delivery can fail, each with a sentence that says what to do.
 
 use crate::diagnosis::Hint;
-use crate::dispatch::HandlerErrors;
-use crate::event::PayloadFault;
+use crate::event::PayloadError;
+use crate::failure::HandlerErrors;
 use crate::freshness::TimestampFault;
 use crate::signature::SignatureFault;
-use bytes::Bytes;
 use std::fmt;
 
 /// Why a delivery was not handled.
@@ -185,89 +184,3 @@ impl From<PayloadError> for Error {
         Self::Payload(error)
     }
 }
-
-/// A body that is not JSON, with the body, so that nothing authentic is lost.
-///
-/// ```
-/// let error = pylon_webhooks::parse_webhook_event(b"event=issue_new").unwrap_err();
-/// assert_eq!(error.payload(), b"event=issue_new".as_slice());
-/// assert_eq!(error.to_string(), "unreadable payload: expected JSON, found a form body");
-/// ```
-#[derive(Clone)]
-pub struct PayloadError {
-    pub(crate) fault: PayloadFault,
-    pub(crate) payload: Bytes,
-}
-
-impl PayloadError {
-    /// What is wrong with the body.
-    pub fn fault(&self) -> PayloadFault {
-        self.fault
-    }
-
-    /// The body, byte for byte.
-    pub fn payload(&self) -> &Bytes {
-        &self.payload
-    }
-}
-
-impl fmt::Debug for PayloadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The body is a customer's text: its length will do in a log.
-        f.debug_struct("PayloadError").field("fault", &self.fault).field("payload_bytes", &self.payload.len()).finish()
-    }
-}
-
-impl fmt::Display for PayloadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "unreadable payload: {}", self.fault)
-    }
-}
-
-impl std::error::Error for PayloadError {}
-
-/// What is wrong with a configuration.
-///
-/// ```
-/// use pylon_webhooks::{ConfigError, Secret};
-///
-/// assert_eq!(Secret::new("").unwrap_err(), ConfigError::EmptySecret);
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// No secret was given.
-    NoSecret,
-    /// A secret has not one byte.
-    EmptySecret,
-    /// A header's name is not an HTTP token.
-    HeaderName,
-    /// The signature and the timestamp are to come in the same header.
-    SameHeader,
-    /// A JSON pointer does not begin with `/`.
-    Pointer,
-    /// An event name has no characters.
-    EmptyName,
-    /// The depth limit lies outside 1 to [`DEFAULT_DEPTH_LIMIT`](crate::DEFAULT_DEPTH_LIMIT).
-    DepthLimit,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoSecret => "no secret was given: pass the one that Pylon shows for the webhook destination",
-            Self::EmptySecret => {
-                "a secret is empty, so anybody could sign: pass the one that Pylon shows for the webhook destination"
-            }
-            Self::HeaderName => "a header name must be letters, digits and `-`, for instance X-Pylon-Signature",
-            Self::SameHeader => "the signature and the timestamp must come in headers of different names",
-            Self::Pointer => "a JSON pointer must begin with `/`, for instance /meta/event",
-            Self::EmptyName => {
-                "an event name is empty: pass the name that the trigger's template sends, for instance issue_new"
-            }
-            Self::DepthLimit => "the depth limit must lie between 1 and 100",
-        })
-    }
-}
-
-impl std::error::Error for ConfigError {}

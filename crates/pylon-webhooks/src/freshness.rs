@@ -72,6 +72,7 @@ pub enum TimestampFault {
     /// The header came more than once.
     Repeated,
     /// Not text at all: a value of this type, which only a caller in a dynamic language can give.
+    #[doc(hidden)]
     Type(&'static str),
 }
 

@@ -1,9 +1,11 @@
 //! The whole way of a delivery: verified, read, dispatched.
 
 use crate::arrival::{Payload, Received};
-use crate::dispatch::{Filter, Handled, HandlerId, Handlers, IntoHandlerResult};
-use crate::error::{ConfigError, Error};
+use crate::config_error::ConfigError;
+use crate::dispatch::{Filter, Handled, Handlers, IntoHandlerResult};
+use crate::error::Error;
 use crate::event::{EventKind, EventReader, EventType, WebhookEvent};
+use crate::failure::HandlerId;
 use crate::verified::Verified;
 use crate::verify::Verifier;
 use std::fmt;
@@ -46,7 +48,7 @@ impl WebhookHandler {
     /// use pylon_webhooks::{EventKind, EventReader, TimestampRule, Verifier, WebhookHandler};
     ///
     /// let verifier = Verifier::builder().secret("new").secret("old").timestamp_rule(TimestampRule::Required).build()?;
-    /// let reader = EventReader::new().name("ticket.created", EventKind::IssueNew)?;
+    /// let reader = EventReader::builder().name("ticket.created", EventKind::IssueNew).build()?;
     /// let handler = WebhookHandler::from_parts(verifier, reader);
     /// # Ok::<(), pylon_webhooks::ConfigError>(())
     /// ```
@@ -84,7 +86,7 @@ impl<R> WebhookHandler<R> {
         &mut self,
         handler: impl Fn(E) -> O + Send + Sync + 'static,
     ) -> HandlerId {
-        E::NAME.into_iter().for_each(|name| self.warn_of_slip(name));
+        E::OWN_NAME.into_iter().for_each(|name| self.warn_of_slip(name));
         self.handlers.add(Filter::Type(E::accepts), handler)
     }
 
@@ -106,7 +108,7 @@ impl<R> WebhookHandler<R> {
     where
         R: Send + 'static,
     {
-        E::NAME.into_iter().for_each(|name| self.warn_of_slip(name));
+        E::OWN_NAME.into_iter().for_each(|name| self.warn_of_slip(name));
         self.handlers.add_async(Filter::Type(E::accepts), handler)
     }
 

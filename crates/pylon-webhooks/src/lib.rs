@@ -43,11 +43,13 @@ mod arrival;
 #[doc(hidden)]
 pub mod bindings;
 mod clock;
+mod config_error;
 mod diagnosis;
 mod dispatch;
 mod endpoint;
 mod error;
 mod event;
+mod failure;
 mod freshness;
 mod handler;
 mod replay;
@@ -69,19 +71,21 @@ pub use arrival::{
     TIMESTAMP_HEADER,
 };
 pub use clock::{Clock, SystemClock};
+pub use config_error::ConfigError;
 pub use diagnosis::Hint;
-pub use dispatch::{Handled, HandlerError, HandlerErrors, HandlerFailure, HandlerId, IntoHandlerResult};
+pub use dispatch::{Handled, IntoHandlerResult};
 #[cfg(feature = "background")]
 pub use endpoint::Background;
 pub use endpoint::{Endpoint, EndpointBuilder, Outcome};
-pub use error::{ConfigError, Error, PayloadError};
+pub use error::Error;
 pub use event::{
-    BaseIssueEvent, CustomEvent, DEFAULT_DEPTH_LIMIT, DateTime, EventKind, EventReader, EventType, Field, FieldValue,
-    IssueAssignedEvent, IssueFieldChangedEvent, IssueMessageNewEvent, IssueNewEvent, IssueReactionEvent,
-    IssueSnapshotEvent, IssueStateChangedEvent, IssueStatusChangedEvent, IssueTagsChangedEvent, KindSource,
-    MessageNewEvent, PayloadFault, Problem, Reason, Shape, TypedEvent, UnknownEvent, Variable, WebhookEvent,
-    names_match, parse_webhook_event,
+    BaseIssueEvent, CustomEvent, DEFAULT_DEPTH_LIMIT, DateTime, EventKind, EventReader, EventReaderBuilder, EventType,
+    Field, FieldValue, IssueAssignedEvent, IssueFieldChangedEvent, IssueMessageNewEvent, IssueNewEvent,
+    IssueReactionEvent, IssueSnapshotEvent, IssueStateChangedEvent, IssueStatusChangedEvent, IssueTagsChangedEvent,
+    MessageNewEvent, NameSource, PayloadError, PayloadFault, Problem, Reason, Shape, TypedEvent, UnknownEvent,
+    Variable, WebhookEvent, names_match, parse_webhook_event,
 };
+pub use failure::{HandlerError, HandlerErrors, HandlerFailure, HandlerId};
 pub use freshness::TimestampFault;
 pub use handler::WebhookHandler;
 pub use replay::{MemoryReplayStore, ReplayGuard, ReplayKey, ReplayRule, ReplayStore, StoreFuture};

@@ -1,6 +1,6 @@
 //! The shared secret and the MAC keyed with it.
 
-use crate::error::ConfigError;
+use crate::config_error::ConfigError;
 use hmac::{Hmac, KeyInit};
 use sha2::Sha256;
 use std::fmt;

@@ -87,6 +87,7 @@ pub enum SignatureFault {
     /// 64 characters, not all of them hexadecimal digits.
     NotHexadecimal,
     /// Not text at all: a value of this type, which only a caller in a dynamic language can give.
+    #[doc(hidden)]
     Type(&'static str),
 }
 

@@ -4,8 +4,9 @@ use crate::arrival::{
     Admission, Credentials, HeaderValue, Payload, Presented, Received, SIGNATURE_HEADER, TIMESTAMP_HEADER,
 };
 use crate::clock::{Clock, SystemClock};
+use crate::config_error::ConfigError;
 use crate::diagnosis::{Failure, Hint};
-use crate::error::{ConfigError, Error};
+use crate::error::Error;
 use crate::freshness::{NotFresh, Timestamp};
 use crate::secret::{HmacSha256, Secret};
 use crate::signature::{Signature, signed_bytes};

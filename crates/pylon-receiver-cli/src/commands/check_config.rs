@@ -1,11 +1,12 @@
 //! `check-config`: what a configuration says, or what is wrong with it.
 
-use super::fault::{Exit, Fault};
-use super::output::{Format, Output, note};
+use crate::fault::{Exit, Fault};
+use crate::input::configuration::load;
+use crate::print::output::{Format, Output, note};
 use clap::Args;
-use pylon_receiver::config::{Config, SecretSource, Signing, TransportConfig, parse, show};
+use pylon_receiver::config::{Config, SecretSource, Signing, TransportConfig, show};
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,10 +25,7 @@ pub(crate) struct CheckConfigArgs {
 }
 
 pub(crate) fn run(args: &CheckConfigArgs, out: &mut Output) -> Result<(), Fault> {
-    let config = match &args.config {
-        Some(path) => load(path)?,
-        None => parse("").map_err(Fault::configuration)?,
-    };
+    let config = load(args.config.as_deref())?;
     let missing = missing_secrets(&config);
     let holds = show(&config);
     match out.format() {
@@ -37,14 +35,6 @@ pub(crate) fn run(args: &CheckConfigArgs, out: &mut Output) -> Result<(), Fault>
     out.finish()?;
     missing.iter().for_each(|fault| note(&format!("warning: {fault}")));
     if missing.is_empty() { Ok(()) } else { Err(Fault::said(Exit::Failed)) }
-}
-
-/// Reads a configuration file.
-pub(crate) fn load(path: &Path) -> Result<Config, Fault> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Fault::configuration(format!("the configuration {} cannot be read: {error}", path.display()))
-    })?;
-    parse(&text).map_err(|fault| Fault::configuration(format!("{}: {fault}", path.display())))
 }
 
 /// Of each secret that is not there, whose it is and why.

@@ -1,7 +1,7 @@
-//! `completions`: what a shell needs to complete the command line.
+//! `completions`: prints completions for a shell.
 
-use super::fault::Fault;
-use super::output::Output;
+use crate::fault::Fault;
+use crate::print::output::Output;
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
@@ -11,11 +11,11 @@ Examples:
   pylon-receiver completions zsh > ~/.zfunc/_pylon-receiver
   pylon-receiver completions fish > ~/.config/fish/completions/pylon-receiver.fish";
 
-/// Print a shell's completions
+/// Print completions for a shell
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct CompletionsArgs {
-    /// The shell
+    /// Name of the shell
     shell: Shell,
 }
 

@@ -1,15 +1,15 @@
-//! `dead`: deliveries that were given up, and what becomes of them.
+//! `dead`: lists, redelivers and drops dead deliveries.
 
 use super::deliveries;
-use super::fault::Fault;
-use super::filters::DeliveryFilterArgs;
-use super::listing::PageArgs;
-use super::output::Output;
-use super::receiver::ReceiverArgs;
-use super::selection::OrderArgs;
+use crate::admin::filters::DeliveryFilterArgs;
+use crate::admin::listing::PageArgs;
+use crate::admin::order::{OrderArgs, Selection};
+use crate::admin::receiver::ReceiverArgs;
+use crate::fault::Fault;
+use crate::print::output::Output;
 use clap::{Args, Subcommand};
 use pylon_receiver::DeliveryId;
-use pylon_receiver::ledger::DeliveryState;
+use pylon_receiver::wire::{DeadOrder, DeliveryState, path};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,17 +17,17 @@ Examples:
   pylon-receiver dead redeliver --destination app --dry-run
   pylon-receiver dead drop --until 30d
 
-Where no receiver runs, `list` reads the ledger file; `redeliver` and `drop` need a receiver (exit code 4).";
+If no receiver runs, `list` reads the ledger file; `redeliver` and `drop` fail with exit code 4.";
 
-/// List, redeliver and drop dead deliveries: those given up after too many attempts or too long a time
+/// List, redeliver and drop dead deliveries: those that ran out of attempts or time
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
 pub(crate) enum DeadCommand {
     List(ListArgs),
-    /// Deliver dead ones again: each by a new delivery in its place, due at once
+    /// Redeliver dead deliveries: each gets a new delivery in its place, due at once
     #[command(after_help = REDELIVER_EXAMPLES)]
     Redeliver(DeadOrderArgs),
-    /// Give dead ones up for good, without asking
+    /// Discard dead deliveries (no confirmation)
     #[command(after_help = DROP_EXAMPLES)]
     Drop(DeadOrderArgs),
 }
@@ -63,7 +63,7 @@ pub(crate) struct ListArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DeadOrderArgs {
-    /// These deliveries
+    /// Ids of deliveries
     #[arg(value_name = "ID")]
     ids: Vec<DeliveryId>,
 
@@ -81,14 +81,15 @@ pub(crate) async fn run(command: DeadCommand, out: &mut Output) -> Result<(), Fa
             let client = args.receiver.to_ask().await?;
             deliveries::list(&client, &args.filter.filter(Some(DeliveryState::Dead)), &args.page, out).await
         }
-        DeadCommand::Redeliver(args) => give(&args, "/api/dead/redeliver", out).await,
-        DeadCommand::Drop(args) => give(&args, "/api/dead/drop", out).await,
+        DeadCommand::Redeliver(args) => give(&args, path::DEAD_REDELIVER, out).await,
+        DeadCommand::Drop(args) => give(&args, path::DEAD_DROP, out).await,
     }
 }
 
 async fn give(args: &DeadOrderArgs, path: &str, out: &mut Output) -> Result<(), Fault> {
-    // Only dead deliveries are ever redelivered or dropped: the filter need not say so.
-    let order = args.order.order(&args.ids, &args.filter.filter(None))?;
+    // These orders are about dead deliveries only: the filter need not say so.
+    let Selection { ids, filter, all } = args.order.selection(&args.ids, args.filter.filter(None))?;
+    let order = DeadOrder { ids, filter, all, dry_run: args.order.dry_run };
     let client = args.receiver.to_order()?;
-    args.order.give(&client, path, order, out).await
+    args.order.give(&client, path, &order, out).await
 }

@@ -1,15 +1,15 @@
-//! `deliveries`: which event goes where, and how far it got.
+//! `deliveries`: lists deliveries.
 
-use super::client::Client;
-use super::fault::Fault;
-use super::filters::{DeliveryFilterArgs, delivery_states, query};
-use super::listing::{Listing, PageArgs};
-use super::moment::{or_none, to_the_second};
-use super::output::Output;
-use super::receiver::ReceiverArgs;
-use super::table::{Column, Table};
+use crate::admin::client::Client;
+use crate::admin::filters::{DeliveryFilterArgs, delivery_states};
+use crate::admin::listing::{self, PageArgs};
+use crate::admin::receiver::ReceiverArgs;
+use crate::fault::Fault;
+use crate::print::moment::{or_none, to_the_second};
+use crate::print::output::Output;
+use crate::print::table::{Column, Table};
 use clap::{Args, Subcommand};
-use pylon_receiver::ledger::{DeliveryFilter, DeliveryRecord, DeliveryState};
+use pylon_receiver::wire::{DeliveryFilter, DeliveryList, DeliveryRecord, DeliveryState};
 
 const COLUMNS: &[Column] = &[
     Column::whole("ID"),
@@ -43,7 +43,7 @@ pub(crate) struct ListArgs {
     #[command(flatten)]
     filter: DeliveryFilterArgs,
 
-    /// Stand there now
+    /// Current state
     #[arg(long, value_parser = delivery_states(), help_heading = "Filters")]
     state: Option<DeliveryState>,
 
@@ -60,30 +60,29 @@ pub(crate) async fn run(command: DeliveriesCommand, out: &mut Output) -> Result<
 }
 
 /// Prints the deliveries that match.
-pub(crate) async fn list(
+pub(super) async fn list(
     client: &Client,
     filter: &DeliveryFilter,
     page: &PageArgs,
     out: &mut Output,
 ) -> Result<(), Fault> {
     let mut table = Table::new(COLUMNS);
-    let listing = Listing { path: "/api/deliveries", key: "deliveries", query: query(filter), page };
-    listing.print(client, out, |deliveries: Vec<DeliveryRecord>, out| table.rows(&rows(&deliveries), out)).await
+    listing::print::<DeliveryList>(client, filter, page, out, |deliveries, out| {
+        table.rows(&deliveries.iter().map(row).collect::<Vec<_>>(), out)
+    })
+    .await
 }
 
-fn rows(deliveries: &[DeliveryRecord]) -> Vec<Vec<String>> {
-    let row = |delivery: &DeliveryRecord| {
-        vec![
-            delivery.id.to_string(),
-            delivery.destination.clone(),
-            delivery.kind.clone(),
-            delivery.state.to_string(),
-            delivery.attempts.to_string(),
-            to_the_second(delivery.created_at),
-            or_none(delivery.due_at),
-            or_none(delivery.finished_at),
-            delivery.reason.clone().unwrap_or_default(),
-        ]
-    };
-    deliveries.iter().map(row).collect()
+fn row(delivery: &DeliveryRecord) -> Vec<String> {
+    vec![
+        delivery.id.to_string(),
+        delivery.destination.clone(),
+        delivery.kind.clone(),
+        delivery.state.to_string(),
+        delivery.attempts.to_string(),
+        to_the_second(delivery.created_at),
+        or_none(delivery.due_at),
+        or_none(delivery.finished_at),
+        delivery.reason.clone().unwrap_or_default(),
+    ]
 }

@@ -1,20 +1,20 @@
-//! `events`: what came in and was kept.
+//! `events`: lists, shows and redelivers events.
 
-use super::body::Body;
-use super::client::{Client, records};
-use super::fault::Fault;
-use super::filters::{EventFilterArgs, query};
-use super::listing::{Listing, PageArgs};
-use super::moment::{or_none, to_the_second};
-use super::output::{Format, Output};
-use super::receiver::ReceiverArgs;
-use super::selection::OrderArgs;
-use super::table::{Column, Table};
-use super::text::escape;
+use crate::admin::client::{Query, read};
+use crate::admin::filters::EventFilterArgs;
+use crate::admin::listing::{self, PageArgs};
+use crate::admin::order::{OrderArgs, Selection};
+use crate::admin::receiver::ReceiverArgs;
+use crate::fault::Fault;
+use crate::print::body;
+use crate::print::moment::{or_none, to_the_second};
+use crate::print::output::{Format, Output};
+use crate::print::table::{Column, Table};
+use crate::print::text::escape;
 use clap::{Args, Subcommand};
 use pylon_receiver::EventId;
-use pylon_receiver::ledger::{AttemptLog, DeliveryRecord, EventRecord};
-use serde::Deserialize;
+use pylon_receiver::wire::{DeliveryDetail, EventDetail, EventList, EventOrder, EventRecord, path};
+use serde_json::Value;
 use std::io::IsTerminal;
 
 const COLUMNS: &[Column] = &[
@@ -27,7 +27,7 @@ const COLUMNS: &[Column] = &[
     Column::number("DELIVERIES"),
 ];
 
-/// So many characters of a body are shown.
+/// How much of a body to show, in characters.
 const BODY_SHOWN: usize = 4096;
 
 const EXAMPLES: &str = "\
@@ -36,7 +36,7 @@ Examples:
   pylon-receiver events show 019aaf3c-9f10-7aa0-8000-0123456789ab
   pylon-receiver events redeliver --since 3d --kind issue_new --dry-run
 
-Where no receiver runs, `list` and `show` read the ledger file; `redeliver` needs a receiver (exit code 4).";
+If no receiver runs, `list` and `show` read the ledger file; `redeliver` fails with exit code 4.";
 
 /// List, show and redeliver events
 #[derive(Debug, Subcommand)]
@@ -74,10 +74,10 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = SHOW_EXAMPLES)]
 pub(crate) struct ShowArgs {
-    /// The event
+    /// Id of the event
     id: EventId,
 
-    /// Print its body alone, byte for byte
+    /// Print only the body, byte for byte
     #[arg(long)]
     body: bool,
 
@@ -91,15 +91,15 @@ Examples:
   pylon-receiver events redeliver --since 3d --kind issue_new --destination app --dry-run
   pylon-receiver events redeliver --all";
 
-/// Deliver events again: each by a new delivery, due at once
+/// Redeliver events: each gets a new delivery, due at once
 #[derive(Debug, Args)]
 #[command(after_help = REDELIVER_EXAMPLES)]
 pub(crate) struct RedeliverArgs {
-    /// These events
+    /// Ids of events
     #[arg(value_name = "ID")]
     ids: Vec<EventId>,
 
-    /// To this destination alone [default: wherever each of them went before]
+    /// Only to this destination [default: every destination that the event went to before]
     #[arg(long, value_name = "NAME")]
     destination: Option<String>,
 
@@ -115,80 +115,50 @@ pub(crate) async fn run(command: EventsCommand, out: &mut Output) -> Result<(), 
     match command {
         EventsCommand::List(args) => list(&args, out).await,
         EventsCommand::Show(args) => show(&args, out).await,
-        EventsCommand::Redeliver(args) => redeliver(&args, out).await,
+        EventsCommand::Redeliver(args) => redeliver(args, out).await,
     }
 }
 
 async fn list(args: &ListArgs, out: &mut Output) -> Result<(), Fault> {
     let client = args.receiver.to_ask().await?;
-    let query = query(&args.filter.filter());
     let mut table = Table::new(COLUMNS);
-    let listing = Listing { path: "/api/events", key: "events", query, page: &args.page };
-    listing.print(&client, out, |events: Vec<EventRecord>, out| table.rows(&rows(&events), out)).await
+    listing::print::<EventList>(&client, &args.filter.filter(), &args.page, out, |events, out| {
+        table.rows(&events.iter().map(row).collect::<Vec<_>>(), out)
+    })
+    .await
 }
 
-fn rows(events: &[EventRecord]) -> Vec<Vec<String>> {
-    let row = |event: &EventRecord| {
-        vec![
-            event.id.to_string(),
-            to_the_second(event.received_at),
-            event.endpoint.clone(),
-            event.kind.clone(),
-            event.state.to_string(),
-            event.body_length.to_string(),
-            event.deliveries.to_string(),
-        ]
-    };
-    events.iter().map(row).collect()
+fn row(event: &EventRecord) -> Vec<String> {
+    vec![
+        event.id.to_string(),
+        to_the_second(event.received_at),
+        event.endpoint.clone(),
+        event.kind.clone(),
+        event.state.to_string(),
+        event.body_length.to_string(),
+        event.deliveries.to_string(),
+    ]
 }
 
 async fn show(args: &ShowArgs, out: &mut Output) -> Result<(), Fault> {
-    // Its bytes are a stranger's, and a terminal obeys some of them.
+    // The sender chose these bytes, and a terminal obeys some of them.
     if args.body && std::io::stdout().is_terminal() {
         return Err(Fault::usage(
             "expected standard output to be a file or a pipe for --body, found a terminal; redirect it (`> body.json`)",
         ));
     }
     let client = args.receiver.to_ask().await?;
-    let path = format!("/api/events/{}", args.id);
     if args.body {
-        return print_body(&client, &path, out).await;
+        return out.bytes(&client.get_bytes(&path::event_body(args.id)).await?);
     }
-    let answer = client.get(&path, &[]).await?;
-    if out.format() == Format::Json {
-        return out.json(&answer);
+    let answer: Value = client.get(&path::event(args.id), &Query::new()).await?;
+    match out.format() {
+        Format::Json => out.json(&answer),
+        Format::Text => print_event(&read(&answer)?, out),
     }
-    print_detail(&records(answer)?, out)
 }
 
-async fn print_body(client: &Client, path: &str, out: &mut Output) -> Result<(), Fault> {
-    let body = client.get_bytes(&format!("{path}/body")).await?;
-    out.bytes(&body)
-}
-
-/// An event as the admin API tells it.
-#[derive(Deserialize)]
-struct Detail {
-    id: EventId,
-    received_at: pylon_receiver::Moment,
-    endpoint: String,
-    kind: String,
-    state: pylon_receiver::ledger::EventState,
-    parked: Option<String>,
-    body_length: u64,
-    headers: Vec<(String, String)>,
-    body: Body,
-    deliveries: Vec<Logged>,
-}
-
-#[derive(Deserialize)]
-struct Logged {
-    #[serde(flatten)]
-    record: DeliveryRecord,
-    log: Vec<AttemptLog>,
-}
-
-fn print_detail(event: &Detail, out: &mut Output) -> Result<(), Fault> {
+fn print_event(event: &EventDetail, out: &mut Output) -> Result<(), Fault> {
     out.line(&format!("event     {}", event.id))?;
     out.line(&format!("received  {}", to_the_second(event.received_at)))?;
     out.line(&format!("endpoint  {}", escape(&event.endpoint)))?;
@@ -202,11 +172,11 @@ fn print_detail(event: &Detail, out: &mut Output) -> Result<(), Fault> {
         out.line(&format!("  {}: {}", escape(name), escape(value)))?;
     }
     out.line(&format!("\nbody, {} bytes", event.body_length))?;
-    event.body.lines(BODY_SHOWN).iter().try_for_each(|line| out.line(line))?;
+    body::lines(&event.body, BODY_SHOWN).iter().try_for_each(|line| out.line(line))?;
     event.deliveries.iter().try_for_each(|delivery| print_delivery(delivery, out))
 }
 
-fn print_delivery(Logged { record, log }: &Logged, out: &mut Output) -> Result<(), Fault> {
+fn print_delivery(DeliveryDetail { record, log }: &DeliveryDetail, out: &mut Output) -> Result<(), Fault> {
     out.line(&format!("\ndelivery {} to {}", record.id, escape(&record.destination)))?;
     let mut state = record.state.to_string();
     for (word, moment) in [("due", record.due_at), ("since", record.finished_at)] {
@@ -215,7 +185,7 @@ fn print_delivery(Logged { record, log }: &Logged, out: &mut Output) -> Result<(
         }
     }
     if let Some(number) = record.redelivery_of {
-        state.push_str(&format!(", repeats delivery {number}"));
+        state.push_str(&format!(", redelivery of {number}"));
     }
     if let Some(key) = &record.order_key {
         state.push_str(&format!(", ordered by {}", escape(key)));
@@ -226,18 +196,16 @@ fn print_delivery(Logged { record, log }: &Logged, out: &mut Output) -> Result<(
     }
     for attempt in log {
         let status = attempt.status.map(|status| format!(", status {status}")).unwrap_or_default();
-        let begun = to_the_second(attempt.started_at);
+        let started = to_the_second(attempt.started_at);
         let (number, took) = (attempt.attempt, attempt.took_milliseconds);
-        out.line(&format!("  attempt {number}, {begun}, {took} ms{status}: {}", escape(&attempt.detail)))?;
+        out.line(&format!("  attempt {number}, {started}, {took} ms{status}: {}", escape(&attempt.detail)))?;
     }
     Ok(())
 }
 
-async fn redeliver(args: &RedeliverArgs, out: &mut Output) -> Result<(), Fault> {
-    let mut order = args.order.order(&args.ids, &args.filter.filter())?;
-    if let Some(destination) = &args.destination {
-        order.insert("destination".into(), destination.as_str().into());
-    }
+async fn redeliver(args: RedeliverArgs, out: &mut Output) -> Result<(), Fault> {
+    let Selection { ids, filter, all } = args.order.selection(&args.ids, args.filter.filter())?;
+    let order = EventOrder { ids, filter, all, destination: args.destination, dry_run: args.order.dry_run };
     let client = args.receiver.to_order()?;
-    args.order.give(&client, "/api/events/redeliver", order, out).await
+    args.order.give(&client, path::EVENTS_REDELIVER, &order, out).await
 }

@@ -1,51 +1,33 @@
-//! The commands of `pylon-receiver`, one in a file.
+//! The commands of `pylon-receiver`, one file each.
 //!
-//! Those that ask and order use the admin API of a running receiver, as any other operator's tool does.
+//! Commands for operators use the admin API of a running receiver, as any other tool can.
 
-mod body;
 mod check_config;
-mod client;
 mod completions;
 mod dead;
 mod deliveries;
 mod demo;
 mod events;
-mod fault;
-mod filters;
-mod http_client;
-mod kind;
-mod lines;
-mod listing;
-mod moment;
-#[cfg(feature = "otlp")]
-mod otlp;
-mod output;
-mod receiver;
 mod refused;
-mod secret;
-mod selection;
 mod send;
 mod serve;
 mod sign;
 mod stats;
-mod table;
-mod telemetry;
 mod template;
-mod text;
 mod verify;
 
+use crate::fault::{Exit, Fault};
+use crate::print::output::{Format, Output, note};
 use clap::{Parser, Subcommand};
-use fault::{Exit, Fault};
-use output::{Format, Output};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// Runs the command that the arguments name, the program's own name being the first, and says with what the process ends.
+/// Runs the command that the arguments name, and returns the exit code. The first argument is the name of the program.
 pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // Nobody is left to be told when this cannot be printed either.
+            // If this cannot be printed either, nobody can read an error.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8));
         }
@@ -54,9 +36,12 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match cli.command.run(&mut out).and_then(|()| out.finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
-            // What was printed before it went wrong stands; a closed pipe is no second fault.
+            // Keep what was printed before the fault; a closed pipe is no second fault.
             let _ = out.finish();
-            fault.report()
+            if let Some(message) = fault.message() {
+                note(&format!("error: {message}"));
+            }
+            ExitCode::from(fault.exit() as u8)
         }
     }
 }
@@ -71,16 +56,16 @@ Examples:
 
 Exit codes:
   0  done
-  1  failed: the receiver refused it, an answer was not the expected one, a file cannot be read;
-     of check-config: a secret is not there
+  1  failed: the receiver refused the request, an answer was not as expected, a file cannot be read;
+     for check-config: a secret is missing
   2  the command line is wrong
   3  not verified: the signature or the timestamp was refused
   4  no receiver answers at that address
-  5  the configuration is wrong, or a secret that is needed is not there";
+  5  the configuration is wrong, or a required secret is missing";
 
-/// Stands in front of an app and loses no Pylon (usepylon.com) webhook.
+/// Stand in front of your app and lose no Pylon (usepylon.com) webhook.
 ///
-/// It verifies each webhook, stores it on disk, answers 200, and then delivers it, with retries until the app has it.
+/// The receiver verifies each webhook, stores it on disk, answers 200, and then delivers it with retries until your app has it.
 #[derive(Debug, Parser)]
 #[command(name = "pylon-receiver", version, after_help = EXAMPLES)]
 struct Cli {
@@ -133,7 +118,7 @@ impl Command {
     }
 }
 
-/// One thread will do: what these commands wait for is another process.
+/// One thread is enough: these commands wait for another process.
 fn wait_for(work: impl Future<Output = Result<(), Fault>>) -> Result<(), Fault> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,18 +1,15 @@
-//! `refused`: requests that were turned away, and why.
+//! `refused`: lists refused requests and the reasons.
 
-use super::body::Body;
-use super::fault::Fault;
-use super::filters::query;
-use super::listing::{Listing, PageArgs};
-use super::moment::to_the_second;
-use super::output::Output;
-use super::receiver::ReceiverArgs;
-use super::table::{Column, Table};
-use super::text::escape;
+use crate::admin::listing::{self, PageArgs};
+use crate::admin::receiver::ReceiverArgs;
+use crate::fault::Fault;
+use crate::print::body;
+use crate::print::moment::to_the_second;
+use crate::print::output::Output;
+use crate::print::table::{Column, Table};
+use crate::print::text::escape;
 use clap::{Args, Subcommand};
-use pylon_receiver::Moment;
-use pylon_receiver::ledger::RefusedFilter;
-use serde::Deserialize;
+use pylon_receiver::wire::{RefusedFilter, RefusedList, RefusedRequest};
 
 const COLUMNS: &[Column] = &[
     Column::number("NUMBER"),
@@ -26,7 +23,7 @@ const COLUMNS: &[Column] = &[
     Column::sentence("REASON"),
 ];
 
-/// So many characters of a body are shown.
+/// How much of a body to show, in characters.
 const BODY_SHOWN: usize = 1024;
 
 /// List refused requests
@@ -54,7 +51,7 @@ pub(crate) struct ListArgs {
     #[arg(long, help_heading = "Filters")]
     code: Option<String>,
 
-    /// Show headers and the beginning of the body too
+    /// Also show the headers and the start of the body
     #[arg(long)]
     verbose: bool,
 
@@ -64,41 +61,22 @@ pub(crate) struct ListArgs {
     receiver: ReceiverArgs,
 }
 
-/// A refused request as the admin API tells it.
-#[derive(Debug, Deserialize)]
-struct Refused {
-    number: u64,
-    at: Moment,
-    endpoint: Option<String>,
-    code: String,
-    reason: String,
-    status: u16,
-    method: String,
-    path: String,
-    remote: String,
-    headers: Vec<(String, String)>,
-    body: Body,
-    body_length: u64,
-}
-
 pub(crate) async fn run(command: RefusedCommand, out: &mut Output) -> Result<(), Fault> {
     let RefusedCommand::List(args) = command;
     let client = args.receiver.to_ask().await?;
-    let filter = RefusedFilter { endpoint: args.endpoint.clone(), code: args.code.clone() };
-    let listing = Listing { path: "/api/refused", key: "refused", query: query(&filter), page: &args.page };
+    let filter = RefusedFilter { endpoint: args.endpoint, code: args.code };
     let mut table = Table::new(COLUMNS);
-    listing
-        .print(&client, out, |refused: Vec<Refused>, out| {
-            if args.verbose {
-                refused.iter().try_for_each(|request| print_request(request, out))
-            } else {
-                table.rows(&refused.iter().map(row).collect::<Vec<_>>(), out)
-            }
-        })
-        .await
+    listing::print::<RefusedList>(&client, &filter, &args.page, out, |refused, out| {
+        if args.verbose {
+            refused.iter().try_for_each(|request| print_request(request, out))
+        } else {
+            table.rows(&refused.iter().map(row).collect::<Vec<_>>(), out)
+        }
+    })
+    .await
 }
 
-fn row(request: &Refused) -> Vec<String> {
+fn row(request: &RefusedRequest) -> Vec<String> {
     vec![
         request.number.to_string(),
         to_the_second(request.at),
@@ -112,8 +90,8 @@ fn row(request: &Refused) -> Vec<String> {
     ]
 }
 
-fn print_request(request: &Refused, out: &mut Output) -> Result<(), Fault> {
-    let Refused { number, status, body_length, .. } = request;
+fn print_request(request: &RefusedRequest, out: &mut Output) -> Result<(), Fault> {
+    let RefusedRequest { number, status, body_length, .. } = request;
     out.line(&format!(
         "{number}  {}  {} {} from {}",
         to_the_second(request.at),
@@ -126,6 +104,6 @@ fn print_request(request: &Refused, out: &mut Output) -> Result<(), Fault> {
         out.line(&format!("  {}: {}", escape(name), escape(value)))?;
     }
     out.line(&format!("  body, {body_length} bytes read"))?;
-    request.body.lines(BODY_SHOWN).iter().try_for_each(|line| out.line(&format!("  {line}")))?;
+    body::lines(&request.body, BODY_SHOWN).iter().try_for_each(|line| out.line(&format!("  {line}")))?;
     out.line("")
 }

@@ -1,14 +1,13 @@
-//! `serve`: the receiver itself.
+//! `serve`: runs the receiver.
 
-use super::check_config::load;
-use super::fault::Fault;
-use super::telemetry::Telemetry;
+use crate::fault::Fault;
+use crate::input::configuration::load;
+use crate::telemetry::Telemetry;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use http::Uri;
 use pylon_receiver::config::{
-    Config, DestinationConfig, LedgerAddress, LogFormat, SecretSource, Signing, TransportConfig, check, parse,
-    parse_url,
+    Config, DestinationConfig, LedgerAddress, LogFormat, SecretSource, Signing, TransportConfig, check, parse_url,
 };
 use pylon_receiver::{Receiver, StartFault};
 use std::net::SocketAddr;
@@ -22,39 +21,39 @@ Examples:
   pylon-receiver serve --config /etc/pylon-receiver.toml --log json
   pylon-receiver serve --listen 0.0.0.0:8080 --ledger sqlite:/var/lib/pylon/pylon.db
 
-Without --config, webhooks come in at /webhook, signed with the secret in PYLON_WEBHOOK_SECRET. An option
-given here overrides what the configuration says. SIGTERM ends it in order, SIGHUP reads the configuration
-again.";
+Without --config, the receiver accepts webhooks at /webhook that are signed with the secret in
+PYLON_WEBHOOK_SECRET. Options override the configuration. SIGTERM shuts down gracefully, SIGHUP reloads the
+configuration.";
 
-/// Receive webhooks: verify, store, answer, deliver
+/// Run the receiver: verify, store, answer, deliver
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ServeArgs {
-    /// The configuration, TOML; `check-config` checks it
+    /// Configuration file (TOML); `check-config` checks it
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Where webhooks come in [default: 127.0.0.1:8080]
+    /// Address for webhooks [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<SocketAddr>,
 
-    /// Where operators ask [default: 127.0.0.1:8081]
+    /// Address of the admin API [default: 127.0.0.1:8081]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) admin: Option<SocketAddr>,
 
-    /// Where events are kept [default: sqlite:pylon.db]
+    /// Where to keep events [default: sqlite:pylon.db]
     #[arg(long, value_name = "sqlite:FILE")]
     pub(crate) ledger: Option<LedgerAddress>,
 
-    /// The environment variable that holds the webhook's secret [default: PYLON_WEBHOOK_SECRET]
+    /// Environment variable with the webhook secret [default: PYLON_WEBHOOK_SECRET]
     #[arg(long, value_name = "NAME")]
     pub(crate) secret_env: Option<String>,
 
-    /// Deliver every event there; may be given more than once
+    /// Deliver every event to this URL; repeatable
     #[arg(long, value_name = "URL", value_parser = parse_url)]
     pub(crate) forward: Vec<Uri>,
 
-    /// How the log is written [default: text]
+    /// Format of the log [default: text]
     #[arg(long, value_name = "FORMAT", value_parser = log_formats())]
     pub(crate) log: Option<LogFormat>,
 }
@@ -72,14 +71,14 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Fault> {
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Fault::failed(format!("the operating system gives no event loop: {error}")))?;
     let served = runtime.block_on(serve(args, config));
-    // Handlers of this process there are none; what still runs waits for nothing that matters.
+    // Nothing that still runs needs to finish: the command has no handlers of its own.
     runtime.shutdown_background();
     telemetry.finish();
     served
 }
 
 async fn serve(args: &ServeArgs, config: Config) -> Result<(), Fault> {
-    // Before anything else, so that no signal finds nobody.
+    // First of all, so that no signal is lost.
     let mut signals =
         Signals::new().map_err(|error| Fault::failed(format!("signals cannot be waited for: {error}")))?;
     let receiver = Receiver::builder().config(config).start().await.map_err(start_fault)?;
@@ -95,7 +94,10 @@ async fn serve(args: &ServeArgs, config: Config) -> Result<(), Fault> {
                         tracing::error!(%fault, "not reloaded: the old configuration stays");
                     }
                 }
-                Err(fault) => tracing::error!(fault = fault.message(), "not reloaded: the old configuration stays"),
+                Err(fault) => tracing::error!(
+                    fault = fault.message().unwrap_or_default(),
+                    "not reloaded: the old configuration stays"
+                ),
             },
         }
     }
@@ -110,12 +112,9 @@ fn start_fault(fault: StartFault) -> Fault {
     }
 }
 
-/// What the configuration says, and the options over it.
+/// The configuration with the options applied.
 fn configured(args: &ServeArgs) -> Result<Config, Fault> {
-    let mut config = match &args.config {
-        Some(path) => load(path)?,
-        None => parse("").map_err(Fault::configuration)?,
-    };
+    let mut config = load(args.config.as_deref())?;
     config.listen = args.listen.unwrap_or(config.listen);
     config.admin = args.admin.unwrap_or(config.admin);
     config.log = args.log.unwrap_or(config.log);
@@ -127,12 +126,12 @@ fn configured(args: &ServeArgs) -> Result<Config, Fault> {
             signature.secrets = vec![SecretSource::Environment(name.clone())];
         }
     }
-    // The app behind goes on with the secret that it has.
+    // The app keeps the secret that it already has.
     let signing =
         config.endpoints.iter().find_map(|endpoint| endpoint.authentication.signature.as_ref()?.secrets.first());
     let signing = signing.map_or(Signing::AsReceived, |secret| Signing::Pylon(secret.clone()));
     for (url, number) in args.forward.iter().zip(1..) {
-        // Numbered and not named by address, so that what waits for an app goes with it when it moves.
+        // Numbered, not named by address: pending deliveries follow an app that moves.
         let name = if number == 1 { "forward".to_owned() } else { format!("forward-{number}") };
         let transport = TransportConfig::Http { url: url.clone(), headers: Vec::new(), signing: signing.clone() };
         config.destinations.push(DestinationConfig::new(name, transport));
@@ -141,7 +140,7 @@ fn configured(args: &ServeArgs) -> Result<Config, Fault> {
     Ok(config)
 }
 
-/// What a signal asks for.
+/// The meaning of a signal.
 enum Signal {
     Stop,
     Reload,

@@ -1,14 +1,13 @@
-//! `sign`: the headers that go with a body.
+//! `sign`: prints the headers for a body.
 
-use super::body::standard_input;
-use super::fault::Fault;
-use super::output::{Format, Output};
-use super::secret::SecretArgs;
+use crate::fault::Fault;
+use crate::input::bytes::standard_input;
+use crate::input::secret::SecretArgs;
+use crate::input::timestamp::TimestampArgs;
+use crate::print::output::{Format, Output};
 use clap::Args;
-use pylon_receiver::{Clock, SystemClock};
 use pylon_webhooks::testing::signed_headers;
 use serde_json::{Map, Value};
-use std::str::FromStr;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,7 +15,7 @@ Examples:
   pylon-receiver sign --timestamp < body.json
   pylon-receiver sign < body.json | curl -H @- --data-binary @body.json http://127.0.0.1:8080/webhook";
 
-/// Sign a body on standard input, byte for byte, and print the headers to send with it
+/// Sign a body from standard input, byte for byte, and print the headers to send with it
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct SignArgs {
@@ -25,42 +24,6 @@ pub(crate) struct SignArgs {
 
     #[command(flatten)]
     timestamp: TimestampArgs,
-}
-
-/// The timestamp to sign, where one is wanted.
-#[derive(Debug, Args)]
-pub(crate) struct TimestampArgs {
-    /// Sign a timestamp too: the present time, or these Unix seconds
-    #[arg(long, value_name = "UNIX_SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "now")]
-    timestamp: Option<TimestampToSign>,
-}
-
-impl TimestampArgs {
-    /// In Unix seconds.
-    pub(crate) fn value(&self) -> Option<u64> {
-        self.timestamp.map(|timestamp| match timestamp {
-            TimestampToSign::Now => SystemClock.now().unix_seconds(),
-            TimestampToSign::At(seconds) => seconds,
-        })
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-enum TimestampToSign {
-    Now,
-    At(u64),
-}
-
-impl FromStr for TimestampToSign {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "now" {
-            return Ok(Self::Now);
-        }
-        let seconds = text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
-        seconds.map(Self::At).ok_or("expected whole Unix seconds such as 1700000000")
-    }
 }
 
 pub(crate) fn run(args: &SignArgs, out: &mut Output) -> Result<(), Fault> {

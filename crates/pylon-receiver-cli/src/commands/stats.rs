@@ -1,14 +1,13 @@
-//! `stats`: how much there is of everything.
+//! `stats`: counts of everything in the ledger, and the state of each destination.
 
-use super::client::records;
-use super::fault::Fault;
-use super::moment::or_none;
-use super::output::{Format, Output};
-use super::receiver::ReceiverArgs;
-use super::table::{Column, Table};
+use crate::admin::client::{Query, read};
+use crate::admin::receiver::ReceiverArgs;
+use crate::fault::Fault;
+use crate::print::moment::or_none;
+use crate::print::output::{Format, Output};
+use crate::print::table::{Column, Table};
 use clap::Args;
-use pylon_receiver::ledger::DestinationStats;
-use serde::Deserialize;
+use pylon_receiver::wire::{CircuitStatus, Destination, Stats, path};
 use serde_json::Value;
 
 const COLUMNS: &[Column] = &[
@@ -27,7 +26,7 @@ Examples:
   pylon-receiver stats --json
   pylon-receiver stats --admin-url http://10.0.0.5:8081 --token-env PYLON_ADMIN_TOKEN";
 
-/// Say how many events there are, and what is left to be done for each destination
+/// Show how many events there are, and the unfinished and dead deliveries of each destination
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct StatsArgs {
@@ -35,35 +34,13 @@ pub(crate) struct StatsArgs {
     receiver: ReceiverArgs,
 }
 
-/// The admin API's answer.
-#[derive(Deserialize)]
-struct Answer {
-    events: u64,
-    parked: u64,
-    refused: u64,
-    ledger_bytes: u64,
-    destinations: Vec<Destination>,
-}
-
-#[derive(Deserialize)]
-struct Destination {
-    #[serde(flatten)]
-    stats: DestinationStats,
-    /// Whether it is taken to be up; none: no receiver runs.
-    #[serde(default)]
-    circuit: Value,
-    /// Whether it is none of the receiver's, so that nobody delivers what is left for it.
-    #[serde(default)]
-    orphaned: bool,
-}
-
 pub(crate) async fn run(args: &StatsArgs, out: &mut Output) -> Result<(), Fault> {
     let client = args.receiver.to_ask().await?;
-    let answer = client.get("/api/stats", &[]).await?;
+    let answer: Value = client.get(path::STATS, &Query::new()).await?;
     if out.format() == Format::Json {
         return out.json(&answer);
     }
-    let Answer { events, parked, refused, ledger_bytes, destinations } = records(answer)?;
+    let Stats { events, parked, refused, ledger_bytes, destinations } = read(&answer)?;
     out.line(&format!("events    {events}"))?;
     out.line(&format!("parked    {parked}"))?;
     out.line(&format!("refused   {refused}"))?;
@@ -75,12 +52,10 @@ pub(crate) async fn run(args: &StatsArgs, out: &mut Output) -> Result<(), Fault>
     Table::new(COLUMNS).rows(&destinations.iter().map(row).collect::<Vec<_>>(), out)
 }
 
-fn row(Destination { stats, circuit, orphaned }: &Destination) -> Vec<String> {
-    let circuit = match circuit {
-        Value::Null if *orphaned => "not configured".into(),
-        Value::Null => String::new(),
-        Value::String(state) => state.clone(),
-        other => other.to_string(),
+fn row(Destination { stats, circuit, orphaned, .. }: &Destination) -> Vec<String> {
+    let circuit = match orphaned {
+        Some(true) => "not configured",
+        _ => circuit.map(CircuitStatus::name).unwrap_or_default(),
     };
     vec![
         stats.destination.clone(),
@@ -89,6 +64,6 @@ fn row(Destination { stats, circuit, orphaned }: &Destination) -> Vec<String> {
         stats.delivering.to_string(),
         stats.dead.to_string(),
         or_none(stats.oldest_due_at),
-        circuit,
+        circuit.to_owned(),
     ]
 }

@@ -1,8 +1,8 @@
-//! `template`: the body to paste into Pylon's trigger.
+//! `template`: prints the body to paste into a Pylon trigger.
 
-use super::fault::Fault;
-use super::kind::KindParser;
-use super::output::{Format, Output};
+use crate::fault::Fault;
+use crate::input::kind::KindParser;
+use crate::print::output::{Format, Output};
 use clap::Args;
 use pylon_webhooks::EventKind;
 use serde_json::json;
@@ -16,7 +16,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct TemplateArgs {
-    /// The kind of event
+    /// Kind of event
     #[arg(value_parser = KindParser)]
     kind: Option<EventKind>,
 }
@@ -26,6 +26,6 @@ pub(crate) fn run(args: &TemplateArgs, out: &mut Output) -> Result<(), Fault> {
         (Some(kind), Format::Text) => out.bytes(kind.template().as_bytes()),
         (Some(kind), Format::Json) => out.json(&json!({"kind": kind.name(), "template": kind.template()})),
         (None, Format::Text) => EventKind::ALL.iter().try_for_each(|kind| out.line(kind.name())),
-        (None, Format::Json) => out.json(&EventKind::ALL.map(EventKind::name)),
+        (None, Format::Json) => out.json(&EventKind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>()),
     }
 }

@@ -1,9 +1,9 @@
-//! `verify`: whether a body is what its signature says, and why not.
+//! `verify`: checks the signature of a body, and explains a refusal.
 
-use super::body::standard_input;
-use super::fault::{Exit, Fault};
-use super::output::{Format, Output};
-use super::secret::SecretArgs;
+use crate::fault::{Exit, Fault};
+use crate::input::bytes::standard_input;
+use crate::input::secret::SecretArgs;
+use crate::print::output::{Format, Output};
 use clap::Args;
 use pylon_webhooks::Verifier;
 use serde_json::json;
@@ -14,17 +14,17 @@ Examples:
   pylon-receiver verify --signature b6ee61d2... < body.json
   pylon-receiver verify --signature b6ee61d2... --timestamp 1700000000 --any-age < body.json
 
-Exit codes: 0 verified, 3 refused, 5 no secret.";
+Exit codes: 0 verified, 3 refused, 5 the secret is missing.";
 
-/// Verify a body on standard input, byte for byte, and explain a refusal
+/// Verify a body from standard input, byte for byte, and explain a refusal
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct VerifyArgs {
-    /// What came in X-Pylon-Signature
+    /// Value of the header X-Pylon-Signature
     #[arg(long, value_name = "HEX", allow_hyphen_values = true)]
     signature: String,
 
-    /// What came in X-Pylon-Timestamp; without it the signature covers the body alone
+    /// Value of the header X-Pylon-Timestamp; without it, the signature covers only the body
     #[arg(long, value_name = "UNIX_SECONDS", allow_hyphen_values = true)]
     timestamp: Option<String>,
 

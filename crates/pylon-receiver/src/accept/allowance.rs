@@ -1,6 +1,6 @@
 //! How much is told of what strangers cause.
 
-use crate::deliver::Rate;
+use crate::rate::Rate;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 

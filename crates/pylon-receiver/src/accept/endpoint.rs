@@ -3,8 +3,8 @@
 use super::refusal::Refusal;
 use super::route::Route;
 use crate::config::{Config, Deduplication, EndpointConfig, RequiredHeader, SecretFault, SignatureRule};
-use crate::deliver::Rate;
 use crate::ledger::DeduplicationKey;
+use crate::rate::Rate;
 use crate::time::Moment;
 use http::{HeaderMap, HeaderName};
 use pylon_webhooks::{
@@ -42,7 +42,7 @@ impl Endpoint {
             (required.name.clone(), digest)
         });
         // A pointer or a name that no configuration file would have let through finds nothing either.
-        let reader = EventReader::new().kind_source(endpoint.kind.clone()).unwrap_or_default();
+        let reader = EventReader::builder().name_source(endpoint.kind.clone()).build().unwrap_or_default();
         Self {
             name: endpoint.name.clone(),
             admission: Admission::new().body_limit(endpoint.body_limit),

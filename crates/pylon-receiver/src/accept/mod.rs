@@ -19,7 +19,7 @@ use crate::id::EventId;
 use crate::ledger::{Ledger, NewDelivery, NewEvent, NewRefused, Recorded};
 use crate::metrics::Metrics;
 use crate::random::Randomness;
-use crate::time::Clock;
+use crate::time::WallClock;
 use crate::traces;
 use allowance::Allowance;
 use body::Reading;
@@ -58,7 +58,7 @@ pub struct AcceptorParts {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The present time; a timestamp's freshness and an event's name go by it.
-    pub clock: Arc<dyn Clock>,
+    pub clock: Arc<dyn WallClock>,
     /// Where the random part of an event's name comes from.
     pub randomness: Arc<dyn Randomness>,
     /// Told the name of each destination for which an event was just kept.
@@ -66,7 +66,7 @@ pub struct AcceptorParts {
 }
 
 /// Told the name of a destination; it must not block.
-pub type OnRecorded = Arc<dyn Fn(&Arc<str>) + Send + Sync>;
+pub(crate) type OnRecorded = Arc<dyn Fn(&Arc<str>) + Send + Sync>;
 
 impl fmt::Debug for AcceptorParts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,15 +1,9 @@
 //! Which headers of a request are stored.
 
-use crate::headers::Headers;
-use http::header::{
-    CONNECTION, CONTENT_TYPE, EXPECT, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
+use crate::headers::{Headers, OWN_PREFIX, PYLON_PREFIX, is_hop_by_hop, is_named_by_connection};
+use http::header::CONNECTION;
 use http::{HeaderMap, HeaderName};
 
-/// The headers that are the receiver's own to send.
-const OURS: &str = "x-receiver-";
-/// Those of Pylon.
-const PYLONS: &str = "x-pylon-";
 /// The headers whose values are kept of a refused request.
 const SHOWN: [&str; 14] = [
     "accept",
@@ -40,9 +34,9 @@ pub(super) fn of_event(headers: &HeaderMap, is_required: impl Fn(&HeaderName) ->
     // Most requests have none, and need not be asked for it with each name.
     let has_connection = headers.contains_key(CONNECTION);
     Headers::without(headers, |name| {
-        is_of_connection(name)
+        is_hop_by_hop(name)
             || has_connection && is_named_by_connection(headers, name)
-            || name.as_str().starts_with(OURS)
+            || name.as_str().starts_with(OWN_PREFIX)
             || is_twin(name)
             || is_required(name)
     })
@@ -59,26 +53,6 @@ fn is_twin(name: &HeaderName) -> bool {
     let name = name.as_str();
     name.contains('_') && {
         let name = name.replace('_', "-");
-        name.starts_with(OURS) || name.starts_with(PYLONS)
+        name.starts_with(OWN_PREFIX) || name.starts_with(PYLON_PREFIX)
     }
-}
-
-fn is_of_connection(name: &HeaderName) -> bool {
-    const KEEP_ALIVE: &str = "keep-alive";
-    const PROXY_CONNECTION: &str = "proxy-connection";
-    [CONNECTION, EXPECT, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE]
-        .contains(name)
-        || [KEEP_ALIVE, PROXY_CONNECTION].contains(&name.as_str())
-}
-
-/// Whether `Connection` names it: such a header was for the next hop, and that was us.
-///
-/// Those that the app needs to read and verify the event are not the sender's to take away.
-fn is_named_by_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
-    if name == CONTENT_TYPE || name.as_str().starts_with(PYLONS) {
-        return false;
-    }
-    let values = headers.get_all(CONNECTION).into_iter();
-    let mut tokens = values.flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
-    tokens.any(|token| token.trim_ascii().eq_ignore_ascii_case(name.as_str().as_bytes()))
 }

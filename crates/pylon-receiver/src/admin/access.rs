@@ -1,7 +1,7 @@
-//! Who may ask and order.
+//! Who may read and order.
 
 use super::answer::Refusal;
-use crate::deliver::Rate;
+use crate::rate::Rate;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
@@ -17,14 +17,14 @@ use std::time::Instant;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// Who may ask and order.
+/// Who may read and order.
 #[derive(Clone)]
 pub enum Access {
-    /// Everybody on this machine, and no web page that is open there: a request has to name a loopback host, must not come
-    /// from a page of another host or through a proxy, and an order has to be JSON, which no form can send.
+    /// Everybody on this machine, but no web page that is open there: a request has to name a loopback host and must not come
+    /// from a page of another host or through a proxy. An order has to be JSON, which no form can send.
     Loopback,
-    /// Whoever presents this token: `authorization: Bearer TOKEN`. `/livez` and `/readyz` need none; without it the latter does
-    /// not say why the receiver is not ready.
+    /// Callers with this token: `authorization: Bearer TOKEN`. `/livez` and `/readyz` need no token, but without it `/readyz`
+    /// does not say why the receiver is not ready.
     Token(Zeroizing<Vec<u8>>),
 }
 
@@ -37,16 +37,16 @@ impl fmt::Debug for Access {
     }
 }
 
-/// Who asks, as a handler finds it in the request.
+/// The caller, as a handler finds it in the request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Caller {
-    /// Somebody who may know and order everything.
+    /// May read and order everything.
     Operator,
-    /// Somebody who may know whether the receiver is ready, and no more.
+    /// May know whether the receiver is ready, and nothing else.
     Anybody,
 }
 
-/// The router behind the rule. No answer may be kept by a cache, or taken for what it is not.
+/// Puts the rule in front of the router. No cache may keep an answer, and no browser may guess its type.
 pub(super) fn guard(router: Router, access: Access) -> Router {
     let rule = match access {
         Access::Loopback => Rule::Loopback,
@@ -61,7 +61,7 @@ pub(super) fn guard(router: Router, access: Access) -> Router {
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// What proxies add to a request that they pass on.
 const PROXY_HEADERS: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
-/// Whoever guesses tokens fills no disk with the log of it.
+/// Guessed tokens must not fill the disk with log lines.
 const WARNINGS_PER_SECOND: f64 = 1.0;
 
 #[derive(Clone)]
@@ -71,7 +71,7 @@ enum Rule {
 }
 
 struct TokenRule {
-    /// Of the token, and in its place: digests have one length, so that comparing them tells nothing.
+    /// The token's digest: digests have one length, so a comparison in constant time leaks nothing.
     digest: [u8; 32],
     warnings: Mutex<Rate>,
 }
@@ -126,7 +126,7 @@ fn bearer(value: &HeaderValue) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
 }
 
-/// A page can have a browser ask without an origin, by an image for instance; browsers tell that it is a page of another site.
+/// A page can send a request without an origin, for an image for instance; browsers then name the site of the page.
 fn check_site(headers: &HeaderMap) -> Result<(), Refusal> {
     let is_own = |site: &HeaderValue| site == "same-origin" || site == "none";
     if headers.contains_key(FETCH_SITE) && !only(headers, &FETCH_SITE).is_some_and(is_own) {
@@ -138,14 +138,14 @@ fn check_site(headers: &HeaderMap) -> Result<(), Refusal> {
 
 fn check_loopback(request: &Request) -> Result<(), Refusal> {
     let headers = request.headers();
-    // A page of a stranger's name that leads to 127.0.0.1 (DNS rebinding) has that name here.
+    // DNS rebinding: a page under a foreign name that resolves to 127.0.0.1 sends that name here.
     let host = only(headers, &HOST).and_then(|value| value.to_str().ok());
     let is_named_so = request.uri().authority().is_none_or(|authority| is_loopback(authority.as_str()));
     let Some(host) = host.filter(|host| is_named_so && is_loopback(host)) else {
         let message = "forbidden host: expected localhost or a loopback address in the header host, found another or none; ask by such a name, or set an admin token";
         return Err(Refusal::new(StatusCode::FORBIDDEN, "forbidden", message));
     };
-    // Whoever the proxy answers is not on this machine.
+    // The client of a proxy may be on another machine.
     if let Some(name) = PROXY_HEADERS.iter().find(|&&name| headers.contains_key(name)) {
         let message = format!(
             "forbidden proxy: expected a request straight from this machine, found the header {name}; set admin_token to be asked through a proxy"
@@ -163,7 +163,7 @@ fn check_loopback(request: &Request) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The value of a header that is there once.
+/// The value of a header that occurs once.
 fn only<'r>(headers: &'r HeaderMap, name: &HeaderName) -> Option<&'r HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())

@@ -1,17 +1,35 @@
-//! Named values of a request, from its query or its body: each is taken by who knows it, and what nobody took is refused.
+//! Reads the types of [`wire`](crate::wire) from a query or a body, and says exactly what is wrong with them.
+//!
+//! Each type takes the fields that it declares; [`Fields::finish`] refuses what no type has taken. A field that is `null` counts
+//! as left out.
 
 use super::answer::Refusal;
 use crate::config::nearest;
+use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visitor};
+use serde::{Deserializer, forward_to_deserialize_any};
 use serde_json::{Map, Value};
+use std::fmt;
 
-/// The parameters of a query, or the fields of an object.
+/// The parameters of a query, or the fields of a body.
 pub(super) struct Fields {
-    /// `parameter` or `field`.
-    noun: &'static str,
-    /// What stands before the names when they are told: `filter.`, for instance.
-    prefix: &'static str,
-    left: Map<String, Value>,
-    known: Vec<&'static str>,
+    noun: Noun,
+    object: Object,
+}
+
+/// What an error calls a field.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Noun {
+    Parameter,
+    Field,
+}
+
+impl fmt::Display for Noun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Parameter => "parameter",
+            Self::Field => "field",
+        })
+    }
 }
 
 impl Fields {
@@ -33,7 +51,7 @@ impl Fields {
             }
             left.insert(name, Value::String(value));
         }
-        Ok(Self { noun: "parameter", prefix: "", left, known: Vec::new() })
+        Ok(Self { noun: Noun::Parameter, object: Object::new(left) })
     }
 
     /// Those of a body.
@@ -43,114 +61,262 @@ impl Fields {
         if body.is_empty() {
             return Err(object("nothing".to_owned()));
         }
-        // What serde_json says may quote the body; where it stands does not.
+        // The text of serde_json's error may quote the body; the position does not.
         let value = serde_json::from_slice(body)
             .map_err(|error| object(format!("a fault at line {} column {}", error.line(), error.column())))?;
         match value {
-            Value::Object(left) => Ok(Self { noun: "field", prefix: "", left, known: Vec::new() }),
+            Value::Object(left) => Ok(Self { noun: Noun::Field, object: Object::new(left) }),
             other => Err(object(kind_of(&other).to_owned())),
         }
     }
 
-    /// A text that one of them is.
-    pub(super) fn text(&mut self, name: &'static str) -> Result<Option<String>, Refusal> {
-        match self.take(name) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(other) => Err(self.malformed(name, &format!("expected a text, found {}", kind_of(&other)))),
-        }
+    /// The value of this type; it takes its fields.
+    pub(super) fn read<T: DeserializeOwned>(&mut self) -> Result<T, Refusal> {
+        T::deserialize(&mut self.object).map_err(|fault| self.refusal(fault))
     }
 
-    /// What is read from a text; the function says what it expected and what it found.
-    pub(super) fn parsed<T>(
-        &mut self,
-        name: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Result<Option<T>, Refusal> {
-        let Some(text) = self.text(name)? else { return Ok(None) };
-        parse(&text).map(Some).map_err(|fault| self.malformed(name, &fault))
+    /// Refuses a field whose value is not valid; the fault says what was expected and what was found.
+    pub(super) fn malformed(&self, name: &str, fault: impl Into<String>) -> Refusal {
+        self.refusal(Fault { place: name.to_owned(), what: What::Malformed(fault.into()) })
     }
 
-    /// One of some values, by its name.
-    pub(super) fn one_of<T: Copy>(
-        &mut self,
-        name: &'static str,
-        values: &[T],
-        name_of: impl Fn(T) -> &'static str,
-    ) -> Result<Option<T>, Refusal> {
-        self.parsed(name, |text| {
-            let names: Vec<_> = values.iter().map(|&value| name_of(value)).collect();
-            let expected = || format!("expected {}, found another text", either(&names));
-            values.iter().copied().find(|&value| name_of(value) == text).ok_or_else(expected)
-        })
+    /// Refuses fields that no type has taken.
+    pub(super) fn finish(&mut self) -> Result<(), Refusal> {
+        self.object.finish().map_err(|fault| self.refusal(fault))
     }
 
-    /// Whether one of them is true; false when it is left out.
-    pub(super) fn flag(&mut self, name: &'static str) -> Result<bool, Refusal> {
-        match self.take(name) {
-            None => Ok(false),
-            Some(Value::Bool(value)) => Ok(value),
-            Some(other) => Err(self.malformed(name, &format!("expected true or false, found {}", kind_of(&other)))),
-        }
-    }
-
-    /// A list of what is read from texts.
-    pub(super) fn list<T>(
-        &mut self,
-        name: &'static str,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<Option<Vec<T>>, Refusal> {
-        let values = match self.take(name) {
-            None => return Ok(None),
-            Some(Value::Array(values)) => values,
-            Some(other) => {
-                return Err(self.malformed(name, &format!("expected a list, found {}", kind_of(&other))));
+    fn refusal(&self, Fault { place, what }: Fault) -> Refusal {
+        let noun = self.noun;
+        Refusal::bad_request(match what {
+            What::Malformed(fault) => format!("malformed {noun} {place}: {fault}"),
+            What::Unknown { name, known } => {
+                let (prefix, place) = match place.as_str() {
+                    "" => (String::new(), String::new()),
+                    place => (format!("{place}."), format!(" in {place}")),
+                };
+                let meant = nearest(&name, known.iter().copied());
+                let advice = meant.map(|meant| format!("; was {prefix}{meant} meant?")).unwrap_or_default();
+                let (name, expected) = (quoted(&name), either(&known));
+                format!("unknown {noun} {name}{place}: expected {expected}, found another name{advice}")
             }
-        };
-        let read = |(index, value): (usize, &Value)| {
-            let parsed = match value {
-                Value::String(text) => parse(text),
-                other => Err(format!("expected a text, found {}", kind_of(other))),
-            };
-            parsed.map_err(|fault| self.malformed(&format!("{name}[{index}]"), &fault))
-        };
-        values.iter().enumerate().map(read).collect::<Result<_, _>>().map(Some)
-    }
-
-    /// The fields of an object that one of them is; `prefix` is its name and a full stop.
-    pub(super) fn object(&mut self, name: &'static str, prefix: &'static str) -> Result<Option<Self>, Refusal> {
-        match self.take(name) {
-            None => Ok(None),
-            Some(Value::Object(left)) => Ok(Some(Self { noun: self.noun, prefix, left, known: Vec::new() })),
-            Some(other) => Err(self.malformed(name, &format!("expected an object, found {}", kind_of(&other)))),
-        }
-    }
-
-    /// One of them is not as it should be; the fault says what was expected and what was found.
-    pub(super) fn malformed(&self, name: &str, fault: &str) -> Refusal {
-        Refusal::bad_request(format!("malformed {} {}{name}: {fault}", self.noun, self.prefix))
-    }
-
-    /// Nothing may be left that nobody took.
-    pub(super) fn finish(self) -> Result<(), Refusal> {
-        let Some(name) = self.left.keys().next() else { return Ok(()) };
-        let meant = nearest(name, self.known.iter().copied());
-        let advice = meant.map(|meant| format!("; was {}{meant} meant?", self.prefix)).unwrap_or_default();
-        let (noun, name, expected) = (self.noun, quoted(name), either(&self.known));
-        let place = self.prefix.strip_suffix('.').map(|place| format!(" in {place}")).unwrap_or_default();
-        Err(Refusal::bad_request(format!(
-            "unknown {noun} {name}{place}: expected {expected}, found another name{advice}"
-        )))
-    }
-
-    /// What is `null` is left out.
-    fn take(&mut self, name: &'static str) -> Option<Value> {
-        self.known.push(name);
-        self.left.remove(name).filter(|value| !value.is_null())
+        })
     }
 }
 
-/// What kind of value it is, for a message that must not tell the value.
+/// Why a value could not be read.
+#[derive(Debug)]
+struct Fault {
+    /// Which field: `filter.since` or `ids[0]`, for instance.
+    place: String,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Malformed(String),
+    /// No type has a field of this name.
+    Unknown {
+        name: String,
+        known: Vec<&'static str>,
+    },
+}
+
+impl Fault {
+    fn expected(expected: &str, found: &Value) -> Self {
+        de::Error::custom(format_args!("expected {expected}, found {}", kind_of(found)))
+    }
+
+    fn within(self, outer: &str) -> Self {
+        let place = match self.place.as_str() {
+            "" => outer.to_owned(),
+            inner if inner.starts_with('[') => format!("{outer}{inner}"),
+            inner => format!("{outer}.{inner}"),
+        };
+        Self { place, ..self }
+    }
+}
+
+impl de::Error for Fault {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self { place: String::new(), what: What::Malformed(message.to_string()) }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.place)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// An object whose fields are taken by the types that declare them.
+struct Object {
+    left: Map<String, Value>,
+    known: Vec<&'static str>,
+}
+
+impl Object {
+    fn new(left: Map<String, Value>) -> Self {
+        Self { left, known: Vec::new() }
+    }
+
+    fn finish(&mut self) -> Result<(), Fault> {
+        let Some(name) = self.left.keys().next() else { return Ok(()) };
+        let what = What::Unknown { name: name.clone(), known: std::mem::take(&mut self.known) };
+        Err(Fault { place: String::new(), what })
+    }
+}
+
+impl<'de> Deserializer<'de> for &mut Object {
+    type Error = Fault;
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        self.known.extend(fields);
+        let taken = fields.iter().filter_map(|&field| Some((field, self.left.remove(field)?)));
+        let taken: Vec<_> = taken.filter(|(_, value)| !value.is_null()).collect();
+        visitor.visit_map(Taken { fields: taken.into_iter(), value: None })
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Fault> {
+        Err(de::Error::custom("expected a type with fields of its own"))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+/// The fields that a type has taken.
+struct Taken {
+    fields: std::vec::IntoIter<(&'static str, Value)>,
+    value: Option<(&'static str, Value)>,
+}
+
+impl<'de> de::MapAccess<'de> for Taken {
+    type Error = Fault;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Fault> {
+        self.value = self.fields.next();
+        self.value.as_ref().map(|&(name, _)| seed.deserialize(name.into_deserializer())).transpose()
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Fault> {
+        let (name, value) = self.value.take().expect("serde asks for a key first");
+        seed.deserialize(One(value)).map_err(|fault| fault.within(name))
+    }
+}
+
+/// The value of one field.
+struct One(Value);
+
+impl<'de> Deserializer<'de> for One {
+    type Error = Fault;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match self.0 {
+            Value::String(text) => visitor.visit_string(text),
+            other => Err(Fault::expected("a text", &other)),
+        }
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match self.0 {
+            Value::Bool(value) => visitor.visit_bool(value),
+            other => Err(Fault::expected("true or false", &other)),
+        }
+    }
+
+    /// A query has its numbers as texts.
+    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        let number = match &self.0 {
+            Value::Number(number) => number.as_u64().ok_or("another number"),
+            Value::String(text) => text.parse().map_err(|_| match text.parse::<f64>() {
+                Ok(_) => "another number",
+                Err(_) => "another text",
+            }),
+            other => Err(kind_of(other)),
+        };
+        let number = number.map_err(|found| de::Error::custom(format_args!("expected a whole number, found {found}")));
+        visitor.visit_u64(number?)
+    }
+
+    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.deserialize_u64(visitor)
+    }
+
+    /// What is `null` was left out before.
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match self.0 {
+            Value::Array(values) => visitor.visit_seq(Items { values: values.into_iter(), read: 0 }),
+            other => Err(Fault::expected("a list", &other)),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        let mut object = match self.0 {
+            Value::Object(left) => Object::new(left),
+            other => return Err(Fault::expected("an object", &other)),
+        };
+        let value = object.deserialize_struct(name, fields, visitor)?;
+        object.finish()?;
+        Ok(value)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        match self.0 {
+            Value::String(text) if variants.contains(&text.as_str()) => visitor.visit_enum(text.into_deserializer()),
+            Value::String(_) => {
+                Err(de::Error::custom(format_args!("expected {}, found another text", either(variants))))
+            }
+            other => Err(Fault::expected("a text", &other)),
+        }
+    }
+
+    forward_to_deserialize_any! {
+        i8 i16 i32 i64 i128 u8 u16 u128 f32 f64 char str string bytes byte_buf unit unit_struct newtype_struct tuple
+        tuple_struct map identifier ignored_any
+    }
+}
+
+/// The items of a list.
+struct Items {
+    values: std::vec::IntoIter<Value>,
+    read: usize,
+}
+
+impl<'de> de::SeqAccess<'de> for Items {
+    type Error = Fault;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Fault> {
+        let Some(value) = self.values.next() else { return Ok(None) };
+        let place = format!("[{}]", self.read);
+        self.read += 1;
+        seed.deserialize(One(value)).map(Some).map_err(|fault| fault.within(&place))
+    }
+}
+
+/// The type of a value, for messages that must not show the value.
 fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -171,7 +337,7 @@ fn either(names: &[&str]) -> String {
     }
 }
 
-/// A stranger's name, short and on one line.
+/// A name from a request, short and on one line.
 pub(super) fn quoted(name: &str) -> String {
     const MOST: usize = 40;
     let start: String = name.chars().take(MOST).collect();
@@ -179,7 +345,7 @@ pub(super) fn quoted(name: &str) -> String {
     format!("{start:?}{more}")
 }
 
-/// The text that was percent-encoded; none when it was not, or is not UTF-8. What `Url` and browsers' forms make is read.
+/// Decodes percent-encoded text, also with `+` for a space; none if it is malformed or not UTF-8.
 fn percent_decoded(text: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.bytes();

@@ -1,12 +1,12 @@
 //! What is told to Prometheus: what was counted, and how much there is of everything at the moment.
 
 use super::answer::{Answer, Refusal};
-use super::stats::{Destination, Known, destinations};
-use super::{AdminParts, Running};
-use crate::deliver::CircuitState;
+use super::parts::{AdminParts, Running};
+use super::stats::destinations;
 use crate::ledger::{DeliveryState, Stats};
 use crate::metrics::{CONTENT_TYPE as OPENMETRICS, DestinationLabel, PREFIX};
 use crate::time::Moment;
+use crate::wire::{CircuitStatus, Destination};
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::StatusCode;
@@ -65,10 +65,10 @@ fn gauges(stats: Option<Stats>, running: Option<&dyn Running>, now: Moment) -> R
     let stats = stats.unwrap_or_default();
     let (events, parked, refused, bytes) = (stats.events, stats.parked, stats.refused, stats.ledger_bytes);
     let destinations = destinations(stats, running);
-    for Destination { left, known } in &destinations {
-        if let Known::Configured(circuit) = known {
-            let destination = left.destination.as_str().into();
-            circuits.get_or_create(&DestinationLabel { destination }).set(i64::from(*circuit != CircuitState::Closed));
+    for Destination { stats, circuit, .. } in &destinations {
+        if let Some(circuit) = circuit {
+            let destination = stats.destination.as_str().into();
+            circuits.get_or_create(&DestinationLabel { destination }).set(i64::from(*circuit != CircuitStatus::Closed));
         }
     }
     if !is_read {
@@ -92,7 +92,7 @@ fn gauges(stats: Option<Stats>, running: Option<&dyn Running>, now: Moment) -> R
         Unit::Seconds,
         oldest.clone(),
     );
-    for Destination { left, .. } in destinations {
+    for Destination { stats: left, .. } in destinations {
         let destination: Arc<str> = left.destination.into();
         for (state, count) in [
             (DeliveryState::Waiting, left.waiting),

@@ -1,9 +1,10 @@
-//! Whether the process lives, and whether it keeps its promises.
+//! Whether the process is alive, and whether the receiver is ready.
 
-use super::AdminParts;
 use super::access::Caller;
 use super::answer::{Answer, json};
+use super::parts::AdminParts;
 use crate::ledger::Ledger;
+use crate::wire::{LiveStatus, Liveness, Readiness, ReadyStatus};
 use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
@@ -13,13 +14,13 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// How long the ledger may take to say that it is well. Probes commonly give up not much later.
+/// How long the ledger may take to commit. Probes commonly time out soon after.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// For how long a check holds: a commit with its sync costs something, and anybody may ask.
+/// How long a check stays valid: each costs a commit with its sync, and anybody may ask.
 const CHECK_HOLDS: Duration = Duration::from_secs(1);
 
-/// The last check of the ledger, for everybody who asks; one is made at a time.
+/// The last check of the ledger, shared by all callers; one check runs at a time.
 #[derive(Clone, Default)]
 pub(super) struct LastCheck(Arc<Mutex<Option<Checked>>>);
 
@@ -29,7 +30,7 @@ struct Checked {
 }
 
 pub(super) async fn live() -> Answer {
-    json(&serde_json::json!({ "status": "live" }))
+    json(&Liveness { status: LiveStatus::Live })
 }
 
 pub(super) async fn ready(
@@ -43,19 +44,17 @@ pub(super) async fn ready(
         None => unmet.push("no receiver is running: the ledger is only read".to_owned()),
     }
     if unmet.is_empty() {
-        return json(&serde_json::json!({ "status": "ready" }));
+        return json(&Readiness { status: ReadyStatus::Ready, unmet: None });
     }
-    let body = match caller {
-        Caller::Operator => serde_json::json!({ "status": "not_ready", "unmet": unmet }),
-        Caller::Anybody => serde_json::json!({ "status": "not_ready" }),
-    };
-    Ok((StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response())
+    let unmet = (caller == Caller::Operator).then_some(unmet);
+    let answer = Readiness { status: ReadyStatus::NotReady, unmet };
+    Ok((StatusCode::SERVICE_UNAVAILABLE, Json(answer)).into_response())
 }
 
 impl LastCheck {
-    /// What the ledger cannot promise, by the last check or a new one.
+    /// Why the ledger cannot commit, from the last check or a new one.
     async fn unmet(self, ledger: Arc<dyn Ledger>) -> Option<String> {
-        // To its end, also when whoever asked hangs up: else those who do so would have any number of checks under way.
+        // A caller that hangs up does not end the check: otherwise such callers could start any number of them.
         let checking = tokio::spawn(async move {
             let mut last = self.0.lock().await;
             if let Some(checked) = &*last

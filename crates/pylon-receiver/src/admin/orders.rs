@@ -1,30 +1,32 @@
-//! Orders: redeliver events, redeliver or drop dead deliveries.
+//! An operator's orders: redeliver events, redeliver or drop dead deliveries.
 
-use super::AdminParts;
 use super::answer::{Answer, Refusal, json};
 use super::fields::{Fields, quoted};
+use super::parts::{AdminParts, Running};
 use super::selection::{Selectable, Selection};
-use super::{ORDER_LIMIT, Running};
 use crate::config::nearest;
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{Ledger, LedgerError, LedgerFuture};
 use crate::time::Moment;
+use crate::wire::{DeadOrder, EventOrder, OrderResult};
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request, State};
 use http::{StatusCode, Uri};
 use http_body::Body as _;
-use serde_json::{Map, Value};
 use std::convert::Infallible;
 use std::sync::Arc;
 
-/// What an order says, as far as it could be read.
+/// The longest order, in bytes.
+pub const ORDER_LIMIT: usize = 1024 * 1024;
+
+/// The body of an order, if it could be read.
 pub(super) struct Body(Result<Bytes, StatusCode>);
 
 impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Infallible;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Infallible> {
-        // The limit is otherwise only felt when so much has come in, and a sender may take its time.
+        // Otherwise the limit applies only once that much has arrived, and a sender may take its time.
         if request.body().size_hint().lower() > ORDER_LIMIT as u64 {
             return Ok(Self(Err(StatusCode::PAYLOAD_TOO_LARGE)));
         }
@@ -35,30 +37,29 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 pub(super) async fn redeliver_events(State(parts): State<AdminParts>, uri: Uri, body: Body) -> Answer {
     let running = parts.running.clone().ok_or_else(Refusal::not_running)?;
     let mut fields = fields(&uri, body)?;
-    let selection = Selection::<EventId>::of(&mut fields)?;
-    let destination = fields.text("destination")?.map(|name| destination(&fields, &name, &*running)).transpose()?;
-    let depth = depth(&mut fields)?;
+    let EventOrder { ids, filter, all, destination, dry_run } = fields.read()?;
     fields.finish()?;
+    let selection = Selection::<EventId>::new(ids, filter, all, &fields)?;
+    let destination = destination.map(|name| find_destination(&fields, &name, &*running)).transpose()?;
     let act: Act<EventId> = Box::new(move |ledger, events, now| ledger.redeliver(events, destination.clone(), now));
-    carry_out(parts, running, Order { selection, depth, verb: "redelivered" }, act).await
+    carry_out(parts, running, Order { selection, dry_run, verb: Verb::Redeliver, act }).await
 }
 
 pub(super) async fn redeliver_dead(State(parts): State<AdminParts>, uri: Uri, body: Body) -> Answer {
-    dead(parts, &uri, body, "redelivered", Box::new(|ledger, deliveries, now| ledger.redeliver_dead(deliveries, now)))
-        .await
+    dead(parts, &uri, body, Verb::Redeliver, Box::new(|ledger, dead, now| ledger.redeliver_dead(dead, now))).await
 }
 
 pub(super) async fn drop_dead(State(parts): State<AdminParts>, uri: Uri, body: Body) -> Answer {
-    dead(parts, &uri, body, "dropped", Box::new(|ledger, deliveries, now| ledger.drop_dead(deliveries, now))).await
+    dead(parts, &uri, body, Verb::Drop, Box::new(|ledger, dead, now| ledger.drop_dead(dead, now))).await
 }
 
-async fn dead(parts: AdminParts, uri: &Uri, body: Body, verb: &'static str, act: Act<DeliveryId>) -> Answer {
+async fn dead(parts: AdminParts, uri: &Uri, body: Body, verb: Verb, act: Act<DeliveryId>) -> Answer {
     let running = parts.running.clone().ok_or_else(Refusal::not_running)?;
     let mut fields = fields(uri, body)?;
-    let selection = Selection::<DeliveryId>::of(&mut fields)?;
-    let depth = depth(&mut fields)?;
+    let DeadOrder { ids, filter, all, dry_run } = fields.read()?;
     fields.finish()?;
-    carry_out(parts, running, Order { selection, depth, verb }, act).await
+    let selection = Selection::<DeliveryId>::new(ids, filter, all, &fields)?;
+    carry_out(parts, running, Order { selection, dry_run, verb, act }).await
 }
 
 fn fields(uri: &Uri, body: Body) -> Result<Fields, Refusal> {
@@ -74,72 +75,75 @@ fn fields(uri: &Uri, body: Body) -> Result<Fields, Refusal> {
     Fields::of_body(&body)
 }
 
-/// A destination of the receiver: nobody would deliver to another.
-fn destination(fields: &Fields, name: &str, running: &dyn Running) -> Result<Arc<str>, Refusal> {
-    let destinations: Vec<Arc<str>> = running.destinations().into_iter().map(|(name, _)| name).collect();
+/// A destination of the receiver: nobody would deliver to another one.
+fn find_destination(fields: &Fields, name: &str, running: &dyn Running) -> Result<Arc<str>, Refusal> {
+    let destinations: Vec<Arc<str>> = running.destinations().into_iter().map(|destination| destination.name).collect();
     if let Some(found) = destinations.iter().find(|known| ***known == *name) {
         return Ok(found.clone());
     }
     let meant = nearest(name, destinations.iter().map(|known| &**known));
     let advice = meant.map(|meant| format!("; was {} meant?", quoted(meant))).unwrap_or_default();
     let fault = format!("expected one of the configured destinations, found {}{advice}", quoted(name));
-    Err(fields.malformed("destination", &fault))
+    Err(fields.malformed("destination", fault))
 }
 
-/// How far an order goes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Depth {
-    /// It is done.
-    Do,
-    /// It is only counted what it would be done to.
-    Count,
-}
-
-fn depth(fields: &mut Fields) -> Result<Depth, Refusal> {
-    Ok(if fields.flag("dry_run")? { Depth::Count } else { Depth::Do })
-}
-
-/// What is done to a batch at this moment; says to how many it was done.
+/// Does the order to one batch at this moment; answers for how many it was done.
 type Act<I> = Box<dyn for<'l> Fn(&'l dyn Ledger, Vec<I>, Moment) -> LedgerFuture<'l, u64> + Send + Sync>;
 
 struct Order<I: Selectable> {
     selection: Selection<I>,
-    depth: Depth,
-    /// What is told of what was done.
-    verb: &'static str,
+    /// Whether the order only counts what it selects.
+    dry_run: bool,
+    verb: Verb,
+    act: Act<I>,
 }
 
-async fn carry_out<I: Selectable>(
-    parts: AdminParts,
-    running: Arc<dyn Running>,
-    order: Order<I>,
-    act: Act<I>,
-) -> Answer {
+#[derive(Clone, Copy)]
+enum Verb {
+    Redeliver,
+    Drop,
+}
+
+impl Verb {
+    /// The verb's past participle.
+    const fn done(self) -> &'static str {
+        match self {
+            Self::Redeliver => "redelivered",
+            Self::Drop => "dropped",
+        }
+    }
+
+    fn result(self, Done { matched, count }: Done) -> OrderResult {
+        match self {
+            Self::Redeliver => OrderResult { matched, redelivered: Some(count), dropped: None },
+            Self::Drop => OrderResult { matched, redelivered: None, dropped: Some(count) },
+        }
+    }
+}
+
+async fn carry_out<I: Selectable>(parts: AdminParts, running: Arc<dyn Running>, order: Order<I>) -> Answer {
     let verb = order.verb;
-    // In a task of its own: who gave the order and hangs up must not leave it half done and untold.
+    // In a task of its own: a caller that hangs up must not leave the order half done and unlogged.
     let task = tokio::spawn(async move {
         let mut done = Done::default();
-        let end = done.run(&*parts.ledger, order, parts.clock.now(), &act).await;
+        let end = done.run(&*parts.ledger, order, parts.clock.now()).await;
         if done.count > 0 {
             running.wake();
         }
-        tracing::info!(matched = done.matched, done = done.count, "an operator's order: {verb}");
+        tracing::info!(matched = done.matched, done = done.count, "an operator's order: {}", verb.done());
         (done, end)
     });
     let (done, end) = task.await.map_err(|_| {
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the order broke off; the log says why")
     })?;
     match end {
-        Ok(()) => json(&Map::from_iter([
-            ("matched".to_owned(), Value::from(done.matched)),
-            (verb.to_owned(), Value::from(done.count)),
-        ])),
-        Err(error) => Err(Refusal::from(error).adding(&format!("; {} were {verb} before that", done.count))),
+        Ok(()) => json(&verb.result(done)),
+        Err(error) => Err(Refusal::from(error).adding(&format!("; {} were {} before that", done.count, verb.done()))),
     }
 }
 
-/// What was done so far.
-#[derive(Default)]
+/// How far an order has come.
+#[derive(Default, Clone, Copy)]
 struct Done {
     matched: u64,
     count: u64,
@@ -151,12 +155,12 @@ impl Done {
         ledger: &dyn Ledger,
         order: Order<I>,
         now: Moment,
-        act: &Act<I>,
     ) -> Result<(), LedgerError> {
-        let mut batches = order.selection.batches(now);
+        let Order { selection, dry_run, act, .. } = order;
+        let mut batches = selection.batches(now);
         while let Some(batch) = batches.next(ledger).await? {
             self.matched += batch.len() as u64;
-            if order.depth == Depth::Do && !batch.is_empty() {
+            if !dry_run && !batch.is_empty() {
                 self.count += act(ledger, batch, now).await?;
             }
         }

@@ -1,38 +1,35 @@
-//! What an order is about: things by their names, or all that match; read, and then gone through batch by batch.
+//! The selection of an order: by id, by a filter, or all; processed batch by batch.
 
 use super::answer::Refusal;
 use super::fields::Fields;
-use super::filters;
+use super::lists::{check_event_filter, next};
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{DeliveryFilter, DeliveryRecord, DeliveryState, EventFilter, Ledger, LedgerError, Order, Page};
 use crate::time::Moment;
 use std::collections::HashSet;
-use std::str::FromStr;
 use std::time::Duration;
 
 /// How many go to the ledger at once.
 const BATCH: u32 = 500;
 
-/// What can be selected: events, and dead deliveries.
-pub(super) trait Selectable:
-    Copy + Ord + std::hash::Hash + FromStr<Err = String> + Send + Sync + 'static
-{
-    /// How they are selected otherwise than by name.
-    type Filter: Clone + Send + Sync + 'static;
+/// What an order can select: events, and dead deliveries.
+pub(super) trait Selectable: Copy + Ord + std::hash::Hash + Send + Sync + 'static {
+    /// The conditions of a selection.
+    type Filter: Clone + PartialEq + Send + Sync + 'static;
 
-    /// What they are called, all of them.
+    /// All of them, in words.
     const ALL: &'static str;
 
-    /// Reads a filter; none: it has no condition.
-    fn filter(fields: &mut Fields) -> Result<Option<Self::Filter>, Refusal>;
+    /// Refuses a filter that an order cannot have, and completes one that it can.
+    fn check(filter: Self::Filter, fields: &Fields) -> Result<Self::Filter, Refusal>;
 
     /// The filter without a condition.
     fn every() -> Self::Filter;
 
-    /// The filter and page that hold nothing but this one, where it is there.
+    /// The filter and the page that contain only this one, if it exists.
     fn alone(self) -> (Self::Filter, Page<Self>);
 
-    /// The part of the filter that was there when the order was given: without an end, what arrives meanwhile would never end it.
+    /// Limits the filter to what exists when the order is given: otherwise new arrivals could keep the order going for ever.
     fn until(filter: Self::Filter, ordered_at: Moment) -> Self::Filter;
 
     /// A page of those that match.
@@ -46,44 +43,40 @@ pub(super) trait Selectable:
 
 /// Some of those that match.
 pub(super) struct Batch<I> {
-    /// Their names.
+    /// Their ids.
     pub(super) ids: Vec<I>,
-    /// Behind which one the next batch begins; none: this was the last.
+    /// The next batch starts after this one; none: this was the last.
     next: Option<I>,
 }
 
-/// What an order is about.
+/// What an order selects.
 pub(super) enum Selection<I: Selectable> {
     /// These, each once.
-    Named(Vec<I>),
+    Ids(Vec<I>),
     /// All that match.
     Matching(I::Filter),
 }
 
 impl<I: Selectable> Selection<I> {
-    /// Reads `ids`, `filter` and `all`.
-    pub(super) fn of(fields: &mut Fields) -> Result<Self, Refusal> {
-        let ids = fields.list("ids", str::parse::<I>)?;
-        let filter = match fields.object("filter", "filter.")? {
-            None => None,
-            Some(mut conditions) => {
-                let filter = I::filter(&mut conditions)?;
-                conditions.finish()?;
-                Some(filter)
-            }
-        };
-        let all = fields.flag("all")?;
+    /// Checks the `ids`, `filter` and `all` of an order.
+    pub(super) fn new(
+        ids: Option<Vec<I>>,
+        filter: Option<I::Filter>,
+        all: bool,
+        fields: &Fields,
+    ) -> Result<Self, Refusal> {
+        let filter = filter.map(|filter| I::check(filter, fields)).transpose()?;
         match (ids, filter, all) {
             (Some(ids), None, false) => {
                 let mut seen = HashSet::new();
-                Ok(Self::Named(ids.into_iter().filter(|&id| seen.insert(id)).collect()))
+                Ok(Self::Ids(ids.into_iter().filter(|&id| seen.insert(id)).collect()))
             }
-            (None, Some(Some(filter)), _) => Ok(Self::Matching(filter)),
-            (None, _, true) => Ok(Self::Matching(I::every())),
-            (None, Some(None), false) => {
+            (None, Some(filter), false) if filter == I::every() => {
                 let fault = format!("expected a condition, found none; say \"all\": true for {}", I::ALL);
-                Err(fields.malformed("filter", &fault))
+                Err(fields.malformed("filter", fault))
             }
+            (None, Some(filter), _) => Ok(Self::Matching(filter)),
+            (None, None, true) => Ok(Self::Matching(I::every())),
             (None, None, false) => {
                 Err(Refusal::bad_request("malformed order: expected ids, filter or all, found none of them"))
             }
@@ -94,10 +87,10 @@ impl<I: Selectable> Selection<I> {
         }
     }
 
-    /// Goes through it.
+    /// Goes through the selection.
     pub(super) fn batches(self, ordered_at: Moment) -> Batches<I> {
         let rest = match self {
-            Self::Named(ids) => Rest::Named(ids.into_iter()),
+            Self::Ids(ids) => Rest::Ids(ids.into_iter()),
             Self::Matching(filter) => Rest::Matching { filter: I::until(filter, ordered_at), after: None },
         };
         Batches { rest, ordered_at }
@@ -111,29 +104,29 @@ pub(super) struct Batches<I: Selectable> {
 }
 
 enum Rest<I: Selectable> {
-    Named(std::vec::IntoIter<I>),
+    Ids(std::vec::IntoIter<I>),
     Matching { filter: I::Filter, after: Option<I> },
     Nothing,
 }
 
 impl<I: Selectable> Batches<I> {
-    /// The next of those that are there; none: that was all.
+    /// The next batch of those that exist; none: that was the last.
     pub(super) async fn next(&mut self, ledger: &dyn Ledger) -> Result<Option<Vec<I>>, LedgerError> {
         match &mut self.rest {
             Rest::Nothing => Ok(None),
-            Rest::Named(ids) => {
-                let named: Vec<I> = ids.take(BATCH as usize).collect();
-                if named.is_empty() {
+            Rest::Ids(ids) => {
+                let batch: Vec<I> = ids.take(BATCH as usize).collect();
+                if batch.is_empty() {
                     return Ok(None);
                 }
-                let mut there = Vec::with_capacity(named.len());
-                for id in named {
+                let mut existing = Vec::with_capacity(batch.len());
+                for id in batch {
                     let (filter, page) = id.alone();
                     if I::page(ledger, filter, page, self.ordered_at).await?.ids.contains(&id) {
-                        there.push(id);
+                        existing.push(id);
                     }
                 }
-                Ok(Some(there))
+                Ok(Some(existing))
             }
             Rest::Matching { filter, after } => {
                 let page = Page { after: *after, limit: BATCH, order: Order::OldestFirst };
@@ -153,8 +146,9 @@ impl Selectable for EventId {
 
     const ALL: &'static str = "every event";
 
-    fn filter(fields: &mut Fields) -> Result<Option<EventFilter>, Refusal> {
-        Ok(Some(filters::events(fields)?).filter(|filter| *filter != Self::every()))
+    fn check(filter: EventFilter, fields: &Fields) -> Result<EventFilter, Refusal> {
+        check_event_filter(&filter, "filter.", fields)?;
+        Ok(filter)
     }
 
     fn every() -> EventFilter {
@@ -178,7 +172,7 @@ impl Selectable for EventId {
         _: Moment,
     ) -> Result<Batch<Self>, LedgerError> {
         let events = ledger.events(filter, page).await?;
-        let next = filters::next(&events, &page, |event| event.id);
+        let next = next(&events, &page, |event| event.id);
         Ok(Batch { ids: events.into_iter().map(|event| event.id).collect(), next })
     }
 }
@@ -188,13 +182,11 @@ impl Selectable for DeliveryId {
 
     const ALL: &'static str = "every dead delivery";
 
-    fn filter(fields: &mut Fields) -> Result<Option<DeliveryFilter>, Refusal> {
-        let filter = filters::deliveries(fields)?;
+    fn check(filter: DeliveryFilter, fields: &Fields) -> Result<DeliveryFilter, Refusal> {
         if filter.state.is_some_and(|state| state != DeliveryState::Dead) {
-            return Err(fields.malformed("state", "expected dead or none, found another state"));
+            return Err(fields.malformed("filter.state", "expected dead or none, found another state"));
         }
-        let filter = DeliveryFilter { state: Some(DeliveryState::Dead), ..filter };
-        Ok(Some(filter).filter(|filter| *filter != Self::every()))
+        Ok(DeliveryFilter { state: Some(DeliveryState::Dead), ..filter })
     }
 
     fn every() -> DeliveryFilter {
@@ -219,8 +211,8 @@ impl Selectable for DeliveryId {
         ordered_at: Moment,
     ) -> Result<Batch<Self>, LedgerError> {
         let deliveries = ledger.deliveries(filter, page).await?;
-        let next = filters::next(&deliveries, &page, |delivery| delivery.id);
-        // One that this order made and that died meanwhile is not what was meant, and would never end it.
+        let next = next(&deliveries, &page, |delivery| delivery.id);
+        // A delivery that this order created and that has died meanwhile does not belong to it, and could keep it going for ever.
         let was_there =
             |delivery: &DeliveryRecord| delivery.redelivery_of.is_none() || delivery.created_at < ordered_at;
         let ids = deliveries.iter().filter(|delivery| was_there(delivery)).map(|delivery| delivery.id).collect();
@@ -228,7 +220,7 @@ impl Selectable for DeliveryId {
     }
 }
 
-/// The filter's own end, or the end of the millisecond in which the order was given.
+/// The filter's own end, or the end of the millisecond of the order.
 fn end(until: Option<Moment>, ordered_at: Moment) -> Moment {
     let end = ordered_at.after(Duration::from_millis(1));
     until.map_or(end, |until| until.min(end))

@@ -9,7 +9,7 @@ use super::{Config, Deduplication, DestinationConfig, EndpointConfig, SecretSour
 use http::header::{CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue};
-use pylon_webhooks::{EventReader, KindSource, ReplayRule};
+use pylon_webhooks::{EventReader, NameSource, ReplayRule};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -107,9 +107,9 @@ impl Check {
         }
         self.at_least_one(place, "body_limit", endpoint.body_limit);
         self.rate(place, endpoint.rate);
-        if EventReader::new().kind_source(endpoint.kind.clone()).is_err() {
+        if EventReader::builder().name_source(endpoint.kind.clone()).build().is_err() {
             match &endpoint.kind {
-                KindSource::Pointer(pointer) => self.pointer(place, "kind_pointer", pointer),
+                NameSource::Pointer(pointer) => self.pointer(place, "kind_pointer", pointer),
                 _ => self.fault(place, "kind", "expected the name of a kind, found a blank one"),
             }
         }

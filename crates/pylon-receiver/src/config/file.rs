@@ -12,7 +12,7 @@ use super::{
     Config, DEFAULT_PATH, DEFAULT_SECRET_VARIABLE, Deduplication, DestinationConfig, EndpointConfig, LogFormat,
     RequiredHeader, SecretSource, Signing, Tls, TransportConfig,
 };
-use pylon_webhooks::{KindSource, ReplayRule, TimestampRule};
+use pylon_webhooks::{NameSource, ReplayRule, TimestampRule};
 use std::time::Duration;
 use toml::de::DeValue;
 
@@ -124,11 +124,11 @@ fn endpoint(index: usize, mut table: Table<'_, '_>) -> EndpointConfig {
     endpoint.authentication.header = table.table("header", Place::Header(index)).and_then(required_header);
     table.set("name", &mut endpoint.name, |value| text(value).map(Into::into));
     table.set("body_limit", &mut endpoint.body_limit, size);
-    table.set("kind", &mut endpoint.kind, |value| text(value).map(|name| KindSource::Fixed(name.into())));
-    if let (KindSource::Fixed(_), true) = (&endpoint.kind, table.has("kind_pointer")) {
+    table.set("kind", &mut endpoint.kind, |value| text(value).map(|name| NameSource::Fixed(name.into())));
+    if let (NameSource::Fixed(_), true) = (&endpoint.kind, table.has("kind_pointer")) {
         table.refuse("kind_pointer", "expected either `kind` or `kind_pointer`, found both");
     }
-    table.set("kind_pointer", &mut endpoint.kind, |value| pointer(value).map(KindSource::Pointer));
+    table.set("kind_pointer", &mut endpoint.kind, |value| pointer(value).map(NameSource::Pointer));
     deduplication(index, &mut table, &mut endpoint);
     endpoint.rate = table.get("rate", rate);
     table.finish();

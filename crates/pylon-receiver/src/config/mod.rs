@@ -23,7 +23,7 @@ pub use unit::{parse_bytes, parse_duration, show_bytes, show_duration};
 
 use crate::deliver::Handlers;
 use http::{HeaderName, Uri};
-use pylon_webhooks::{DEFAULT_BODY_LIMIT, DEFAULT_TOLERANCE, KindSource, ReplayRule, TimestampRule};
+use pylon_webhooks::{DEFAULT_BODY_LIMIT, DEFAULT_TOLERANCE, NameSource, ReplayRule, TimestampRule};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -168,7 +168,7 @@ pub struct EndpointConfig {
     /// How large a body may be, in bytes.
     pub body_limit: usize,
     /// Where an event's name stands; 256 bytes of it are kept.
-    pub kind: KindSource,
+    pub kind: NameSource,
     /// What makes two events the same.
     pub deduplication: Deduplication,
     /// Genuine requests a second, beyond which the answer is 429; none: as many as come.
@@ -192,7 +192,7 @@ impl EndpointConfig {
                 header: None,
             },
             body_limit: DEFAULT_BODY_LIMIT,
-            kind: KindSource::Keys,
+            kind: NameSource::Keys,
             deduplication: Deduplication::default(),
             rate: None,
         }

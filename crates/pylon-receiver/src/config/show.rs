@@ -4,7 +4,7 @@ use super::{
     Authentication, Config, Deduplication, DestinationConfig, EndpointConfig, LogFormat, SecretSource, Signing,
     TransportConfig, show_bytes, show_duration,
 };
-use pylon_webhooks::{KindSource, ReplayRule, TimestampRule};
+use pylon_webhooks::{NameSource, ReplayRule, TimestampRule};
 use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -99,9 +99,9 @@ impl Page {
         // Without a unit it is a TOML integer.
         self.key("body_limit", if limit.ends_with('B') { quote(&limit) } else { limit });
         match &endpoint.kind {
-            KindSource::Keys => {}
-            KindSource::Pointer(pointer) => self.key("kind_pointer", quote(pointer)),
-            KindSource::Fixed(name) => self.key("kind", quote(name)),
+            NameSource::Keys => {}
+            NameSource::Pointer(pointer) => self.key("kind_pointer", quote(pointer)),
+            NameSource::Fixed(name) => self.key("kind", quote(name)),
         }
         self.key("deduplication", deduplication(&endpoint.deduplication));
         self.optional("rate", endpoint.rate.map(|rate| format!("{rate:?}")));

@@ -4,6 +4,7 @@ use super::address::{URL, parse_url};
 use super::place::one_of;
 use super::unit::{parse_bytes, parse_duration, quoted};
 use super::{SecretSource, nearest::nearest};
+use crate::headers::is_credential;
 use http::{HeaderName, Uri};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -189,7 +190,7 @@ pub(super) fn headers(value: DeValue<'_>) -> Result<Vec<(HeaderName, SecretSourc
     let headers = entries.into_iter().map(|(name, value)| {
         let header = parse_header_name(name.get_ref())?;
         let source = match value.into_inner() {
-            DeValue::String(_) if is_credential(&header) => {
+            DeValue::String(_) if is_credential(header.as_str()) => {
                 let advice = "put it into an environment variable or a file";
                 return Err(format!("expected {SOURCE} for {}, found a plain text; {advice}", quoted(header.as_str())));
             }
@@ -203,10 +204,4 @@ pub(super) fn headers(value: DeValue<'_>) -> Result<Vec<(HeaderName, SecretSourc
 
 fn parse_header_name(text: &str) -> Result<HeaderName, String> {
     text.parse().map_err(|_| format!("expected the name of a header, found {}", quoted(text)))
-}
-
-/// Whether a header's name says that its value is a secret.
-fn is_credential(name: &HeaderName) -> bool {
-    let words = ["authorization", "cookie", "token", "secret", "password", "api-key", "apikey"];
-    words.iter().any(|word| name.as_str().contains(word))
 }

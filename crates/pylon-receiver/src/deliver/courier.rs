@@ -1,14 +1,14 @@
 //! Delivers to one destination: claims what is due, attempts it, settles it.
 
 use super::circuit::{Circuit, CircuitState};
-use super::rate::Rate;
 use super::retry::{Backoff, Failure};
 use super::transport::{Attempt, Delivered, Report, Transport};
 use crate::config::DestinationConfig;
 use crate::ledger::{Claim, Lease, LeasedDelivery, Ledger, LedgerError, NewAttempt, Settled, Settlement, Verdict};
 use crate::metrics::Metrics;
 use crate::random::Randomness;
-use crate::time::{Clock, Moment};
+use crate::rate::Rate;
+use crate::time::{Moment, WallClock};
 use crate::traces;
 use std::collections::HashSet;
 use std::fmt;
@@ -34,7 +34,7 @@ pub struct CourierParts {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The present time.
-    pub clock: Arc<dyn Clock>,
+    pub clock: Arc<dyn WallClock>,
     /// The chance in the jitter.
     pub randomness: Arc<dyn Randomness>,
 }
@@ -227,7 +227,7 @@ impl Courier {
             redelivery_of: leased.redelivery_of,
         };
         let under_way = UnderWay { courier: &self, lease };
-        let span = traces::deliver(&attempt, &self.name);
+        let span = traces::deliver(attempt.event(), &self.name, attempt.number);
         let began = steadily();
         let report = self.parts.transport.deliver(&attempt).await;
         let took = began.elapsed();

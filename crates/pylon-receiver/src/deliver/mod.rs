@@ -2,13 +2,11 @@
 
 mod circuit;
 mod courier;
-mod rate;
 mod retry;
 mod transport;
 
 pub use circuit::{Circuit, CircuitState};
 pub use courier::{Courier, CourierParts, Step};
-pub use rate::Rate;
 pub use retry::{Backoff, Failure};
 pub use transport::{
     Attempt, Delivered, DeliveredEvent, HandlerFuture, Handlers, Report, Transport, TransportFuture, handlers_of,

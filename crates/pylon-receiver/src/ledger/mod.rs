@@ -10,7 +10,7 @@ mod sqlite;
 pub use error::LedgerError;
 pub use null::NullLedger;
 pub use read::{
-    AttemptLog, DeliveryFilter, DeliveryRecord, DestinationStats, EventDetail, EventFilter, EventRecord, EventState,
+    AttemptRecord, DeliveryFilter, DeliveryRecord, DestinationStats, EventDetail, EventFilter, EventRecord, EventState,
     Order, Page, RefusedFilter, RefusedRecord, Stats,
 };
 pub use sqlite::{CommitObserver, SqliteLedger, SqliteOptions};

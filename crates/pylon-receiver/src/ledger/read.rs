@@ -171,7 +171,7 @@ pub struct EventDetail {
     /// Its body, byte for byte.
     pub body: Bytes,
     /// Its deliveries, in the order in which they were made, each with its attempts.
-    pub deliveries: Vec<(DeliveryRecord, Vec<AttemptLog>)>,
+    pub deliveries: Vec<(DeliveryRecord, Vec<AttemptRecord>)>,
 }
 
 /// A delivery in a list.
@@ -206,9 +206,9 @@ pub struct DeliveryRecord {
     pub reason: Option<String>,
 }
 
-/// An attempt in the log.
+/// One attempt at a delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AttemptLog {
+pub struct AttemptRecord {
     /// Which one, from 1.
     pub attempt: u32,
     /// When it began.

@@ -10,7 +10,7 @@ use crate::config::{
 use crate::ledger::{Ledger, LedgerError, NullLedger, SqliteLedger, SqliteOptions};
 use crate::metrics::Metrics;
 use crate::random::{Randomness, SystemRandomness};
-use crate::time::{Clock, SystemClock};
+use crate::time::{SystemWallClock, WallClock};
 use http::Request;
 use hyper::body::Incoming;
 use std::fmt;
@@ -31,7 +31,7 @@ const LAST_ANSWERS: Duration = Duration::from_millis(100);
 pub struct ReceiverBuilder {
     config: Config,
     ledger: Option<Arc<dyn Ledger>>,
-    clock: Arc<dyn Clock>,
+    clock: Arc<dyn WallClock>,
     randomness: Arc<dyn Randomness>,
 }
 
@@ -40,7 +40,7 @@ impl Default for ReceiverBuilder {
         Self {
             config: Config::default(),
             ledger: None,
-            clock: Arc::new(SystemClock),
+            clock: Arc::new(SystemWallClock),
             randomness: Arc::new(SystemRandomness),
         }
     }
@@ -90,7 +90,7 @@ impl ReceiverBuilder {
     }
 
     /// The clock by which timestamps are fresh and deliveries are due.
-    pub fn clock(mut self, clock: impl Clock) -> Self {
+    pub fn clock(mut self, clock: impl WallClock) -> Self {
         self.clock = Arc::new(clock);
         self
     }

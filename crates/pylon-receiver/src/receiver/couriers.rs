@@ -5,7 +5,7 @@ use crate::deliver::{CircuitState, Courier, CourierParts, transport};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::random::Randomness;
-use crate::time::Clock;
+use crate::time::WallClock;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -27,7 +27,7 @@ type Place = Result<Arc<Courier>, String>;
 pub(super) struct Parts {
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn WallClock>,
     pub(super) randomness: Arc<dyn Randomness>,
 }
 

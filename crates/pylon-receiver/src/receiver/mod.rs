@@ -7,11 +7,12 @@ mod pruner;
 pub use builder::{ReceiverBuilder, StartFault};
 
 use crate::accept::{Acceptor, Stopped, TlsFault, TlsKeys};
-use crate::admin::Running;
+use crate::admin::{Running, RunningDestination};
 use crate::config::{Config, ConfigFault, SecretSource, check, show};
 use crate::deliver::CircuitState;
 use crate::ledger::{Ledger, LedgerError};
-use crate::time::Clock;
+use crate::time::WallClock;
+use crate::wire::CircuitStatus;
 use couriers::Couriers;
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -77,7 +78,7 @@ struct Shared {
     couriers: Arc<Couriers>,
     ledger: Arc<dyn Ledger>,
     tls: Option<Arc<TlsKeys>>,
-    clock: Arc<dyn Clock>,
+    clock: Arc<dyn WallClock>,
     stopping: watch::Sender<bool>,
 }
 
@@ -200,8 +201,16 @@ impl Shared {
 }
 
 impl Running for Shared {
-    fn destinations(&self) -> Vec<(Arc<str>, CircuitState)> {
-        self.couriers.states()
+    fn destinations(&self) -> Vec<RunningDestination> {
+        let shown = |(name, state)| {
+            let (circuit, open_for) = match state {
+                CircuitState::Closed => (CircuitStatus::Closed, None),
+                CircuitState::Open(left) => (CircuitStatus::Open, Some(left)),
+                CircuitState::Probing => (CircuitStatus::Probing, None),
+            };
+            RunningDestination { name, circuit, open_for }
+        };
+        self.couriers.states().into_iter().map(shown).collect()
     }
 
     fn wake(&self) {

@@ -7,8 +7,8 @@ use pylon_receiver::config::{
     SecretSource, Signing, TransportConfig, check, parse, parse_bytes, parse_duration, parse_url, show, show_bytes,
     show_duration,
 };
-use pylon_receiver::deliver::{Attempt, HandlerFuture, Handlers};
-use pylon_webhooks::{KindSource, ReplayRule, Verified, WebhookEvent};
+use pylon_receiver::{Attempt, HandlerFuture, Handlers};
+use pylon_webhooks::{NameSource, ReplayRule, Verified, WebhookEvent};
 use serde::Deserialize;
 use std::collections::HashSet;
 use std::io::ErrorKind;
@@ -273,7 +273,7 @@ fn a_configuration_that_a_program_made_is_checked_too() {
             &["`deduplication` in [[endpoint]] 1: expected `exact` for exact requests, found it as a rule"],
         ),
         (
-            |config| config.endpoints[0].kind = KindSource::Pointer("kind".into()),
+            |config| config.endpoints[0].kind = NameSource::Pointer("kind".into()),
             &["`kind_pointer` in [[endpoint]] 1: expected a JSON pointer such as `/data/id`, found `kind`"],
         ),
         (

@@ -1,10 +1,9 @@
 //! What Prometheus is told, line by line.
 
-use crate::admin::fake::{Admin, Mood, NOW};
-use pylon_receiver::Metrics;
-use pylon_receiver::admin::Access;
-use pylon_receiver::deliver::CircuitState;
+use crate::admin::fake::{Admin, Mood, NOW, destination};
+use pylon_receiver::internals::{Access, Metrics};
 use pylon_receiver::ledger::{CommitObserver, DestinationStats, LedgerError, Stats};
+use pylon_receiver::wire::CircuitStatus;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -157,9 +156,9 @@ async fn the_state_of_the_ledger_is_told_beside_what_was_counted() {
         ],
     };
     *admin.running.destinations.lock().unwrap() = vec![
-        ("app".into(), CircuitState::Open(Duration::from_secs(1))),
-        ("archive".into(), CircuitState::Closed),
-        ("quiet".into(), CircuitState::Probing),
+        destination("app", CircuitStatus::Open),
+        destination("archive", CircuitStatus::Closed),
+        destination("quiet", CircuitStatus::Probing),
     ];
     let answer = admin.get("/metrics").await;
     assert_eq!(answer.status, 200);

@@ -57,7 +57,7 @@ async fn webhook(receiver: SocketAddr, unix_seconds: i64) -> Option<(u16, String
 }
 
 fn now() -> i64 {
-    pylon_receiver::Clock::now(&pylon_receiver::SystemClock).unix_seconds() as i64
+    pylon_receiver::WallClock::now(&pylon_receiver::SystemWallClock).unix_seconds() as i64
 }
 
 #[track_caller]

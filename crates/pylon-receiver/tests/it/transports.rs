@@ -10,8 +10,8 @@ mod tls;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 use pylon_receiver::config::{DestinationConfig, TransportConfig};
-use pylon_receiver::deliver::{Attempt, Report, transport};
-use pylon_receiver::{DeliveryId, EventId, Headers, Moment};
+use pylon_receiver::internals::{Report, transport};
+use pylon_receiver::{Attempt, DeliveryId, EventId, Headers, Moment};
 use std::path::Path;
 use std::time::{Duration, Instant};
 

@@ -2,32 +2,59 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::unconstrained;
 
-/// How many events may wait for their handlers, and how many run at once, for
-/// [`EndpointBuilder::background`](super::EndpointBuilder::background).
+/// How handlers run after the answer, for [`EndpointBuilder::background`](super::EndpointBuilder::background).
 ///
-/// What waits is in this process's memory: it is lost when the process dies.
+/// Events that wait are in this process's memory: they are lost when the process dies.
 ///
 /// ```
 /// use pylon_webhooks::Background;
+/// use std::time::Duration;
 ///
-/// let background = Background { capacity: 100, ..Background::default() };
-/// assert_eq!(background.workers, 8);
+/// let background = Background::new().capacity(100).workers(1).drain(Duration::from_secs(25));
+/// assert_ne!(background, Background::default());
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
 pub struct Background {
-    /// How many events may be accepted and not yet handled, running ones included; further ones are answered 503.
-    pub capacity: u32,
-    /// How many events are handled at once; with one, they are handled in the order in which they came.
-    pub workers: u32,
+    capacity: u32,
+    workers: u32,
+    drain: Option<Duration>,
 }
 
 impl Default for Background {
     fn default() -> Self {
-        Self { capacity: 1000, workers: 8 }
+        Self::new()
+    }
+}
+
+impl Background {
+    /// Room for 1000 events, 8 workers, and closing waits without a limit.
+    pub const fn new() -> Self {
+        Self { capacity: 1000, workers: 8, drain: None }
+    }
+
+    /// How many events may be accepted and not yet handled, at least one; running ones count. Further events are answered 503.
+    pub const fn capacity(mut self, events: u32) -> Self {
+        self.capacity = events;
+        self
+    }
+
+    /// How many events are handled at once, at least one. With one worker, events are handled in the order in which they came.
+    pub const fn workers(mut self, workers: u32) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// How long [`Endpoint::close`](super::Endpoint::close) waits for accepted events. The log then says how many are left; their
+    /// handlers run until the runtime ends. Needs the runtime's timer.
+    pub const fn drain(mut self, limit: Duration) -> Self {
+        self.drain = Some(limit);
+        self
     }
 }
 
@@ -35,6 +62,7 @@ impl Default for Background {
 #[derive(Debug)]
 pub(crate) struct Queue {
     capacity: u32,
+    drain: Option<Duration>,
     /// One permit for each event that may still be accepted.
     free: Arc<Semaphore>,
     /// One for each that may run. Permits are given in the order in which they were asked for.
@@ -49,6 +77,7 @@ impl Queue {
         let permits = |count: u32| Arc::new(Semaphore::new(count.max(1) as usize));
         Self {
             capacity: background.capacity.max(1),
+            drain: background.drain,
             free: permits(background.capacity),
             workers: permits(background.workers),
             runtime: Handle::try_current().ok(),
@@ -66,12 +95,19 @@ impl Queue {
         Some(Place { place, workers: Arc::clone(&self.workers), runtime: self.runtime.clone() })
     }
 
-    /// Waits until nothing is left, then takes nothing more.
+    /// Waits until nothing is left, as long as that is allowed, then takes nothing more.
     pub(crate) async fn drain(&self) {
         // All places are held until it is closed, so that nothing comes in between.
-        if let Ok(_all) = self.free.acquire_many(self.capacity).await {
-            self.free.close();
+        let all = self.free.acquire_many(self.capacity);
+        let drained = match self.drain {
+            Some(limit) => tokio::time::timeout(limit, all).await.ok(),
+            None => Some(all.await),
+        };
+        if drained.is_none() {
+            let left = self.capacity as usize - self.free.available_permits();
+            tracing::error!(left, "closing no longer waits for accepted events whose handlers have not ended");
         }
+        self.free.close();
     }
 }
 

@@ -14,6 +14,8 @@ use std::fmt;
 /// assert_eq!(Outcome::MethodNotAllowed.headers(), [("content-type", "application/json"), ("allow", "POST")]);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[must_use]
 pub enum Outcome {
     /// All handlers ran.
     Handled,
@@ -39,7 +41,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: &'static [Self] = &[
         Self::Handled,
         Self::Accepted,
         Self::Duplicate,
@@ -106,14 +108,8 @@ impl Outcome {
         }
     }
 
-    /// The outcome of a delivery that failed with an error of this [code](Error::code).
-    ///
-    /// ```
-    /// use pylon_webhooks::Outcome;
-    ///
-    /// assert_eq!(Outcome::of_code("signature_mismatch"), Outcome::Unauthorized);
-    /// ```
-    pub fn of_code(code: &str) -> Self {
+    /// What to answer a delivery that failed with an error of this code.
+    pub(crate) fn of_code(code: &str) -> Self {
         match code {
             "signature_missing" | "signature_malformed" | "signature_mismatch" => Self::Unauthorized,
             "timestamp_missing" | "timestamp_malformed" | "timestamp_stale" | "timestamp_future" => Self::Unauthorized,

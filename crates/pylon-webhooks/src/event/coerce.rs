@@ -4,7 +4,8 @@ use super::datetime::DateTime;
 use super::field::Shape;
 use super::problem::Reason;
 use super::scan::{DEEPEST, elements};
-use super::scope::{decode_string, members};
+use super::scope::members;
+use super::text::decode_string;
 use std::borrow::Cow;
 
 /// A typed field's value.

@@ -1,9 +1,50 @@
 //! Why a body is not read as JSON.
 
 use super::mend::mend;
+use bytes::Bytes;
 use serde::de::IgnoredAny;
 use serde_json::error::Category;
 use std::fmt;
+
+/// A body that is not JSON, with the body, so that nothing authentic is lost.
+///
+/// ```
+/// let error = pylon_webhooks::parse_webhook_event(b"event=issue_new").unwrap_err();
+/// assert_eq!(error.payload(), b"event=issue_new".as_slice());
+/// assert_eq!(error.to_string(), "unreadable payload: expected JSON, found a form body");
+/// ```
+#[derive(Clone)]
+pub struct PayloadError {
+    pub(super) fault: PayloadFault,
+    pub(super) payload: Bytes,
+}
+
+impl PayloadError {
+    /// What is wrong with the body.
+    pub fn fault(&self) -> PayloadFault {
+        self.fault
+    }
+
+    /// The body, byte for byte.
+    pub fn payload(&self) -> &Bytes {
+        &self.payload
+    }
+}
+
+impl fmt::Debug for PayloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The body is a customer's text: its length will do in a log.
+        f.debug_struct("PayloadError").field("fault", &self.fault).field("payload_bytes", &self.payload.len()).finish()
+    }
+}
+
+impl fmt::Display for PayloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unreadable payload: {}", self.fault)
+    }
+}
+
+impl std::error::Error for PayloadError {}
 
 /// What is wrong with a body, in kind and place and never in content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +79,7 @@ pub enum PayloadFault {
         limit: usize,
     },
     /// Not bytes: a value of this type, which only a caller in a dynamic language can give.
+    #[doc(hidden)]
     Type(&'static str),
 }
 

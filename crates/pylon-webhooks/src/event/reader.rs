@@ -1,13 +1,15 @@
 //! Makes an event of a body: finds its members, its name and its kind.
 
 use super::coerce::{no_value, scalar};
+use super::event::{Found, Inner, Name, Place, WebhookEvent};
+use super::fault::{PayloadError, PayloadFault};
 use super::kind::{EventKind, names_match};
 use super::mend::{Mended, mend};
 use super::scan::{self, DEEPEST, Member, ScanFault, Span, elements};
-use super::scope::{Scope, decode_string, members};
-use super::{Found, Inner, Name, PayloadFault, Place, WebhookEvent};
+use super::scope::{Scope, members};
+use super::text::decode_string;
 use crate::arrival::Payload;
-use crate::error::{ConfigError, PayloadError};
+use crate::config_error::ConfigError;
 use crate::verified::Verified;
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -23,9 +25,25 @@ const MOST_WRAPPERS: usize = 3;
 /// How deep arrays and objects may nest unless configured; serde_json, which parses the payload, ends at 127.
 pub const DEFAULT_DEPTH_LIMIT: usize = 100;
 
+/// Reads an event from bytes that nobody has verified: stored ones, or a test's. No signature is checked.
+///
+/// ```
+/// use pylon_webhooks::parse_webhook_event;
+///
+/// let event = parse_webhook_event(br#"{"event_type": "issue_new", "issue_title": "Export fails"}"#)?;
+/// assert_eq!(event.event_type(), "issue_new");
+/// # Ok::<(), pylon_webhooks::PayloadError>(())
+/// ```
+///
+/// # Errors
+/// [`PayloadError`] when the body is not JSON or nests too deep; it holds the body.
+pub fn parse_webhook_event<'a>(payload: impl Into<Payload<'a>>) -> Result<WebhookEvent, PayloadError> {
+    EventReader::new().parse(payload)
+}
+
 /// Where the event's name stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum KindSource {
+pub enum NameSource {
     /// Under `event_type`, else `event`, `type` or `trigger`, else under the same within `data`, `client_payload` or
     /// `webhook_payload`.
     #[default]
@@ -39,11 +57,12 @@ pub enum KindSource {
 /// Makes events of bodies, as configured: where the name stands, what further names mean, how deep a body may nest.
 ///
 /// ```
-/// use pylon_webhooks::{EventKind, EventReader, KindSource};
+/// use pylon_webhooks::{EventKind, EventReader, NameSource};
 ///
-/// let reader = EventReader::new()
-///     .kind_source(KindSource::Pointer("/meta/kind".into()))?
-///     .name("ticket.created", EventKind::IssueNew)?;
+/// let reader = EventReader::builder()
+///     .name_source(NameSource::Pointer("/meta/kind".into()))
+///     .name("ticket.created", EventKind::IssueNew)
+///     .build()?;
 /// let event = reader.parse(br#"{"meta": {"kind": "ticket-created"}}"#)?;
 /// assert_eq!(event.kind(), Some(EventKind::IssueNew));
 /// assert_eq!(event.event_type(), "ticket-created");
@@ -52,7 +71,7 @@ pub enum KindSource {
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct EventReader {
-    kind_source: KindSource,
+    name_source: NameSource,
     names: Vec<(Box<str>, EventKind)>,
     depth_limit: usize,
 }
@@ -66,46 +85,12 @@ impl Default for EventReader {
 impl EventReader {
     /// A reader that finds the name under the usual keys and knows no further names.
     pub const fn new() -> Self {
-        Self { kind_source: KindSource::Keys, names: Vec::new(), depth_limit: DEFAULT_DEPTH_LIMIT }
+        Self { name_source: NameSource::Keys, names: Vec::new(), depth_limit: DEFAULT_DEPTH_LIMIT }
     }
 
-    /// Says where the name stands.
-    ///
-    /// # Errors
-    /// [`ConfigError::Pointer`] when a pointer does not begin with `/`, [`ConfigError::EmptyName`] when a fixed name is
-    /// empty.
-    pub fn kind_source(mut self, source: KindSource) -> Result<Self, ConfigError> {
-        match &source {
-            KindSource::Pointer(pointer) if !pointer.starts_with('/') => return Err(ConfigError::Pointer),
-            KindSource::Fixed(name) if name.trim().is_empty() => return Err(ConfigError::EmptyName),
-            _ => self.kind_source = source,
-        }
-        Ok(self)
-    }
-
-    /// Says that a further name means this kind; it goes before the names that are known anyway.
-    ///
-    /// # Errors
-    /// [`ConfigError::EmptyName`].
-    pub fn name(mut self, name: impl Into<Box<str>>, kind: EventKind) -> Result<Self, ConfigError> {
-        let name = name.into();
-        if name.trim().is_empty() {
-            return Err(ConfigError::EmptyName);
-        }
-        self.names.push((name, kind));
-        Ok(self)
-    }
-
-    /// How deep arrays and objects may nest, the outermost counting as one.
-    ///
-    /// # Errors
-    /// [`ConfigError::DepthLimit`] when the limit lies outside 1 to [`DEFAULT_DEPTH_LIMIT`].
-    pub fn depth_limit(mut self, limit: usize) -> Result<Self, ConfigError> {
-        if !(1..=DEFAULT_DEPTH_LIMIT).contains(&limit) {
-            return Err(ConfigError::DepthLimit);
-        }
-        self.depth_limit = limit;
-        Ok(self)
+    /// Starts a configuration.
+    pub fn builder() -> EventReaderBuilder {
+        EventReaderBuilder { reader: Self::new() }
     }
 
     /// The kind that a name means here.
@@ -262,10 +247,10 @@ impl EventReader {
         let found = |(index, scope, value): (usize, &Scope, &Span)| {
             Some((name_in(index, scope, value)?, Some(Found { scope: index, span: value.clone() })))
         };
-        let name = match &self.kind_source {
-            KindSource::Fixed(name) => return (Name::Own(name.clone()), None),
-            KindSource::Pointer(pointer) => point(&root.text, pointer).and_then(|span| found((0, root, &span))),
-            KindSource::Keys => {
+        let name = match &self.name_source {
+            NameSource::Fixed(name) => return (Name::Own(name.clone()), None),
+            NameSource::Pointer(pointer) => point(&root.text, pointer).and_then(|span| found((0, root, &span))),
+            NameSource::Keys => {
                 let name_in_scope = |(index, scope): (usize, &Scope)| {
                     KIND_KEYS.iter().find_map(|key| found((index, scope, &scope.get(key)?.value)))
                 };
@@ -273,6 +258,79 @@ impl EventReader {
             }
         };
         name.unwrap_or((Name::Own("".into()), None))
+    }
+}
+
+/// The configuration of an [`EventReader`] in the making.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct EventReaderBuilder {
+    reader: EventReader,
+}
+
+impl EventReaderBuilder {
+    /// Where the name stands.
+    pub fn name_source(mut self, source: NameSource) -> Self {
+        self.reader.name_source = source;
+        self
+    }
+
+    /// A further name that means this kind. It goes before the names that are known anyway, and before those given earlier.
+    pub fn name(mut self, name: impl Into<Box<str>>, kind: EventKind) -> Self {
+        self.reader.names.push((name.into(), kind));
+        self
+    }
+
+    /// How deep arrays and objects may nest; the outermost one counts as one.
+    pub fn depth_limit(mut self, limit: usize) -> Self {
+        self.reader.depth_limit = limit;
+        self
+    }
+
+    /// Makes the reader.
+    ///
+    /// # Errors
+    /// [`ConfigError::Pointer`] when a pointer does not begin with `/`, [`ConfigError::EmptyName`] when a name is blank,
+    /// [`ConfigError::DepthLimit`] when the limit lies outside 1 to [`DEFAULT_DEPTH_LIMIT`].
+    pub fn build(self) -> Result<EventReader, ConfigError> {
+        let EventReader { name_source, names, depth_limit } = &self.reader;
+        let is_blank = |name: &str| name.trim().is_empty();
+        match name_source {
+            NameSource::Pointer(pointer) if !pointer.starts_with('/') => return Err(ConfigError::Pointer),
+            NameSource::Fixed(name) if is_blank(name) => return Err(ConfigError::EmptyName),
+            _ => {}
+        }
+        if !(1..=DEFAULT_DEPTH_LIMIT).contains(depth_limit) {
+            return Err(ConfigError::DepthLimit);
+        }
+        if names.iter().any(|(name, _)| is_blank(name)) {
+            return Err(ConfigError::EmptyName);
+        }
+        Ok(self.reader)
+    }
+}
+
+impl WebhookEvent {
+    /// Makes an event again of what you have stored of it: the body, the [name](Self::event_type) and the [kind](Self::kind) that it
+    /// had. Neither is worked out anew, so that the names that were configured then are not needed.
+    ///
+    /// ```
+    /// use pylon_webhooks::{EventKind, Verified, WebhookEvent, WebhookHandler};
+    ///
+    /// let event = WebhookEvent::from_stored(b"{}", "ticket.created", Some(EventKind::IssueNew))?;
+    /// assert_eq!((event.event_type(), event.kind()), ("ticket.created", Some(EventKind::IssueNew)));
+    /// WebhookHandler::new("your-webhook-secret")?.dispatch(Verified::stored(event))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`PayloadError`] when the body is not JSON or nests too deep.
+    pub fn from_stored<'a>(
+        payload: impl Into<Payload<'a>>,
+        name: &str,
+        kind: Option<EventKind>,
+    ) -> Result<Self, PayloadError> {
+        EventReader::new().parse_as(payload.into(), name, kind)
     }
 }
 

@@ -3,7 +3,7 @@
 //! serde_json's `RawValue` finds the same in a little more time; the tests and the fuzzer hold the two together. Whoever is told
 //! of a fault asks serde_json for its place.
 
-use super::scope::decode_string;
+use super::text::decode_string;
 use std::ops::Range;
 
 /// A part of a text, in bytes.

@@ -3,9 +3,9 @@
 //! They nest as the Python classes inherit: `IssueNewEvent` is an `IssueSnapshotEvent`, that is a `BaseIssueEvent`, that is
 //! a `WebhookEvent`, and each gives the methods of the next. A copy is one more reference to the same bytes.
 
-use super::WebhookEvent;
+use super::event::WebhookEvent;
 use super::kind::EventKind;
-use crate::dispatch::HandlerError;
+use crate::failure::HandlerError;
 use serde::de::DeserializeOwned;
 use std::ops::Deref;
 
@@ -14,7 +14,7 @@ use std::ops::Deref;
 /// The types of this crate are all such; your own becomes one through [`CustomEvent`].
 pub trait EventType: Sized + Send + 'static {
     /// The name that a type of your own stands for, so that a slip in it is warned of.
-    const NAME: Option<&'static str> = None;
+    const OWN_NAME: Option<&'static str> = None;
 
     /// Whether a handler of this type is meant by the event.
     fn accepts(event: &WebhookEvent) -> bool;
@@ -26,7 +26,7 @@ pub trait EventType: Sized + Send + 'static {
     fn from_event(event: &WebhookEvent) -> Result<Self, HandlerError>;
 }
 
-/// A type of your own, made from the body of events of one kind.
+/// A type of your own, made from the body of events of one name.
 ///
 /// ```
 /// use pylon_webhooks::{parse_webhook_event, CustomEvent, Verified, WebhookHandler};
@@ -37,7 +37,7 @@ pub trait EventType: Sized + Send + 'static {
 /// }
 ///
 /// impl CustomEvent for AccountUpdated {
-///     const KIND: &'static str = "account.updated";
+///     const NAME: &'static str = "account.updated";
 /// }
 ///
 /// let mut handler = WebhookHandler::returning("your-webhook-secret")?;
@@ -48,14 +48,14 @@ pub trait EventType: Sized + Send + 'static {
 /// ```
 pub trait CustomEvent: DeserializeOwned + Send + 'static {
     /// The event name, matched as [`names_match`](crate::names_match) does.
-    const KIND: &'static str;
+    const NAME: &'static str;
 }
 
 impl<T: CustomEvent> EventType for T {
-    const NAME: Option<&'static str> = Some(T::KIND);
+    const OWN_NAME: Option<&'static str> = Some(T::NAME);
 
     fn accepts(event: &WebhookEvent) -> bool {
-        event.is_named(T::KIND)
+        event.is_named(T::NAME)
     }
 
     fn from_event(event: &WebhookEvent) -> Result<Self, HandlerError> {

@@ -1,7 +1,7 @@
 //! What makes two deliveries the same, as a key to remember.
 
 use crate::arrival::Payload;
-use crate::error::ConfigError;
+use crate::config_error::ConfigError;
 use crate::event::{WebhookEvent, no_value};
 use crate::verified::{Signed, Verified};
 use serde_json::Value;
@@ -29,7 +29,7 @@ pub enum ReplayRule {
     },
 }
 
-/// A delivery as a [`ReplayStore`](super::ReplayStore) remembers it.
+/// A delivery as a [`ReplayStore`](super::store::ReplayStore) remembers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReplayKey {

@@ -1,6 +1,6 @@
 //! A store in this process's memory, bounded.
 
-use super::{ReplayStore, StoreFuture};
+use super::store::{ReplayStore, StoreFuture};
 use crate::clock::{Clock, SystemClock};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -56,7 +56,7 @@ impl MemoryReplayStore {
     }
 
     /// As [`is_first`](Self::is_first), at a given time in Unix seconds; the clock is not read.
-    pub fn is_first_at(&self, key: &str, expires: Option<u64>, now: u64) -> bool {
+    pub(crate) fn is_first_at(&self, key: &str, expires: Option<u64>, now: u64) -> bool {
         let mut seen = self.seen();
         seen.expire(now);
         if seen.places.contains_key(key) {

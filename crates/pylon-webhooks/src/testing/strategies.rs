@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 /// Any kind that has a type of its own.
 pub fn kinds() -> impl Strategy<Value = EventKind> {
-    select(&EventKind::ALL[..])
+    select(EventKind::ALL)
 }
 
 /// A value as templates and admins give it: text, no value in one of its many forms, or of another type than expected.

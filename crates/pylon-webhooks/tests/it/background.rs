@@ -12,13 +12,14 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::yield_now;
 
 const SECRET: &str = "test-secret";
 
 fn background(capacity: u32, workers: u32) -> Background {
-    Background { capacity, workers }
+    Background::new().capacity(capacity).workers(workers)
 }
 
 fn handler() -> WebhookHandler {
@@ -562,4 +563,55 @@ fn the_results_of_handlers_are_let_go() {
         endpoint.close().await;
     });
     assert!(lines.is_empty(), "{lines:?}");
+}
+
+/// On a clock of tokio's that goes on as soon as nothing else does.
+#[test]
+fn closing_waits_no_longer_than_it_may_and_says_what_is_left() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let mut handler = handler();
+    let (mut starts, gate) = waiting(&mut handler);
+    let limit = Duration::from_secs(25);
+    let (_, lines) = logged(|| {
+        runtime.block_on(async {
+            let endpoint = Endpoint::builder(handler).background(background(5, 1).drain(limit)).build();
+            for number in 0..3 {
+                assert_eq!(send(&endpoint, &delivery(number)).await, Outcome::Accepted);
+            }
+            starts.recv().await.unwrap();
+            gate.add_permits(1);
+            starts.recv().await.unwrap();
+            let begun = tokio::time::Instant::now();
+            endpoint.close().await;
+            assert_eq!(begun.elapsed(), limit);
+            assert_eq!(send(&endpoint, &delivery(3)).await, Outcome::Unavailable);
+            // What was accepted goes on as long as the runtime does, and closing again does not wait for it.
+            gate.add_permits(2);
+            assert_eq!(starts.recv().await.unwrap(), "2");
+            endpoint.close().await;
+            settle().await;
+        });
+    });
+    let late: Vec<_> = lines.iter().filter(|line| line.contains("ERROR")).collect();
+    assert_eq!(
+        late,
+        ["ERROR message=closing no longer waits for accepted events whose handlers have not ended left=2"]
+    );
+}
+
+#[test]
+fn closing_in_time_says_nothing() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let (elapsed, lines) = logged(|| {
+        runtime.block_on(async {
+            let endpoint =
+                Endpoint::builder(handler()).background(background(5, 1).drain(Duration::from_secs(25))).build();
+            assert_eq!(send(&endpoint, &delivery(1)).await, Outcome::Accepted);
+            let begun = tokio::time::Instant::now();
+            endpoint.close().await;
+            begun.elapsed()
+        })
+    });
+    assert_eq!(elapsed, Duration::ZERO);
+    assert!(!lines.iter().any(|line| line.contains("ERROR")), "{lines:?}");
 }

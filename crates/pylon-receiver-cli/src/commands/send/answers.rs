@@ -1,16 +1,16 @@
-//! What was answered: told one by one while they are few, and in sum when they are many.
+//! Answers: a few are printed one by one, many are summed up.
 
-use crate::commands::fault::{Exit, Fault};
-use crate::commands::output::{Format, Output};
-use crate::commands::text;
+use crate::fault::{Exit, Fault};
+use crate::print::output::{Format, Output};
+use crate::print::text;
 use http::StatusCode;
 use reqwest::Url;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Up to so many answers are told one by one.
+/// Up to this many answers are printed one by one.
 const MOST_TOLD: u32 = 10;
-/// So many columns of an answer's body are shown.
+/// How much of an answer's body to show, in columns.
 const BODY_SHOWN: usize = 200;
 
 /// An answer.
@@ -19,14 +19,14 @@ pub(super) struct Answer {
     pub(super) body: String,
 }
 
-/// Why there is none.
+/// A request without an answer.
 pub(super) struct Unanswered {
     pub(super) reason: String,
-    /// Whether there was a connection.
+    /// Whether the connection was made.
     pub(super) is_connected: bool,
 }
 
-/// All of them.
+/// All answers.
 pub(super) struct Answers {
     count: u32,
     is_forged: bool,
@@ -38,7 +38,7 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// Of so many requests; forged ones are to be answered 401, others 2xx.
+    /// For this many requests; the expected answer is 401 to forged ones, else 2xx.
     pub(super) fn new(count: u32, is_forged: bool) -> Self {
         Self {
             count,
@@ -51,7 +51,7 @@ impl Answers {
         }
     }
 
-    /// Takes one in, and tells it.
+    /// Adds an answer, and prints it.
     pub(super) fn add(
         &mut self,
         number: u32,
@@ -83,7 +83,7 @@ impl Answers {
         out.finish()
     }
 
-    /// Tells the sum, and what it means.
+    /// Prints the sum, and fails unless every answer was as expected.
     pub(super) fn end(mut self, to: &Url, out: &mut Output) -> Result<(), Fault> {
         match out.format() {
             Format::Text if self.count > MOST_TOLD => self.tell_sum(out)?,

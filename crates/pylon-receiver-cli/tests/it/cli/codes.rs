@@ -106,8 +106,8 @@ fn what_the_receiver_refuses_ends_with_1_and_its_reason() {
 fn a_receiver_that_is_not_there_ends_with_4() {
     let url = nowhere();
     let sentence = format!(
-        "no receiver answers at {url}/, and no ledger is at pylon.db; start one with `pylon-receiver serve`, or say where \
-         either is with --admin-url or --ledger"
+        "no receiver answers at {url}/, and no ledger is at pylon.db; start one with `pylon-receiver serve`, or give its \
+         address with --admin-url or a ledger with --ledger"
     );
     for arguments in [
         &["events", "list"][..],
@@ -162,7 +162,7 @@ fn a_token_that_leaves_the_machine_without_tls_is_warned_of() {
         ran.stderr
     };
     let token = ["--token-env", "TOKEN"];
-    let warning = "warning: the token goes to http://0.0.0.0:0/ without TLS: whoever is on the way can read it and use it; use an https URL\n";
+    let warning = "warning: the token goes to http://0.0.0.0:0/ without TLS: anybody on the network path can read and use it; use an https URL\n";
     let told = said("http://0.0.0.0:0", &token);
     assert!(told.starts_with(warning) && !told.contains("s3cret"), "{told}");
     for (url, arguments) in [
@@ -216,7 +216,7 @@ fn a_secret_that_is_not_there_is_a_warning_beside_a_configuration_that_holds() {
 #[test]
 fn templates_are_listed_and_printed() {
     let kinds = pylon_webhooks::EventKind::ALL;
-    cli(&["template"]).run().prints(&kinds.map(|kind| format!("{kind}\n")).concat());
+    cli(&["template"]).run().prints(&kinds.iter().map(|kind| format!("{kind}\n")).collect::<String>());
     for kind in kinds {
         cli(&["template", kind.name()]).run().prints(&kind.template());
         cli(&["template", &kind.name().to_uppercase().replace('_', ".")]).run().prints(&kind.template());

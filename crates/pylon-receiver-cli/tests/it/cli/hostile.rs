@@ -37,7 +37,7 @@ fn answers() -> Vec<(Vec<&'static str>, Value)> {
         "body_length": 1,
     });
     let destination = json!({
-        "destination": HOSTILE, "waiting": 0, "held": 0, "delivering": 0, "dead": 0, "circuit": HOSTILE,
+        "destination": HOSTILE, "waiting": 0, "held": 0, "delivering": 0, "dead": 0, "circuit": "open",
     });
     let refused = json!({"refused": [refused], "next": null});
     vec![

@@ -23,22 +23,18 @@ fn orders_are_about_ids_a_filter_or_all() {
                 "filter": {"kind": "issue_new", "state": "dead", "since": "2026-11-23T00:00:00Z"}, "dry_run": false,
             }),
         ),
-        (
-            &["events", "redeliver", "--all"],
-            "/api/events/redeliver",
-            json!({"filter": {}, "all": true, "dry_run": false}),
-        ),
+        (&["events", "redeliver", "--all"], "/api/events/redeliver", json!({"all": true, "dry_run": false})),
         (&["dead", "redeliver", &delivery], "/api/dead/redeliver", json!({"ids": [delivery], "dry_run": false})),
         (
             &["dead", "redeliver", "--destination", "app"],
             "/api/dead/redeliver",
             json!({"filter": {"destination": "app"}, "dry_run": false}),
         ),
-        (&["dead", "drop", "--all"], "/api/dead/drop", json!({"filter": {}, "all": true, "dry_run": false})),
+        (&["dead", "drop", "--all"], "/api/dead/drop", json!({"all": true, "dry_run": false})),
     ];
     for (arguments, path, order) in cases {
         let ran = cli(&[arguments, &["--admin-url", &server.url]].concat()).run();
-        ran.prints("3 matched, 2 to be delivered again\n");
+        ran.prints("3 matched, 2 will be redelivered\n");
         let request = server.requests().pop().unwrap();
         assert_eq!((request.method.as_str(), request.target.as_str()), ("POST", path), "{arguments:?}");
         assert_eq!(request.json(), order, "{arguments:?}");
@@ -53,7 +49,7 @@ fn what_came_of_an_order_is_said() {
         (
             &["events", "redeliver", "--all", "--dry-run"],
             json!({"matched": 3, "redelivered": 0}),
-            "3 match; nothing was done, for this was a dry run\n",
+            "3 match; dry run, nothing was changed\n",
         ),
         (
             &["events", "redeliver", "--all", "--json"],
@@ -101,7 +97,7 @@ fn an_order_without_a_receiver_fails_also_where_a_ledger_is() {
             4,
             &format!(
                 "no receiver answers at {url}/: Connection refused (os error 111); start one with `pylon-receiver serve`, or \
-                 say where it is with --admin-url"
+                 give its address with --admin-url"
             ),
         );
     }

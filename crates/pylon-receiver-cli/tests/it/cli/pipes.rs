@@ -18,7 +18,7 @@ fn a_list_without_end_stops_quietly_when_its_reader_goes() {
             "id": EVENT, "received_at": "2026-11-23T08:00:00Z", "endpoint": "webhook", "kind": "issue_new",
             "state": "pending", "body_length": 1, "deliveries": 1,
         });
-        let next = page.fetch_add(1, Ordering::SeqCst).to_string();
+        let next = format!("019aaf3c-9f10-7aa0-8000-{:012}", page.fetch_add(1, Ordering::SeqCst));
         (200, json!({"events": vec![event; 200], "next": next}).to_string())
     });
     for arguments in [&["events", "list", "--all"][..], &["events", "list", "--all", "--json"]] {

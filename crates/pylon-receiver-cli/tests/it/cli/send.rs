@@ -32,7 +32,7 @@ fn send(server: &Server, arguments: &[&str]) -> super::process::Run {
 
 #[test]
 fn a_sample_of_every_kind_is_signed_and_verified() {
-    for kind in EventKind::ALL {
+    for &kind in EventKind::ALL {
         let server = verifying();
         send(&server, &[kind.name()]).run().prints("200 {\"event\": \"1\"}\n");
         let request = server.requests().pop().unwrap();

@@ -117,7 +117,7 @@ body, 1234 bytes
   }}
 
 delivery {EVENT}.1 to app
-  dead, since 2026-11-26T08:00:00Z, repeats delivery 1, ordered by iss_1
+  dead, since 2026-11-26T08:00:00Z, redelivery of 1, ordered by iss_1
   answered 500
   attempt 1, 2026-11-23T08:00:01Z, 12 ms, status 500: answered 500
   attempt 2, 2026-11-23T08:00:03Z, 3 ms: connection refused
@@ -248,7 +248,7 @@ fn a_list_goes_on_page_by_page_until_its_limit_or_its_end() {
     for (arguments, expected, note) in [
         (&["--all"][..], &[1, 2, 3, 4, 5, 6, 7][..], ""),
         (&[], &[1, 2, 3, 4, 5, 6, 7], ""),
-        (&["--limit", "3"], &[1, 2, 3], "there may be more: --all shows all, --limit as many as you say\n"),
+        (&["--limit", "3"], &[1, 2, 3], "there may be more: --all shows all rows, --limit a number of them\n"),
     ] {
         let ran = ask(&server, &[&["refused", "list", "--json"], arguments].concat());
         let found: Vec<Value> = serde_json::from_str(&ran.stdout).unwrap();

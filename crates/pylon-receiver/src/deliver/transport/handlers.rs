@@ -53,7 +53,7 @@ impl Deref for DeliveredEvent {
 /// Makes handlers of one async closure, which gets every event.
 ///
 /// ```
-/// use pylon_receiver::deliver::handlers_of;
+/// use pylon_receiver::handlers_of;
 ///
 /// let handlers = handlers_of(|event| async move {
 ///     println!("{} {}, attempt {}", event.attempt.event(), event.event_type(), event.attempt.number);

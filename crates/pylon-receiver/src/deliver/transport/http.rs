@@ -25,9 +25,10 @@ use super::refusal::describe;
 use super::signing::Signer;
 use super::{Attempt, Report, Transport, TransportFuture};
 use crate::config::{SecretFault, SecretSource, Signing, show_duration};
+use crate::headers::{OWN_PREFIX, is_hop_by_hop, is_named_by_connection};
 use crate::id::DeliveryId;
 use crate::time::Moment;
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, RETRY_AFTER, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONTENT_LENGTH, HOST, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::redirect::Policy;
@@ -35,16 +36,11 @@ use reqwest::{Client, Response, Url};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const EVENT_ID: HeaderName = HeaderName::from_static("x-receiver-event-id");
 const ATTEMPT: HeaderName = HeaderName::from_static("x-receiver-attempt");
 const ENDPOINT: HeaderName = HeaderName::from_static("x-receiver-endpoint");
 const KIND: HeaderName = HeaderName::from_static("x-receiver-kind");
 const REDELIVERY_OF: HeaderName = HeaderName::from_static("x-receiver-redelivery-of");
-
-/// Headers of one connection or one message, made anew for each; `proxy-*` and what `connection` names are others.
-const OF_ONE_CONNECTION: [HeaderName; 9] =
-    [CONNECTION, KEEP_ALIVE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, HOST, CONTENT_LENGTH, EXPECT];
 
 /// How much of an answer is read, in bytes.
 const MOST_OF_AN_ANSWER: u64 = 64 * 1024;
@@ -70,7 +66,7 @@ impl Http {
         timeout: Duration,
         concurrency: usize,
     ) -> Result<Self, SecretFault> {
-        let sent = headers.iter().filter(|(name, _)| !is_of_one_connection(name) || name == HOST);
+        let sent = headers.iter().filter(|(name, _)| !is_of_one_message(name) || name == HOST);
         let headers = sent.map(|(name, source)| Ok((name.clone(), secret_value(source)?)));
         let headers = headers.collect::<Result<_, _>>()?;
         let url = Url::parse(&url.to_string()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
@@ -178,19 +174,14 @@ fn secret_value(source: &SecretSource) -> Result<HeaderValue, SecretFault> {
     Ok(value)
 }
 
-fn is_of_one_connection(name: &HeaderName) -> bool {
-    OF_ONE_CONNECTION.contains(name) || name.as_str().starts_with("proxy-")
+/// Whether the client makes the header anew for each connection or message.
+fn is_of_one_message(name: &HeaderName) -> bool {
+    is_hop_by_hop(name) || name == HOST || name == CONTENT_LENGTH
 }
 
 fn remove_what_does_not_travel(headers: &mut HeaderMap) {
-    let is_named_by_connection: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        .collect();
     let leaves = |name: &&HeaderName| {
-        is_of_one_connection(name) || is_named_by_connection.contains(name) || name.as_str().starts_with("x-receiver-")
+        is_of_one_message(name) || is_named_by_connection(headers, name) || name.as_str().starts_with(OWN_PREFIX)
     };
     let leaving: Vec<HeaderName> = headers.keys().filter(leaves).cloned().collect();
     for name in leaving {

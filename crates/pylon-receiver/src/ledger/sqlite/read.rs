@@ -6,8 +6,8 @@ use super::row::number_of;
 use crate::headers::Headers;
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
-    AttemptLog, DeliveryFilter, DeliveryRecord, DeliveryState, DestinationStats, EventDetail, EventFilter, EventRecord,
-    EventState, LedgerError, LedgerFuture, Order, Page, RefusedFilter, RefusedRecord, Stats,
+    AttemptRecord, DeliveryFilter, DeliveryRecord, DeliveryState, DestinationStats, EventDetail, EventFilter,
+    EventRecord, EventState, LedgerError, LedgerFuture, Order, Page, RefusedFilter, RefusedRecord, Stats,
 };
 use crate::time::Moment;
 use rusqlite::types::ToSql;
@@ -334,13 +334,13 @@ fn read_delivery(row: &Row<'_>) -> rusqlite::Result<DeliveryRecord> {
     })
 }
 
-fn attempts(connection: &Connection, delivery_seq: i64) -> rusqlite::Result<Vec<AttemptLog>> {
+fn attempts(connection: &Connection, delivery_seq: i64) -> rusqlite::Result<Vec<AttemptRecord>> {
     connection
         .prepare_cached(
             "SELECT attempt, started_at_ms, took_ms, status, detail FROM attempts WHERE delivery_seq = ?1 ORDER BY attempt",
         )?
         .query_map(params![delivery_seq], |row| {
-            Ok(AttemptLog {
+            Ok(AttemptRecord {
                 attempt: row.get(0)?,
                 started_at: row.get(1)?,
                 took_milliseconds: row.get(2)?,

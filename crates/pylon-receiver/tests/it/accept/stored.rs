@@ -179,11 +179,11 @@ fn the_log_says_what_was_accepted_and_shows_nothing_of_it() {
 
 #[test]
 fn the_kind_is_read_where_the_endpoint_says() {
-    use pylon_webhooks::KindSource;
+    use pylon_webhooks::NameSource;
     let cases = [
-        (KindSource::Pointer("/meta/name".into()), "ticket.created"),
-        (KindSource::Fixed("issue-new".into()), "issue_new"),
-        (KindSource::Keys, "closed"),
+        (NameSource::Pointer("/meta/name".into()), "ticket.created"),
+        (NameSource::Fixed("issue-new".into()), "issue_new"),
+        (NameSource::Keys, "closed"),
     ];
     for (source, kind) in cases {
         run(async {

@@ -1,7 +1,7 @@
 //! TLS: the handshake, the files, the exchange of a certificate.
 
 use super::*;
-use pylon_receiver::accept::TlsFault;
+use pylon_receiver::TlsFault;
 use pylon_receiver::config::Tls;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};

@@ -2,7 +2,7 @@
 
 use super::fake::Admin;
 use crate::log::logged;
-use pylon_receiver::admin::Access;
+use pylon_receiver::internals::Access;
 use std::time::Instant;
 use zeroize::Zeroizing;
 

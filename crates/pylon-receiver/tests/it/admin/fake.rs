@@ -4,13 +4,14 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
-use pylon_receiver::admin::{Access, AdminParts, Running, router};
-use pylon_receiver::deliver::CircuitState;
+use pylon_receiver::internals::{Access, AdminParts, Metrics, Running, RunningDestination, router};
 use pylon_receiver::ledger::*;
-use pylon_receiver::{DeliveryId, EventId, Headers, Metrics, Moment};
+use pylon_receiver::wire::CircuitStatus;
+use pylon_receiver::{DeliveryId, EventId, Headers, Moment};
 use serde_json::Value;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tower_service::Service;
 
 /// The moment at which everything is asked: 2026-11-23T08:00:00Z.
@@ -237,13 +238,13 @@ impl Ledger for FakeLedger {
 /// A receiver that does nothing.
 #[derive(Default)]
 pub(crate) struct FakeRunning {
-    pub(crate) destinations: Mutex<Vec<(Arc<str>, CircuitState)>>,
+    pub(crate) destinations: Mutex<Vec<RunningDestination>>,
     pub(crate) unmet: Mutex<Vec<String>>,
     pub(crate) wakes: AtomicUsize,
 }
 
 impl Running for FakeRunning {
-    fn destinations(&self) -> Vec<(Arc<str>, CircuitState)> {
+    fn destinations(&self) -> Vec<RunningDestination> {
         self.destinations.lock().unwrap().clone()
     }
     fn wake(&self) {
@@ -255,6 +256,12 @@ impl Running for FakeRunning {
     fn config(&self) -> String {
         "listen = \"127.0.0.1:8080\"\n".to_owned()
     }
+}
+
+/// A destination of the fake receiver; an open circuit stays open for 1.5 s.
+pub(crate) fn destination(name: &str, circuit: CircuitStatus) -> RunningDestination {
+    let open_for = (circuit == CircuitStatus::Open).then_some(Duration::from_millis(1500));
+    RunningDestination { name: name.into(), circuit, open_for }
 }
 
 /// A router with what is behind it.
@@ -280,7 +287,7 @@ impl Admin {
         let (ledger, running, metrics) =
             (Arc::new(FakeLedger::default()), Arc::new(FakeRunning::default()), Arc::new(Metrics::new()));
         *running.destinations.lock().unwrap() =
-            vec![("app".into(), CircuitState::Closed), ("archive".into(), CircuitState::Closed)];
+            vec![destination("app", CircuitStatus::Closed), destination("archive", CircuitStatus::Closed)];
         let parts = AdminParts {
             ledger: ledger.clone(),
             running: is_running.then(|| running.clone() as Arc<dyn Running>),

@@ -1,7 +1,7 @@
 //! Whether the process lives, and whether it keeps its promises.
 
 use super::fake::{Admin, Mood};
-use pylon_receiver::admin::Access;
+use pylon_receiver::internals::Access;
 use pylon_receiver::ledger::LedgerError;
 use serde_json::json;
 use std::sync::atomic::Ordering;

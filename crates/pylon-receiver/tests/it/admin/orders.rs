@@ -2,7 +2,7 @@
 
 use super::fake::{Admin, Mood, NOW, delivery, event, event_id};
 use pylon_receiver::EventId;
-use pylon_receiver::admin::Access;
+use pylon_receiver::internals::Access;
 use pylon_receiver::ledger::{DeliveryState, LedgerError};
 use serde_json::json;
 use std::sync::atomic::Ordering;

@@ -1,13 +1,12 @@
 //! What is told: lists, pages, one event, numbers.
 
-use super::fake::{Admin, NOW, delivery, event, event_id};
+use super::fake::{Admin, NOW, delivery, destination, event, event_id};
 use bytes::Bytes;
-use pylon_receiver::admin::Access;
-use pylon_receiver::deliver::CircuitState;
-use pylon_receiver::ledger::{AttemptLog, DeliveryState, DestinationStats, EventState, RefusedRecord, Stats};
+use pylon_receiver::internals::Access;
+use pylon_receiver::ledger::{AttemptRecord, DeliveryState, DestinationStats, EventState, RefusedRecord, Stats};
+use pylon_receiver::wire::CircuitStatus;
 use pylon_receiver::{Headers, Moment};
 use serde_json::{Value, json};
-use std::time::Duration;
 
 fn ids(answer: &Value, list: &str) -> Vec<String> {
     answer[list].as_array().unwrap().iter().map(|entry| entry["id"].as_str().unwrap().to_owned()).collect()
@@ -74,7 +73,7 @@ async fn an_event_is_told_with_everything_that_is_known_of_it() {
     ));
     let mut record = delivery(event_id(1), 1, DeliveryState::Waiting);
     record.due_at = Some(NOW);
-    let log = AttemptLog {
+    let log = AttemptRecord {
         attempt: 1,
         started_at: event_id(1).received_at(),
         took_milliseconds: 12,
@@ -221,9 +220,9 @@ async fn stats_tell_of_every_destination_that_is_configured_or_has_something_lef
     let admin = Admin::new(Access::Loopback);
     *admin.ledger.stats.lock().unwrap() = stats.clone();
     *admin.running.destinations.lock().unwrap() = vec![
-        ("quiet".into(), CircuitState::Probing),
-        ("app".into(), CircuitState::Open(Duration::from_millis(1500))),
-        ("archive".into(), CircuitState::Closed),
+        destination("quiet", CircuitStatus::Probing),
+        destination("app", CircuitStatus::Open),
+        destination("archive", CircuitStatus::Closed),
     ];
     let nothing = |name: &str, circuit: &str| {
         json!({

@@ -3,7 +3,7 @@
 use super::fake::{Admin, event_id};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use pylon_receiver::admin::{Access, ORDER_LIMIT};
+use pylon_receiver::internals::{Access, ORDER_LIMIT};
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;

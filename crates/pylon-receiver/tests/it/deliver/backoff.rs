@@ -2,7 +2,7 @@
 
 use pylon_receiver::Moment;
 use pylon_receiver::config::RetryPolicy;
-use pylon_receiver::deliver::{Backoff, Failure};
+use pylon_receiver::internals::{Backoff, Failure};
 use pylon_receiver::ledger::Verdict;
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! When a destination is left alone.
 
 use pylon_receiver::config::CircuitPolicy;
-use pylon_receiver::deliver::{Circuit, CircuitState};
+use pylon_receiver::internals::{Circuit, CircuitState};
 use pylon_receiver::{EventId, Moment};
 use std::time::{Duration, Instant};
 

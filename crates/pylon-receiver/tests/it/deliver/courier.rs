@@ -1,12 +1,12 @@
 //! A courier with a ledger on disk, a transport that does as it is told, and a clock that is moved by hand.
 
 use pylon_receiver::config::{CircuitPolicy, DestinationConfig, RetryPolicy, TransportConfig};
-use pylon_receiver::deliver::{Attempt, CircuitState, Courier, CourierParts, Report, Transport, TransportFuture};
+use pylon_receiver::internals::{CircuitState, Courier, CourierParts, Metrics, Report, Transport, TransportFuture};
 use pylon_receiver::ledger::{
     DeliveryFilter, DeliveryRecord, DeliveryState, Ledger, NewDelivery, NewEvent, Order, Page, SqliteLedger,
     SqliteOptions,
 };
-use pylon_receiver::{EventId, Headers, Metrics, Moment};
+use pylon_receiver::{Attempt, EventId, Headers, Moment};
 use pylon_webhooks::Payload;
 use pylon_webhooks::testing::verified;
 use std::collections::VecDeque;

@@ -1,6 +1,6 @@
 //! How many a second.
 
-use pylon_receiver::deliver::Rate;
+use pylon_receiver::internals::Rate;
 use std::time::{Duration, Instant};
 
 #[test]

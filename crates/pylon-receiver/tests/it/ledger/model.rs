@@ -44,7 +44,7 @@ struct Delivery {
     finished_at: Option<Moment>,
     redelivery_of: Option<u32>,
     reason: Option<String>,
-    log: Vec<AttemptLog>,
+    log: Vec<AttemptRecord>,
 }
 
 #[derive(Debug, Clone)]
@@ -253,7 +253,7 @@ impl Model {
         if let Some(attempt) = settlement.attempt {
             // What did not count is told until the attempt that does.
             delivery.log.retain(|logged| logged.attempt != delivery.attempts);
-            delivery.log.push(AttemptLog {
+            delivery.log.push(AttemptRecord {
                 attempt: delivery.attempts,
                 started_at: attempt.started_at,
                 took_milliseconds: attempt.took.as_millis() as u64,

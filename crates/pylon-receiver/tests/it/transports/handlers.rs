@@ -1,6 +1,6 @@
 use super::*;
 use pylon_receiver::config::show_duration;
-use pylon_receiver::deliver::{DeliveredEvent, Handlers, handlers_of};
+use pylon_receiver::{DeliveredEvent, Handlers, handlers_of};
 use pylon_webhooks::{EventKind, HandlerError, IssueNewEvent, WebhookHandler};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;

@@ -1,7 +1,7 @@
 use super::server::{Act, Server, answer, answer_and_close, answer_and_hang};
 use super::*;
 use pylon_receiver::config::{SecretFault, SecretSource, Signing, show_duration};
-use pylon_receiver::deliver::Delivered;
+use pylon_receiver::internals::Delivered;
 
 const WHOLE: &str = "HTTP/1.1 200 OK\ncontent-length: 2\n\nok";
 

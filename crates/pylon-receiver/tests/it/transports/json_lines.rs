@@ -1,6 +1,6 @@
 use super::*;
 use pylon_receiver::config::show_duration;
-use pylon_receiver::deliver::Delivered;
+use pylon_receiver::internals::Delivered;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;

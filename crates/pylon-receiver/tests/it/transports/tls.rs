@@ -3,7 +3,7 @@
 
 use super::*;
 use pylon_receiver::config::Signing;
-use pylon_receiver::deliver::Delivered;
+use pylon_receiver::internals::Delivered;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};

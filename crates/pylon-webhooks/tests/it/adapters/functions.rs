@@ -7,7 +7,7 @@ struct Numbered {
 }
 
 impl CustomEvent for Numbered {
-    const KIND: &'static str = "issue_new";
+    const NAME: &'static str = "issue_new";
 }
 
 #[derive(Deserialize)]
@@ -17,7 +17,7 @@ struct Titled {
 }
 
 impl CustomEvent for Titled {
-    const KIND: &'static str = "issue_new";
+    const NAME: &'static str = "issue_new";
 }
 
 /// Notes that it ran.

@@ -88,7 +88,7 @@ pub(crate) async fn attempts_are_told_in_their_order<S: Subject>(mut desk: Desk<
             Settlement { lease, at: at(now), verdict: Verdict::RetryAt(at(now + 10)), attempt: Some(told) };
         assert_eq!(desk.ledger().settle(settlement).await, Ok(Settled::Recorded));
         let (started_at, detail) = (at(now), detail.to_owned());
-        expected.push(AttemptLog { attempt: number, started_at, took_milliseconds: 1500, status, detail });
+        expected.push(AttemptRecord { attempt: number, started_at, took_milliseconds: 1500, status, detail });
     }
     // One of which nothing is told, and one that never ended.
     desk.end(50, Verdict::RetryAt(at(60))).await;

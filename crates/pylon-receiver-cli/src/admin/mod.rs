@@ -1,0 +1,7 @@
+//! The client of the admin API: which receiver, filters, lists, orders.
+
+pub(crate) mod client;
+pub(crate) mod filters;
+pub(crate) mod listing;
+pub(crate) mod order;
+pub(crate) mod receiver;

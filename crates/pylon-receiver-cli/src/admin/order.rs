@@ -1,0 +1,69 @@
+//! Orders: by id, by a filter, or about everything, and never about everything by mistake.
+
+use super::client::{Client, read};
+use crate::fault::Fault;
+use crate::print::output::{Format, Output};
+use clap::Args;
+use pylon_receiver::wire::OrderResult;
+use serde::Serialize;
+use serde_json::Value;
+
+/// Options of every order.
+#[derive(Debug, Args)]
+pub(crate) struct OrderArgs {
+    /// Select everything
+    #[arg(long)]
+    all: bool,
+
+    /// Only count the matches
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// What an order selects: one of the three is given.
+pub(crate) struct Selection<I, F> {
+    pub(crate) ids: Option<Vec<I>>,
+    pub(crate) filter: Option<F>,
+    pub(crate) all: bool,
+}
+
+impl OrderArgs {
+    /// The selection that the command line gives.
+    pub(crate) fn selection<I: Clone, F: Default + PartialEq>(
+        &self,
+        ids: &[I],
+        filter: F,
+    ) -> Result<Selection<I, F>, Fault> {
+        let has_filter = filter != F::default();
+        match (ids.is_empty(), has_filter, self.all) {
+            (false, false, false) => Ok(Selection { ids: Some(ids.to_vec()), filter: None, all: false }),
+            (true, true, false) => Ok(Selection { ids: None, filter: Some(filter), all: false }),
+            (true, false, true) => Ok(Selection { ids: None, filter: None, all: true }),
+            (true, false, false) => {
+                Err(Fault::usage("expected ids, a filter or --all, found none of them; --help lists the filters"))
+            }
+            _ => Err(Fault::usage("expected ids, a filter or --all, found more than one of them; give one")),
+        }
+    }
+
+    /// Gives the order and prints its result.
+    pub(crate) async fn give(
+        &self,
+        client: &Client,
+        path: &str,
+        order: &impl Serialize,
+        out: &mut Output,
+    ) -> Result<(), Fault> {
+        let answer: Value = client.post(path, order).await?;
+        if out.format() == Format::Json {
+            return out.json(&answer);
+        }
+        let OrderResult { matched, redelivered, dropped } = read(&answer)?;
+        out.line(&match (self.dry_run, redelivered, dropped) {
+            (true, _, _) => format!("{matched} match; dry run, nothing was changed"),
+            (false, Some(redelivered), _) => format!("{matched} matched, {redelivered} will be redelivered"),
+            (false, None, Some(dropped)) => format!("{matched} matched, {dropped} dropped"),
+            (false, None, None) => format!("{matched} matched"),
+        })
+    }
+}

@@ -1,0 +1,174 @@
+//! The receiver that a command asks, and the ledger file that it reads if none runs.
+
+use super::client::Client;
+use crate::fault::Fault;
+use crate::http_client::{http_client, parse_url};
+use crate::input::configuration::load;
+use crate::print::output::note;
+use clap::Args;
+use http::HeaderValue;
+use pylon_receiver::OfflineAdmin;
+use pylon_receiver::config::{LedgerAddress, SecretSource};
+use pylon_receiver::ledger::SqliteLedger;
+use reqwest::Url;
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// The environment variable with the URL of the admin API.
+const ADMIN_VARIABLE: &str = "PYLON_RECEIVER_ADMIN";
+const DEFAULT_ADMIN: &str = "http://127.0.0.1:8081";
+
+/// Options of every command that asks a receiver.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Receiver")]
+pub(crate) struct ReceiverArgs {
+    /// URL of the receiver's admin API [default: that of --config, or of the environment variable
+    /// PYLON_RECEIVER_ADMIN, or http://127.0.0.1:8081]
+    #[arg(long, value_name = "URL", value_parser = parse_url)]
+    admin_url: Option<Url>,
+
+    /// Read address, token and ledger from the receiver's configuration
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Environment variable with the admin token
+    #[arg(long, value_name = "NAME")]
+    token_env: Option<String>,
+
+    /// File with the admin token
+    #[arg(long, value_name = "FILE", conflicts_with = "token_env")]
+    token_file: Option<PathBuf>,
+
+    /// Ledger to read if no receiver runs [default: that of --config, or sqlite:pylon.db]
+    #[arg(long, value_name = "sqlite:FILE")]
+    ledger: Option<LedgerAddress>,
+}
+
+/// The receiver that the options name.
+struct Named {
+    base: Url,
+    token: Option<SecretSource>,
+    /// The file to read if no receiver answers.
+    ledger: Option<PathBuf>,
+}
+
+impl ReceiverArgs {
+    /// The client for an order: that of a running receiver.
+    pub(crate) fn to_order(&self) -> Result<Client, Fault> {
+        self.named()?.over_http()
+    }
+
+    /// The client for reading: that of a running receiver, else of the ledger file.
+    pub(crate) async fn to_ask(&self) -> Result<Client, Fault> {
+        let named = self.named()?;
+        let Some(ledger) = &named.ledger else { return named.over_http() };
+        if !refuses_connections(&named.base).await {
+            return named.over_http();
+        }
+        if !ledger.is_file() {
+            return Err(Fault::no_receiver(format!(
+                "no receiver answers at {}, and no ledger is at {}; start one with `pylon-receiver serve`, or give its \
+                 address with --admin-url or a ledger with --ledger",
+                named.base,
+                ledger.display()
+            )));
+        }
+        let client = open_read_only(ledger)?;
+        note(&format!("no receiver answers at {}; reading {} instead", named.base, ledger.display()));
+        Ok(client)
+    }
+
+    fn named(&self) -> Result<Named, Fault> {
+        let config = self.config.as_deref().map(|path| load(Some(path))).transpose()?;
+        let base = match (&self.admin_url, &config) {
+            (Some(url), _) => url.clone(),
+            (None, Some(config)) => reachable(config.admin),
+            (None, None) => from_environment()?,
+        };
+        let token = match (&self.token_env, &self.token_file) {
+            (Some(name), _) => Some(SecretSource::Environment(name.clone())),
+            (None, Some(path)) => Some(SecretSource::File(path.clone())),
+            (None, None) => config.as_ref().and_then(|config| config.admin_token.clone()),
+        };
+        let ledger = match (&self.ledger, config) {
+            (Some(ledger), _) => Some(ledger.clone()),
+            (None, Some(config)) => Some(config.ledger),
+            // A file in this folder is not the ledger of a receiver on another machine.
+            (None, None) => is_loopback(&base).then(|| LedgerAddress::Sqlite("pylon.db".into())),
+        };
+        let ledger = ledger.and_then(|ledger| match ledger {
+            LedgerAddress::Sqlite(path) => Some(path),
+            LedgerAddress::Null => None,
+        });
+        Ok(Named { base, token, ledger })
+    }
+}
+
+impl Named {
+    fn over_http(self) -> Result<Client, Fault> {
+        let authorization = match &self.token {
+            Some(token) => Some(bearer(token)?),
+            None => None,
+        };
+        if authorization.is_some() && self.base.scheme() == "http" && !is_loopback(&self.base) {
+            note(&format!(
+                "warning: the token goes to {} without TLS: anybody on the network path can read and use it; use an https URL",
+                self.base
+            ));
+        }
+        Ok(Client::Http { client: http_client(&self.base)?, base: self.base, authorization })
+    }
+}
+
+/// The admin API over a ledger file, for reading.
+fn open_read_only(ledger: &Path) -> Result<Client, Fault> {
+    let opened = SqliteLedger::open_read_only(ledger);
+    let opened = opened.map_err(|error| Fault::failed(format!("{}: {error}", ledger.display())))?;
+    Ok(Client::Offline(OfflineAdmin::new(Arc::new(opened))))
+}
+
+fn bearer(token: &SecretSource) -> Result<HeaderValue, Fault> {
+    let token = token.read().map_err(Fault::configuration)?;
+    let text = Zeroizing::new([b"Bearer ".as_slice(), &token].concat());
+    let mut value = HeaderValue::from_bytes(&text)
+        .map_err(|_| Fault::configuration("expected a token of visible characters, found others in it"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The URL of a receiver that listens on this address; loopback if it listens on every address.
+fn reachable(mut listen: SocketAddr) -> Url {
+    if listen.ip().is_unspecified() {
+        listen.set_ip(match listen.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    Url::parse(&format!("http://{listen}")).expect("an address and a port make a URL")
+}
+
+fn from_environment() -> Result<Url, Fault> {
+    match std::env::var_os(ADMIN_VARIABLE) {
+        None => Ok(Url::parse(DEFAULT_ADMIN).expect("this text is a URL")),
+        Some(text) => parse_url(&text.to_string_lossy()).map_err(|error| {
+            Fault::usage(format!("environment variable {ADMIN_VARIABLE}: {error}, found another text"))
+        }),
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback())
+}
+
+/// Whether nothing listens there for certain; the request itself shows any other fault.
+async fn refuses_connections(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let connect = tokio::net::TcpStream::connect((host, url.port_or_known_default().unwrap_or(80)));
+    let connected = tokio::time::timeout(Duration::from_secs(5), connect).await;
+    matches!(connected, Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused)
+}

@@ -1,0 +1,51 @@
+//! The HTTP client of all commands.
+
+use crate::fault::Fault;
+use reqwest::Url;
+use std::error::Error;
+use std::time::Duration;
+
+/// How long a command waits for an answer, except for orders.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a command waits for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A client for this URL: without redirects or proxies, and with the system's certificates for `https:` only.
+pub(crate) fn http_client(url: &Url) -> Result<reqwest::Client, Fault> {
+    // Fails if a provider is installed already, which is fine.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("pylon-receiver/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .timeout(TIMEOUT)
+        .connect_timeout(CONNECT_TIMEOUT);
+    if url.scheme() == "http" {
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build().map_err(|error| Fault::failed(format!("no HTTP client can be made: {}", cause(&error))))
+}
+
+/// Reads a URL on the command line.
+pub(crate) fn parse_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let url = url.ok_or("expected a URL such as http://127.0.0.1:8080/webhook")?;
+    if url.username().is_empty() && url.password().is_none() {
+        Ok(url)
+    } else {
+        Err("expected a URL without a user and password, which everybody on the machine could read".into())
+    }
+}
+
+/// The cause of an HTTP error.
+pub(crate) fn cause(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "it took too long".into();
+    }
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,36 @@
+//! The secret that a command signs or verifies with. It comes from an environment variable or a file, never from an argument:
+//! everybody on the machine can read arguments.
+
+use crate::fault::Fault;
+use clap::Args;
+use pylon_receiver::config::SecretSource;
+use pylon_webhooks::Secret;
+use std::path::PathBuf;
+use zeroize::Zeroizing;
+
+#[derive(Debug, Args)]
+pub(crate) struct SecretArgs {
+    /// Environment variable with the secret
+    #[arg(long, value_name = "NAME", default_value = "PYLON_WEBHOOK_SECRET")]
+    secret_env: String,
+
+    /// File with the secret; a trailing newline is ignored
+    #[arg(long, value_name = "FILE", conflicts_with = "secret_env")]
+    secret_file: Option<PathBuf>,
+}
+
+impl SecretArgs {
+    /// The bytes of the secret.
+    pub(crate) fn bytes(&self) -> Result<Zeroizing<Vec<u8>>, Fault> {
+        let source = match &self.secret_file {
+            Some(path) => SecretSource::File(path.clone()),
+            None => SecretSource::Environment(self.secret_env.clone()),
+        };
+        source.read().map_err(Fault::configuration)
+    }
+
+    /// The secret to sign with.
+    pub(crate) fn secret(&self) -> Result<Secret, Fault> {
+        Secret::new(&*self.bytes()?).map_err(Fault::configuration)
+    }
+}

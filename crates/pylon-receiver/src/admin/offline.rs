@@ -1,0 +1,60 @@
+//! The admin API over a ledger without a running receiver.
+
+use super::access::Access;
+use super::parts::AdminParts;
+use super::routes::router;
+use crate::ledger::Ledger;
+use crate::metrics::Metrics;
+use crate::time::SystemWallClock;
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST, HeaderValue};
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use std::sync::Arc;
+use tower_service::Service;
+
+/// The admin API over a ledger that no receiver serves: it answers what a receiver would answer, and refuses orders.
+///
+/// ```
+/// use pylon_receiver::ledger::{SqliteLedger, SqliteOptions};
+/// use pylon_receiver::{OfflineAdmin, wire};
+/// use std::sync::Arc;
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("pylon.db");
+/// # drop(SqliteLedger::open(&path, SqliteOptions::default())?);
+/// let ledger = SqliteLedger::open_read_only(&path)?;
+/// let admin = OfflineAdmin::new(Arc::new(ledger));
+/// let request = http::Request::get(wire::path::EVENTS).body(bytes::Bytes::new())?;
+/// let answer: wire::EventList = serde_json::from_slice(admin.ask(request).await.body())?;
+/// assert!(answer.events.is_empty());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct OfflineAdmin(Router);
+
+impl OfflineAdmin {
+    /// The API over this ledger, for this process: nobody else can ask it.
+    pub fn new(ledger: Arc<dyn Ledger>) -> Self {
+        let (metrics, clock) = (Arc::new(Metrics::new()), Arc::new(SystemWallClock));
+        Self(router(AdminParts { ledger, running: None, metrics, clock }, Access::Loopback))
+    }
+
+    /// The answer to a request. The request needs a path, and a method and a body where the route has them; no headers.
+    pub async fn ask(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let mut request = request.map(Body::from);
+        // The rules of access protect a listener; here the caller is the process itself.
+        request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let Ok(response) = self.0.clone().call(request).await;
+        let (parts, body) = response.into_parts();
+        // Every answer of the router is in memory already.
+        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        Response::from_parts(parts, body)
+    }
+}

@@ -1,0 +1,54 @@
+//! What the API reads from and gives orders to.
+
+use crate::ledger::Ledger;
+use crate::metrics::Metrics;
+use crate::time::WallClock;
+use crate::wire::CircuitStatus;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the API reads from and gives orders to.
+#[derive(Clone)]
+pub struct AdminParts {
+    /// The ledger.
+    pub ledger: Arc<dyn Ledger>,
+    /// The receiver that serves the ledger; none: the ledger is only read.
+    pub running: Option<Arc<dyn Running>>,
+    /// The process's counters.
+    pub metrics: Arc<Metrics>,
+    /// The present time.
+    pub clock: Arc<dyn WallClock>,
+}
+
+impl fmt::Debug for AdminParts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AdminParts")
+    }
+}
+
+/// A running receiver.
+pub trait Running: Send + Sync + 'static {
+    /// Its destinations.
+    fn destinations(&self) -> Vec<RunningDestination>;
+
+    /// Looks for deliveries that are due now.
+    fn wake(&self);
+
+    /// Why it is not ready, a sentence for each reason, without those of the ledger; empty: it is ready.
+    fn unmet(&self) -> Vec<String>;
+
+    /// The configuration as a file would have it, without secrets.
+    fn config(&self) -> String;
+}
+
+/// A destination of a running receiver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningDestination {
+    /// The name.
+    pub name: Arc<str>,
+    /// Whether deliveries go out.
+    pub circuit: CircuitStatus,
+    /// How long an open circuit stays open.
+    pub open_for: Option<Duration>,
+}

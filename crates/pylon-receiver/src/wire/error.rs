@@ -1,0 +1,12 @@
+//! Refusals.
+
+use serde::{Deserialize, Serialize};
+
+/// The answer to a request that the API refuses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorAnswer {
+    /// A stable code, such as `bad_request` or `ledger_full`.
+    pub error: String,
+    /// One sentence: what was expected, what was found, what to do.
+    pub message: String,
+}

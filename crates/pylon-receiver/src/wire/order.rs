@@ -1,0 +1,57 @@
+//! An operator's orders, and their results.
+
+use crate::id::{DeliveryId, EventId};
+use crate::ledger::{DeliveryFilter, EventFilter};
+use serde::{Deserialize, Serialize};
+
+/// The order to redeliver events: those with these ids, those that match the filter, or all.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventOrder {
+    /// These events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ids: Option<Vec<EventId>>,
+    /// The events that match; a filter without a condition also needs `all`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<EventFilter>,
+    /// Every event.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all: bool,
+    /// To this destination only; if left out, to each destination that the event went to before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination: Option<String>,
+    /// Only count what matches.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// The order to redeliver or drop dead deliveries: those with these ids, those that match the filter, or all.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeadOrder {
+    /// These deliveries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ids: Option<Vec<DeliveryId>>,
+    /// The dead deliveries that match; a filter without a condition also needs `all`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<DeliveryFilter>,
+    /// Every dead delivery.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all: bool,
+    /// Only count what matches.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// The result of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct OrderResult {
+    /// How many events or deliveries matched.
+    pub matched: u64,
+    /// How many deliveries were created, if the order was to redeliver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redelivered: Option<u64>,
+    /// How many deliveries were dropped, if the order was to drop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<u64>,
+}

@@ -1,0 +1,101 @@
+//! Health, counts and configuration of a receiver.
+
+use crate::ledger::DestinationStats;
+use serde::{Deserialize, Serialize};
+
+/// The process is alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Liveness {
+    /// Always `live`.
+    pub status: LiveStatus,
+}
+
+/// The status of a process that answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LiveStatus {
+    /// Alive.
+    Live,
+}
+
+/// Whether the receiver keeps its promises at present.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    /// Whether it is ready.
+    pub status: ReadyStatus,
+    /// Why it is not, a sentence for each reason. Left out if it is ready, and for callers without a required token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmet: Option<Vec<String>>,
+}
+
+/// Whether a receiver is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReadyStatus {
+    /// Ready.
+    Ready,
+    /// Not ready.
+    NotReady,
+}
+
+/// Counts of everything in the ledger.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Events.
+    pub events: u64,
+    /// Events that were parked on arrival, redelivered or not.
+    pub parked: u64,
+    /// Refused requests.
+    pub refused: u64,
+    /// The size of the ledger, in bytes.
+    pub ledger_bytes: u64,
+    /// The receiver's destinations and those with unfinished or dead deliveries, by name.
+    pub destinations: Vec<Destination>,
+}
+
+/// A destination: its unfinished and dead deliveries, and its state in the running receiver.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Destination {
+    /// Its deliveries.
+    #[serde(flatten)]
+    pub stats: DestinationStats,
+    /// The circuit; none if it is not configured, or no receiver runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circuit: Option<CircuitStatus>,
+    /// How long an open circuit stays open, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_for_seconds: Option<f64>,
+    /// Whether it is not configured, so that nobody makes its deliveries; none if no receiver runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orphaned: Option<bool>,
+}
+
+/// The status of a destination's circuit breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CircuitStatus {
+    /// Deliveries go out.
+    Closed,
+    /// The destination is taken to be down: no deliveries go out.
+    Open,
+    /// One delivery finds out whether the destination is up again.
+    Probing,
+}
+
+impl CircuitStatus {
+    /// The name, as in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::Probing => "probing",
+        }
+    }
+}
+
+/// The configuration that a receiver runs with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunningConfig {
+    /// The configuration as TOML, with defaults and without secrets.
+    pub config: String,
+}
