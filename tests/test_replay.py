@@ -131,14 +131,6 @@ def test_guards_say_what_they_go_by() -> None:
     assert repr(ReplayGuard.body_hash(window=1)) == "<ReplayGuard by body hash, 1 seconds>"
 
 
-def test_a_guard_that_no_endpoint_has_cannot_be_asked() -> None:
-    guard = ReplayGuard.exact_request()
-    with pytest.raises(TypeError, match=r"^this guard has no store yet: pass it to an Endpoint$"):
-        guard.first_seen("key", None)
-    guard.forget("key")
-    asyncio.run(guard.aforget("key"))
-
-
 def test_the_protocol_of_stores_is_there_for_annotations() -> None:
     assert pylon_webhooks.replay.ReplayStore.__name__ == "ReplayStore"
     with pytest.raises(AttributeError, match=r"^module 'pylon_webhooks\.replay' has no attribute 'RedisStore'$"):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from .replay import WrongAnswerError, not_forgotten
+from ._guard import WrongAnswerError, not_forgotten
 
 TYPE_CHECKING = False  # importing `typing` takes longer than importing all of this package
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from typing import Self
 
+    from ._guard import Guard
     from .events import WebhookEvent
-    from .replay import ReplayGuard
 
 
 class Arrival:
@@ -67,7 +67,7 @@ class GuardedArrival(Arrival):
     def __init__(
         self,
         event: WebhookEvent,
-        guard: ReplayGuard,
+        guard: Guard,
         key: str,
         expires: int | None,
         in_flight: set[str],

@@ -14,7 +14,9 @@ from .exceptions import PylonWebhookAsyncHandlerError, PylonWebhookHandlerErrors
 TYPE_CHECKING = False  # importing `typing` takes longer than importing all of this package
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from typing import Any
+    from typing import Any, TypeVar
+
+    _E = TypeVar("_E")
 
 _CLASSES = {name: event_class for event_class, name in KINDS.items()}
 _EVENT_CLASSES = frozenset({WebhookEvent, BaseIssueEvent, IssueSnapshotEvent, UnknownEvent, *KINDS})
@@ -112,6 +114,17 @@ class Handlers:
             return OfClass(event)
         raise TypeError(f"{event.__name__} is no event class: call handler.register(kind, {event.__name__}) first")
 
+    def view(self, event_class: type[_E]) -> Callable[[WebhookEvent], _E | None]:
+        """A function that gives an event as this class, or None for an event of another class."""
+        target = self.target(event_class)
+
+        def view(event: WebhookEvent) -> Any:
+            if not target.fits(event):
+                return None
+            return event if target.make is None else target.make(event)
+
+        return view
+
     def warn_of_typo(self, name: str) -> None:
         """Warn of a name that was probably meant to be the name of a typed event."""
         meant = probably_meant(name)
@@ -146,7 +159,7 @@ class Handlers:
             except Exception as error:  # noqa: BLE001 - all handlers run; then the failures are raised together
                 failures.append(error)
         if failures:
-            raise PylonWebhookHandlerErrors.of(event, failures)
+            raise _group(event, failures)
         return results
 
     async def arun(self, event: WebhookEvent) -> list[Any]:
@@ -163,7 +176,7 @@ class Handlers:
             except BaseException as error:  # noqa: BLE001 - raised again, with one exception
                 failures.append(_cancelled_within(error))
         if failures:
-            raise PylonWebhookHandlerErrors.of(event, failures)
+            raise _group(event, failures)
         return results
 
     def tell(self, error: Exception, run: Callable[[Awaitable[Any]], Any] | None = None) -> None:
@@ -209,6 +222,15 @@ def warn(message: str, category: type[Warning]) -> None:
     while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
+
+
+def _group(event: WebhookEvent, failures: list[Exception]) -> PylonWebhookHandlerErrors:
+    """The failures of one event. The list is emptied: the failures hold the frame that holds it."""
+    count = "a handler" if len(failures) == 1 else f"{len(failures)} handlers"
+    group = PylonWebhookHandlerErrors(f"{count} failed for {event!r}", tuple(failures))
+    group.event = event
+    failures.clear()
+    return group
 
 
 def _close(awaitable: Any) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ._losses import SHUTTING_DOWN, full, log_lost, log_strange
 from ._process import end_with_the_process
-from .background import SHUTTING_DOWN, Background
 
 TYPE_CHECKING = False  # importing `typing` takes longer than importing all of this package
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from ._arrival import Arrival
     from ._types import AsyncWork
+    from .background import Background
 
 #: How long cancelled handlers may take to tidy up.
 _TIDYING_SECONDS = 1.0
@@ -40,7 +41,7 @@ class TaskQueue:
             self._bury()
             here = self._loops[loop] = (Semaphore(self._background.workers), {})
         if sum(len(tasks) for _, tasks in [*self._loops.values()]) >= self._background.capacity:
-            return self._background.full()
+            return full(self._background)
         workers, tasks = here
         begun: list[bool] = []
         task = loop.create_task(self._run(work, arrival, workers, begun))
@@ -86,7 +87,7 @@ class TaskQueue:
         await wait(late, timeout=_TIDYING_SECONDS)
         lost = sum(not task.done() or task.cancelled() for task in late)
         if lost:
-            self._background.lost(lost)
+            log_lost(lost)
 
     def end(self) -> None:
         """The process ends: whatever is left is lost."""
@@ -118,12 +119,12 @@ class TaskQueue:
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001 - nobody awaits this task
-            self._background.strange(error)
+            log_strange(error)
 
     def _tell(self, task: Task[Any] | None) -> None:
         # `drain` tells of its own together.
         if task not in self._given_up:
-            self._background.lost(1)
+            log_lost(1)
 
     def _bury(self) -> None:
         """Give up what was left in loops that are closed."""
@@ -134,6 +135,6 @@ class TaskQueue:
             here = self._loops.pop(loop, None)
             lost = [] if here is None else [arrival for task, arrival in [*here[1].items()] if not task.done()]
             if lost:
-                self._background.lost(len(lost))
+                log_lost(len(lost))
             for arrival in lost:
                 arrival.give_back()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ._losses import SHUTTING_DOWN, full, log_lost, log_strange
 from ._process import end_with_the_process
-from .background import SHUTTING_DOWN, Background
 
 TYPE_CHECKING = False  # importing `typing` takes longer than importing all of this package
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from ._arrival import Arrival
     from ._types import Work
+    from .background import Background
 
     _Job = tuple[Work, Arrival]
 
@@ -54,7 +55,7 @@ class ThreadQueue:
             if self._until is not None:
                 return SHUTTING_DOWN
             if len(self._waiting) + len(self._running) >= self._background.capacity:
-                return self._background.full()
+                return full(self._background)
             self._waiting.append(job)
             if self._threads < min(self._background.workers, len(self._waiting) + len(self._running)):
                 self._threads += 1
@@ -100,7 +101,7 @@ class ThreadQueue:
             unbegun = [*self._waiting]
             self._waiting.clear()
         if late or unbegun:
-            self._background.lost(len(late) + len(unbegun))
+            log_lost(len(late) + len(unbegun))
         # Those that run may yet end well, and give themselves back where they do not.
         for _, arrival in unbegun:
             arrival.give_back()
@@ -120,7 +121,7 @@ class ThreadQueue:
                 # Without the request's context variables, which end with the request.
                 Context().run(work)
             except BaseException as error:  # noqa: BLE001 - a thread that ends would leave the others' work undone
-                self._background.strange(error)
+                log_strange(error)
             with self._done:
                 self._running.pop(me, None)
                 self._done.notify_all()

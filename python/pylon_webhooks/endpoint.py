@@ -5,11 +5,13 @@ from __future__ import annotations
 from _thread import allocate_lock
 
 from ._arrival import Arrival, GuardedArrival
+from ._guard import Guard
 from ._log import log
+from ._losses import SHUTTING_DOWN
 from ._native import Outcome, RequestFault
 from ._tasks import TaskQueue
 from ._threads import ThreadQueue
-from .background import SHUTTING_DOWN, Background
+from .background import Background
 from .exceptions import PylonWebhookAsyncHandlerError, PylonWebhookError, PylonWebhookHandlerErrors
 from .handler import WebhookHandler
 from .replay import ReplayGuard
@@ -73,7 +75,7 @@ class Endpoint:
         # Of one package: the endpoint has a limit of its own, and tells the error handlers itself.
         self._intake = handler._intake.with_body_limit(body_limit)  # pyright: ignore[reportPrivateUsage]
         self._handlers = handler._handlers  # pyright: ignore[reportPrivateUsage]
-        self._guard = None if replay_guard is None else replay_guard.with_clock(handler.clock)
+        self._guard = None if replay_guard is None else Guard(replay_guard, handler.clock)
         self._background = background
         self._threads = None if background is None else ThreadQueue(background)
         self._tasks = None if background is None else TaskQueue(background)
@@ -221,7 +223,7 @@ class Endpoint:
             raise TypeError(
                 "a background runs registered handlers, and not the function that takes the event: use one of the two"
             )
-        return self._handler.view(event_class)
+        return self._handlers.view(event_class)
 
     def close(self) -> None:
         """Answer 503 from now on, and wait until the background threads have handled the accepted events."""

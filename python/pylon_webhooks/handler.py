@@ -25,7 +25,6 @@ else:
     from ._types import HasItems, Headers, Payload
 
     _F = TypeVar("_F", bound=Callable[..., Any])
-    _E = TypeVar("_E")
 
 __all__ = ["WebhookHandler"]
 
@@ -270,17 +269,6 @@ class WebhookHandler:
     ) -> None:
         """Verify a delivery and do nothing else; raises as `handle` does."""
         self._intake.verify(payload, signature, timestamp)
-
-    def view(self, event_class: type[_E]) -> Callable[[WebhookEvent], _E | None]:
-        """What gives an event as this class, an event class or a registered one; None for an event that is not for it."""
-        target = self._handlers.target(event_class)
-
-        def view(event: WebhookEvent) -> Any:
-            if not target.fits(event):
-                return None
-            return event if target.make is None else target.make(event)
-
-        return view
 
     @property
     def clock(self) -> Callable[[], float] | None:
