@@ -191,6 +191,12 @@ def test_a_timestamp_without_a_secret_is_refused() -> None:
     )
 
 
+def test_a_request_of_text_is_sent_as_its_utf8() -> None:
+    request, same = (WebhookRequest(body, secret=SECRET, timestamp=NOW) for body in ("Zo\u00eb", "Zo\u00eb".encode()))
+    assert (request.body, request.headers) == (same.body, same.headers)
+    assert signed_headers(SECRET, "Zo\u00eb") == signed_headers(SECRET, bytearray("Zo\u00eb".encode()))
+
+
 def test_no_request_shows_its_secret() -> None:
     request = WebhookRequest(b"{}", secret=SECRET)
     assert SECRET not in f"{request!r} {vars(request)}"

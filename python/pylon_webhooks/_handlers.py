@@ -139,7 +139,7 @@ class Handlers:
 
         run: awaits what async handlers return. Without it, the call raises before any handler runs if one of them is async.
         """
-        plan = self._plans.get(event.__class__) or self._plan(event)
+        plan = self._plans.get(type(event)) or self._plan(event)
         if plan.first_async is not None and run is None:
             raise PylonWebhookAsyncHandlerError(f"cannot await the async handler {plan.first_async} here: {_AWAIT}")
         results: list[Any] = []
@@ -164,7 +164,7 @@ class Handlers:
 
     async def arun(self, event: WebhookEvent) -> list[Any]:
         """As `run`, awaiting async handlers."""
-        plan = self._plans.get(event.__class__) or self._plan(event)
+        plan = self._plans.get(type(event)) or self._plan(event)
         results: list[Any] = []
         failures: list[Exception] = []
         for function, make in plan.calls:
@@ -209,7 +209,7 @@ class Handlers:
         plans = self._plans
         plan = Plan([found for subscription in self._subscriptions if (found := subscription.match(event)) is not None])
         if not self._needs_names:
-            plans[event.__class__] = plan
+            plans[type(event)] = plan
         return plan
 
 

@@ -94,8 +94,10 @@ class WebhookHandler:
         self._clock = clock
         self._timestamp_tolerance = timestamp_tolerance
         self._require_timestamp = require_timestamp
-        self._receive = self._intake.receive
         self._handlers = Handlers(self._intake.kind_of)
+        # Bound once: a delivery should not look for them.
+        self._receive = self._intake.receive
+        self._run = self._handlers.run
         if kind is not None:
             self._handlers.warn_of_typo(kind)
         if verify_signature is False:
@@ -181,7 +183,7 @@ class WebhookHandler:
         and PylonWebhookAsyncHandlerError where an `async def` handler is due.
         """
         try:
-            return self._handlers.run(self._receive(payload, signature, timestamp, headers))
+            return self._run(self._receive(payload, signature, timestamp, headers))
         except (PylonWebhookError, PylonWebhookHandlerErrors, PylonWebhookAsyncHandlerError) as error:
             self._handlers.tell(error)
             raise
