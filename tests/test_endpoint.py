@@ -167,10 +167,7 @@ def test_outcomes_are_equal_to_themselves_alone_and_cannot_be_changed() -> None:
 
 # Requests, what is answered, and the one line that the log has of it.
 MISSING = "missing signature: expected 64 hexadecimal digits in X-Pylon-Signature, found no such header"
-EMPTY = (
-    "incomplete body: expected 58 bytes, as the headers declare, found none; the sender hung up, or something before this had "
-    "read them"
-)
+EMPTY = "incomplete body: expected 58 bytes, as the headers declare, found none; the sender disconnected, or something else read the body first"
 REQUESTS: dict[str, tuple[str, Any, bytes, Outcome, tuple[str, str] | None]] = {
     "authentic": ("POST", signed, BODY, Outcome.HANDLED, None),
     "authentic with a timestamp": ("POST", lambda s: signed(s, BODY, NOW), BODY, Outcome.HANDLED, None),

@@ -35,7 +35,7 @@ def test_only_false_itself_switches_verification_off(falsy: Any) -> None:
 
 
 def test_signature_and_timestamp_in_one_header_are_refused_at_construction() -> None:
-    with pytest.raises(ValueError, match="^the signature and the timestamp must come in headers of different names$"):
+    with pytest.raises(ValueError, match="^the signature header and the timestamp header must have different names$"):
         WebhookHandler("secret", signature_header="X-Sig", timestamp_header="x-sig")
 
 

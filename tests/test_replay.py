@@ -62,7 +62,7 @@ class App:
 # What is no setting of a guard.
 WINDOW = "window must be at least 1 second, and not beyond 63 bits"
 WHOLE = "window must be a whole number of seconds"
-POINTER = "a JSON pointer must begin with `/`, for instance /meta/event"
+POINTER = "a JSON pointer must start with `/`, for instance /meta/event"
 REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "no window for a body": (lambda: ReplayGuard.body_hash(window=None), TypeError, WHOLE),  # type: ignore[arg-type]
     "a window of nothing": (lambda: ReplayGuard.body_hash(window=0), ValueError, WINDOW),

@@ -176,7 +176,9 @@ def test_what_is_no_base64_is_a_body_that_did_not_arrive(text: str, caplog: pyte
     event = version_2(CASES["valid"], {"body": text, "isBase64Encoded": True})
     answer = webhook_function(new_handler([]))(event, None)
     assert (answer["statusCode"], answer["body"]) == (400, '{"error":"unreadable"}')
-    assert caplog.messages == ["Pylon webhook refused: incomplete body: the connection broke before its end"]
+    assert caplog.messages == [
+        "Pylon webhook refused: incomplete body: the connection closed before the end of the body"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -210,8 +210,7 @@ def test_a_declared_body_that_is_not_there_is_a_sender_that_hung_up(caplog: pyte
             "pylon_webhooks",
             logging.WARNING,
             (
-                "Pylon webhook refused: incomplete body: expected 10 bytes, as the headers declare, found none; the sender hung up, "
-                "or something before this had read them"
+                "Pylon webhook refused: incomplete body: expected 10 bytes, as the headers declare, found none; the sender disconnected, or something else read the body first"
             ),
         )
     ]

@@ -87,8 +87,8 @@ pub mod internals {
     pub use crate::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, Stopped, TlsKeys};
     pub use crate::admin::{Access, AdminParts, ORDER_LIMIT, Running, RunningDestination, router};
     pub use crate::deliver::{
-        Backoff, Circuit, CircuitState, Courier, CourierParts, Delivered, Failure, Report, Step, Transport,
-        TransportFuture, transport,
+        Backoff, Circuit, CircuitState, Courier, CourierParts, Delivered, Failure, Report, Transport, TransportFuture,
+        Work, transport,
     };
     pub use crate::metrics::Metrics;
     pub use crate::rate::Rate;

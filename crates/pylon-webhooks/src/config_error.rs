@@ -14,34 +14,35 @@ use std::fmt;
 pub enum ConfigError {
     /// No secret was given.
     NoSecret,
-    /// A secret has not one byte.
+    /// A secret is empty.
     EmptySecret,
     /// A header's name is not an HTTP token.
     HeaderName,
-    /// The signature and the timestamp are to come in the same header.
+    /// The signature header and the timestamp header have the same name.
     SameHeader,
-    /// A JSON pointer does not begin with `/`.
+    /// A JSON pointer does not start with `/`.
     Pointer,
-    /// An event name has no characters.
+    /// An event name is blank.
     EmptyName,
-    /// The depth limit lies outside 1 to [`DEFAULT_DEPTH_LIMIT`](crate::DEFAULT_DEPTH_LIMIT).
+    /// The depth limit is not between 1 and [`DEFAULT_DEPTH_LIMIT`](crate::DEFAULT_DEPTH_LIMIT).
     DepthLimit,
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NoSecret => "no secret was given: pass the one that Pylon shows for the webhook destination",
+            Self::NoSecret => "no secret: pass the secret that Pylon shows for the webhook destination",
             Self::EmptySecret => {
-                "a secret is empty, so anybody could sign: pass the one that Pylon shows for the webhook destination"
+                "a secret is empty, so anyone could sign: pass the secret that Pylon shows for the webhook \
+                 destination"
             }
             Self::HeaderName => "a header name must be letters, digits and `-`, for instance X-Pylon-Signature",
-            Self::SameHeader => "the signature and the timestamp must come in headers of different names",
-            Self::Pointer => "a JSON pointer must begin with `/`, for instance /meta/event",
+            Self::SameHeader => "the signature header and the timestamp header must have different names",
+            Self::Pointer => "a JSON pointer must start with `/`, for instance /meta/event",
             Self::EmptyName => {
                 "an event name is empty: pass the name that the trigger's template sends, for instance issue_new"
             }
-            Self::DepthLimit => "the depth limit must lie between 1 and 100",
+            Self::DepthLimit => "the depth limit must be between 1 and 100",
         })
     }
 }

@@ -102,7 +102,6 @@ impl ReceiverArgs {
         };
         let ledger = ledger.and_then(|ledger| match ledger {
             LedgerAddress::Sqlite(path) => Some(path),
-            LedgerAddress::Null => None,
         });
         Ok(Named { base, token, ledger })
     }

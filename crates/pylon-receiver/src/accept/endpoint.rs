@@ -13,7 +13,7 @@ use pylon_webhooks::{
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq;
 
 /// An endpoint, its secrets read.
@@ -111,7 +111,8 @@ impl Endpoint {
         event: Option<&Verified<WebhookEvent>>,
     ) -> Option<DeduplicationKey> {
         let rule = self.deduplication.as_ref()?;
-        if *rule == ReplayRule::ExactRequest && body.signed().is_none_or(|signed| signed.timestamp.is_none()) {
+        let signed = body.signed()?;
+        if *rule == ReplayRule::ExactRequest && signed.timestamp.is_none() {
             return None;
         }
         let key = match event {
@@ -119,7 +120,8 @@ impl Endpoint {
             None => rule.key_of_body(body),
         };
         let ReplayKey { key, expires, .. } = key?;
-        Some(DeduplicationKey { key: key.into(), expires_at: expires.map(moment) })
+        let lasts = expires.map(|expires| Duration::from_secs(expires.saturating_sub(signed.now)));
+        Some(DeduplicationKey { key: key.into(), lasts })
     }
 }
 
@@ -158,8 +160,4 @@ fn check_header(headers: &HeaderMap, name: &HeaderName, expected: &[u8; 32]) -> 
     }
     let found: [u8; 32] = Sha256::digest(value).into();
     if bool::from(found.ct_eq(expected)) { Ok(()) } else { Err(Refusal::header_mismatch(name)) }
-}
-
-fn moment(unix_seconds: u64) -> Moment {
-    Moment::from_unix_milliseconds(i64::try_from(unix_seconds).unwrap_or(i64::MAX).saturating_mul(1000))
 }

@@ -16,7 +16,7 @@ pub use tls::{TlsFault, TlsKeys};
 
 use crate::config::Config;
 use crate::id::EventId;
-use crate::ledger::{Ledger, NewDelivery, NewEvent, NewRefused, Recorded};
+use crate::ledger::{Ledger, NewEvent, NewRefused, Recorded};
 use crate::metrics::Metrics;
 use crate::random::Randomness;
 use crate::time::WallClock;
@@ -43,8 +43,8 @@ use tracing::Span;
 const REFUSED_BODY: usize = 4096;
 /// How much of a sender's own words is told: in a line of the log, or of a path; in characters.
 const SHOWN: usize = 200;
-/// How much of a kind is kept, in bytes; longer ones are no names.
-const KIND: usize = 256;
+/// How much of an event's name is kept, in bytes.
+const NAME: usize = 256;
 /// Refusals at endpoints that are told and kept, a second; further ones are counted.
 const REFUSALS_TOLD: f64 = 100.0;
 /// The same at other paths.
@@ -61,12 +61,7 @@ pub struct AcceptorParts {
     pub clock: Arc<dyn WallClock>,
     /// Where the random part of an event's name comes from.
     pub randomness: Arc<dyn Randomness>,
-    /// Told the name of each destination for which an event was just kept.
-    pub recorded: OnRecorded,
 }
-
-/// Told the name of a destination; it must not block.
-pub(crate) type OnRecorded = Arc<dyn Fn(&Arc<str>) + Send + Sync>;
 
 impl fmt::Debug for AcceptorParts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -214,18 +209,22 @@ impl Acceptor {
         let mut random = [0; 10];
         randomness.fill(&mut random);
         let deduplication = endpoint.deduplication_key(&body, read.as_ref().ok());
-        let (kind, parked, deliveries) = match &read {
+        let (name, kind, parked, deliveries) = match &read {
             Ok(event) => {
-                let kind = event.kind().map_or(event.event_type(), |kind| kind.name());
                 let deliveries = endpoint.routes.iter().filter_map(|route| route.delivery(event)).collect();
-                (beginning(kind, KIND).into(), None, deliveries)
+                let kind = event.kind().map(|kind| kind.name().into());
+                (beginning(event.event_type(), NAME).into(), kind, None, deliveries)
             }
-            Err(error) => ("".into(), Some(error.fault().to_string().into()), Vec::new()),
+            Err(error) => ("".into(), None, Some(error.fault().to_string().into()), Vec::new()),
         };
         Ok(NewEvent {
             id: EventId::new(now, random),
             endpoint: endpoint.name.clone(),
+            name,
             kind,
+            method: head.method.as_str().into(),
+            target: head.uri.path().into(),
+            query: head.uri.query().map(Into::into),
             headers: stored::of_event(&head.headers, |header| settings.is_required(header)),
             body,
             parked,
@@ -238,7 +237,7 @@ impl Acceptor {
     async fn record(&self, endpoint: Arc<str>, event: NewEvent, span: Span) -> Result<Response<Full<Bytes>>, Refusal> {
         let shared = self.shared.clone();
         ToTheEnd::new(async move {
-            let Shared { parts: AcceptorParts { ledger, metrics, recorded, .. }, .. } = &*shared;
+            let Shared { parts: AcceptorParts { ledger, metrics, .. }, .. } = &*shared;
             let id = event.id;
             let noted = Noted::of(&event);
             let kept = ledger.record(event).await.map_err(|error| Refusal::not_kept(&error))?;
@@ -246,7 +245,6 @@ impl Acceptor {
                 Recorded::Stored => {
                     metrics.accepted(&endpoint);
                     noted.accepted(id, &endpoint);
-                    noted.deliveries.iter().for_each(|destination| recorded(destination));
                     ("accepted", id)
                 }
                 Recorded::Duplicate(earlier) => {
@@ -345,22 +343,18 @@ impl Settings {
 struct Noted {
     kind: Box<str>,
     parked: Option<Box<str>>,
-    deliveries: Vec<Arc<str>>,
+    deliveries: usize,
 }
 
 impl Noted {
     fn of(event: &NewEvent) -> Self {
-        let name = |delivery: &NewDelivery| delivery.destination.clone();
-        Self {
-            kind: shown(&event.kind).into(),
-            parked: event.parked.clone(),
-            deliveries: event.deliveries.iter().map(name).collect(),
-        }
+        let kind = event.kind.as_deref().unwrap_or(&event.name);
+        Self { kind: shown(kind).into(), parked: event.parked.clone(), deliveries: event.deliveries.len() }
     }
 
     // Kinds are the sender's words: escaped.
     fn accepted(&self, event_id: EventId, endpoint: &str) {
-        let (kind, deliveries) = (&self.kind, self.deliveries.len());
+        let (kind, deliveries) = (&self.kind, self.deliveries);
         match &self.parked {
             None => tracing::info!(%event_id, endpoint, ?kind, deliveries, "a webhook was accepted"),
             Some(reason) => {

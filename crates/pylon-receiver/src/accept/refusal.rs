@@ -120,6 +120,7 @@ impl Refusal {
             LedgerError::Closed => "ledger_closed",
             LedgerError::Full => "ledger_full",
             LedgerError::ReadOnly => "ledger_read_only",
+            LedgerError::Unreachable(_) => "ledger_unreachable",
             LedgerError::Damaged(_) => "ledger_damaged",
             LedgerError::InUse(_) => "ledger_in_use",
             LedgerError::Unknown(_) => "ledger_unknown",

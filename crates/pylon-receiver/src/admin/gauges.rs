@@ -24,7 +24,7 @@ const STATS_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) async fn metrics(State(parts): State<AdminParts>) -> Answer {
     let now = parts.clock.now();
-    let stats = match tokio::time::timeout(STATS_TIMEOUT, parts.ledger.stats(now)).await {
+    let stats = match tokio::time::timeout(STATS_TIMEOUT, parts.ledger.stats()).await {
         Ok(Ok(stats)) => Some(stats),
         // The counters are told all the same: they are what an alarm is made of.
         Ok(Err(error)) => {

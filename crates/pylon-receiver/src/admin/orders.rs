@@ -41,25 +41,25 @@ pub(super) async fn redeliver_events(State(parts): State<AdminParts>, uri: Uri, 
     fields.finish()?;
     let selection = Selection::<EventId>::new(ids, filter, all, &fields)?;
     let destination = destination.map(|name| find_destination(&fields, &name, &*running)).transpose()?;
-    let act: Act<EventId> = Box::new(move |ledger, events, now| ledger.redeliver(events, destination.clone(), now));
-    carry_out(parts, running, Order { selection, dry_run, verb: Verb::Redeliver, act }).await
+    let act: Act<EventId> = Box::new(move |ledger, events| ledger.redeliver(events, destination.clone()));
+    carry_out(parts, Order { selection, dry_run, verb: Verb::Redeliver, act }).await
 }
 
 pub(super) async fn redeliver_dead(State(parts): State<AdminParts>, uri: Uri, body: Body) -> Answer {
-    dead(parts, &uri, body, Verb::Redeliver, Box::new(|ledger, dead, now| ledger.redeliver_dead(dead, now))).await
+    dead(parts, &uri, body, Verb::Redeliver, Box::new(|ledger, dead| ledger.redeliver_dead(dead))).await
 }
 
 pub(super) async fn drop_dead(State(parts): State<AdminParts>, uri: Uri, body: Body) -> Answer {
-    dead(parts, &uri, body, Verb::Drop, Box::new(|ledger, dead, now| ledger.drop_dead(dead, now))).await
+    dead(parts, &uri, body, Verb::Drop, Box::new(|ledger, dead| ledger.drop_dead(dead))).await
 }
 
 async fn dead(parts: AdminParts, uri: &Uri, body: Body, verb: Verb, act: Act<DeliveryId>) -> Answer {
-    let running = parts.running.clone().ok_or_else(Refusal::not_running)?;
+    parts.running.as_ref().ok_or_else(Refusal::not_running)?;
     let mut fields = fields(uri, body)?;
     let DeadOrder { ids, filter, all, dry_run } = fields.read()?;
     fields.finish()?;
     let selection = Selection::<DeliveryId>::new(ids, filter, all, &fields)?;
-    carry_out(parts, running, Order { selection, dry_run, verb, act }).await
+    carry_out(parts, Order { selection, dry_run, verb, act }).await
 }
 
 fn fields(uri: &Uri, body: Body) -> Result<Fields, Refusal> {
@@ -88,7 +88,7 @@ fn find_destination(fields: &Fields, name: &str, running: &dyn Running) -> Resul
 }
 
 /// Does the order to one batch at this moment; answers for how many it was done.
-type Act<I> = Box<dyn for<'l> Fn(&'l dyn Ledger, Vec<I>, Moment) -> LedgerFuture<'l, u64> + Send + Sync>;
+type Act<I> = Box<dyn for<'l> Fn(&'l dyn Ledger, Vec<I>) -> LedgerFuture<'l, u64> + Send + Sync>;
 
 struct Order<I: Selectable> {
     selection: Selection<I>,
@@ -121,15 +121,12 @@ impl Verb {
     }
 }
 
-async fn carry_out<I: Selectable>(parts: AdminParts, running: Arc<dyn Running>, order: Order<I>) -> Answer {
+async fn carry_out<I: Selectable>(parts: AdminParts, order: Order<I>) -> Answer {
     let verb = order.verb;
     // In a task of its own: a caller that hangs up must not leave the order half done and unlogged.
     let task = tokio::spawn(async move {
         let mut done = Done::default();
         let end = done.run(&*parts.ledger, order, parts.clock.now()).await;
-        if done.count > 0 {
-            running.wake();
-        }
         tracing::info!(matched = done.matched, done = done.count, "an operator's order: {}", verb.done());
         (done, end)
     });
@@ -161,7 +158,7 @@ impl Done {
         while let Some(batch) = batches.next(ledger).await? {
             self.matched += batch.len() as u64;
             if !dry_run && !batch.is_empty() {
-                self.count += act(ledger, batch, now).await?;
+                self.count += act(ledger, batch).await?;
             }
         }
         Ok(())

@@ -32,9 +32,6 @@ pub trait Running: Send + Sync + 'static {
     /// Its destinations.
     fn destinations(&self) -> Vec<RunningDestination>;
 
-    /// Looks for deliveries that are due now.
-    fn wake(&self);
-
     /// Why it is not ready, a sentence for each reason, without those of the ledger; empty: it is ready.
     fn unmet(&self) -> Vec<String>;
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 pub(super) async fn show(State(parts): State<AdminParts>, uri: Uri) -> Answer {
     Fields::of_query(uri.query())?.finish()?;
-    let stats = parts.ledger.stats(parts.clock.now()).await?;
+    let stats = parts.ledger.stats().await?;
     let ledger::Stats { events, parked, refused, ledger_bytes, .. } = stats;
     let destinations = destinations(stats, parts.running.as_deref());
     json(&Stats { events, parked, refused, ledger_bytes, destinations })

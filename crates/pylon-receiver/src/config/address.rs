@@ -13,8 +13,7 @@ impl FromStr for LedgerAddress {
     fn from_str(text: &str) -> Result<Self, String> {
         let address = match text.split_once(':') {
             Some(("sqlite", path)) => Self::Sqlite(path.into()),
-            Some(("null", "")) => Self::Null,
-            _ => return Err(format!("expected `sqlite:PATH` or `null:`, found {}", quoted(text))),
+            _ => return Err(format!("expected `sqlite:PATH`, found {}", quoted(text))),
         };
         address.fault().map_or(Ok(address), Err)
     }
@@ -24,7 +23,6 @@ impl fmt::Display for LedgerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-            Self::Null => f.write_str("null:"),
         }
     }
 }
@@ -32,7 +30,7 @@ impl fmt::Display for LedgerAddress {
 impl LedgerAddress {
     /// Why it cannot be the address of a ledger.
     pub(super) fn fault(&self) -> Option<String> {
-        let Self::Sqlite(path) = self else { return None };
+        let Self::Sqlite(path) = self;
         // SQLite takes these for something other than a file's name.
         let is_file = !path.as_os_str().is_empty()
             && path != Path::new(":memory:")

@@ -86,8 +86,6 @@ impl Default for Config {
 pub enum LedgerAddress {
     /// In a SQLite file: `sqlite:PATH`.
     Sqlite(PathBuf),
-    /// Nowhere, for measuring: `null:`.
-    Null,
 }
 
 /// How the log is written.

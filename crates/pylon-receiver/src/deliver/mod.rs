@@ -1,14 +1,19 @@
-//! From the ledger to a destination: who goes when, how, and what comes of it.
+//! From the ledger to a destination: when an attempt is made, how, and what its outcome means.
 
 mod circuit;
 mod courier;
+mod destination;
+mod pace;
 mod retry;
 mod transport;
+mod work;
 
 pub use circuit::{Circuit, CircuitState};
-pub use courier::{Courier, CourierParts, Step};
+pub use courier::Courier;
+pub use destination::CourierParts;
 pub use retry::{Backoff, Failure};
 pub use transport::{
     Attempt, Delivered, DeliveredEvent, HandlerFuture, Handlers, Report, Transport, TransportFuture, handlers_of,
     transport,
 };
+pub use work::Work;

@@ -1,4 +1,4 @@
-//! Every way in which a ledger can fail.
+//! The errors of a ledger.
 
 use std::fmt;
 
@@ -6,21 +6,23 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LedgerError {
-    /// More waits to be committed than fits.
+    /// Too much waits to be committed.
     Busy,
-    /// It has been closed.
+    /// It was closed.
     Closed,
     /// There is no room left.
     Full,
-    /// It may be read and not written.
+    /// It may be read only.
     ReadOnly,
+    /// It cannot be reached, or does not answer; the text says what was found.
+    Unreachable(Box<str>),
     /// What is stored is damaged; the text says what was found.
     Damaged(Box<str>),
-    /// It is in use by another process.
+    /// Another process uses it.
     InUse(Box<str>),
     /// It is no ledger, or one of another version; the text says which.
     Unknown(Box<str>),
-    /// Anything else; the text says what the store said.
+    /// Anything else; the text is the store's own.
     Failed(Box<str>),
 }
 
@@ -32,6 +34,7 @@ impl LedgerError {
             Self::Closed => "closed",
             Self::Full => "full",
             Self::ReadOnly => "read_only",
+            Self::Unreachable(_) => "unreachable",
             Self::Damaged(_) => "damaged",
             Self::InUse(_) => "in_use",
             Self::Unknown(_) => "unknown",
@@ -43,15 +46,18 @@ impl LedgerError {
 impl fmt::Display for LedgerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Busy => f.write_str("the ledger is busy: more waits to be committed than fits; try again"),
+            Self::Busy => f.write_str("the ledger is busy: too much waits to be committed; try again"),
             Self::Closed => f.write_str("the ledger is closed: the receiver is shutting down"),
-            Self::Full => f.write_str("the ledger is full: expected room on its disk, found none; make room"),
+            Self::Full => f.write_str("the ledger is full: expected room for more, found none; make room where it is stored"),
             Self::ReadOnly => f.write_str(
-                "the ledger is read-only: expected to write to its file and folder, found that this is not allowed",
+                "the ledger is read-only: expected to write, found that this is not allowed; let the receiver write where the ledger is stored",
             ),
+            Self::Unreachable(found) => {
+                write!(f, "the ledger cannot be reached: {found}; check that it runs and that this machine may connect")
+            }
             Self::Damaged(found) => write!(
                 f,
-                "the ledger is damaged: {found}; stop the receiver, keep a copy of the file, and restore a backup or start with a new file"
+                "the ledger is damaged: {found}; stop the receiver, keep a copy of the ledger, and restore a backup or start with a new one"
             ),
             Self::InUse(by) => {
                 write!(f, "the ledger is in use: {by}; stop the other process or give this one a ledger of its own")

@@ -7,7 +7,7 @@ use crate::admin::{Access, AdminParts, router};
 use crate::config::{
     Config, ConfigFault, DestinationConfig, EndpointConfig, LedgerAddress, SecretFault, SecretSource, check,
 };
-use crate::ledger::{Ledger, LedgerError, NullLedger, SqliteLedger, SqliteOptions};
+use crate::ledger::{Ledger, LedgerError, Owner, SqliteLedger, SqliteOptions};
 use crate::metrics::Metrics;
 use crate::random::{Randomness, SystemRandomness};
 use crate::time::{SystemWallClock, WallClock};
@@ -126,24 +126,21 @@ impl ReceiverBuilder {
         let (admin_listener, admin) = bind("admin", config.admin, admin_limits).await?;
         let ledger = match ledger {
             Some(ledger) => ledger,
-            None => open(&config, &metrics)?,
+            None => open(&config, &metrics, &clock)?,
         };
+        let owner = Owner::random(randomness.as_ref());
+        // Before anything can be recorded.
+        let wakes = ledger.wakes();
         let couriers = Arc::new(Couriers::new(Parts {
             ledger: ledger.clone(),
+            owner,
             metrics: metrics.clone(),
             clock: clock.clone(),
             randomness: randomness.clone(),
         }));
-        let woken = couriers.clone();
         let acceptor = Arc::new(Acceptor::new(
             &config,
-            AcceptorParts {
-                ledger: ledger.clone(),
-                metrics: metrics.clone(),
-                clock: clock.clone(),
-                randomness,
-                recorded: Arc::new(move |destination| woken.wake(destination)),
-            },
+            AcceptorParts { ledger: ledger.clone(), metrics: metrics.clone(), clock: clock.clone(), randomness },
         ));
         couriers.install(couriers.prepare(&config));
         let missing = [acceptor.unmet(), couriers.unmet()].concat();
@@ -152,16 +149,16 @@ impl ReceiverBuilder {
             config: RwLock::new(Arc::new(config)),
             token_digest,
             acceptor: acceptor.clone(),
-            couriers,
+            couriers: couriers.clone(),
             ledger: ledger.clone(),
             tls: tls.clone(),
-            clock: clock.clone(),
             stopping: watch::Sender::new(false),
         });
         let (stop_listening, stop_admin) = (watch::Sender::new(false), watch::Sender::new(false));
         let parts = AdminParts { ledger, running: Some(shared.clone()), metrics: metrics.clone(), clock };
         let mut beside = JoinSet::new();
-        beside.spawn(pruner::run(shared.clone(), metrics));
+        beside.spawn(pruner::run(shared.clone(), owner, metrics));
+        beside.spawn(async move { couriers.follow(wakes).await });
         let orphaned = shared.clone();
         beside.spawn(async move { orphaned.tell_of_orphans().await });
         tracing::info!(%webhooks, %admin, "listening");
@@ -217,21 +214,15 @@ fn stopped(stop: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + 'sta
     }
 }
 
-fn open(config: &Config, metrics: &Arc<Metrics>) -> Result<Arc<dyn Ledger>, StartFault> {
-    Ok(match &config.ledger {
-        LedgerAddress::Null => {
-            tracing::warn!("the ledger keeps nothing: every event that is accepted is lost");
-            Arc::new(NullLedger)
-        }
-        LedgerAddress::Sqlite(path) => {
-            let options = SqliteOptions {
-                queue: config.limits.queue,
-                refused: config.retention.refused,
-                observer: Some(metrics.clone()),
-            };
-            Arc::new(SqliteLedger::open(path, options).map_err(StartFault::Ledger)?)
-        }
-    })
+fn open(config: &Config, metrics: &Arc<Metrics>, clock: &Arc<dyn WallClock>) -> Result<Arc<dyn Ledger>, StartFault> {
+    let LedgerAddress::Sqlite(path) = &config.ledger;
+    let options = SqliteOptions {
+        queue: config.limits.queue,
+        refused: config.retention.refused,
+        clock: clock.clone(),
+        observer: Some(metrics.clone()),
+    };
+    Ok(Arc::new(SqliteLedger::open(path, options).map_err(StartFault::Ledger)?))
 }
 
 /// Why a receiver did not start.

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, DestinationConfig};
 use crate::deliver::{CircuitState, Courier, CourierParts, transport};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Owner, Wake, Wakes};
 use crate::metrics::Metrics;
 use crate::random::Randomness;
 use crate::time::WallClock;
@@ -12,34 +12,35 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// The couriers at work.
+/// The couriers of a receiver.
 pub(super) struct Couriers {
     parts: Parts,
     by_name: RwLock<BTreeMap<Arc<str>, Place>>,
-    /// Those of earlier configurations too, until they have ended what was under way.
+    /// Also those of earlier configurations, until their last attempt has ended.
     at_work: Mutex<Vec<AtWork>>,
 }
 
-/// A courier, or why there is none: deliveries wait until its secret is there.
+/// A courier, or why there is none: deliveries wait until its secret can be read.
 type Place = Result<Arc<Courier>, String>;
 
 /// What every courier works with.
 pub(super) struct Parts {
     pub(super) ledger: Arc<dyn Ledger>,
+    pub(super) owner: Owner,
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Arc<dyn WallClock>,
     pub(super) randomness: Arc<dyn Randomness>,
 }
 
-/// Couriers that are to take the place of those at work.
+/// The next couriers, not yet at work.
 pub(super) struct Prepared {
     by_name: BTreeMap<Arc<str>, Place>,
-    /// How long those at work may take to their end.
+    /// How long the couriers at work may take to end.
     patience: Duration,
 }
 
 impl Prepared {
-    /// The destinations to which nothing could be delivered, a sentence each.
+    /// The destinations without a courier, a sentence each.
     pub(super) fn unmet(&self) -> Vec<String> {
         unmet(&self.by_name)
     }
@@ -51,18 +52,18 @@ struct AtWork {
 }
 
 impl Couriers {
-    /// None at work yet.
+    /// No courier is at work yet.
     pub(super) fn new(parts: Parts) -> Self {
         Self { parts, by_name: RwLock::default(), at_work: Mutex::default() }
     }
 
-    /// Couriers for the configured destinations, their secrets read; they do nothing yet.
+    /// Makes couriers for the configured destinations and reads their secrets; the couriers do nothing yet.
     pub(super) fn prepare(&self, config: &Config) -> Prepared {
         let place = |destination: &DestinationConfig| (destination.name.clone(), self.courier(destination));
         Prepared { by_name: config.destinations.iter().map(place).collect(), patience: config.limits.shutdown_timeout }
     }
 
-    /// Sets couriers to work for the configured destinations; those at work before end what is under way, and no more.
+    /// Sets the new couriers to work. The couriers before them end their attempts and begin no more.
     pub(super) fn install(&self, Prepared { by_name, patience }: Prepared) {
         for fault in by_name.values().filter_map(|courier| courier.as_ref().err()) {
             tracing::error!(%fault, "nothing can be delivered there");
@@ -77,17 +78,33 @@ impl Couriers {
             let mut at_work = self.at_work();
             at_work.retain(|courier| !courier.task.is_finished());
             for courier in at_work.iter() {
-                // One that was told before keeps the moment that it was told.
+                // A courier that is already stopping keeps its deadline.
                 courier.stop.send_modify(|stop| *stop = stop.or(Some(deadline)));
             }
             at_work.extend(begun);
         }
+        let couriers: Vec<_> = by_name.values().flatten().cloned().collect();
         *self.by_name.write().unwrap_or_else(PoisonError::into_inner) = by_name;
-        // What was kept meanwhile has woken those before.
-        self.wake_all();
+        // Messages for new couriers that came before this were lost.
+        couriers.iter().for_each(|courier| courier.wake());
     }
 
-    /// Has them end what is under way until the moment, and waits for them.
+    /// Wakes couriers when the ledger says that something is due; ends with the ledger.
+    pub(super) async fn follow(&self, mut wakes: Wakes) {
+        while let Some(wake) = wakes.next().await {
+            let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+            match wake {
+                Wake::At(destination) => {
+                    if let Some(Ok(courier)) = by_name.get(&destination) {
+                        courier.wake();
+                    }
+                }
+                Wake::Everywhere => by_name.values().flatten().for_each(|courier| courier.wake()),
+            }
+        }
+    }
+
+    /// Lets attempts under way end until the moment, and gives everything else back.
     pub(super) async fn stop(&self, deadline: Instant) {
         let at_work = std::mem::take(&mut *self.at_work());
         for courier in &at_work {
@@ -96,38 +113,24 @@ impl Couriers {
         for courier in at_work {
             let _ = courier.task.await;
         }
+        if let Err(error) = self.parts.ledger.release(self.parts.owner).await {
+            tracing::warn!(%error, "leases were not given back: they end when their time is over");
+        }
     }
 
-    /// Breaks everything off.
+    /// Ends all couriers at once.
     pub(super) fn abort(&self) {
         self.at_work().drain(..).for_each(|courier| courier.task.abort());
     }
 
-    /// Has the courier of a destination look at the ledger now.
-    pub(super) fn wake(&self, destination: &str) {
-        if let Some(Ok(courier)) = self.by_name.read().unwrap_or_else(PoisonError::into_inner).get(destination) {
-            courier.wake();
-        }
-    }
-
-    /// Has all couriers look at the ledger now.
-    pub(super) fn wake_all(&self) {
-        self.by_name
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .flatten()
-            .for_each(|courier| courier.wake());
-    }
-
-    /// The destinations, and whether each is taken to be up.
+    /// The destinations, and whether each is up.
     pub(super) fn states(&self) -> Vec<(Arc<str>, CircuitState)> {
         let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
         let state = |courier: &Place| courier.as_ref().map_or(CircuitState::Closed, |courier| courier.circuit());
         by_name.iter().map(|(name, courier)| (name.clone(), state(courier))).collect()
     }
 
-    /// The destinations to which nothing can be delivered, a sentence each.
+    /// The destinations without a courier, a sentence each.
     pub(super) fn unmet(&self) -> Vec<String> {
         unmet(&self.by_name.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -137,6 +140,7 @@ impl Couriers {
         let transport = transport(destination).map_err(|fault| format!("destination {}: {fault}", destination.name))?;
         let parts = CourierParts {
             ledger: parts.ledger.clone(),
+            owner: parts.owner,
             transport,
             metrics: parts.metrics.clone(),
             clock: parts.clock.clone(),

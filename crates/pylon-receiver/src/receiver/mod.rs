@@ -11,7 +11,6 @@ use crate::admin::{Running, RunningDestination};
 use crate::config::{Config, ConfigFault, SecretSource, check, show};
 use crate::deliver::CircuitState;
 use crate::ledger::{Ledger, LedgerError};
-use crate::time::WallClock;
 use crate::wire::CircuitStatus;
 use couriers::Couriers;
 use sha2::{Digest, Sha256};
@@ -78,7 +77,6 @@ struct Shared {
     couriers: Arc<Couriers>,
     ledger: Arc<dyn Ledger>,
     tls: Option<Arc<TlsKeys>>,
-    clock: Arc<dyn WallClock>,
     stopping: watch::Sender<bool>,
 }
 
@@ -188,7 +186,7 @@ impl Shared {
     /// Warns of deliveries that wait for a destination that is not configured any more: nobody else would say so.
     async fn tell_of_orphans(&self) {
         // A ledger that cannot be read says so elsewhere.
-        let Ok(stats) = self.ledger.stats(self.clock.now()).await else { return };
+        let Ok(stats) = self.ledger.stats().await else { return };
         let config = self.config();
         for left in stats.destinations {
             let count = left.waiting + left.held + left.delivering;
@@ -211,10 +209,6 @@ impl Running for Shared {
             RunningDestination { name, circuit, open_for }
         };
         self.couriers.states().into_iter().map(shown).collect()
-    }
-
-    fn wake(&self) {
-        self.couriers.wake_all();
     }
 
     fn unmet(&self) -> Vec<String> {

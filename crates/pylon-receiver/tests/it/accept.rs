@@ -14,19 +14,19 @@ mod stored;
 mod table;
 mod tls;
 
-use crate::log::logged;
 use fake_ledger::FakeLedger;
 use peer::{Answer, Peer};
 use pylon_receiver::Moment;
 use pylon_receiver::config::{Config, Deduplication, DestinationConfig, EndpointConfig, SecretSource, TransportConfig};
 use pylon_receiver::internals::{Acceptor, AcceptorParts, Listener, ListenerLimits, Metrics, Stopped, TlsKeys};
 use pylon_receiver::ledger::{LedgerError, NewEvent, NewRefused};
+use pylon_test_support::log::logged;
 use pylon_webhooks::testing::signed_headers;
 use pylon_webhooks::{ReplayRule, Secret};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -57,7 +57,6 @@ struct Front {
     acceptor: Arc<Acceptor>,
     ledger: Arc<FakeLedger>,
     metrics: Arc<Metrics>,
-    woken: Arc<Mutex<Vec<String>>>,
     /// In Unix milliseconds.
     now: Arc<AtomicI64>,
     address: SocketAddr,
@@ -72,15 +71,13 @@ impl Front {
 
     async fn with_tls(config: &Config, keys: Option<Arc<TlsKeys>>) -> Self {
         let (ledger, metrics) = (Arc::new(FakeLedger::default()), Arc::new(Metrics::new()));
-        let woken = Arc::new(Mutex::new(Vec::new()));
         let now = Arc::new(AtomicI64::new(NOW as i64 * 1000));
-        let (clock, wakes, drawn) = (now.clone(), woken.clone(), AtomicU8::new(0));
+        let (clock, drawn) = (now.clone(), AtomicU8::new(0));
         let parts = AcceptorParts {
             ledger: ledger.clone(),
             metrics: metrics.clone(),
             clock: Arc::new(move || Moment::from_unix_milliseconds(clock.load(Ordering::Relaxed))),
             randomness: Arc::new(move |bytes: &mut [u8]| bytes.fill(drawn.fetch_add(1, Ordering::Relaxed))),
-            recorded: Arc::new(move |destination| wakes.lock().unwrap().push(destination.to_string())),
         };
         let acceptor = Arc::new(Acceptor::new(config, parts));
         let limits = ListenerLimits::from(&config.limits);
@@ -98,7 +95,7 @@ impl Front {
             },
             async move { _ = stopped.await },
         ));
-        Self { acceptor, ledger, metrics, woken, now, address, stop: Some(stop), running }
+        Self { acceptor, ledger, metrics, now, address, stop: Some(stop), running }
     }
 
     async fn connect(&self) -> Peer {
@@ -147,10 +144,6 @@ impl Front {
         let mut refused = self.refused();
         assert_eq!(refused.len(), 1, "{refused:?}");
         refused.remove(0)
-    }
-
-    fn woken(&self) -> Vec<String> {
-        self.woken.lock().unwrap().clone()
     }
 
     fn counted(&self, line: &str) -> bool {

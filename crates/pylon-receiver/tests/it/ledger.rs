@@ -7,7 +7,7 @@ mod model;
 mod operation;
 mod properties;
 
-use contract::{REFUSED, Subject, contract};
+use contract::{Hands, REFUSED, Subject, contract};
 use memory::MemoryLedger;
 use pylon_receiver::ledger::{Ledger, LedgerError, SqliteLedger, SqliteOptions};
 use std::sync::Arc;
@@ -18,12 +18,16 @@ use tempfile::TempDir;
 struct MemorySubject(Arc<MemoryLedger>);
 
 impl Subject for MemorySubject {
-    async fn fresh() -> Self {
-        Self(Arc::new(MemoryLedger::new(REFUSED)))
+    async fn fresh(clock: Hands) -> Self {
+        Self(Arc::new(MemoryLedger::new(REFUSED, Arc::new(clock))))
     }
 
     fn ledger(&self) -> Arc<dyn Ledger> {
         self.0.clone()
+    }
+
+    fn second(&self) -> Arc<dyn Ledger> {
+        Arc::new(self.0.shared())
     }
 
     async fn crash(&mut self) {
@@ -36,13 +40,15 @@ struct SqliteSubject {
     /// None while it is down.
     ledger: Option<Arc<dyn Ledger>>,
     folder: TempDir,
+    clock: Hands,
 }
 
 impl SqliteSubject {
     /// What served the file may still be about to let it go.
-    async fn start(folder: &TempDir) -> Arc<dyn Ledger> {
+    async fn start(folder: &TempDir, clock: &Hands) -> Arc<dyn Ledger> {
         for _ in 0..1000 {
-            let options = SqliteOptions { refused: REFUSED, ..SqliteOptions::default() };
+            let clock = Arc::new(clock.clone());
+            let options = SqliteOptions { refused: REFUSED, clock, ..SqliteOptions::default() };
             match SqliteLedger::open(folder.path().join("pylon.db"), options) {
                 Ok(ledger) => return Arc::new(ledger),
                 Err(LedgerError::InUse(_)) => tokio::time::sleep(Duration::from_millis(5)).await,
@@ -54,19 +60,24 @@ impl SqliteSubject {
 }
 
 impl Subject for SqliteSubject {
-    async fn fresh() -> Self {
+    async fn fresh(clock: Hands) -> Self {
         let folder = TempDir::new().unwrap();
-        Self { ledger: Some(Self::start(&folder).await), folder }
+        Self { ledger: Some(Self::start(&folder, &clock).await), folder, clock }
     }
 
     fn ledger(&self) -> Arc<dyn Ledger> {
         self.ledger.clone().unwrap()
     }
 
+    /// One process has the file, by one handle.
+    fn second(&self) -> Arc<dyn Ledger> {
+        self.ledger()
+    }
+
     async fn crash(&mut self) {
         // To the tables it is the same: nothing is told to them that the ledger ends.
         self.ledger = None;
-        self.ledger = Some(Self::start(&self.folder).await);
+        self.ledger = Some(Self::start(&self.folder, &self.clock).await);
     }
 }
 

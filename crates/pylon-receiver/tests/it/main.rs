@@ -7,7 +7,6 @@ mod admin;
 mod config;
 mod deliver;
 mod ledger;
-mod log;
 mod metrics;
 mod receiver;
 mod sqlite;

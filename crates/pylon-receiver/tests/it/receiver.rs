@@ -1,14 +1,14 @@
 //! The library API: a receiver within a program.
 
 use crate::ledger::memory::MemoryLedger;
-use crate::log::logged;
 use pylon_receiver::config::{
     Config, DestinationConfig, EndpointConfig, LedgerAddress, SecretSource, Tls, TransportConfig,
 };
 use pylon_receiver::ledger::{EventFilter, Ledger, Order, Page};
 use pylon_receiver::{
-    DeliveredEvent, EventId, Moment, Receiver, ReceiverBuilder, ReloadFault, StartFault, handlers_of,
+    DeliveredEvent, EventId, Moment, Receiver, ReceiverBuilder, ReloadFault, StartFault, SystemWallClock, handlers_of,
 };
+use pylon_test_support::log::logged;
 use pylon_webhooks::{IssueNewEvent, Secret, Verifier, WebhookHandler, sign};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -36,7 +36,7 @@ fn builder(ledger: &Arc<MemoryLedger>) -> ReceiverBuilder {
 }
 
 fn memory() -> Arc<MemoryLedger> {
-    Arc::new(MemoryLedger::new(5))
+    Arc::new(MemoryLedger::new(5, Arc::new(SystemWallClock)))
 }
 
 /// Status and body of the answer to a webhook that is signed at this moment; none when nobody answers.

@@ -12,6 +12,7 @@ use ::http::{HeaderMap, HeaderName, HeaderValue};
 use pylon_receiver::config::{DestinationConfig, TransportConfig};
 use pylon_receiver::internals::{Report, transport};
 use pylon_receiver::{Attempt, DeliveryId, EventId, Headers, Moment};
+use pylon_webhooks::EventKind;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,9 @@ fn attempt() -> Attempt {
         number: 3,
         started_at: NOW.after(Duration::from_secs(60)),
         endpoint: "webhook".into(),
-        kind: "issue_new".into(),
+        name: "issue_new".into(),
+        kind: Some(EventKind::IssueNew),
+        query: None,
         headers: headers(&[("content-type", "application/json")]),
         body: BODY.into(),
         redelivery_of: None,

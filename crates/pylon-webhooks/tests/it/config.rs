@@ -10,13 +10,13 @@ use std::time::Duration;
 fn a_verifier_without_a_secret_is_refused() {
     let error = Verifier::builder().build().unwrap_err();
     assert_eq!(error, ConfigError::NoSecret);
-    assert_eq!(error.to_string(), "no secret was given: pass the one that Pylon shows for the webhook destination");
+    assert_eq!(error.to_string(), "no secret: pass the secret that Pylon shows for the webhook destination");
 }
 
 #[test]
 fn an_empty_secret_is_refused_wherever_it_is_given() {
     let sentence =
-        "a secret is empty, so anybody could sign: pass the one that Pylon shows for the webhook destination";
+        "a secret is empty, so anyone could sign: pass the secret that Pylon shows for the webhook destination";
     assert_eq!(Secret::new("").unwrap_err().to_string(), sentence);
     assert_eq!(WebhookHandler::new("").unwrap_err(), ConfigError::EmptySecret);
     for secrets in [["", "good"], ["good", ""]] {
@@ -39,7 +39,7 @@ fn one_header_for_both_is_refused() {
     let builder = Verifier::builder().secret("s").signature_header("X-Sig").timestamp_header("x-sig");
     let error = builder.build().unwrap_err();
     assert_eq!(error, ConfigError::SameHeader);
-    assert_eq!(error.to_string(), "the signature and the timestamp must come in headers of different names");
+    assert_eq!(error.to_string(), "the signature header and the timestamp header must have different names");
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_pointer_without_its_slash_is_refused() {
         let reader = EventReader::builder().name_source(NameSource::Pointer(pointer.into())).build();
         assert_eq!(reader.unwrap_err(), ConfigError::Pointer, "{pointer:?}");
     }
-    assert_eq!(ConfigError::Pointer.to_string(), "a JSON pointer must begin with `/`, for instance /meta/event");
+    assert_eq!(ConfigError::Pointer.to_string(), "a JSON pointer must start with `/`, for instance /meta/event");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_depth_limit_outside_its_bounds_is_refused() {
     for limit in [0, DEFAULT_DEPTH_LIMIT + 1, usize::MAX] {
         assert_eq!(EventReader::builder().depth_limit(limit).build().unwrap_err(), ConfigError::DepthLimit, "{limit}");
     }
-    assert_eq!(ConfigError::DepthLimit.to_string(), "the depth limit must lie between 1 and 100");
+    assert_eq!(ConfigError::DepthLimit.to_string(), "the depth limit must be between 1 and 100");
     assert_eq!(DEFAULT_DEPTH_LIMIT, 100, "which the sentence names");
 }
 

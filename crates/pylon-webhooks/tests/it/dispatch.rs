@@ -379,7 +379,7 @@ mod asynchronous {
         let error = handler.handle(body, Some(&signed(body)), None).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "an async handler is due and `handle` cannot await it: call `handle_async` instead"
+            "a matching handler is async, and `handle` cannot await it: call `handle_async` instead"
         );
         assert_eq!((error.code(), error.is_refusal()), ("async_handler", false));
         assert_eq!(calls.taken(), [""; 0]);
@@ -602,7 +602,7 @@ mod misspelt_names {
     }
 
     fn warning(name: &str, meant: &str) -> String {
-        format!("WARN message=no event is likely to be sent under this name name={name} probably_meant={meant}")
+        format!("WARN message=no event is likely to have this name name={name} probably_meant={meant}")
     }
 
     #[test]

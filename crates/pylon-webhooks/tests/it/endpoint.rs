@@ -190,9 +190,8 @@ mod requests {
         assert_eq!(outcome, Outcome::TooLarge);
         assert_eq!(
             lines,
-            [
-                "WARN message=a request was refused: body too large: expected at most 60 bytes, found more outcome=\"too_large\""
-            ]
+            ["WARN message=a request was refused: body too large: expected at most 60 bytes, found more \
+                 outcome=\"too_large\""]
         );
     }
 
@@ -213,10 +212,11 @@ mod requests {
         assert_eq!(
             lines,
             [
-                "WARN message=a request was refused: incomplete body: expected 61 bytes, as the headers declare, found 60 \
+                "WARN message=a request was refused: incomplete body: expected 61 bytes, as the headers declare, \
+                 found 60 \
                  outcome=\"unreadable\"",
-                "WARN message=a request was refused: incomplete body: expected 61 bytes, as the headers declare, found \
-                 none; the sender hung up, or something before this had read them outcome=\"unreadable\"",
+                "WARN message=a request was refused: incomplete body: expected 61 bytes, as the headers declare, \
+                 found none; the sender disconnected, or something else read the body first outcome=\"unreadable\"",
             ]
         );
     }
@@ -228,10 +228,8 @@ mod requests {
         assert_eq!(outcome, Outcome::Failed);
         assert_eq!(
             lines,
-            [
-                "ERROR message=a delivery could not be read: body consumed: expected the raw bytes, found that something \
-              before this had read them; keep middleware and form parsing away from this address outcome=\"failed\""
-            ]
+            ["ERROR message=a delivery could not be read: body already read: something else in the app read the \
+                 body first; keep middleware and form parsing away from this path outcome=\"failed\""]
         );
     }
 
@@ -300,7 +298,11 @@ mod requests {
             assert_eq!(post(&copy, &headers, BODY).await, Outcome::Unavailable);
             assert_eq!(copy.respond(admitted, BODY.as_bytes()).await, Outcome::Handled, "it was admitted before");
         });
-        assert_eq!(lines, ["WARN message=a request was turned away: the app is shutting down outcome=\"unavailable\""]);
+        assert_eq!(
+            lines,
+            ["WARN message=a request was answered 503: the app is shutting down \
+                            outcome=\"unavailable\""]
+        );
     }
 
     #[test]
@@ -439,7 +441,7 @@ mod told {
         assert_eq!(delivery(BODY), (Outcome::Handled, vec![]), "what goes well is told at the level of debugging");
         assert_eq!(
             delivery(BODY),
-            (Outcome::Duplicate, line("INFO message=a duplicate was answered, and not handled event=\"issue_new\""))
+            (Outcome::Duplicate, line("INFO message=a duplicate was answered and not handled event=\"issue_new\""))
         );
         assert_eq!(
             send("GET", &[], ""),
@@ -466,7 +468,8 @@ mod told {
             (
                 Outcome::Unauthorized,
                 line(
-                    "WARN message=a delivery was refused: stale timestamp: 1699999999 seconds old, at most 300 accepted; \
+                    "WARN message=a delivery was refused: stale timestamp: 1699999999 seconds old, at most 300 \
+                     accepted; \
                      a replay, a late delivery, or this machine's clock is fast outcome=\"unauthorized\" \
                      code=\"timestamp_stale\""
                 )
@@ -487,7 +490,8 @@ mod told {
             (
                 Outcome::Failed,
                 line(
-                    "ERROR message=a delivery was not handled outcome=\"failed\" code=\"handlers\" reason=\"a handler \
+                    "ERROR message=a delivery was not handled outcome=\"failed\" code=\"handlers\" reason=\"a \
+                     handler \
                      failed: the database is gone\""
                 )
             )
@@ -497,7 +501,8 @@ mod told {
             (
                 Outcome::Failed,
                 line(
-                    "ERROR message=a delivery was not handled outcome=\"failed\" code=\"handlers\" reason=\"a handler \
+                    "ERROR message=a delivery was not handled outcome=\"failed\" code=\"handlers\" reason=\"a \
+                     handler \
                      failed: it panicked\""
                 )
             )
@@ -506,7 +511,7 @@ mod told {
         assert_eq!(outcome, Outcome::Unreadable);
         assert_eq!(
             lines,
-            ["WARN message=a request was refused: incomplete body: the connection broke before its end \
+            ["WARN message=a request was refused: incomplete body: the connection closed before the end of the body \
               outcome=\"unreadable\""]
         );
     }
@@ -538,7 +543,7 @@ mod told {
             (
                 Outcome::Duplicate,
                 vec![
-                    r#"INFO message=a duplicate was answered, and not handled event="one\nERROR two\u{1b}[31m""#.into()
+                    r#"INFO message=a duplicate was answered and not handled event="one\nERROR two\u{1b}[31m""#.into()
                 ]
             )
         );
@@ -597,7 +602,13 @@ mod told {
         let guard = ReplayGuard::exact_request(MemoryReplayStore::new(10));
         let endpoint = Endpoint::builder(handler()).body_limit(7).replay_guard(guard).build();
         let printed = format!("{endpoint:?}");
-        for part in ["Endpoint {", "secrets: 1 [redacted]", "body_limit: 7", "ReplayGuard { rule: ExactRequest, .. }"] {
+        for part in [
+            "Endpoint {",
+            "secrets: 1 [redacted]",
+            "body_limit: 7",
+            "ReplayGuard { rule: ExactRequest, .. \
+                      }",
+        ] {
             assert!(printed.contains(part), "{part} in {printed}");
         }
     }

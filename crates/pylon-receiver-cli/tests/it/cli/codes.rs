@@ -1,8 +1,8 @@
 //! With what the process ends, and what it says then.
 
 use super::process::cli;
-use super::server::{Server, nowhere};
 use super::tables::EVENT;
+use pylon_test_support::http::{Server, nowhere};
 use serde_json::json;
 
 #[test]
@@ -26,7 +26,7 @@ fn a_wrong_command_line_ends_with_2() {
         (&["dead", "drop", EVENT], "expected a delivery id such as 019aaf3c-9f10-7aa0-8000-0123456789ab.1"),
         (&["stats", "--admin-url", "127.0.0.1:8081"], "expected a URL such as http://127.0.0.1:8080/webhook"),
         (&["stats", "--admin-url", "http://me:secret@127.0.0.1"], "expected a URL without a user and password"),
-        (&["stats", "--ledger", "pylon.db"], "expected `sqlite:PATH` or `null:`"),
+        (&["stats", "--ledger", "pylon.db"], "expected `sqlite:PATH`"),
         (&["template", "isue_new"], "a similar value exists: 'issue_new'"),
         (&["send", "--to", "http://127.0.0.1:1"], "required arguments were not provided"),
         (&["send", "issue_new"], "--to <URL>"),

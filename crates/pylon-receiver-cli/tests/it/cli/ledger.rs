@@ -1,9 +1,9 @@
 //! The commands that ask, where no receiver runs and its ledger is there.
 
 use super::process::{Ran, cli};
-use super::server::nowhere;
 use pylon_receiver::ledger::{Ledger, NewDelivery, NewEvent, SqliteLedger, SqliteOptions};
 use pylon_receiver::{EventId, Headers, Moment};
+use pylon_test_support::http::nowhere;
 use pylon_webhooks::Payload;
 use pylon_webhooks::testing::verified;
 use serde_json::Value;
@@ -18,7 +18,11 @@ fn record(path: &Path) -> EventId {
     let event = NewEvent {
         id,
         endpoint: "webhook".into(),
-        kind: "issue_new".into(),
+        name: "issue_new".into(),
+        kind: Some("issue_new".into()),
+        method: "POST".into(),
+        target: "/webhook".into(),
+        query: None,
         headers: Headers::default(),
         body: verified(Payload::from(BODY.as_bytes().to_vec())),
         parked: None,

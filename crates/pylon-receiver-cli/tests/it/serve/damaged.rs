@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
-const REMEDY: &str = "stop the receiver, keep a copy of the file, and restore a backup or start with a new file";
+const REMEDY: &str = "stop the receiver, keep a copy of the ledger, and restore a backup or start with a new one";
 
 /// What is done to the file of a sound ledger, and why nothing starts with it then.
 type Case = (fn(&Path), &'static str);
@@ -101,7 +101,7 @@ fn a_damaged_page_is_told_when_it_is_met_and_nothing_is_acknowledged_then() {
         overwrite(&scene.path("pylon.db"), (root_page(&scene, table) - 1) * 4096, &[0x55; 4096]);
         let running = scene.start();
         for number in 10..13 {
-            running.webhook(&body(number)).assert_unavailable();
+            assert_unavailable(&running.webhook(&body(number)));
         }
         running.logs(&["a request was refused", "ledger_damaged"]);
         let unmet = running.unmet();

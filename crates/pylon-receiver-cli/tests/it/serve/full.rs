@@ -14,7 +14,7 @@ fn fill(running: &Running) -> Vec<String> {
     for number in 0..2000 {
         let answer = running.webhook(&large(number));
         if answer.status != 200 {
-            answer.assert_unavailable();
+            assert_unavailable(&answer);
             return ids;
         }
         ids.push(answer.id());
@@ -27,7 +27,7 @@ fn assert_tells(running: &Running, sentence: &str) {
     eventually("it is not ready", || (running.unmet() == [sentence]).then_some(()));
     assert_eq!(running.get("/livez").status, 200);
     for number in 5000..5003 {
-        running.webhook(&large(number)).assert_unavailable();
+        assert_unavailable(&running.webhook(&large(number)));
     }
     running.logs(&["a request was refused", sentence]);
     assert!(!running.log().contains("panicked"));
@@ -65,7 +65,7 @@ fn a_disk_that_is_full() {
     let running = Running::start(scene.serve_by(&["unshare", "-rm", "sh", "-c", mount, disk.to_str().unwrap()]));
     let ids = fill(&running);
     assert!(ids.len() > 10);
-    assert_tells(&running, "the ledger is full: expected room on its disk, found none; make room");
+    assert_tells(&running, "the ledger is full: expected room for more, found none; make room where it is stored");
     // Room is made, and it goes on by itself.
     let seen_by_it = format!("/proc/{}/root{}", running.pid(), disk.display());
     std::fs::remove_file(format!("{seen_by_it}/filler")).unwrap();

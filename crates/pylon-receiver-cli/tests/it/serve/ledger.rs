@@ -32,8 +32,7 @@ fn a_ledger_that_is_a_folder_is_not_started() {
     scene.assert_refuses(1, "the ledger failed: expected a file at {}/pylon.db, found a folder");
 }
 
-const READ_ONLY: &str =
-    "the ledger is read-only: expected to write to its file and folder, found that this is not allowed";
+const READ_ONLY: &str = "the ledger is read-only: expected to write, found that this is not allowed; let the receiver write where the ledger is stored";
 
 /// Root is not bound by permissions, but by how a file system is mounted: both are tried, each where it can be.
 #[test]

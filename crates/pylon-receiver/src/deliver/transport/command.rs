@@ -52,7 +52,8 @@ impl Command {
     fn start(&self, attempt: &Attempt) -> io::Result<Group> {
         let seen = ALWAYS_SEEN.into_iter().chain(self.environment.iter().map(String::as_str));
         let seen = seen.filter_map(|name| Some((name, std::env::var_os(name)?)));
-        let kind = if attempt.kind.len() > LONGEST_KIND || attempt.kind.contains('\0') { "" } else { &*attempt.kind };
+        let kind = attempt.kind_or_name();
+        let kind = if kind.len() > LONGEST_KIND || kind.contains('\0') { "" } else { kind };
         let told: [(&str, OsString); 6] = [
             ("PYLON_EVENT_ID", attempt.event().to_string().into()),
             ("PYLON_DELIVERY_ID", attempt.delivery.to_string().into()),

@@ -3,9 +3,7 @@
 use super::line::fit;
 use super::{Attempt, Report, Transport, TransportFuture};
 use crate::config::show_duration;
-use pylon_webhooks::{
-    EventKind, HandlerError, PayloadError, Verified, WebhookEvent, WebhookHandler, parse_webhook_event,
-};
+use pylon_webhooks::{HandlerError, Verified, WebhookEvent, WebhookHandler};
 use std::any::Any;
 use std::ops::Deref;
 use std::pin::Pin;
@@ -97,7 +95,7 @@ impl InProcess {
 impl Transport for InProcess {
     fn deliver<'a>(&'a self, attempt: &'a Attempt) -> TransportFuture<'a> {
         Box::pin(async move {
-            let event = match event_of(attempt) {
+            let event = match WebhookEvent::from_stored(attempt.body.clone(), &attempt.name, attempt.kind) {
                 Ok(event) => Verified::stored(event),
                 Err(error) => return Report::failed(None, format!("handlers cannot read the body: {}", error.fault())),
             };
@@ -124,19 +122,6 @@ impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }
-}
-
-/// The event once more, of the name and kind that it had when it came in, whatever the endpoint's rules for that were.
-fn event_of(attempt: &Attempt) -> Result<WebhookEvent, PayloadError> {
-    let event = parse_webhook_event(attempt.body.clone())?;
-    let is_as_it_was = match event.kind() {
-        Some(kind) => *attempt.kind == *kind.name(),
-        None => *attempt.kind == *event.event_type(),
-    };
-    if is_as_it_was {
-        return Ok(event);
-    }
-    WebhookEvent::from_stored(attempt.body.clone(), &attempt.kind, EventKind::from_name(&attempt.kind))
 }
 
 fn failed(error: &str) -> String {

@@ -102,8 +102,11 @@ impl Http {
         headers.insert(EVENT_ID, plain(&attempt.event().to_string()).expect("an id is plain ASCII"));
         headers.insert(ATTEMPT, attempt.number.into());
         let repeated = attempt.redelivery_of.map(|number| DeliveryId { number, ..attempt.delivery }.to_string());
-        let texts =
-            [(ENDPOINT, Some(&*attempt.endpoint)), (KIND, Some(&*attempt.kind)), (REDELIVERY_OF, repeated.as_deref())];
+        let texts = [
+            (ENDPOINT, Some(&*attempt.endpoint)),
+            (KIND, Some(attempt.kind_or_name())),
+            (REDELIVERY_OF, repeated.as_deref()),
+        ];
         for (name, text) in texts {
             if let Some(value) = text.and_then(plain) {
                 headers.insert(name, value);

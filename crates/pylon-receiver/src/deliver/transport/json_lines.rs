@@ -95,7 +95,7 @@ fn line(attempt: &Attempt) -> io::Result<Vec<u8>> {
         attempt: attempt.number,
         received_at: attempt.event().received_at(),
         endpoint: &attempt.endpoint,
-        kind: &attempt.kind,
+        kind: attempt.kind_or_name(),
         headers: attempt.headers.iter().map(|(name, value)| (name, String::from_utf8_lossy(value))).collect(),
         body,
         body_base64: body.is_none().then(|| BASE64.encode(&attempt.body)),

@@ -13,12 +13,14 @@ pub use handlers::{DeliveredEvent, HandlerFuture, Handlers, handlers_of};
 use crate::config::{DestinationConfig, SecretFault, TransportConfig};
 use crate::headers::Headers;
 use crate::id::{DeliveryId, EventId};
+use crate::ledger::LeasedDelivery;
 use crate::time::Moment;
 use bytes::Bytes;
 use command::Command;
 use handlers::InProcess;
 use http::Http;
 use json_lines::JsonLines;
+use pylon_webhooks::EventKind;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -45,8 +47,12 @@ pub struct Attempt {
     pub started_at: Moment,
     /// The endpoint at which the event came in.
     pub endpoint: Arc<str>,
-    /// The event's kind: a known kind's name, else the name as it was sent, else empty.
-    pub kind: Box<str>,
+    /// The event's name as it was sent; empty if there is none.
+    pub name: Box<str>,
+    /// The known kind that the event is taken for.
+    pub kind: Option<EventKind>,
+    /// The query of the request with which the event came in, without the `?`.
+    pub query: Option<Box<str>>,
     /// The headers with which it came in.
     pub headers: Headers,
     /// The body, byte for byte.
@@ -56,9 +62,30 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// An attempt to deliver what was leased, which begins now.
+    pub fn new(leased: LeasedDelivery, now: Moment) -> Self {
+        Self {
+            delivery: leased.lease.delivery,
+            number: leased.attempt,
+            started_at: now,
+            endpoint: leased.endpoint,
+            kind: leased.kind.as_deref().and_then(EventKind::from_name),
+            name: leased.name,
+            query: leased.query,
+            headers: leased.headers,
+            body: leased.body,
+            redelivery_of: leased.redelivery_of,
+        }
+    }
+
     /// The event.
     pub fn event(&self) -> EventId {
         self.delivery.event
+    }
+
+    /// The name of the known kind that the event is taken for, else the name as it was sent.
+    pub fn kind_or_name(&self) -> &str {
+        self.kind.map_or(&self.name, |kind| kind.name())
     }
 }
 
@@ -69,6 +96,7 @@ impl fmt::Debug for Attempt {
             .field("number", &self.number)
             .field("started_at", &self.started_at)
             .field("endpoint", &self.endpoint)
+            .field("name", &self.name)
             .field("kind", &self.kind)
             .field("headers", &self.headers)
             .field("body", &format_args!("{} bytes", self.body.len()))

@@ -1,7 +1,7 @@
 //! Copies the WAL into the file, beside the thread that writes.
 //!
-//! SQLite would do it within a commit, which then waits for all of it. Here a second thread copies while the first goes on to
-//! commit; when it is done, the first copies what has come meanwhile, which is little, and the WAL begins anew.
+//! SQLite would copy within a commit, which then waits for all of it. Here a second thread copies while the first goes on to
+//! commit. When it is done, the first copies what came meanwhile, which is little, and the WAL begins anew.
 
 use super::open;
 use crate::ledger::LedgerError;
@@ -13,10 +13,10 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-/// Pages in the WAL from which on it is copied: 16 MiB of 4 KiB each.
+/// The WAL is copied when it has this many pages: 16 MiB of 4 KiB each.
 const PAGES: i32 = 4096;
 
-/// Pages that the thread that writes may copy: few enough that a commit behind them is not late.
+/// Pages that the writing thread copies itself: few enough that a commit behind them is not late.
 const FEW: i32 = PAGES / 8;
 
 /// The handle of the thread that copies, held by the one that writes.
@@ -49,14 +49,14 @@ impl Checkpointer {
         Ok(Self { begin: Some(begin), pages, copied, thread: Some(thread) })
     }
 
-    /// After a commit, on the thread that writes: has the WAL copied when it is long, and ends it when most is copied.
+    /// After a commit, on the writing thread: has the WAL copied when it is long, and ends it when most is copied.
     pub(super) fn after_commit(&self, writing: &Connection) {
         if self.copied.swap(false, Ordering::Acquire) {
             copy(writing);
         } else if self.pages.load(Ordering::Relaxed) >= PAGES
             && let Some(begin) = &self.begin
         {
-            // Full: it has been told already.
+            // Full: the thread knows already.
             let _ = begin.try_send(());
         }
     }
@@ -85,7 +85,7 @@ fn work(connection: &Connection, begun: &Receiver<()>, copied: &AtomicBool) {
     }
 }
 
-/// Copies what no reader is in the way of; how many pages are left. What fails is tried again when the WAL has grown.
+/// Copies all that no reader is in the way of; says how many pages are left. A failure is tried again when the WAL has grown.
 fn copy(connection: &Connection) -> Option<i32> {
     let copied = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
         let (pages, copied): (i32, i32) = (row.get(1)?, row.get(2)?);

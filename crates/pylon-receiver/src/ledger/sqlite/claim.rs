@@ -1,89 +1,192 @@
 //! Leases what is due.
 
+use super::clock::Tick;
 use super::error::is_damage;
-use super::settle::{End, end};
-use super::writer::Transaction;
+use super::lease;
+use super::settle::{End, Unfinished, end};
+use super::transaction::Transaction;
 use crate::headers::Headers;
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{Claim, Claimed, DeliveryState, Lease, LeasedDelivery};
+use crate::random::{Randomness, SystemRandomness};
 use crate::time::Moment;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::sync::Arc;
+use std::time::Duration;
 
+/// Those that are due, behind a given place; those that are leased are passed over.
 const DUE: &str = "
-    SELECT seq, event_seq, number, attempts, created_at_ms, redelivery_of FROM deliveries
-    WHERE destination = ?1 AND state = 0 AND due_at_ms <= ?2
-    ORDER BY due_at_ms, seq LIMIT ?3";
-/// Nothing is here but what was written under another time of day.
-const DUE_TOO_LATE: &str = "
-    SELECT seq, event_seq, number, attempts, created_at_ms, redelivery_of FROM deliveries
-    WHERE destination = ?1 AND state = 0 AND due_at_ms > ?2
-    ORDER BY due_at_ms, seq LIMIT ?3";
-/// Deliveries that a claim finds dead at most; the next claim goes on.
+    SELECT seq, event_seq, number, order_key, at_ms, attempts, interruptions, created_at_ms, redelivery_of FROM deliveries
+    WHERE destination = ?1 AND state = 10 AND at_ms <= ?2 AND (at_ms, seq) > (?3, ?4)
+    AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.destination = ?1 AND delivery_seq = deliveries.seq)
+    ORDER BY at_ms, seq LIMIT ?5";
+/// Deliveries that one claim ends at most, and interrupted ones that it passes over at most; the next claim goes on.
 const MOST_DEAD: usize = 256;
+const MOST_PASSED_OVER: usize = 1024;
 
-/// Leases deliveries to whoever asks.
-pub(super) fn run(transaction: &mut Transaction<'_>, claim: &Claim) -> rusqlite::Result<Claimed> {
-    let connection = transaction.connection;
-    let destination = claim.destination.as_ref();
-    connection
-        .prepare_cached(
-            "UPDATE deliveries SET state = 0, due_at_ms = min(due_at_ms, lease_until_ms), lease_token = NULL, lease_until_ms = NULL
-             WHERE destination = ?1 AND state = 2 AND lease_until_ms <= ?2",
-        )?
-        .execute(params![destination, claim.now])?;
-    let lease_ends =
-        first(connection, "SELECT min(lease_until_ms) FROM deliveries WHERE destination = ?1 AND state = 2", claim)?;
+/// Leases deliveries to an owner.
+pub(super) fn run(
+    transaction: &mut Transaction<'_>,
+    destination: &Arc<str>,
+    claim: &Claim,
+) -> rusqlite::Result<Claimed> {
+    let first_end = lease::expire(transaction, destination)?;
+    let mut random = [0; 8];
+    SystemRandomness.fill(&mut random);
+    let claiming = Claiming { destination, claim, random: i64::from_le_bytes(random) };
     let mut claimed = Claimed::default();
-    while claimed.exhausted.len() < MOST_DEAD && take_due(transaction, claim, &mut claimed)? {}
-    let due = first(connection, "SELECT min(due_at_ms) FROM deliveries WHERE destination = ?1 AND state = 0", claim)?;
-    let last = first(connection, "SELECT max(due_at_ms) FROM deliveries WHERE destination = ?1 AND state = 0", claim)?;
-    // What seems to be due too late is due now.
-    let too_late = last.filter(|&last| last > claim.latest_due).map(|_| claim.now);
-    claimed.next_due = [due, too_late, lease_ends].into_iter().flatten().min();
-    Ok(claimed)
-}
-
-/// Goes through what is due; true: one that was exhausted has let another one go, so that it must be gone through again.
-fn take_due(transaction: &mut Transaction<'_>, claim: &Claim, claimed: &mut Claimed) -> rusqlite::Result<bool> {
-    let connection = transaction.connection;
-    for (sql, bound) in [(DUE, claim.now), (DUE_TOO_LATE, claim.latest_due.max(claim.now))] {
-        // Those that turn out to be exhausted make room for others.
-        loop {
-            let room = claim.limit - claimed.deliveries.len();
-            if room == 0 {
-                return Ok(false);
-            }
-            let mut statement = connection.prepare_cached(sql)?;
-            let due = statement.query_map(params![claim.destination.as_ref(), bound, room as i64], Due::read)?;
-            let due = due.collect::<Result<Vec<_>, _>>()?;
-            let found = due.len();
-            for (place, delivery) in due.iter().enumerate() {
-                let taken = delivery.take(transaction, claim, claimed);
-                if taken.inspect_err(|error| note_unreadable(transaction, &due[place..], error))? {
-                    return Ok(true);
-                }
-                if claimed.exhausted.len() >= MOST_DEAD {
-                    return Ok(false);
-                }
-            }
-            if found < room {
+    while claimed.exhausted.len() < MOST_DEAD {
+        match claiming.take_due(transaction, &mut claimed)? {
+            Looked::Again => claimed.next_due = None,
+            Looked::UpTo(next_due) => {
+                claimed.next_due = next_due;
                 break;
             }
         }
     }
-    Ok(false)
+    if claimed.exhausted.len() >= MOST_DEAD {
+        claimed.next_due = Some(Duration::ZERO);
+    }
+    let lease_ends = first_end.map(|tick| transaction.now.tick.until(tick));
+    claimed.next_due = [claimed.next_due, lease_ends].into_iter().flatten().min();
+    Ok(claimed)
 }
 
-/// Remembers which events cannot be read, where that was the error: once SQLite has met damage in a transaction it lets nothing more
-/// be written in it, so that their deliveries end when the claim is run again.
+/// What came of going through those that are due.
+enum Looked {
+    /// One that ended let another one go: go through them again.
+    Again,
+    /// The claim is filled, or all were seen; how long until the next one.
+    UpTo(Option<Duration>),
+}
+
+struct Claiming<'a> {
+    destination: &'a Arc<str>,
+    claim: &'a Claim,
+    random: i64,
+}
+
+impl Claiming<'_> {
+    fn take_due(&self, transaction: &mut Transaction<'_>, claimed: &mut Claimed) -> rusqlite::Result<Looked> {
+        let limit = self.claim.free + self.claim.ahead;
+        // Before everything.
+        let (mut at, mut seq) = (i64::MIN, i64::MIN);
+        let mut passed_over = 0;
+        loop {
+            let room = limit.saturating_sub(claimed.deliveries.len());
+            if room == 0 || passed_over > MOST_PASSED_OVER {
+                return Ok(Looked::UpTo(Some(Duration::ZERO)));
+            }
+            let now = transaction.now.tick;
+            let due = transaction
+                .connection
+                .prepare_cached(DUE)?
+                .query_map(params![self.destination, now, at, seq, room as i64], Due::read)?
+                .collect::<Result<Vec<_>, _>>()?;
+            let found = due.len();
+            for (place, delivery) in due.iter().enumerate() {
+                match self.take(delivery, transaction, claimed) {
+                    Ok(Taken::Leased) => {}
+                    Ok(Taken::Ended) if claimed.exhausted.len() < MOST_DEAD => {}
+                    Ok(Taken::Ended) => return Ok(Looked::UpTo(Some(Duration::ZERO))),
+                    Ok(Taken::EndedAndFreed) => return Ok(Looked::Again),
+                    Ok(Taken::PassedOver) => passed_over += 1,
+                    Err(error) => {
+                        note_unreadable(transaction, &due[place..], &error);
+                        return Err(error);
+                    }
+                }
+            }
+            let Some(last) = due.last().filter(|_| found == room) else { break };
+            (at, seq) = (last.at, last.seq);
+        }
+        if passed_over > 0 {
+            return Ok(Looked::UpTo(Some(Duration::ZERO)));
+        }
+        let next: Option<Tick> = transaction
+            .connection
+            .prepare_cached(
+                "SELECT at_ms FROM deliveries WHERE destination = ?1 AND state = 10 AND at_ms > ?2 ORDER BY at_ms LIMIT 1",
+            )?
+            .query_row(params![self.destination, transaction.now.tick], |row| row.get(0))
+            .optional()?;
+        Ok(Looked::UpTo(next.map(|next| transaction.now.tick.until(next))))
+    }
+
+    /// Leases a delivery; or ends it where it has had its attempts, or its event cannot be read, so that it does not stand in
+    /// front of the others.
+    fn take(
+        &self,
+        delivery: &Due,
+        transaction: &mut Transaction<'_>,
+        claimed: &mut Claimed,
+    ) -> rusqlite::Result<Taken> {
+        let connection = transaction.connection;
+        let (event, reason) = match transaction.unreadable.get(&delivery.event_seq) {
+            Some(&event) => (event, "its event cannot be read: the ledger is damaged".to_owned()),
+            None if delivery.attempts() >= self.claim.most_attempts => {
+                (delivery.event(connection)?, delivery.gave_up())
+            }
+            None if delivery.interruptions > 0 && claimed.deliveries.len() >= self.claim.free => {
+                return Ok(Taken::PassedOver);
+            }
+            None => {
+                let leased = delivery.leased(transaction, self.random)?;
+                self.keep(delivery, &leased, transaction)?;
+                claimed.deliveries.push(leased);
+                return Ok(Taken::Leased);
+            }
+        };
+        claimed.exhausted.push(DeliveryId { event, number: delivery.number });
+        let ending =
+            Unfinished { seq: delivery.seq, destination: self.destination, order_key: delivery.order_key.as_deref() };
+        let has_freed =
+            end(transaction, ending, End { state: DeliveryState::Dead, attempts: 0, reason: Some(&reason) })?;
+        Ok(if has_freed { Taken::EndedAndFreed } else { Taken::Ended })
+    }
+
+    fn keep(&self, delivery: &Due, leased: &LeasedDelivery, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        let until = transaction.now.tick.after(self.claim.lease);
+        transaction
+            .connection
+            .prepare_cached(
+                "INSERT INTO leases (destination, delivery_seq, token, until_ms, owner, event_id, number, attempt, order_key)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute(params![
+                self.destination,
+                delivery.seq,
+                self.random,
+                until,
+                self.claim.owner,
+                leased.lease.delivery.event,
+                delivery.number,
+                leased.attempt,
+                delivery.order_key
+            ])
+            .map(drop)
+    }
+}
+
+/// What was done with a delivery that is due.
+enum Taken {
+    Leased,
+    /// It was interrupted before, and there is no slot for it.
+    PassedOver,
+    Ended,
+    EndedAndFreed,
+}
+
+/// Remembers which events cannot be read, where that was the error. Once SQLite has met damage in a transaction it lets nothing
+/// more be written in it, so their deliveries end when the claim runs again.
 fn note_unreadable(transaction: &mut Transaction<'_>, due: &[Due], error: &rusqlite::Error) {
     if !is_damage(error) {
         return;
     }
     let connection = transaction.connection;
     for delivery in due {
-        if delivery.leased(connection).is_err_and(|error| is_damage(&error)) {
-            // The name may be what is damaged.
+        if delivery.leased(transaction, 0).is_err_and(|error| is_damage(&error)) {
+            // The id may be what is damaged.
             let event = delivery.event(connection).unwrap_or(EventId::from_bytes([0; 16]));
             tracing::error!(event_id = %event, "an event cannot be read: the ledger is damaged");
             transaction.unreadable.insert(delivery.event_seq, event);
@@ -91,17 +194,16 @@ fn note_unreadable(transaction: &mut Transaction<'_>, due: &[Due], error: &rusql
     }
 }
 
-fn first(connection: &Connection, sql: &str, claim: &Claim) -> rusqlite::Result<Option<Moment>> {
-    connection.prepare_cached(sql)?.query_row([claim.destination.as_ref()], |row| row.get(0))
-}
-
 /// A delivery that is due.
 struct Due {
     seq: i64,
     event_seq: i64,
     number: u32,
+    order_key: Option<String>,
+    at: i64,
     attempts: u32,
-    created_at: Moment,
+    interruptions: u32,
+    created_at: Option<Moment>,
     redelivery_of: Option<u32>,
 }
 
@@ -111,65 +213,63 @@ impl Due {
             seq: row.get(0)?,
             event_seq: row.get(1)?,
             number: row.get(2)?,
-            attempts: row.get(3)?,
-            created_at: row.get(4)?,
-            redelivery_of: row.get(5)?,
+            order_key: row.get(3)?,
+            at: row.get(4)?,
+            attempts: row.get(5)?,
+            interruptions: row.get(6)?,
+            created_at: row.get(7)?,
+            redelivery_of: row.get(8)?,
         })
     }
 
-    /// Leases it, or ends it where it has had its attempts, for a process ended during the last, or where its event cannot be read:
-    /// it shall not stand in front of the others. True: that let another one go.
-    fn take(&self, transaction: &Transaction<'_>, claim: &Claim, claimed: &mut Claimed) -> rusqlite::Result<bool> {
-        let connection = transaction.connection;
-        let (event, reason) = match transaction.unreadable.get(&self.event_seq) {
-            Some(&event) => (event, "its event cannot be read: the ledger is damaged".to_owned()),
-            None if self.attempts >= claim.most_attempts => {
-                let reason = format!("gave up after {} attempts, the last of which never ended", self.attempts);
-                (self.event(connection)?, reason)
-            }
-            None => {
-                let leased = self.leased(connection)?;
-                connection
-                    .prepare_cached(
-                        "UPDATE deliveries SET state = 2, attempts = attempts + 1, lease_token = ?2, lease_until_ms = ?3
-                         WHERE seq = ?1",
-                    )?
-                    .execute(params![self.seq, leased.lease.token, claim.lease_until])?;
-                claimed.deliveries.push(leased);
-                return Ok(false);
-            }
+    /// The attempts that count: those that were settled, and every interruption but the first.
+    fn attempts(&self) -> u32 {
+        self.attempts.saturating_add(self.unended())
+    }
+
+    fn unended(&self) -> u32 {
+        self.interruptions.saturating_sub(1)
+    }
+
+    fn gave_up(&self) -> String {
+        let attempts = match self.attempts() {
+            1 => "1 attempt".to_owned(),
+            count => format!("{count} attempts"),
         };
-        claimed.exhausted.push(DeliveryId { event, number: self.number });
-        end(connection, self.seq, End { state: DeliveryState::Dead, at: claim.now, reason: Some(&reason) })
+        match self.unended() {
+            0 => format!("gave up after {attempts}"),
+            unended => format!("gave up after {attempts}, {unended} of which never ended"),
+        }
     }
 
     fn event(&self, connection: &Connection) -> rusqlite::Result<EventId> {
         connection.prepare_cached("SELECT id FROM events WHERE seq = ?1")?.query_row([self.event_seq], |row| row.get(0))
     }
 
-    fn leased(&self, connection: &Connection) -> rusqlite::Result<LeasedDelivery> {
-        connection.prepare_cached("SELECT id, endpoint, kind, headers, body FROM events WHERE seq = ?1")?.query_row(
-            [self.event_seq],
-            |row| {
-                let delivery = DeliveryId { event: row.get(0)?, number: self.number };
-                Ok(LeasedDelivery {
-                    lease: Lease { delivery, token: token() },
-                    attempt: self.attempts.saturating_add(1),
-                    endpoint: row.get::<_, String>(1)?.into(),
-                    kind: row.get::<_, String>(2)?.into(),
-                    headers: Headers::from_stored(row.get::<_, Vec<u8>>(3)?),
-                    body: row.get::<_, Vec<u8>>(4)?.into(),
-                    redelivery_of: self.redelivery_of,
-                    created_at: self.created_at,
-                })
-            },
-        )
+    fn leased(&self, transaction: &Transaction<'_>, random: i64) -> rusqlite::Result<LeasedDelivery> {
+        let mut statement = transaction.connection.prepare_cached(
+            "SELECT id, endpoint, name, kind, method, target, query, headers, body FROM events WHERE seq = ?1",
+        )?;
+        statement.query_row([self.event_seq], |row| {
+            let event: EventId = row.get(0)?;
+            let created_at = self.created_at.unwrap_or_else(|| event.received_at());
+            Ok(LeasedDelivery {
+                lease: Lease {
+                    delivery: DeliveryId { event, number: self.number },
+                    token: lease::token(self.seq, random),
+                },
+                attempt: self.attempts().saturating_add(1),
+                endpoint: row.get_ref(1)?.as_str()?.into(),
+                name: row.get(2)?,
+                kind: row.get(3)?,
+                method: row.get(4)?,
+                target: row.get(5)?,
+                query: row.get(6)?,
+                headers: Headers::from_stored(row.get::<_, Vec<u8>>(7)?),
+                body: row.get::<_, Vec<u8>>(8)?.into(),
+                redelivery_of: self.redelivery_of,
+                age: transaction.now.wall.since(created_at),
+            })
+        })
     }
-}
-
-/// Random, so that no lease of an earlier process has the same.
-fn token() -> i64 {
-    let mut bytes = [0; 8];
-    crate::random::Randomness::fill(&crate::random::SystemRandomness, &mut bytes);
-    i64::from_le_bytes(bytes)
 }

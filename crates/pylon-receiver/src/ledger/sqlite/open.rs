@@ -1,4 +1,4 @@
-//! Opens the file: who may, with which settings, of which version.
+//! Opens the file: the lock, the settings, the version.
 
 use crate::ledger::LedgerError;
 use rusqlite::functions::FunctionFlags;
@@ -15,14 +15,15 @@ const MIGRATIONS: [&str; 1] = [include_str!("schema/001.sql")];
 /// Earlier ones can lose commits when connections reset the WAL (sqlite.org, release log of 3.51.3).
 const FIRST_SOUND_SQLITE: i32 = 3_051_003;
 
-/// Held by whoever writes the ledger. It lies beside the file, for SQLite's own locks end when any handle of the file closes.
+/// Held by the process that writes the ledger. It lies beside the file, because SQLite's own locks end when any handle of the file
+/// closes.
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Takes the lock, or says who has it.
+    /// Takes the lock, or says that another process has it.
     pub(super) fn take(path: &Path) -> Result<Self, LedgerError> {
         let lock = beside(path, "-lock");
         let file = private().open(&lock).map_err(|error| match error.kind() {
@@ -67,7 +68,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Opens the file to write, makes it where there is none, brings it to this version, and frees what an ended process had leased.
+/// Opens the file to write: makes it if there is none, brings it to this version, and ends the leases of an ended process.
 pub(super) fn to_write(path: &Path) -> Result<Connection, LedgerError> {
     if rusqlite::version_number() < FIRST_SOUND_SQLITE {
         return Err(LedgerError::Failed(format!("SQLite {} can lose commits", rusqlite::version()).into()));
@@ -94,7 +95,7 @@ pub(super) fn to_write(path: &Path) -> Result<Connection, LedgerError> {
         set(&connection, name, value, expected)?;
     }
     migrate(&mut connection, path)?;
-    free_leases(&connection)?;
+    end_leases(&mut connection)?;
     Ok(connection)
 }
 
@@ -125,7 +126,7 @@ pub(super) fn to_read(path: &Path) -> Result<Connection, LedgerError> {
 fn prepare(connection: &Connection) -> Result<(), LedgerError> {
     connection.busy_timeout(Duration::from_secs(5))?;
     set(connection, "cache_size", "-16000", "-16000")?;
-    // Where a plain sync does not reach the disk (macOS); elsewhere they change nothing.
+    // For macOS, where a plain sync does not reach the disk; elsewhere they change nothing.
     set(connection, "fullfsync", "on", "1")?;
     set(connection, "checkpoint_fullfsync", "on", "1")?;
     set(connection, "temp_store", "memory", "2")?;
@@ -137,7 +138,7 @@ fn prepare(connection: &Connection) -> Result<(), LedgerError> {
     Ok(())
 }
 
-/// Sets a pragma and reads it back: SQLite says nothing of one that it does not take.
+/// Sets a pragma and reads it back: SQLite ignores one that it does not take without a word.
 fn set(connection: &Connection, name: &str, value: &str, expected: &str) -> Result<(), LedgerError> {
     connection.pragma_update(None, name, value)?;
     let found: rusqlite::types::Value = connection.pragma_query_value(None, name, |row| row.get(0))?;
@@ -152,7 +153,7 @@ fn set(connection: &Connection, name: &str, value: &str, expected: &str) -> Resu
     Err(LedgerError::Failed(format!("expected {name} to be {expected}, found that SQLite keeps it at {found}").into()))
 }
 
-/// Refuses a file that some other program has made.
+/// Refuses a file that another program made.
 fn check_owner(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
     let owner: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -179,7 +180,7 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> 
         )
     })?;
     if done == 0 {
-        // Where a ledger should have been, this is the one sign that it was not.
+        // The one sign that a ledger was not where it should have been.
         tracing::info!(path = %path.display(), "a new ledger was made");
     }
     for (step, sql) in MIGRATIONS.iter().enumerate().skip(done) {
@@ -192,12 +193,17 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> 
     Ok(())
 }
 
-/// One process has the file, so that whatever is leased was leased by one that has ended.
-fn free_leases(connection: &Connection) -> rusqlite::Result<usize> {
-    connection.execute("UPDATE deliveries SET state = 0, lease_token = NULL, lease_until_ms = NULL WHERE state = 2", [])
+/// One process has the file, so every lease is that of a process that ended: an interruption.
+fn end_leases(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(
+        "UPDATE deliveries SET interruptions = interruptions + 1 WHERE seq IN (SELECT delivery_seq FROM leases);
+         DELETE FROM leases;",
+    )?;
+    transaction.commit()
 }
 
-/// Made for the owner alone: what is kept are customers' words.
+/// For the owner alone: events hold customers' words.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true);

@@ -1,73 +1,17 @@
-//! Reads beside the thread that writes.
+//! What is listed, searched and counted.
 
-use super::error::Damage;
-use super::open;
-use super::row::number_of;
+use super::clock::{LedgerClock, Now, Tick};
+use super::row::{number_of, state_of};
 use crate::headers::Headers;
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
     AttemptRecord, DeliveryFilter, DeliveryRecord, DeliveryState, DestinationStats, EventDetail, EventFilter,
-    EventRecord, EventState, LedgerError, LedgerFuture, Order, Page, RefusedFilter, RefusedRecord, Stats,
+    EventRecord, EventState, Order, Page, RefusedFilter, RefusedRecord, Stats,
 };
-use crate::time::Moment;
+use crate::time::{Moment, WallClock};
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::Semaphore;
-
-/// Reads at a time, and so connections that only read; further ones wait, and hold no thread meanwhile.
-const MOST_READS: usize = 4;
-
-/// Connections that only read.
-pub(super) struct Readers {
-    places: Arc<Semaphore>,
-    /// Those at rest; none: closed.
-    idle: Arc<Mutex<Option<Vec<Connection>>>>,
-    path: Arc<Path>,
-    damage: Damage,
-}
-
-impl Readers {
-    pub(super) fn open(path: &Path, damage: Damage) -> Result<Self, LedgerError> {
-        let idle = Arc::new(Mutex::new(Some(vec![open::to_read(path)?])));
-        Ok(Self { places: Arc::new(Semaphore::new(MOST_READS)), idle, path: path.into(), damage })
-    }
-
-    /// Closes those at rest, and each of the others when it has read.
-    pub(super) fn close(&self) {
-        self.places.close();
-        lock(&self.idle).take();
-    }
-
-    /// Reads on a thread that may wait, with a connection of its own, once there is a place.
-    pub(super) fn read<'a, T: Send + 'static>(
-        &'a self,
-        query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> LedgerFuture<'a, T> {
-        let (places, idle) = (self.places.clone(), self.idle.clone());
-        let (path, damage) = (self.path.clone(), self.damage.clone());
-        Box::pin(async move {
-            let place = places.acquire_owned().await.map_err(|_| LedgerError::Closed)?;
-            let reading = tokio::task::spawn_blocking(move || {
-                // Given back at the end of the read, which comes also when nobody waits for it any more.
-                let _place = place;
-                let last = lock(&idle).as_mut().ok_or(LedgerError::Closed)?.pop();
-                let connection = last.map_or_else(|| open::to_read(&path), Ok)?;
-                let result = query(&connection).inspect_err(|error| damage.note(error))?;
-                if let Some(idle) = lock(&idle).as_mut() {
-                    idle.push(connection);
-                }
-                Ok(result)
-            });
-            reading.await.map_err(|_| LedgerError::Closed)?
-        })
-    }
-}
-
-fn lock(idle: &Mutex<Option<Vec<Connection>>>) -> MutexGuard<'_, Option<Vec<Connection>>> {
-    idle.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use std::sync::Arc;
 
 /// Conditions and their parameters, as they gather.
 #[derive(Default)]
@@ -123,14 +67,14 @@ pub(super) fn events(
 ) -> rusqlite::Result<Vec<EventRecord>> {
     let (beyond, order) = direction(page.order);
     let state = filter.state.map(|state| match state {
-        EventState::Pending => "EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq AND state < 3)",
+        EventState::Pending => "EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq AND state < 20)",
         EventState::Dead => {
-            "events.seq IN (SELECT event_seq FROM deliveries WHERE state = 4)
-             AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq AND state < 3)"
+            "events.seq IN (SELECT event_seq FROM deliveries WHERE state = 21)
+             AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq AND state < 20)"
         }
         EventState::Delivered => {
             "EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq)
-             AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq AND (state < 3 OR state = 4))"
+             AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq AND (state < 20 OR state = 21))"
         }
         EventState::Parked => {
             "parked IS NOT NULL AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq)"
@@ -142,20 +86,28 @@ pub(super) fn events(
         .with("id >= ?", filter.since.map(EventId::first_at))
         .with("id < ?", filter.until.map(EventId::first_at))
         .with("endpoint = ?", filter.endpoint.clone())
-        .with("names_match(kind, ?)", filter.kind.clone())
+        .with("names_match(coalesce(kind, name), ?)", filter.kind.clone())
         .with("instr(body, ?) > 0", filter.contains.clone().map(String::into_bytes))
         .and(state);
-    let sql = ("SELECT seq, id, endpoint, kind, parked, length(body) FROM events", format!(" ORDER BY id {order}"));
+    let sql = (
+        "SELECT seq, id, endpoint, coalesce(kind, name), parked, length(body) FROM events",
+        format!(" ORDER BY id {order}"),
+    );
     let rows = conditions.query(connection, (sql.0, &sql.1), page.limit, EventRow::read)?;
     rows.into_iter().map(|row| row.complete(connection)).collect()
 }
 
-pub(super) fn event(connection: &Connection, id: EventId) -> rusqlite::Result<Option<EventDetail>> {
+pub(super) fn event(
+    connection: &Connection,
+    clock: Arc<dyn WallClock>,
+    id: EventId,
+) -> rusqlite::Result<Option<EventDetail>> {
     // One transaction, so that the parts are of one moment.
     let transaction = connection.unchecked_transaction()?;
+    let now = LedgerClock::open(&transaction, clock)?.now();
     let found = transaction
         .prepare_cached(
-            "SELECT seq, id, endpoint, kind, parked, length(body), headers, body FROM events WHERE id = ?1",
+            "SELECT seq, id, endpoint, coalesce(kind, name), parked, length(body), headers, body FROM events WHERE id = ?1",
         )?
         .query_row([id], |row| {
             let headers = Headers::from_stored(row.get::<_, Vec<u8>>(6)?);
@@ -164,8 +116,8 @@ pub(super) fn event(connection: &Connection, id: EventId) -> rusqlite::Result<Op
         .optional()?;
     let Some((row, headers, body)) = found else { return Ok(None) };
     let deliveries = transaction
-        .prepare_cached(&format!("{DELIVERIES} WHERE event_seq = ?1 ORDER BY number"))?
-        .query_map([row.seq], |row| Ok((row.get::<_, i64>(0)?, read_delivery(row)?)))?
+        .prepare_cached(&format!("{DELIVERIES} WHERE event_seq = ?1 ORDER BY deliveries.number"))?
+        .query_map([row.seq], |row| Ok((row.get::<_, i64>(0)?, read_delivery(row, &now)?)))?
         .collect::<Result<Vec<_>, _>>()?;
     let with_attempts = |(seq, record)| Ok((record, attempts(&transaction, seq)?));
     let deliveries = deliveries.into_iter().map(with_attempts).collect::<rusqlite::Result<_>>()?;
@@ -174,27 +126,35 @@ pub(super) fn event(connection: &Connection, id: EventId) -> rusqlite::Result<Op
 
 pub(super) fn deliveries(
     connection: &Connection,
+    clock: Arc<dyn WallClock>,
     filter: &DeliveryFilter,
     page: Page<DeliveryId>,
 ) -> rusqlite::Result<Vec<DeliveryRecord>> {
     let (beyond, order) = direction(page.order);
     let mut conditions = Conditions::default();
     if let Some(after) = page.after {
-        conditions = conditions.with(&format!("(id, number) {beyond} (?, ?)"), Some(after.event));
+        conditions = conditions.with(&format!("(id, deliveries.number) {beyond} (?, ?)"), Some(after.event));
         conditions.parameters.push(Box::new(after.number));
     }
     let conditions = conditions
         .with("id = ?", filter.event)
         .with("id >= ?", filter.since.map(EventId::first_at))
         .with("id < ?", filter.until.map(EventId::first_at))
-        .with("destination = ?", filter.destination.clone())
+        .with("deliveries.destination = ?", filter.destination.clone())
         // By value and not by parameter, so that the index of the state is used.
-        .and(filter.state.map(|state| format!("state = {}", number_of(state))).as_deref());
-    let after = format!(" ORDER BY id {order}, number {order}");
-    // Of few deliveries there is an index; of many, those of one event after the other make a page without looking at them all.
+        .and(filter.state.map(|state| format!("state = {}", number_of(state))).as_deref())
+        .and(match filter.state {
+            Some(DeliveryState::Waiting) => Some("token IS NULL"),
+            Some(DeliveryState::Delivering) => Some("token IS NOT NULL"),
+            _ => None,
+        });
+    let after = format!(" ORDER BY id {order}, deliveries.number {order}");
+    // Few deliveries have an index; many are read one event after the other, so that a page needs no look at all of them.
     let is_rare = filter.event.is_some() || filter.state.is_some_and(|state| state != DeliveryState::Delivered);
     let before = if is_rare { DELIVERIES.to_owned() } else { DELIVERIES.replace(JOINED, IN_ORDER_OF_EVENTS) };
-    conditions.query(connection, (&before, &after), page.limit, read_delivery)
+    let transaction = connection.unchecked_transaction()?;
+    let now = LedgerClock::open(&transaction, clock)?.now();
+    conditions.query(&transaction, (&before, &after), page.limit, |row| read_delivery(row, &now))
 }
 
 pub(super) fn refused(
@@ -227,44 +187,40 @@ pub(super) fn refused(
     })
 }
 
-pub(super) fn stats(connection: &Connection, now: Moment, ledger_bytes: u64) -> rusqlite::Result<Stats> {
+/// Reads what the writing thread counted: nothing here goes through more than is being delivered.
+pub(super) fn stats(connection: &Connection, clock: Arc<dyn WallClock>, ledger_bytes: u64) -> rusqlite::Result<Stats> {
     let transaction = connection.unchecked_transaction()?;
-    let count = |sql: &str| transaction.prepare_cached(sql)?.query_row([], |row| row.get::<_, u64>(0));
-    let mut destinations: Vec<DestinationStats> = Vec::new();
-    for state in [DeliveryState::Waiting, DeliveryState::Held, DeliveryState::Delivering, DeliveryState::Dead] {
-        let oldest = if state == DeliveryState::Waiting { "min(due_at_ms)" } else { "NULL" };
-        let sql = format!(
-            "SELECT destination, count(*), {oldest} FROM deliveries WHERE state = {} GROUP BY destination",
-            number_of(state)
-        );
-        let mut statement = transaction.prepare_cached(&sql)?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let destination: String = row.get(0)?;
-            let place = destinations.iter().position(|found| found.destination == destination).unwrap_or_else(|| {
-                destinations.push(DestinationStats { destination, ..DestinationStats::default() });
-                destinations.len() - 1
-            });
-            let (stats, count) = (&mut destinations[place], row.get(1)?);
-            match state {
-                DeliveryState::Waiting => {
-                    stats.waiting = count;
-                    stats.oldest_due_at = row.get::<_, Option<Moment>>(2)?.filter(|&due| due <= now);
-                }
-                DeliveryState::Held => stats.held = count,
-                DeliveryState::Delivering => stats.delivering = count,
-                _ => stats.dead = count,
-            }
-        }
+    let now = LedgerClock::open(&transaction, clock)?.now();
+    let (events, parked, refused) = transaction
+        .prepare_cached("SELECT events, parked, refused FROM ledger WHERE id = 1")?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let mut counts = transaction.prepare_cached(
+        "SELECT destination, waiting, held, dead, (SELECT count(*) FROM leases WHERE leases.destination = totals.destination)
+         FROM totals WHERE waiting > 0 OR held > 0 OR dead > 0 ORDER BY destination",
+    )?;
+    let mut oldest_due = transaction.prepare_cached(
+        "SELECT at_ms FROM deliveries WHERE destination = ?1 AND state = 10 AND at_ms <= ?2
+         AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.destination = ?1 AND delivery_seq = deliveries.seq)
+         ORDER BY at_ms LIMIT 1",
+    )?;
+    let counted = counts.query_map([], |row| {
+        let (waiting, delivering): (u64, u64) = (row.get(1)?, row.get(4)?);
+        Ok(DestinationStats {
+            destination: row.get(0)?,
+            waiting: waiting.saturating_sub(delivering),
+            held: row.get(2)?,
+            delivering,
+            dead: row.get(3)?,
+            oldest_due_at: None,
+        })
+    })?;
+    let mut destinations = counted.collect::<Result<Vec<_>, _>>()?;
+    for stats in &mut destinations {
+        let due: Option<Tick> =
+            oldest_due.query_row(params![stats.destination, now.tick], |row| row.get(0)).optional()?;
+        stats.oldest_due_at = due.map(|due| now.wall_at(due));
     }
-    destinations.sort_by(|one, other| one.destination.cmp(&other.destination));
-    Ok(Stats {
-        events: count("SELECT count(*) FROM events")?,
-        parked: count("SELECT count(*) FROM events WHERE parked IS NOT NULL")?,
-        refused: count("SELECT count(*) FROM refused")?,
-        ledger_bytes,
-        destinations,
-    })
+    Ok(Stats { events, parked, refused, ledger_bytes, destinations })
 }
 
 /// An event without what its deliveries tell.
@@ -292,7 +248,8 @@ impl EventRow {
     fn complete(self, connection: &Connection) -> rusqlite::Result<EventRecord> {
         let states = connection
             .prepare_cached("SELECT state FROM deliveries WHERE event_seq = ?1")?
-            .query_map([self.seq], |row| row.get(0))?
+            // To its event, a delivery is pending whether it is leased or not.
+            .query_map([self.seq], |row| Ok(state_of(row.get(0)?, false)?))?
             .collect::<Result<Vec<DeliveryState>, _>>()?;
         Ok(EventRecord {
             id: self.id,
@@ -308,26 +265,29 @@ impl EventRow {
 }
 
 const DELIVERIES: &str = "
-    SELECT deliveries.seq, id, number, destination, kind, state, attempts, created_at_ms, due_at_ms, finished_at_ms, order_key,
-           redelivery_of, reason
-    FROM deliveries JOIN events ON events.seq = event_seq";
+    SELECT deliveries.seq, id, deliveries.number, deliveries.destination, coalesce(kind, name), state, attempts, interruptions,
+           created_at_ms, at_ms, deliveries.order_key, redelivery_of, reason, token
+    FROM deliveries JOIN events ON events.seq = event_seq
+    LEFT JOIN leases ON leases.destination = deliveries.destination AND delivery_seq = deliveries.seq";
 
-/// How deliveries and events are joined where SQLite is to find its way.
+/// How deliveries and events are joined where SQLite may find its way.
 const JOINED: &str = "deliveries JOIN events ON";
 /// `CROSS JOIN` is SQLite's word for: in this order.
 const IN_ORDER_OF_EVENTS: &str = "events CROSS JOIN deliveries ON";
 
-fn read_delivery(row: &Row<'_>) -> rusqlite::Result<DeliveryRecord> {
-    let state: DeliveryState = row.get(5)?;
+fn read_delivery(row: &Row<'_>, now: &Now) -> rusqlite::Result<DeliveryRecord> {
+    let event: EventId = row.get(1)?;
+    let state = state_of(row.get(5)?, row.get::<_, Option<i64>>(13)?.is_some())?;
+    let (attempts, interruptions): (u32, u32) = (row.get(6)?, row.get(7)?);
     Ok(DeliveryRecord {
-        id: DeliveryId { event: row.get(1)?, number: row.get(2)? },
+        id: DeliveryId { event, number: row.get(2)? },
         destination: row.get(3)?,
         kind: row.get(4)?,
         state,
-        attempts: row.get(6)?,
-        created_at: row.get(7)?,
-        due_at: if state == DeliveryState::Waiting { row.get(8)? } else { None },
-        finished_at: row.get(9)?,
+        attempts: attempts.saturating_add(interruptions.saturating_sub(1)),
+        created_at: row.get::<_, Option<Moment>>(8)?.unwrap_or_else(|| event.received_at()),
+        due_at: if state == DeliveryState::Waiting { Some(now.wall_at(row.get(9)?)) } else { None },
+        finished_at: if state.is_unfinished() { None } else { Some(row.get(9)?) },
         order_key: row.get(10)?,
         redelivery_of: row.get(11)?,
         reason: row.get(12)?,

@@ -1,100 +1,131 @@
-//! Keeps an event and what is to be delivered of it.
+//! Keeps an event and its deliveries.
+//!
+//! One thread writes the file, so that nothing can come between a look and the insert that follows it. A ledger with several
+//! writers must lock the line, or the key, before it looks.
 
-use super::writer::Transaction;
-use crate::id::EventId;
-use crate::ledger::{DeduplicationKey, NewEvent, Recorded};
+use super::clock::Tick;
+use super::row::number_of;
+use super::transaction::Transaction;
+use crate::ledger::{DeduplicationKey, DeliveryState, NewEvent, Recorded};
 use crate::time::Moment;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::params;
+use std::sync::Arc;
 
-/// Keeps the event, unless one with its deduplication key is remembered.
+/// Keeps the event, unless its deduplication key is remembered.
 pub(super) fn run(transaction: &mut Transaction<'_>, event: &NewEvent) -> rusqlite::Result<Recorded> {
-    let connection = transaction.connection;
-    let received_at = event.id.received_at();
     if let Some(key) = &event.deduplication
-        && let Some(kept) = remembered(connection, event, key, received_at)?
+        && let Some(answer) = remembered(transaction, event, key)?
     {
-        return Ok(Recorded::Duplicate(kept));
+        return Ok(answer);
     }
-    connection
+    let inserted = transaction
+        .connection
         .prepare_cached(
-            "INSERT INTO events (id, endpoint, kind, parked, headers, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO events (id, endpoint, name, kind, method, target, query, parked, headers, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (id) DO NOTHING",
         )?
         .execute(params![
             event.id,
             event.endpoint,
+            event.name,
             event.kind,
+            event.method,
+            event.target,
+            event.query,
             event.parked,
             event.headers.as_bytes(),
             event.body.as_bytes()
         ])?;
-    let event_seq = connection.last_insert_rowid();
+    if inserted == 0 {
+        // The same event again, whose key is forgotten by now: it is as before.
+        if let Some(key) = &event.deduplication {
+            transaction
+                .connection
+                .prepare_cached("DELETE FROM deduplication_keys WHERE endpoint = ?1 AND key = ?2 AND event_id = ?3")?
+                .execute(params![event.endpoint, key.key, event.id])?;
+        }
+        return Ok(Recorded::Stored);
+    }
+    let event_seq = transaction.connection.last_insert_rowid();
+    transaction.count_events(1, i64::from(event.parked.is_some()));
     for (delivery, number) in event.deliveries.iter().zip(1..) {
         let row = NewRow {
             event_seq,
             number,
             destination: &delivery.destination,
             order_key: delivery.order_key.as_deref(),
-            created_at: received_at,
+            created_at: None,
             redelivery_of: None,
         };
-        insert(connection, row)?;
+        insert(transaction, row)?;
     }
     Ok(Recorded::Stored)
+}
+
+/// The answer, where the key is remembered; where it is not, it is from now on.
+fn remembered(
+    transaction: &Transaction<'_>,
+    event: &NewEvent,
+    key: &DeduplicationKey,
+) -> rusqlite::Result<Option<Recorded>> {
+    let connection = transaction.connection;
+    let now = transaction.now.tick;
+    let expires_at: Option<Tick> = key.lasts.map(|lasts| now.after(lasts));
+    let is_new = connection
+        .prepare_cached(
+            "INSERT INTO deduplication_keys (endpoint, key, event_id, expires_at_ms) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (endpoint, key) DO UPDATE SET event_id = excluded.event_id, expires_at_ms = excluded.expires_at_ms
+             WHERE expires_at_ms <= ?5 AND event_id <> excluded.event_id",
+        )?
+        .execute(params![event.endpoint, key.key, event.id, expires_at, now])?;
+    if is_new > 0 {
+        return Ok(None);
+    }
+    let kept = connection
+        .prepare_cached("SELECT event_id FROM deduplication_keys WHERE endpoint = ?1 AND key = ?2")?
+        .query_row(params![event.endpoint, key.key], |row| row.get(0))?;
+    Ok(Some(if kept == event.id { Recorded::Stored } else { Recorded::Duplicate(kept) }))
 }
 
 /// A delivery to put into its table.
 pub(super) struct NewRow<'a> {
     pub(super) event_seq: i64,
     pub(super) number: i64,
-    pub(super) destination: &'a str,
+    pub(super) destination: &'a Arc<str>,
     pub(super) order_key: Option<&'a str>,
-    pub(super) created_at: Moment,
+    /// None: with its event.
+    pub(super) created_at: Option<Moment>,
     pub(super) redelivery_of: Option<i64>,
 }
 
 /// Puts a delivery in: due at once, or behind those that share its order key.
-pub(super) fn insert(connection: &Connection, row: NewRow<'_>) -> rusqlite::Result<()> {
+pub(super) fn insert(transaction: &mut Transaction<'_>, row: NewRow<'_>) -> rusqlite::Result<()> {
+    // As long as anything of a line is unfinished, its first delivery is waiting.
     let is_held = row.order_key.is_some()
-        && connection
-            .prepare_cached("SELECT 1 FROM deliveries WHERE destination = ?1 AND order_key = ?2 AND state < 3 LIMIT 1")?
+        && transaction
+            .connection
+            .prepare_cached("SELECT 1 FROM deliveries WHERE destination = ?1 AND order_key = ?2 AND state = 10")?
             .exists(params![row.destination, row.order_key])?;
-    connection
+    let state = if is_held { DeliveryState::Held } else { DeliveryState::Waiting };
+    transaction
+        .connection
         .prepare_cached(
-            "INSERT INTO deliveries (event_seq, number, destination, order_key, state, created_at_ms, due_at_ms, redelivery_of)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7)",
+            "INSERT INTO deliveries (event_seq, number, destination, order_key, state, at_ms, created_at_ms, redelivery_of)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute(params![
             row.event_seq,
             row.number,
             row.destination,
             row.order_key,
-            is_held,
+            number_of(state),
+            transaction.now.tick,
             row.created_at,
             row.redelivery_of
         ])?;
-    Ok(())
-}
-
-/// The event that is remembered under the key; where there is none, this one is from now on.
-fn remembered(
-    connection: &Connection,
-    event: &NewEvent,
-    key: &DeduplicationKey,
-    now: Moment,
-) -> rusqlite::Result<Option<EventId>> {
-    let kept = connection
-        .prepare_cached(
-            "SELECT event_id FROM deduplication_keys
-             WHERE endpoint = ?1 AND key = ?2 AND (expires_at_ms IS NULL OR expires_at_ms > ?3)",
-        )?
-        .query_row(params![event.endpoint, key.key, now], |row| row.get(0))
-        .optional()?;
-    if kept.is_none() {
-        connection
-            .prepare_cached(
-                "INSERT OR REPLACE INTO deduplication_keys (endpoint, key, event_id, expires_at_ms) VALUES (?1, ?2, ?3, ?4)",
-            )?
-            .execute(params![event.endpoint, key.key, event.id, key.expires_at])?;
+    transaction.enters(row.destination, state);
+    if !is_held {
+        transaction.wake(row.destination);
     }
-    Ok(kept)
+    Ok(())
 }

@@ -1,16 +1,16 @@
-//! An operator's orders: deliver again, or give up for good.
+//! An operator's orders: redeliver, or drop for good.
 
 use super::record::{NewRow, insert};
-use super::writer::Transaction;
+use super::transaction::Transaction;
 use crate::id::{DeliveryId, EventId};
-use crate::time::Moment;
+use crate::ledger::DeliveryState;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::sync::Arc;
 
 /// Makes a new delivery of each event to the destination, or to all that it ever went to.
 pub(super) fn events(
     transaction: &mut Transaction<'_>,
-    (events, destination, now): &(Vec<EventId>, Option<Arc<str>>, Moment),
+    (events, destination): &(Vec<EventId>, Option<Arc<str>>),
 ) -> rusqlite::Result<u64> {
     let connection = transaction.connection;
     let mut made = 0;
@@ -21,19 +21,22 @@ pub(super) fn events(
             .optional()?;
         let Some(seq) = seq else { continue };
         let destinations = match destination {
-            Some(destination) => vec![destination.to_string()],
+            Some(destination) => vec![destination.clone()],
             None => former_destinations(connection, seq)?,
         };
         for destination in destinations {
-            connection
+            let dead = connection
                 .prepare_cached(
                     // By name: SQLite would rather go through all that are dead at the destination.
-                    "UPDATE deliveries INDEXED BY deliveries_of_event SET state = 6
-                     WHERE event_seq = ?1 AND destination = ?2 AND state = 4",
+                    "UPDATE deliveries INDEXED BY deliveries_of_event SET state = 23
+                     WHERE event_seq = ?1 AND destination = ?2 AND state = 21",
                 )?
                 .execute(params![seq, destination])?;
+            for _ in 0..dead {
+                transaction.leaves(&destination, DeliveryState::Dead);
+            }
             let last = last_to(connection, seq, &destination)?;
-            again(connection, seq, &destination, last, *now)?;
+            again(transaction, seq, &destination, last)?;
             made += 1;
         }
     }
@@ -41,36 +44,32 @@ pub(super) fn events(
 }
 
 /// Makes a new delivery in the place of each dead one.
-pub(super) fn dead(
-    transaction: &mut Transaction<'_>,
-    (deliveries, now): &(Vec<DeliveryId>, Moment),
-) -> rusqlite::Result<u64> {
+pub(super) fn dead(transaction: &mut Transaction<'_>, deliveries: &Vec<DeliveryId>) -> rusqlite::Result<u64> {
     let connection = transaction.connection;
     let mut made = 0;
     for &delivery in deliveries {
         if let Some(dead) = find_dead(connection, delivery)? {
-            connection.prepare_cached("UPDATE deliveries SET state = 6 WHERE seq = ?1")?.execute([dead.seq])?;
+            connection.prepare_cached("UPDATE deliveries SET state = 23 WHERE seq = ?1")?.execute([dead.seq])?;
+            transaction.leaves(&dead.destination, DeliveryState::Dead);
             let repeated = Some((delivery.number, dead.order_key));
-            again(connection, dead.event_seq, &dead.destination, repeated, *now)?;
+            again(transaction, dead.event_seq, &dead.destination, repeated)?;
             made += 1;
         }
     }
     Ok(made)
 }
 
-/// Gives dead deliveries up.
-pub(super) fn drop_dead(
-    transaction: &mut Transaction<'_>,
-    (deliveries, now): &(Vec<DeliveryId>, Moment),
-) -> rusqlite::Result<u64> {
+/// Drops dead deliveries.
+pub(super) fn drop_dead(transaction: &mut Transaction<'_>, deliveries: &Vec<DeliveryId>) -> rusqlite::Result<u64> {
     let connection = transaction.connection;
     let mut dropped = 0;
     for &delivery in deliveries {
         if let Some(dead) = find_dead(connection, delivery)? {
-            // Nothing waits behind it: those that did were let go when it died.
+            // Nothing waits behind it: the next one of its line went on when it died.
             connection
-                .prepare_cached("UPDATE deliveries SET state = 5, finished_at_ms = ?2 WHERE seq = ?1")?
-                .execute(params![dead.seq, now])?;
+                .prepare_cached("UPDATE deliveries SET state = 22, at_ms = ?2 WHERE seq = ?1")?
+                .execute(params![dead.seq, transaction.now.wall])?;
+            transaction.leaves(&dead.destination, DeliveryState::Dead);
             dropped += 1;
         }
     }
@@ -92,22 +91,23 @@ fn last_to(connection: &Connection, event_seq: i64, destination: &str) -> rusqli
 
 /// Makes a new delivery of an event to a destination, which repeats another one.
 fn again(
-    connection: &Connection,
+    transaction: &mut Transaction<'_>,
     event_seq: i64,
-    destination: &str,
+    destination: &Arc<str>,
     repeated: Option<Repeated>,
-    now: Moment,
 ) -> rusqlite::Result<()> {
-    let number: i64 = connection
+    let number: i64 = transaction
+        .connection
         .prepare_cached("SELECT coalesce(max(number), 0) + 1 FROM deliveries WHERE event_seq = ?1")?
         .query_row([event_seq], |row| row.get(0))?;
     let (redelivery_of, order_key) =
         repeated.map_or((None, None), |(number, order_key)| (Some(i64::from(number)), order_key));
+    let created_at = Some(transaction.now.wall);
     let order_key = order_key.as_deref();
-    insert(connection, NewRow { event_seq, number, destination, order_key, created_at: now, redelivery_of })
+    insert(transaction, NewRow { event_seq, number, destination, order_key, created_at, redelivery_of })
 }
 
-fn former_destinations(connection: &Connection, event_seq: i64) -> rusqlite::Result<Vec<String>> {
+fn former_destinations(connection: &Connection, event_seq: i64) -> rusqlite::Result<Vec<Arc<str>>> {
     connection
         .prepare_cached(
             "SELECT destination FROM deliveries WHERE event_seq = ?1 GROUP BY destination ORDER BY min(number)",
@@ -119,7 +119,7 @@ fn former_destinations(connection: &Connection, event_seq: i64) -> rusqlite::Res
 struct Dead {
     seq: i64,
     event_seq: i64,
-    destination: String,
+    destination: Arc<str>,
     order_key: Option<String>,
 }
 
@@ -127,7 +127,7 @@ fn find_dead(connection: &Connection, delivery: DeliveryId) -> rusqlite::Result<
     connection
         .prepare_cached(
             "SELECT deliveries.seq, event_seq, destination, order_key FROM deliveries JOIN events ON events.seq = event_seq
-             WHERE id = ?1 AND number = ?2 AND state = 4",
+             WHERE id = ?1 AND number = ?2 AND state = 21",
         )?
         .query_row(params![delivery.event, delivery.number], |row| {
             Ok(Dead { seq: row.get(0)?, event_seq: row.get(1)?, destination: row.get(2)?, order_key: row.get(3)? })

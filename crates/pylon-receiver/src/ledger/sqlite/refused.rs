@@ -1,10 +1,10 @@
 //! The ring of refused requests.
 
-use super::writer::Transaction;
+use super::transaction::Transaction;
 use crate::ledger::NewRefused;
 use rusqlite::params;
 
-/// Keeps one, and pushes the oldest out.
+/// Keeps one, and drops the oldest.
 pub(super) fn run(transaction: &mut Transaction<'_>, refused: &NewRefused) -> rusqlite::Result<()> {
     let connection = transaction.connection;
     connection
@@ -26,6 +26,7 @@ pub(super) fn run(transaction: &mut Transaction<'_>, refused: &NewRefused) -> ru
             i64::try_from(refused.body_length).unwrap_or(i64::MAX),
         ])?;
     let oldest_kept = connection.last_insert_rowid() - i64::try_from(transaction.options.refused).unwrap_or(i64::MAX);
-    connection.prepare_cached("DELETE FROM refused WHERE number <= ?1")?.execute([oldest_kept])?;
+    let dropped = connection.prepare_cached("DELETE FROM refused WHERE number <= ?1")?.execute([oldest_kept])?;
+    transaction.count_refused(1 - dropped as i64);
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! Values as they stand in the tables.
+//! Values as the tables hold them.
 
 use crate::id::EventId;
-use crate::ledger::DeliveryState;
+use crate::ledger::{DeliveryState, Owner};
 use crate::time::Moment;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
@@ -18,6 +18,12 @@ impl FromSql for EventId {
     }
 }
 
+impl ToSql for Owner {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Blob(self.as_bytes())))
+    }
+}
+
 impl ToSql for Moment {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(self.unix_milliseconds().into())
@@ -30,22 +36,22 @@ impl FromSql for Moment {
     }
 }
 
-/// The number of a state in the tables, which partial indexes name.
+/// The number of a state in the tables, which partial indexes name. One that is delivering is a waiting one with a lease.
 pub(super) const fn number_of(state: DeliveryState) -> i64 {
     match state {
-        DeliveryState::Waiting => 0,
-        DeliveryState::Held => 1,
-        DeliveryState::Delivering => 2,
-        DeliveryState::Delivered => 3,
-        DeliveryState::Dead => 4,
-        DeliveryState::Dropped => 5,
-        DeliveryState::Redelivered => 6,
+        DeliveryState::Waiting | DeliveryState::Delivering => 10,
+        DeliveryState::Held => 11,
+        DeliveryState::Delivered => 20,
+        DeliveryState::Dead => 21,
+        DeliveryState::Dropped => 22,
+        DeliveryState::Redelivered => 23,
     }
 }
 
-impl FromSql for DeliveryState {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let number = value.as_i64()?;
-        Self::ALL.into_iter().find(|&state| number_of(state) == number).ok_or(FromSqlError::OutOfRange(number))
+/// The state of a delivery by its number, and whether it is leased.
+pub(super) fn state_of(number: i64, is_leased: bool) -> FromSqlResult<DeliveryState> {
+    if is_leased {
+        return Ok(DeliveryState::Delivering);
     }
+    DeliveryState::ALL.into_iter().find(|&state| number_of(state) == number).ok_or(FromSqlError::OutOfRange(number))
 }

@@ -1,11 +1,13 @@
-//! The one thread that writes: takes what waits, commits it at once, then answers everybody.
+//! The one thread that writes: takes all jobs that wait, commits them together, then answers everybody.
 
 use super::checkpoint::Checkpointer;
-use super::error::Damage;
+use super::clock::LedgerClock;
+use super::error::{self, Damage};
 use super::open::Lock;
-use super::{CommitObserver, SqliteOptions, error};
+use super::options::{CommitObserver, SqliteOptions};
+use super::transaction::Transaction;
 use crate::id::EventId;
-use crate::ledger::LedgerError;
+use crate::ledger::{Bell, LedgerError};
 use rusqlite::Connection;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,23 +17,13 @@ use std::time::Instant;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{mpsc, oneshot};
 
-/// Pieces of work in one commit at most: enough to share one sync among many, few enough that nobody waits long.
+/// Jobs in one commit at most: enough to share one sync among many, few enough that nobody waits long.
 const MOST_JOBS: usize = 256;
-/// Pieces of work that nobody waits for, at a time.
+/// Jobs that nobody waits for, at a time.
 const MOST_UNAWAITED: usize = 64;
 
-/// A piece of work: may be run again, after a rollback.
+/// A job; it may run again, after a rollback.
 pub(super) type Run<I, O> = fn(&mut Transaction<'_>, &I) -> rusqlite::Result<O>;
-
-/// What a piece of work is done with.
-pub(super) struct Transaction<'a> {
-    pub(super) connection: &'a Connection,
-    pub(super) options: &'a SqliteOptions,
-    /// How far [`prune`](super::prune) has come.
-    pub(super) pruned_to: &'a mut Option<[u8; 16]>,
-    /// Events, by `seq`, that were found damaged, with their names; what is found stays known after a rollback.
-    pub(super) unreadable: &'a mut HashMap<i64, EventId>,
-}
 
 /// The handle of the thread.
 pub(super) struct Writer {
@@ -53,24 +45,37 @@ impl Writer {
         lock: Lock,
         options: SqliteOptions,
         damage: Damage,
+        bell: Bell,
     ) -> Result<Self, LedgerError> {
+        let clock = LedgerClock::open(&connection, options.clock.clone())?;
         let (jobs, waiting) = mpsc::channel(options.queue.max(1));
-        // One of a single thread may not be driven while its askers wait elsewhere.
+        // A runtime of a single thread may not be driven while its callers wait elsewhere.
         let runtime =
             Handle::try_current().ok().filter(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
         let thread = std::thread::Builder::new()
             .name("ledger".into())
             .spawn(move || {
-                let (pruned_to, unreadable, told) = (None, HashMap::new(), None);
-                let thread =
-                    Thread { connection, checkpointer, options, damage, pruned_to, unreadable, lock, runtime, told };
+                let (unreadable, woken, told) = (HashMap::new(), Vec::new(), None);
+                let thread = Thread {
+                    connection,
+                    clock,
+                    checkpointer,
+                    options,
+                    damage,
+                    unreadable,
+                    bell,
+                    woken,
+                    lock,
+                    runtime,
+                    told,
+                };
                 thread.work(waiting);
             })
             .map_err(|error| LedgerError::Failed(format!("no thread could be started ({})", error.kind()).into()))?;
         Ok(Self { jobs: Mutex::new(Some(jobs)), unawaited: Arc::default(), thread: Mutex::new(Some(thread)) })
     }
 
-    /// Has a piece of work done, once there is room for it; it is done even if nobody waits for the answer any more.
+    /// Does a job, once there is room for it; the job is done even if nobody waits for the answer any more.
     pub(super) async fn submit<I: Send + 'static, O: Send + 'static>(
         &self,
         input: I,
@@ -82,7 +87,7 @@ impl Writer {
         answer.await.map_err(|_| LedgerError::Closed)?
     }
 
-    /// The same, or [`LedgerError::Busy`] where there is no room now.
+    /// The same, or [`LedgerError::Busy`] if there is no room now.
     pub(super) async fn submit_now<I: Send + 'static, O: Send + 'static>(
         &self,
         input: I,
@@ -97,7 +102,7 @@ impl Writer {
         answer.await.map_err(|_| LedgerError::Closed)?
     }
 
-    /// Has a piece of work done that nobody waits for, or drops it where many of these wait already: strangers cause it.
+    /// Does a job that nobody waits for, or drops it if many of these wait already: strangers cause them.
     pub(super) fn submit_if_idle<I: Send + 'static>(&self, input: I, run: Run<I, ()>) {
         let Ok(jobs) = self.jobs() else { return };
         let count = Count::one_of(&self.unawaited, MOST_UNAWAITED.min(jobs.max_capacity() / 4));
@@ -134,15 +139,18 @@ impl Drop for Writer {
 
 struct Thread {
     connection: Connection,
+    clock: LedgerClock,
     checkpointer: Checkpointer,
     options: SqliteOptions,
     damage: Damage,
-    pruned_to: Option<[u8; 16]>,
     unreadable: HashMap<i64, EventId>,
+    bell: Bell,
+    /// Destinations that have something due since the last commit.
+    woken: Vec<Arc<str>>,
     lock: Lock,
-    /// Of those who wait.
+    /// The runtime of the callers.
     runtime: Option<Handle>,
-    /// The fault that the log has last.
+    /// The last fault in the log.
     told: Option<String>,
 }
 
@@ -175,7 +183,8 @@ impl Thread {
         }
     }
 
-    /// All of it in one transaction; if that fails for one of them, each in its own: one that met damage may know a way around it.
+    /// Commits all jobs in one transaction. If that fails for one of them, each gets its own: a job that met damage may know a way
+    /// around it.
     fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) {
         let Some(result) = self.attempt(batch) else { return };
         match result {
@@ -188,6 +197,7 @@ impl Thread {
                     let mut alone = vec![job];
                     let result = self.attempt(&mut alone).unwrap_or(Ok(())).map_err(LedgerError::from);
                     alone.drain(..).for_each(|job| job.answer(result.clone()));
+                    self.woken.drain(..).for_each(|destination| self.bell.ring(&destination));
                 }
             }
             Err(error) => {
@@ -197,17 +207,17 @@ impl Thread {
         }
     }
 
-    /// Tells everybody that their work is committed.
-    fn answer(&self, batch: Vec<Box<dyn Job>>) {
-        let answers = Answers(batch);
+    /// Tells everybody that their jobs are committed, and rings for what is due.
+    fn answer(&mut self, jobs: Vec<Box<dyn Job>>) {
+        let answers = Answers { jobs, woken: std::mem::take(&mut self.woken), bell: self.bell.clone() };
         match &self.runtime {
-            // To wake tasks from outside their runtime costs more, for each of them, than to wake one that wakes the others.
+            // To wake a task from outside its runtime is dear: wake one that wakes the others.
             Some(runtime) => drop(runtime.spawn(async move { drop(answers) })),
             None => drop(answers),
         }
     }
 
-    /// Runs and commits; none where there is nothing to do.
+    /// Runs and commits; none if there is nothing to do.
     fn attempt(&mut self, batch: &mut [Box<dyn Job>]) -> Option<rusqlite::Result<()>> {
         if batch.is_empty() {
             return None;
@@ -224,7 +234,7 @@ impl Thread {
         Some(result)
     }
 
-    /// A fault that lasts is told when it begins, when it becomes another one, and when it is over.
+    /// Logs a lasting fault when it begins, when it changes, and when it is over.
     fn tell(&mut self, result: &rusqlite::Result<()>) {
         if let Err(error) = result {
             self.damage.note(error);
@@ -243,32 +253,31 @@ impl Thread {
     fn transact(&mut self, batch: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
         let connection = &self.connection;
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let pruned_to = self.pruned_to;
-        let mut transaction = Transaction {
-            connection,
-            options: &self.options,
-            pruned_to: &mut self.pruned_to,
-            unreadable: &mut self.unreadable,
-        };
+        let mut transaction = Transaction::new(connection, &self.options, self.clock.now(), &mut self.unreadable);
         let result = batch.iter_mut().try_for_each(|job| job.run(&mut transaction));
+        let result = result.and_then(|()| transaction.finish());
         let result = result.and_then(|()| connection.prepare_cached("COMMIT")?.execute([]).map(drop));
-        if result.is_err() {
-            self.pruned_to = pruned_to;
-            if !connection.is_autocommit() {
-                // Where even that fails, the next BEGIN says so.
-                let _ = connection.execute_batch("ROLLBACK");
-            }
+        if result.is_ok() {
+            self.woken = transaction.woken;
+        } else if !connection.is_autocommit() {
+            // Where even that fails, the next BEGIN says so.
+            let _ = connection.execute_batch("ROLLBACK");
         }
         result
     }
 }
 
-/// Work that is committed, and whose askers are told so in any case: also where a runtime that ends drops the task.
-struct Answers(Vec<Box<dyn Job>>);
+/// Jobs that are committed. Their callers are told so in any case, even if a runtime that ends drops the task.
+struct Answers {
+    jobs: Vec<Box<dyn Job>>,
+    woken: Vec<Arc<str>>,
+    bell: Bell,
+}
 
 impl Drop for Answers {
     fn drop(&mut self) {
-        self.0.drain(..).for_each(|job| job.answer(Ok(())));
+        self.woken.iter().for_each(|destination| self.bell.ring(destination));
+        self.jobs.drain(..).for_each(|job| job.answer(Ok(())));
     }
 }
 
@@ -291,7 +300,7 @@ impl<I: Send, O: Send> Job for Work<I, O> {
     }
 
     fn answer(self: Box<Self>, committed: Result<(), LedgerError>) {
-        // Without an output it was never run, which a commit of it rules out. A caller who left is no error.
+        // A committed job has run, so there is an output. A caller who left is no error.
         let Self { output, reply, .. } = *self;
         let _ = reply.send(committed.and_then(|()| output.ok_or(LedgerError::Closed)));
     }

@@ -143,7 +143,7 @@ fn a_chunked_body_that_is_cut_off_is_refused() {
         peer.send(b"POST /webhook HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n").await;
         peer.stream.shutdown().await.unwrap();
         until(|| !front.refused().is_empty()).await;
-        let reason = "incomplete body: the connection broke before its end";
+        let reason = "incomplete body: the connection closed before the end of the body";
         assert_eq!((front.refusal().code, &*front.refusal().reason), ("incomplete_body", reason));
     });
 }

@@ -1,9 +1,10 @@
 //! A ledger that keeps what it gets for the test to see, and fails or waits where it is told to.
 
 use pylon_receiver::ledger::*;
-use pylon_receiver::{DeliveryId, EventId, Moment};
+use pylon_receiver::{DeliveryId, EventId};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 pub(crate) struct FakeLedger {
@@ -75,25 +76,28 @@ impl Ledger for FakeLedger {
     fn keep_refused(&self, refused: NewRefused) {
         self.refused.lock().unwrap().push(refused);
     }
-    fn claim(&self, _: Claim) -> LedgerFuture<'_, Claimed> {
+    fn exchange(&self, _: Exchange) -> LedgerFuture<'_, Exchanged> {
         unused()
     }
-    fn renew(&self, _: Vec<Lease>, _: Moment) -> LedgerFuture<'_, Vec<bool>> {
+    fn renew(&self, _: Vec<Lease>, _: Duration) -> LedgerFuture<'_, Vec<bool>> {
         unused()
     }
-    fn settle(&self, _: Settlement) -> LedgerFuture<'_, Settled> {
+    fn release(&self, _: Owner) -> LedgerFuture<'_, u64> {
         unused()
     }
-    fn redeliver(&self, _: Vec<EventId>, _: Option<Arc<str>>, _: Moment) -> LedgerFuture<'_, u64> {
+    fn wakes(&self) -> Wakes {
+        Bell::default().wakes()
+    }
+    fn redeliver(&self, _: Vec<EventId>, _: Option<Arc<str>>) -> LedgerFuture<'_, u64> {
         unused()
     }
-    fn redeliver_dead(&self, _: Vec<DeliveryId>, _: Moment) -> LedgerFuture<'_, u64> {
+    fn redeliver_dead(&self, _: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
         unused()
     }
-    fn drop_dead(&self, _: Vec<DeliveryId>, _: Moment) -> LedgerFuture<'_, u64> {
+    fn drop_dead(&self, _: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
         unused()
     }
-    fn prune(&self, _: Moment, _: Moment) -> LedgerFuture<'_, Pruned> {
+    fn prune(&self, _: Prune) -> LedgerFuture<'_, Pruned> {
         unused()
     }
     fn events(&self, _: EventFilter, _: Page<EventId>) -> LedgerFuture<'_, Vec<EventRecord>> {
@@ -108,7 +112,7 @@ impl Ledger for FakeLedger {
     fn refused(&self, _: RefusedFilter, _: Page<u64>) -> LedgerFuture<'_, Vec<RefusedRecord>> {
         unused()
     }
-    fn stats(&self, _: Moment) -> LedgerFuture<'_, Stats> {
+    fn stats(&self) -> LedgerFuture<'_, Stats> {
         unused()
     }
     fn check(&self) -> LedgerFuture<'_, ()> {

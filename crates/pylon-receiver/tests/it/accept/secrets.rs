@@ -127,8 +127,8 @@ fn a_header_stands_beside_a_signature_or_instead_of_it() {
     let twice = "header mismatch: expected x-token once, found it more than once";
     let missing_signature =
         "missing signature: expected 64 hexadecimal digits in X-Pylon-Signature, found no such header";
-    let forged_signature = "signature mismatch: the signature fits none of the configured secrets; check that the secret is the \
-                            one of this webhook destination and that the body is passed as the raw bytes that arrived";
+    let forged_signature = "signature mismatch: the signature matches none of the configured secrets; check the \
+                            secret of this webhook destination, and pass the raw bytes of the request body";
     let wrong = |value: &str| header("X-Token", value);
     // Whether a signature is demanded, the headers, and the refusal; none: accepted.
     let cases = [

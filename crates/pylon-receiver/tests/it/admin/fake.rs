@@ -140,36 +140,38 @@ impl Ledger for FakeLedger {
     fn keep_refused(&self, _: NewRefused) {
         unreachable!("operators refuse nothing")
     }
-    fn claim(&self, _: Claim) -> LedgerFuture<'_, Claimed> {
-        unreachable!("operators claim nothing")
+    fn exchange(&self, _: Exchange) -> LedgerFuture<'_, Exchanged> {
+        unreachable!("operators deliver nothing")
     }
-    fn renew(&self, _: Vec<Lease>, _: Moment) -> LedgerFuture<'_, Vec<bool>> {
+    fn renew(&self, _: Vec<Lease>, _: Duration) -> LedgerFuture<'_, Vec<bool>> {
         unreachable!("operators renew nothing")
     }
-    fn settle(&self, _: Settlement) -> LedgerFuture<'_, Settled> {
-        unreachable!("operators settle nothing")
+    fn release(&self, _: Owner) -> LedgerFuture<'_, u64> {
+        unreachable!("operators have no leases")
     }
-    fn prune(&self, _: Moment, _: Moment) -> LedgerFuture<'_, Pruned> {
+    fn wakes(&self) -> Wakes {
+        unreachable!("operators wait for nothing")
+    }
+    fn prune(&self, _: Prune) -> LedgerFuture<'_, Pruned> {
         unreachable!("operators prune nothing")
     }
     fn close(&self) -> LedgerFuture<'_, ()> {
         unreachable!("operators close nothing")
     }
-    fn redeliver(&self, events: Vec<EventId>, destination: Option<Arc<str>>, now: Moment) -> LedgerFuture<'_, u64> {
-        assert_eq!(now, NOW);
+    fn redeliver(&self, events: Vec<EventId>, destination: Option<Arc<str>>) -> LedgerFuture<'_, u64> {
         self.order(format!("redeliver {} to {}", events.len(), destination.as_deref().unwrap_or("all")), || {
             let count = events.len() as u64;
             self.redelivered.lock().unwrap().extend(events);
             count
         })
     }
-    fn redeliver_dead(&self, ids: Vec<DeliveryId>, now: Moment) -> LedgerFuture<'_, u64> {
+    fn redeliver_dead(&self, ids: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
         self.order(format!("redeliver dead {}", ids.len()), || {
             let changed = self.change_dead(&ids, DeliveryState::Redelivered);
             let dies = self.redelivers_die.load(Ordering::Relaxed);
             let state = if dies { DeliveryState::Dead } else { DeliveryState::Waiting };
             let made = ids.iter().map(|id| DeliveryRecord {
-                created_at: now,
+                created_at: NOW,
                 redelivery_of: Some(id.number),
                 ..delivery(id.event, id.number + 1, state)
             });
@@ -177,7 +179,7 @@ impl Ledger for FakeLedger {
             changed
         })
     }
-    fn drop_dead(&self, ids: Vec<DeliveryId>, _: Moment) -> LedgerFuture<'_, u64> {
+    fn drop_dead(&self, ids: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
         self.order(format!("drop {}", ids.len()), || self.change_dead(&ids, DeliveryState::Dropped))
     }
     fn events(&self, filter: EventFilter, page: Page<EventId>) -> LedgerFuture<'_, Vec<EventRecord>> {
@@ -225,8 +227,7 @@ impl Ledger for FakeLedger {
             Self::page(&matching, page, |refused| refused.number)
         })
     }
-    fn stats(&self, now: Moment) -> LedgerFuture<'_, Stats> {
-        assert_eq!(now, NOW);
+    fn stats(&self) -> LedgerFuture<'_, Stats> {
         self.answer(|| self.stats.lock().unwrap().clone())
     }
     fn check(&self) -> LedgerFuture<'_, ()> {
@@ -240,15 +241,11 @@ impl Ledger for FakeLedger {
 pub(crate) struct FakeRunning {
     pub(crate) destinations: Mutex<Vec<RunningDestination>>,
     pub(crate) unmet: Mutex<Vec<String>>,
-    pub(crate) wakes: AtomicUsize,
 }
 
 impl Running for FakeRunning {
     fn destinations(&self) -> Vec<RunningDestination> {
         self.destinations.lock().unwrap().clone()
-    }
-    fn wake(&self) {
-        self.wakes.fetch_add(1, Ordering::Relaxed);
     }
     fn unmet(&self) -> Vec<String> {
         self.unmet.lock().unwrap().clone()

@@ -28,7 +28,7 @@ async fn every_promise_that_is_not_met_is_told() {
     assert_eq!(admin.get("/readyz").await.json(503), unmet);
     *admin.ledger.mood.lock().unwrap() = Mood::Failing(LedgerError::Full);
     tokio::time::advance(CHECK_HOLDS).await;
-    let full = "the ledger is full: expected room on its disk, found none; make room";
+    let full = "the ledger is full: expected room for more, found none; make room where it is stored";
     let unmet = json!({ "status": "not_ready", "unmet": [full, "endpoint support has no secret"] });
     assert_eq!(admin.get("/readyz").await.json(503), unmet);
     assert_eq!(admin.get("/livez").await.json(200), json!({ "status": "live" }));

@@ -11,10 +11,6 @@ fn orders(admin: &Admin) -> Vec<String> {
     admin.ledger.orders.lock().unwrap().clone()
 }
 
-fn wakes(admin: &Admin) -> usize {
-    admin.running.wakes.load(Ordering::Relaxed)
-}
-
 fn with_dead(admin: Admin, count: i64) -> Admin {
     let states = [DeliveryState::Dead, DeliveryState::Delivered, DeliveryState::Waiting];
     let of_event = |seconds| (1..).zip(states).map(move |(number, state)| delivery(event_id(seconds), number, state));
@@ -31,7 +27,6 @@ async fn events_are_redelivered_by_their_ids_each_once_and_unknown_ones_passed_o
     assert_eq!(answer.json(200), json!({ "matched": 2, "redelivered": 2 }));
     assert_eq!(orders(&admin), ["redeliver 2 to all"]);
     assert_eq!(*admin.ledger.redelivered.lock().unwrap(), [first, second]);
-    assert_eq!(wakes(&admin), 1);
 }
 
 #[tokio::test]
@@ -54,7 +49,6 @@ async fn what_matches_a_filter_is_redelivered_from_the_oldest_on_batch_by_batch(
         let oldest_first: Vec<EventId> = (1..=1201).rev().map(event_id).collect();
         assert_eq!(*admin.ledger.redelivered.lock().unwrap(), oldest_first);
     }
-    assert_eq!(wakes(&admin), 3);
 }
 
 #[tokio::test]
@@ -94,7 +88,7 @@ async fn a_dry_run_counts_and_does_nothing() {
     }
     let ids = json!({ "ids": [event_id(1), event_id(999)], "dry_run": true }).to_string();
     assert_eq!(admin.post("/api/events/redeliver", &ids).await.json(200), json!({ "matched": 1, "redelivered": 0 }));
-    assert_eq!((orders(&admin).len(), wakes(&admin)), (0, 0));
+    assert_eq!(orders(&admin), [""; 0]);
 }
 
 #[tokio::test]
@@ -109,7 +103,7 @@ async fn an_order_about_nothing_does_nothing() {
             assert_eq!(admin.post(target, body).await.json(200), json!({ "matched": 0, verb: 0 }));
         }
     }
-    assert_eq!((orders(&admin).len(), wakes(&admin)), (0, 0));
+    assert_eq!(orders(&admin), [""; 0]);
 }
 
 #[tokio::test]
@@ -146,8 +140,6 @@ async fn an_order_ends_although_what_it_redelivers_dies_at_once() {
 async fn an_order_that_fails_on_its_way_tells_how_far_it_came() {
     let admin = Admin::new(Access::Loopback).with_events(1201);
     *admin.ledger.mood.lock().unwrap() = Mood::FailingAfter(2, LedgerError::Full);
-    let message =
-        "the ledger is full: expected room on its disk, found none; make room; 1000 were redelivered before that";
+    let message = "the ledger is full: expected room for more, found none; make room where it is stored; 1000 were redelivered before that";
     admin.post("/api/events/redeliver", "{\"all\":true}").await.refused(503, "ledger_full", message);
-    assert_eq!(wakes(&admin), 1);
 }

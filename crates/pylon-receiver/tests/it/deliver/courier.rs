@@ -1,22 +1,23 @@
 //! A courier with a ledger on disk, a transport that does as it is told, and a clock that is moved by hand.
 
 use pylon_receiver::config::{CircuitPolicy, DestinationConfig, RetryPolicy, TransportConfig};
-use pylon_receiver::internals::{CircuitState, Courier, CourierParts, Metrics, Report, Transport, TransportFuture};
-use pylon_receiver::ledger::{
-    DeliveryFilter, DeliveryRecord, DeliveryState, Ledger, NewDelivery, NewEvent, Order, Page, SqliteLedger,
-    SqliteOptions,
+use pylon_receiver::internals::{
+    CircuitState, Courier, CourierParts, Metrics, Report, Transport, TransportFuture, Work,
 };
-use pylon_receiver::{Attempt, EventId, Headers, Moment};
+use pylon_receiver::ledger::{
+    Claim, DeliveryFilter, DeliveryRecord, DeliveryState, Exchange, Ledger, NewDelivery, NewEvent, Order, Owner, Page,
+    SqliteLedger, SqliteOptions,
+};
+use pylon_receiver::{Attempt, EventId, Headers, Moment, SystemRandomness, WallClock};
 use pylon_webhooks::Payload;
 use pylon_webhooks::testing::verified;
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
 
 const START: i64 = 1_700_000_000_000;
 
@@ -62,16 +63,38 @@ fn failed() -> Act {
     Act::Report(Report::failed(Some(500), "answered 500"))
 }
 
+fn clock(now: &Arc<AtomicI64>) -> Arc<dyn WallClock> {
+    let now = now.clone();
+    Arc::new(move || Moment::from_unix_milliseconds(now.load(Ordering::Relaxed)))
+}
+
+fn open(path: &Path, now: &Arc<AtomicI64>) -> Arc<SqliteLedger> {
+    let options = SqliteOptions { clock: clock(now), ..SqliteOptions::default() };
+    Arc::new(SqliteLedger::open(path, options).expect("a sound ledger"))
+}
+
 fn parts(ledger: &Arc<SqliteLedger>, transport: &Arc<Scripted>, now: &Arc<AtomicI64>) -> CourierParts {
-    let clock = now.clone();
     CourierParts {
         ledger: ledger.clone(),
+        owner: Owner::random(&SystemRandomness),
         transport: transport.clone(),
         metrics: Arc::new(Metrics::new()),
-        clock: Arc::new(move || Moment::from_unix_milliseconds(clock.load(Ordering::Relaxed))),
+        clock: clock(now),
         // No jitter: the whole wait of the first attempt.
         randomness: Arc::new(|bytes: &mut [u8]| bytes.copy_from_slice(&10_000u64.to_le_bytes())),
     }
+}
+
+fn destination(change: impl FnOnce(&mut DestinationConfig)) -> DestinationConfig {
+    let mut destination = DestinationConfig::new("app", TransportConfig::JsonLines { path: "unused".into() });
+    destination.retry = RetryPolicy {
+        attempts: 3,
+        age: Duration::from_secs(1000),
+        first_delay: Duration::from_secs(10),
+        longest_delay: Duration::from_secs(100),
+    };
+    change(&mut destination);
+    destination
 }
 
 struct Stage {
@@ -79,7 +102,7 @@ struct Stage {
     ledger: Arc<SqliteLedger>,
     transport: Arc<Scripted>,
     now: Arc<AtomicI64>,
-    attempts: JoinSet<()>,
+    work: Work,
     events: u8,
     path: PathBuf,
     _folder: TempDir,
@@ -93,19 +116,23 @@ impl Stage {
     fn with(transport: Scripted, change: impl FnOnce(&mut DestinationConfig)) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("pylon.db");
-        let ledger = Arc::new(SqliteLedger::open(&path, SqliteOptions::default()).expect("a new ledger"));
         let transport = Arc::new(transport);
         let now = Arc::new(AtomicI64::new(START));
-        let mut destination = DestinationConfig::new("app", TransportConfig::JsonLines { path: "unused".into() });
-        destination.retry = RetryPolicy {
-            attempts: 3,
-            age: Duration::from_secs(1000),
-            first_delay: Duration::from_secs(10),
-            longest_delay: Duration::from_secs(100),
-        };
-        change(&mut destination);
-        let courier = Arc::new(Courier::new(&destination, parts(&ledger, &transport, &now)));
-        Self { courier, ledger, transport, now, attempts: JoinSet::new(), events: 0, path, _folder: folder }
+        let ledger = open(&path, &now);
+        let courier = Arc::new(Courier::new(&destination(change), parts(&ledger, &transport, &now)));
+        let work = courier.work();
+        Self { courier, ledger, transport, now, work, events: 0, path, _folder: folder }
+    }
+
+    /// As if the process had ended and another one started: all that it had is gone, and the ledger is opened anew.
+    fn restarted(self) -> Self {
+        let Self { courier, ledger, transport, now, work, events, path, _folder } = self;
+        drop((courier, ledger, work));
+        let ledger = open(&path, &now);
+        let courier =
+            Arc::new(Courier::new(&destination(|config| config.retry.attempts = 1), parts(&ledger, &transport, &now)));
+        let work = courier.work();
+        Self { courier, ledger, transport, now, work, events, path, _folder }
     }
 
     fn will(&self, acts: impl IntoIterator<Item = Act>) {
@@ -118,7 +145,11 @@ impl Stage {
         let event = NewEvent {
             id,
             endpoint: "webhook".into(),
-            kind: "issue_new".into(),
+            name: "issue_new".into(),
+            kind: Some("issue_new".into()),
+            method: "POST".into(),
+            target: "/".into(),
+            query: None,
             headers: Headers::default(),
             body: verified(Payload::from(b"{}")),
             parked: None,
@@ -129,11 +160,11 @@ impl Stage {
         id
     }
 
-    /// One look at the ledger, and the end of all attempts that it began.
+    /// One exchange with the ledger, and the end of all attempts that it began.
     async fn step(&mut self) -> usize {
-        let step = self.courier.step(&mut self.attempts).await;
-        while self.attempts.join_next().await.is_some() {}
-        step.begun
+        let begun = self.work.step().await;
+        self.work.settle().await;
+        begun
     }
 
     fn now(&self) -> Moment {
@@ -239,11 +270,11 @@ async fn no_more_go_at_a_time_than_is_allowed() {
     for _ in 0..3 {
         stage.event(None).await;
     }
-    assert_eq!(stage.courier.step(&mut stage.attempts).await.begun, 2);
-    assert_eq!(stage.courier.step(&mut stage.attempts).await.begun, 0);
-    stage.transport.passes.as_ref().expect("it was given").add_permits(1);
-    stage.attempts.join_next().await;
-    assert_eq!(stage.courier.step(&mut stage.attempts).await.begun, 1);
+    assert_eq!(stage.work.step().await, 2);
+    assert_eq!(stage.work.step().await, 0);
+    stage.transport.passes.as_ref().expect("it was given").add_permits(2);
+    stage.work.settle().await;
+    assert_eq!(stage.work.step().await, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -289,8 +320,10 @@ async fn a_clock_that_was_set_back_holds_up_nothing() {
     stage.will([failed()]);
     stage.event(None).await;
     stage.step().await;
-    // An hour back: what is due in ten seconds seems to be due in an hour, which nothing can be.
+    // An hour back, and nothing waits longer than the ten seconds that were drawn for it.
     stage.now.fetch_sub(3_600_000, Ordering::Relaxed);
+    assert_eq!(stage.step().await, 0);
+    stage.pass(10).await;
     assert_eq!(stage.step().await, 1);
     assert_eq!(stage.states().await, [DeliveryState::Delivered]);
 }
@@ -301,15 +334,22 @@ async fn a_clock_that_jumps_ahead_loses_nothing() {
     let mut stage = Stage::with(Scripted { passes, ..Scripted::default() }, |_| {});
     stage.will([Act::Hang]);
     let event = stage.event(None).await;
-    assert_eq!(stage.courier.step(&mut stage.attempts).await.begun, 1);
-    tokio::task::yield_now().await;
-    // A year on: the lease has run out, and the same event goes out once more; the first attempt's end changes nothing.
-    stage.now.fetch_add(365 * 24 * 3_600_000, Ordering::Relaxed);
-    assert_eq!(stage.courier.step(&mut stage.attempts).await.begun, 1);
-    stage.transport.passes.as_ref().expect("it was given").add_permits(1);
-    while stage.attempts.join_next().await.is_some() {}
+    let mut slow = stage.courier.work();
+    assert_eq!(slow.step().await, 1);
+    let ending = async {
+        while stage.seen().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        // A year on: the lease has run out, and the same event goes out once more; the first attempt's end changes nothing.
+        stage.now.fetch_add(365 * 24 * 3_600_000, Ordering::Relaxed);
+        let mut other = stage.courier.work();
+        assert_eq!(other.step().await, 1);
+        other.settle().await;
+        stage.transport.passes.as_ref().expect("it was given").add_permits(1);
+    };
+    tokio::join!(slow.settle(), ending);
     assert_eq!(stage.states().await, [DeliveryState::Delivered]);
-    assert_eq!(stage.seen(), [(event, 1), (event, 2)]);
+    assert_eq!(stage.seen(), [(event, 1), (event, 1)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -318,8 +358,9 @@ async fn a_transport_that_panics_costs_an_attempt_and_no_more() {
     stage.will([Act::Panic]);
     let event = stage.event(None).await;
     stage.step().await;
-    assert_eq!(stage.states().await, [DeliveryState::Delivering], "nobody renews its lease");
-    stage.pass(60).await;
+    assert_eq!(stage.states().await, [DeliveryState::Waiting]);
+    assert_eq!(stage.deliveries().await[0].reason.as_deref(), Some("the attempt broke off: the transport panicked"));
+    stage.pass(10).await;
     assert_eq!(stage.step().await, 1);
     assert_eq!(stage.states().await, [DeliveryState::Delivered]);
     assert_eq!(stage.seen(), [(event, 1), (event, 2)]);
@@ -374,10 +415,9 @@ async fn whoever_wakes_a_courier_wakes_the_one_that_has_taken_its_place() {
     let courier = Courier::new(&destination, parts(&stage.ledger, &stage.transport, &stage.now));
     let (_stop, stopped) = watch::channel(None);
     let running = tokio::spawn(Arc::new(courier.succeeding(&stage.courier)).run(stopped));
-    // Its first look at the ledger comes before this check, and finds nothing.
-    tokio::task::yield_now().await;
-    stage.ledger.check().await.expect("it is sound");
-    for _ in 0..10 {
+    // Long enough for its first look at the ledger, which finds nothing.
+    let began = std::time::Instant::now();
+    while began.elapsed() < Duration::from_millis(200) {
         tokio::task::yield_now().await;
     }
     let event = stage.event(None).await;
@@ -397,24 +437,48 @@ async fn whoever_wakes_a_courier_wakes_the_one_that_has_taken_its_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_process_that_ends_during_the_last_attempt_leaves_a_dead_delivery() {
+async fn a_process_that_dies_of_an_event_again_and_again_leaves_a_dead_delivery() {
     let mut stage = Stage::new(|destination| destination.retry.attempts = 1);
-    stage.will([Act::Hang]);
-    stage.event(None).await;
-    stage.courier.step(&mut stage.attempts).await;
-    stage.attempts.shutdown().await;
-    // As if the process had ended: all that it had is gone, and the ledger is opened anew.
-    let Stage { courier, ledger, path, _folder, .. } = stage;
-    drop((courier, ledger));
-    let ledger = SqliteLedger::open(path, SqliteOptions::default()).expect("the same ledger");
-    let claim = pylon_receiver::ledger::Claim {
-        destination: "app".into(),
-        now: Moment::from_unix_milliseconds(START),
-        latest_due: Moment::from_unix_milliseconds(START + 1000),
-        lease_until: Moment::from_unix_milliseconds(START + 1000),
-        limit: 10,
-        most_attempts: 1,
-    };
-    let claimed = ledger.claim(claim).await.expect("an answer");
-    assert_eq!((claimed.deliveries.len(), claimed.exhausted.len()), (0, 1));
+    stage.will([Act::Hang, Act::Hang]);
+    let event = stage.event(None).await;
+    for _ in 0..2 {
+        assert_eq!(stage.work.step().await, 1);
+        poll_once(stage.work.settle()).await;
+        stage = stage.restarted();
+    }
+    assert_eq!(stage.work.step().await, 0);
+    assert_eq!(stage.seen(), [(event, 1), (event, 1)], "the first crash costs nothing, the second was its attempt");
+    let deliveries = stage.deliveries().await;
+    assert_eq!((deliveries[0].state, deliveries[0].attempts), (DeliveryState::Dead, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_costs_nothing_that_has_not_begun() {
+    let mut stage = Stage::new(|destination| destination.retry.attempts = 1);
+    for _ in 0..5 {
+        stage.event(None).await;
+    }
+    let mut ahead = claim(5);
+    ahead.claim.as_mut().expect("there is one").free = 0;
+    assert_eq!(stage.ledger.exchange(ahead).await.expect("an answer").claimed.deliveries.len(), 5);
+    stage = stage.restarted();
+    assert_eq!(stage.step().await, 5);
+    assert!(stage.states().await.iter().all(|&state| state == DeliveryState::Delivered));
+}
+
+/// A claim of this many, leased ahead, by somebody else.
+fn claim(ahead: usize) -> Exchange {
+    let owner = Owner::random(&SystemRandomness);
+    let claim = Claim { owner, lease: Duration::from_secs(60), free: 1, ahead, most_attempts: 1 };
+    Exchange { destination: "app".into(), settlements: Vec::new(), claim: Some(claim) }
+}
+
+/// Lets a future begin, and drops it.
+async fn poll_once(future: impl Future) {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|context| {
+        let _ = future.as_mut().poll(context);
+        std::task::Poll::Ready(())
+    })
+    .await;
 }

@@ -1,6 +1,8 @@
 //! What every implementation promises: one test a promise, made for it by [`contract`].
 
 pub(crate) mod claim;
+pub(crate) mod clock;
+pub(crate) mod interrupt;
 pub(crate) mod keep;
 pub(crate) mod list;
 pub(crate) mod order;
@@ -10,22 +12,48 @@ pub(crate) mod redeliver;
 pub(crate) mod settle;
 
 use pylon_receiver::ledger::*;
-use pylon_receiver::{DeliveryId, EventId, Headers, Moment};
-use pylon_webhooks::Payload;
+use pylon_receiver::{DeliveryId, EventId, Headers, Moment, WallClock};
 use pylon_webhooks::testing::verified;
-use std::sync::Arc;
+use pylon_webhooks::{EventKind, Payload};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// How many refused requests the ledgers under test keep.
 pub(crate) const REFUSED: usize = 5;
 
+/// A clock that stands where the test puts it. Clones are the same clock.
+#[derive(Debug, Clone)]
+pub(crate) struct Hands(Arc<AtomicI64>);
+
+impl Hands {
+    /// A clock at the second in which the tests begin.
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(AtomicI64::new(at(0).unix_milliseconds())))
+    }
+
+    pub(crate) fn set(&self, moment: Moment) {
+        self.0.store(moment.unix_milliseconds(), Ordering::SeqCst);
+    }
+}
+
+impl WallClock for Hands {
+    fn now(&self) -> Moment {
+        Moment::from_unix_milliseconds(self.0.load(Ordering::SeqCst))
+    }
+}
+
 /// An implementation under test.
 pub(crate) trait Subject: Send + 'static {
-    /// A new and empty ledger, which keeps [`REFUSED`] refused requests.
-    fn fresh() -> impl Future<Output = Self> + Send;
+    /// A new and empty ledger that goes by this clock and keeps [`REFUSED`] refused requests.
+    fn fresh(clock: Hands) -> impl Future<Output = Self> + Send;
 
     /// The ledger.
     fn ledger(&self) -> Arc<dyn Ledger>;
+
+    /// Another handle of the same ledger, as another receiver would have it; the same handle if the ledger allows one only.
+    fn second(&self) -> Arc<dyn Ledger>;
 
     /// Ends whatever serves the ledger as a crash ends it, unless it was closed before, and opens the same ledger again. Nobody else
     /// has [`ledger`](Self::ledger)'s answer any more.
@@ -39,7 +67,9 @@ macro_rules! contract {
             record: [
                 an_event_is_kept_with_everything_that_came_with_it
                 bodies_and_texts_come_back_byte_for_byte
-                an_event_that_cannot_be_kept_leaves_nothing_behind_and_harms_no_other
+                the_same_event_again_is_stored_again_and_changes_nothing
+                an_event_whose_key_outlives_it_is_not_kept_a_second_time
+                a_caller_that_lost_its_answer_may_ask_again
                 a_duplicate_names_the_kept_event_and_is_not_kept
                 a_key_counts_at_its_endpoint_alone
                 a_key_is_remembered_until_its_expiry_which_a_duplicate_does_not_prolong
@@ -50,28 +80,43 @@ macro_rules! contract {
             ]
             claim: [
                 the_longest_due_comes_first_and_of_equals_the_first_made
-                no_more_than_the_limit_are_claimed
-                only_what_is_due_at_this_destination_is_claimed
-                what_seems_due_later_than_anything_can_be_is_due
-                a_lease_that_ran_out_is_due_again_with_one_more_attempt
+                no_more_than_the_limit_are_leased
+                only_what_is_due_at_this_destination_is_leased
+                what_is_leased_comes_with_its_event_and_its_age
                 no_two_leases_have_one_token
-                one_that_never_settled_its_last_attempt_is_dead
-                the_exhausted_make_room_for_others_and_let_those_behind_them_go
                 next_due_is_when_something_will_be_due
+                a_filled_claim_says_to_come_again
                 many_claimers_never_get_the_same_delivery
+            ]
+            interrupt: [
+                a_lease_that_ran_out_is_due_again_since_it_was
+                the_first_interruption_costs_nothing
+                what_was_interrupted_is_never_leased_ahead
+                what_is_interrupted_again_and_again_is_dead
+                the_exhausted_make_room_for_others_and_let_those_behind_them_go
+                what_an_owner_gives_back_is_no_interruption
             ]
             settle: [
                 a_delivered_one_is_finished
-                a_retry_waits_until_its_moment_and_keeps_its_count
-                a_dead_one_has_its_reason_and_is_claimed_no_more
-                a_released_one_is_due_at_once_and_gets_its_attempt_back
-                a_released_attempt_may_be_told_and_is_told_anew_when_it_counts
-                attempts_are_told_in_their_order
+                a_retry_waits_for_its_delay_and_keeps_its_count
+                a_dead_one_has_its_reason_and_is_leased_no_more
+                a_released_one_is_due_at_once_and_costs_no_attempt
+                a_released_attempt_may_be_logged_and_its_entry_is_replaced
+                attempts_are_logged_in_their_order
                 a_stale_lease_is_fenced_and_changes_nothing
                 a_lease_settles_once
                 a_lease_that_ran_out_settles_while_nobody_has_asked_for_its_delivery
                 a_renewed_lease_holds_longer
                 a_lost_lease_is_not_renewed
+                settlements_and_a_claim_share_an_exchange
+            ]
+            clock: [
+                no_retry_waits_longer_than_its_delay
+                a_step_back_between_two_starts_holds_up_nothing
+                what_is_recorded_after_a_step_back_is_due_at_once
+                no_lease_lasts_longer_than_its_length
+                no_deduplication_key_lasts_longer_than_its_time
+                the_due_time_that_is_shown_goes_by_the_clock_as_it_is
             ]
             order: [
                 the_first_unfinished_one_alone_is_claimed
@@ -102,6 +147,7 @@ macro_rules! contract {
                 many_are_forgotten_a_limited_number_at_a_call
                 what_was_spared_is_forgotten_once_it_is_done
                 nothing_of_a_forgotten_event_is_left
+                one_owner_prunes_and_another_takes_over
             ]
             list: [
                 each_filter_of_events_alone
@@ -159,7 +205,11 @@ pub(crate) fn event(seconds: i64) -> NewEvent {
     NewEvent {
         id: named(seconds, 0),
         endpoint: "main".into(),
-        kind: "issue_new".into(),
+        name: "issue_new".into(),
+        kind: Some("issue_new".into()),
+        method: "POST".into(),
+        target: "/pylon".into(),
+        query: None,
         headers: Headers::from_stored("content-type: application/json\n"),
         body: verified(Payload::from(b"{}".to_vec())),
         parked: None,
@@ -172,10 +222,10 @@ pub(crate) fn event(seconds: i64) -> NewEvent {
 pub(crate) trait Draft: Sized {
     fn numbered(self, number: u8) -> Self;
     fn through(self, endpoint: &str) -> Self;
-    fn of_kind(self, kind: &str) -> Self;
+    fn named(self, name: &str) -> Self;
     fn with_body(self, body: impl AsRef<[u8]>) -> Self;
     fn parked(self, reason: &str) -> Self;
-    fn keyed(self, key: &str, expires_at: Option<Moment>) -> Self;
+    fn keyed(self, key: &str, lasts: Option<u64>) -> Self;
     fn to(self, destination: &str) -> Self;
     fn in_line(self, destination: &str, order_key: &str) -> Self;
 }
@@ -191,8 +241,9 @@ impl Draft for NewEvent {
         self
     }
 
-    fn of_kind(mut self, kind: &str) -> Self {
-        self.kind = kind.into();
+    fn named(mut self, name: &str) -> Self {
+        self.name = name.into();
+        self.kind = EventKind::from_name(name).map(|kind| kind.name().into());
         self
     }
 
@@ -206,8 +257,8 @@ impl Draft for NewEvent {
         self
     }
 
-    fn keyed(mut self, key: &str, expires_at: Option<Moment>) -> Self {
-        self.deduplication = Some(DeduplicationKey { key: key.into(), expires_at });
+    fn keyed(mut self, key: &str, lasts: Option<u64>) -> Self {
+        self.deduplication = Some(DeduplicationKey { key: key.into(), lasts: lasts.map(Duration::from_secs) });
         self
     }
 
@@ -232,21 +283,56 @@ pub(crate) fn all<K>() -> Page<K> {
     Page { after: None, limit: u32::MAX, order: Order::OldestFirst }
 }
 
-/// A claim of everything that is due now at "app": leased for a minute, ten attempts, nothing due later than in a day.
-pub(crate) fn claim(now: i64) -> Claim {
-    Claim {
-        destination: "app".into(),
-        now: at(now),
-        latest_due: at(now + 86_400),
-        lease_until: at(now + 60),
-        limit: 100,
-        most_attempts: 10,
+/// What is asked of a ledger at a second after the tests begin.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask {
+    pub(crate) now: i64,
+    pub(crate) destination: Arc<str>,
+    pub(crate) owner: Owner,
+    /// In seconds.
+    pub(crate) lease: u64,
+    pub(crate) free: usize,
+    pub(crate) ahead: usize,
+    pub(crate) most_attempts: u32,
+}
+
+/// A claim of everything that is due now at "app": leased for a minute, ten attempts.
+pub(crate) fn claim(now: i64) -> Ask {
+    Ask { now, destination: "app".into(), owner: owner(1), lease: 60, free: 100, ahead: 0, most_attempts: 10 }
+}
+
+/// An owner; the number tells it from others.
+pub(crate) fn owner(number: u8) -> Owner {
+    Owner::random(&move |bytes: &mut [u8]| bytes.fill(number))
+}
+
+impl Ask {
+    pub(crate) fn claim(&self) -> Claim {
+        let &Self { owner, lease, free, ahead, most_attempts, .. } = self;
+        Claim { owner, lease: Duration::from_secs(lease), free, ahead, most_attempts }
+    }
+
+    pub(crate) fn exchange(&self) -> Exchange {
+        Exchange { destination: self.destination.clone(), settlements: Vec::new(), claim: Some(self.claim()) }
     }
 }
 
-/// What is told of an attempt that began at this moment.
-pub(crate) fn attempt(began: i64, status: i32, detail: &str) -> NewAttempt {
-    NewAttempt { started_at: at(began), took: Duration::from_millis(1500), status: Some(status), detail: detail.into() }
+/// What was leased, and when to ask again.
+#[derive(Debug)]
+pub(crate) struct Got {
+    pub(crate) deliveries: Vec<LeasedDelivery>,
+    pub(crate) exhausted: Vec<DeliveryId>,
+    pub(crate) next_due: Option<Moment>,
+}
+
+/// What is logged of an attempt; it took a second and a half.
+pub(crate) fn attempt(status: i32, detail: &str) -> NewAttempt {
+    NewAttempt { took: Duration::from_millis(1500), status: Some(status), detail: detail.into() }
+}
+
+/// A retry after this many seconds.
+pub(crate) fn retry(seconds: u64) -> Verdict {
+    Verdict::RetryAfter(Duration::from_secs(seconds))
 }
 
 /// A refused request.
@@ -266,27 +352,48 @@ pub(crate) fn refused(seconds: i64, code: &'static str, reason: &str) -> NewRefu
     }
 }
 
-/// Which deliveries were claimed, in their order.
-pub(crate) fn names(claimed: &Claimed) -> Vec<DeliveryId> {
-    claimed.deliveries.iter().map(|leased| leased.lease.delivery).collect()
+/// The ids of what was leased, in its order.
+pub(crate) fn ids(got: &Got) -> Vec<DeliveryId> {
+    got.deliveries.iter().map(|leased| leased.lease.delivery).collect()
 }
 
-/// A ledger under test, and what is asked of it everywhere.
+/// A ledger under test, and what is asked of it everywhere. Every question comes at a second after the tests begin.
 pub(crate) struct Desk<S> {
     subject: S,
+    clock: Hands,
+    /// Where each lease belongs.
+    leased: Mutex<HashMap<Lease, Arc<str>>>,
 }
 
 impl<S: Subject> Desk<S> {
     pub(crate) async fn open() -> Self {
-        Self { subject: S::fresh().await }
+        let clock = Hands::new();
+        Self { subject: S::fresh(clock.clone()).await, clock, leased: Mutex::default() }
     }
 
     pub(crate) fn ledger(&self) -> Arc<dyn Ledger> {
         self.subject.ledger()
     }
 
+    /// The ledger as another receiver has it.
+    pub(crate) fn second(&self) -> Arc<dyn Ledger> {
+        self.subject.second()
+    }
+
     pub(crate) async fn crash(&mut self) {
         self.subject.crash().await;
+    }
+
+    /// The ledger, at this second.
+    #[track_caller]
+    pub(crate) fn now(&self, seconds: i64) -> Arc<dyn Ledger> {
+        assert!(at(seconds) >= self.clock.now(), "only `set_back` sets the clock back");
+        self.clock.set(at(seconds));
+        self.ledger()
+    }
+
+    pub(crate) fn set_back(&self, seconds: i64) {
+        self.clock.set(at(seconds));
     }
 
     /// Keeps an event, which is no duplicate.
@@ -296,28 +403,48 @@ impl<S: Subject> Desk<S> {
         id
     }
 
+    /// Records an event when it arrives, or now if that is over.
     pub(crate) async fn record(&self, event: NewEvent) -> Recorded {
+        self.clock.set(self.clock.now().max(event.id.received_at()));
         self.ledger().record(event).await.unwrap()
     }
 
-    pub(crate) async fn claim(&self, claim: Claim) -> Claimed {
-        self.ledger().claim(claim).await.unwrap()
+    pub(crate) async fn claim(&self, ask: Ask) -> Got {
+        let ledger = self.now(ask.now);
+        let Claimed { deliveries, exhausted, next_due } = ledger.exchange(ask.exchange()).await.unwrap().claimed;
+        let of = deliveries.iter().map(|leased| (leased.lease, ask.destination.clone()));
+        self.leased.lock().unwrap().extend(of);
+        Got { deliveries, exhausted, next_due: next_due.map(|left| at(ask.now).after(left)) }
     }
 
     /// The deliveries to "app" that are due now.
     pub(crate) async fn due(&self, now: i64) -> Vec<DeliveryId> {
-        names(&self.claim(claim(now)).await)
+        ids(&self.claim(claim(now)).await)
     }
 
     /// A lease of the one delivery to "app" that is due now.
     pub(crate) async fn take(&self, now: i64) -> LeasedDelivery {
-        let claimed = self.claim(claim(now)).await;
-        let [leased] = claimed.deliveries.try_into().expect("one delivery is due");
+        let got = self.claim(claim(now)).await;
+        let [leased] = got.deliveries.try_into().expect("one delivery is due");
         leased
     }
 
     pub(crate) async fn settle(&self, lease: Lease, now: i64, verdict: Verdict) -> Settled {
-        self.ledger().settle(Settlement { lease, at: at(now), verdict, attempt: None }).await.unwrap()
+        self.settle_with(lease, now, verdict, None).await
+    }
+
+    pub(crate) async fn settle_with(
+        &self,
+        lease: Lease,
+        now: i64,
+        verdict: Verdict,
+        attempt: impl Into<Option<NewAttempt>>,
+    ) -> Settled {
+        let destination = self.leased.lock().unwrap().get(&lease).cloned().unwrap_or_else(|| "app".into());
+        let settlements = vec![Settlement { lease, verdict, attempt: attempt.into() }];
+        let exchange = Exchange { destination, settlements, claim: None };
+        let [settled] = self.now(now).exchange(exchange).await.unwrap().settled.try_into().expect("one answer");
+        settled
     }
 
     /// Has the one delivery to "app" that is due now end like this.
@@ -325,6 +452,22 @@ impl<S: Subject> Desk<S> {
         let lease = self.take(now).await.lease;
         assert_eq!(self.settle(lease, now, verdict).await, Settled::Recorded);
         lease.delivery
+    }
+
+    /// Prunes, call for call, what is older than this many seconds; says how many it forgot.
+    pub(crate) async fn prune(&self, now: i64, kept_for: u64) -> u64 {
+        let prune = Prune { owner: owner(1), kept_for: Some(Duration::from_secs(kept_for)) };
+        let mut forgotten = 0;
+        for _ in 0..1000 {
+            let Pruned::Here { events, more } = self.now(now).prune(prune).await.unwrap() else {
+                panic!("nobody else prunes");
+            };
+            forgotten += events;
+            if !more {
+                return forgotten;
+            }
+        }
+        panic!("there is always more");
     }
 
     pub(crate) async fn event(&self, id: EventId) -> EventDetail {
@@ -346,7 +489,7 @@ impl<S: Subject> Desk<S> {
     }
 
     pub(crate) async fn stats(&self, now: i64) -> Stats {
-        self.ledger().stats(at(now)).await.unwrap()
+        self.now(now).stats().await.unwrap()
     }
 
     /// All that is kept of events.

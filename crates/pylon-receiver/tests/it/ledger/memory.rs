@@ -1,91 +1,113 @@
-//! The model behind the trait: what it breaks, the contract does not demand. For other tests too, where any ledger will do.
+//! The model behind the trait: what it breaks, the contract does not demand. Also for other tests, where any ledger will do.
 
 use super::model::Model;
 use pylon_receiver::ledger::*;
-use pylon_receiver::{DeliveryId, EventId, Moment};
+use pylon_receiver::{DeliveryId, EventId, WallClock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-/// Keeps everything in the memory, by the rules of the [`Model`].
-#[derive(Debug)]
+/// Keeps everything in memory, by the rules of the [`Model`].
 pub(crate) struct MemoryLedger {
-    model: Mutex<Model>,
-    is_closed: AtomicBool,
+    model: Arc<Mutex<Model>>,
+    bell: Bell,
+    clock: Arc<dyn WallClock>,
+    is_closed: Arc<AtomicBool>,
 }
 
 impl MemoryLedger {
-    pub(crate) fn new(most_refused: usize) -> Self {
-        Self { model: Mutex::new(Model::new(most_refused)), is_closed: AtomicBool::new(false) }
+    pub(crate) fn new(most_refused: usize, clock: Arc<dyn WallClock>) -> Self {
+        let model = Arc::new(Mutex::new(Model::new(most_refused)));
+        Self { model, bell: Bell::default(), clock, is_closed: Arc::default() }
+    }
+
+    /// Another handle of the same ledger.
+    pub(crate) fn shared(&self) -> Self {
+        let Self { model, bell, clock, is_closed } = self;
+        let (model, bell, clock, is_closed) = (model.clone(), bell.clone(), clock.clone(), is_closed.clone());
+        Self { model, bell, clock, is_closed }
     }
 
     /// The ledger that another process finds after this one has ended; this one is used no more.
     pub(crate) fn crashed(&self) -> Self {
         let mut model = self.model.lock().unwrap().clone();
         model.crash();
-        Self { model: Mutex::new(model), is_closed: AtomicBool::new(false) }
+        let (model, clock) = (Arc::new(Mutex::new(model)), self.clock.clone());
+        Self { model, bell: Bell::default(), clock, is_closed: Arc::default() }
     }
 
-    fn try_ask<T: Send + 'static>(
-        &self,
-        ask: impl FnOnce(&mut Model) -> Result<T, LedgerError>,
-    ) -> LedgerFuture<'_, T> {
-        let answer = match self.is_closed.load(Ordering::SeqCst) {
-            true => Err(LedgerError::Closed),
-            false => ask(&mut self.model.lock().unwrap()),
+    /// Reads, at the present.
+    fn read<T: Send + 'static>(&self, ask: impl FnOnce(&mut Model) -> T) -> LedgerFuture<'_, T> {
+        if self.is_closed.load(Ordering::SeqCst) {
+            return Box::pin(std::future::ready(Err(LedgerError::Closed)));
+        }
+        let answer = {
+            let model = &mut *self.model.lock().unwrap();
+            model.look_at(self.clock.now());
+            ask(model)
         };
-        Box::pin(std::future::ready(answer))
+        Box::pin(std::future::ready(Ok(answer)))
     }
 
-    fn ask<T: Send + 'static>(&self, ask: impl FnOnce(&mut Model) -> T) -> LedgerFuture<'_, T> {
-        self.try_ask(|model| Ok(ask(model)))
+    /// Changes something, from which on the time never goes back.
+    fn write<T: Send + 'static>(&self, ask: impl FnOnce(&mut Model) -> T) -> LedgerFuture<'_, T> {
+        self.read(|model| {
+            model.pass();
+            let answer = ask(model);
+            model.woken().iter().for_each(|destination| self.bell.ring(destination));
+            answer
+        })
     }
 }
 
 impl Ledger for MemoryLedger {
     fn record(&self, event: NewEvent) -> LedgerFuture<'_, Recorded> {
-        self.try_ask(|model| model.record(event))
+        self.write(|model| model.record(event))
     }
     fn keep_refused(&self, refused: NewRefused) {
-        drop(self.ask(|model| model.keep_refused(refused)));
+        drop(self.write(|model| model.keep_refused(refused)));
     }
-    fn claim(&self, claim: Claim) -> LedgerFuture<'_, Claimed> {
-        self.ask(|model| model.claim(&claim))
+    fn exchange(&self, exchange: Exchange) -> LedgerFuture<'_, Exchanged> {
+        self.write(|model| model.exchange(exchange))
     }
-    fn renew(&self, leases: Vec<Lease>, until: Moment) -> LedgerFuture<'_, Vec<bool>> {
-        self.ask(|model| model.renew(&leases, until))
+    fn renew(&self, leases: Vec<Lease>, length: Duration) -> LedgerFuture<'_, Vec<bool>> {
+        self.write(|model| model.renew(&leases, length))
     }
-    fn settle(&self, settlement: Settlement) -> LedgerFuture<'_, Settled> {
-        self.ask(|model| model.settle(settlement))
+    fn release(&self, owner: Owner) -> LedgerFuture<'_, u64> {
+        self.write(|model| model.release(owner))
     }
-    fn redeliver(&self, events: Vec<EventId>, destination: Option<Arc<str>>, now: Moment) -> LedgerFuture<'_, u64> {
-        self.ask(|model| model.redeliver(&events, destination.as_ref(), now))
+    fn wakes(&self) -> Wakes {
+        self.bell.wakes()
     }
-    fn redeliver_dead(&self, deliveries: Vec<DeliveryId>, now: Moment) -> LedgerFuture<'_, u64> {
-        self.ask(|model| model.redeliver_dead(&deliveries, now))
+    fn redeliver(&self, events: Vec<EventId>, destination: Option<Arc<str>>) -> LedgerFuture<'_, u64> {
+        self.write(|model| model.redeliver(&events, destination.as_ref()))
     }
-    fn drop_dead(&self, deliveries: Vec<DeliveryId>, now: Moment) -> LedgerFuture<'_, u64> {
-        self.ask(|model| model.drop_dead(&deliveries, now))
+    fn redeliver_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
+        self.write(|model| model.redeliver_dead(&deliveries))
     }
-    fn prune(&self, received_before: Moment, now: Moment) -> LedgerFuture<'_, Pruned> {
-        self.ask(|model| model.prune(received_before, now))
+    fn drop_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
+        self.write(|model| model.drop_dead(&deliveries))
+    }
+    fn prune(&self, prune: Prune) -> LedgerFuture<'_, Pruned> {
+        self.write(|model| model.prune(prune))
     }
     fn events(&self, filter: EventFilter, page: Page<EventId>) -> LedgerFuture<'_, Vec<EventRecord>> {
-        self.ask(|model| model.events(&filter, page))
+        self.read(|model| model.events(&filter, page))
     }
     fn event(&self, id: EventId) -> LedgerFuture<'_, Option<EventDetail>> {
-        self.ask(|model| model.event(id))
+        self.read(|model| model.event(id))
     }
     fn deliveries(&self, filter: DeliveryFilter, page: Page<DeliveryId>) -> LedgerFuture<'_, Vec<DeliveryRecord>> {
-        self.ask(|model| model.deliveries(&filter, page))
+        self.read(|model| model.deliveries(&filter, page))
     }
     fn refused(&self, filter: RefusedFilter, page: Page<u64>) -> LedgerFuture<'_, Vec<RefusedRecord>> {
-        self.ask(|model| model.refused(&filter, page))
+        self.read(|model| model.refused(&filter, page))
     }
-    fn stats(&self, now: Moment) -> LedgerFuture<'_, Stats> {
-        self.ask(|model| model.stats(now))
+    fn stats(&self) -> LedgerFuture<'_, Stats> {
+        self.read(|model| model.stats())
     }
     fn check(&self) -> LedgerFuture<'_, ()> {
-        self.ask(|_| ())
+        self.write(|_| ())
     }
     fn close(&self) -> LedgerFuture<'_, ()> {
         self.is_closed.store(true, Ordering::SeqCst);

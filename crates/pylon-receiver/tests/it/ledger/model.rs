@@ -6,6 +6,7 @@ use pylon_receiver::{DeliveryId, EventId, Headers, Moment};
 use pylon_webhooks::names_match;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Model {
@@ -17,14 +18,36 @@ pub(crate) struct Model {
     refused: Vec<RefusedRecord>,
     most_refused: usize,
     last_refused: u64,
-    last_token: i64,
+    last_token: u128,
+    /// The ledger's time, at the last change, and how far it was ahead of the clock.
+    latest: Moment,
+    ahead: i64,
+    now: Now,
+    /// Who prunes, and until when.
+    pruner: Option<(Owner, Moment)>,
+    woken: Vec<Arc<str>>,
 }
+
+/// The present: by the clock, and by the ledger's time, which never goes back.
+#[derive(Debug, Clone, Copy)]
+struct Now {
+    wall: Moment,
+    tick: Moment,
+    ahead: i64,
+}
+
+/// For how long an owner that does not ask again keeps others from pruning.
+const OWNED_FOR: Duration = Duration::from_secs(180);
 
 #[derive(Debug, Clone)]
 struct Event {
     id: EventId,
     endpoint: Arc<str>,
-    kind: Box<str>,
+    name: Box<str>,
+    kind: Option<Box<str>>,
+    method: Box<str>,
+    target: Box<str>,
+    query: Option<Box<str>>,
     headers: Headers,
     body: Bytes,
     parked: Option<String>,
@@ -37,14 +60,23 @@ struct Delivery {
     order_key: Option<Box<str>>,
     state: DeliveryState,
     attempts: u32,
+    interruptions: u32,
     created_at: Moment,
+    /// In the ledger's time.
     due_at: Moment,
-    /// The token, and when the lease runs out.
-    lease: Option<(i64, Moment)>,
+    lease: Option<Leased>,
     finished_at: Option<Moment>,
     redelivery_of: Option<u32>,
     reason: Option<String>,
     log: Vec<AttemptRecord>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Leased {
+    token: u128,
+    owner: Owner,
+    /// In the ledger's time.
+    until: Moment,
 }
 
 #[derive(Debug, Clone)]
@@ -60,7 +92,13 @@ pub(crate) const EXHAUSTED: &str = "exhausted";
 
 impl Model {
     pub(crate) fn new(most_refused: usize) -> Self {
+        let first = Moment::from_unix_milliseconds(0);
         Self {
+            latest: first,
+            ahead: 0,
+            now: Now { wall: first, tick: first, ahead: 0 },
+            pruner: None,
+            woken: Vec::new(),
             events: Vec::new(),
             deliveries: Vec::new(),
             keys: Vec::new(),
@@ -71,53 +109,76 @@ impl Model {
         }
     }
 
+    /// Makes this moment of the clock the present.
+    pub(crate) fn look_at(&mut self, wall: Moment) {
+        let tick = Moment::from_unix_milliseconds(wall.unix_milliseconds() + self.ahead).max(self.latest);
+        self.now = Now { wall, tick, ahead: tick.unix_milliseconds() - wall.unix_milliseconds() };
+    }
+
+    /// Time does not go back behind the present any more.
+    pub(crate) fn pass(&mut self) {
+        (self.latest, self.ahead) = (self.now.tick, self.now.ahead);
+    }
+
+    fn wall_at(&self, tick: Moment) -> Moment {
+        Moment::from_unix_milliseconds(tick.unix_milliseconds() - self.now.ahead)
+    }
+
+    /// The destinations to wake, once.
+    pub(crate) fn woken(&mut self) -> Vec<Arc<str>> {
+        std::mem::take(&mut self.woken)
+    }
+
     /// The process ends and another one starts.
     pub(crate) fn crash(&mut self) {
         for delivery in &mut self.deliveries {
-            if delivery.state == DeliveryState::Delivering {
-                // Due since it was due when it was claimed.
-                delivery.wait_until(delivery.due_at);
+            if delivery.lease.take().is_some() {
+                delivery.interruptions += 1;
+                delivery.state = DeliveryState::Waiting;
             }
         }
     }
 
-    pub(crate) fn record(&mut self, event: NewEvent) -> Result<Recorded, LedgerError> {
-        let now = event.id.received_at();
-        if let Some(DeduplicationKey { key, expires_at }) = event.deduplication {
+    pub(crate) fn record(&mut self, event: NewEvent) -> Recorded {
+        if let Some(DeduplicationKey { key, lasts }) = event.deduplication {
             let is_same = |known: &Key| known.key == key && known.endpoint == event.endpoint;
-            if let Some(known) = self.keys.iter().find(|known| is_same(known))
-                && known.expires_at.is_none_or(|expiry| expiry > now)
-            {
-                return Ok(Recorded::Duplicate(known.event));
+            if let Some(known) = self.keys.iter().find(|known| is_same(known)) {
+                if known.event == event.id {
+                    return Recorded::Stored;
+                }
+                if known.expires_at.is_none_or(|expiry| expiry > self.now.tick) {
+                    return Recorded::Duplicate(known.event);
+                }
             }
-            self.refuse_known(event.id)?;
             self.keys.retain(|known| !is_same(known));
-            self.keys.push(Key { endpoint: event.endpoint.clone(), key, event: event.id, expires_at });
+            if !self.events.iter().any(|known| known.id == event.id) {
+                let expires_at = lasts.map(|lasts| self.now.tick.after(lasts));
+                self.keys.push(Key { endpoint: event.endpoint.clone(), key, event: event.id, expires_at });
+            }
         }
-        self.refuse_known(event.id)?;
+        if self.events.iter().any(|known| known.id == event.id) {
+            return Recorded::Stored;
+        }
         self.events.push(Event {
             id: event.id,
             endpoint: event.endpoint,
+            name: event.name,
             kind: event.kind,
+            method: event.method,
+            target: event.target,
+            query: event.query,
             headers: event.headers,
             body: event.body.into_inner().into_bytes(),
             parked: event.parked.map(String::from),
         });
         for delivery in event.deliveries {
-            self.add(event.id, delivery, None, now);
+            self.add(event.id, delivery, None, event.id.received_at());
         }
-        Ok(Recorded::Stored)
-    }
-
-    fn refuse_known(&self, id: EventId) -> Result<(), LedgerError> {
-        match self.events.iter().any(|event| event.id == id) {
-            true => Err(LedgerError::Failed("the event is kept already".into())),
-            false => Ok(()),
-        }
+        Recorded::Stored
     }
 
     /// Puts a delivery at the end: of its event's, of its line, of everything.
-    fn add(&mut self, event: EventId, delivery: NewDelivery, redelivery_of: Option<u32>, now: Moment) {
+    fn add(&mut self, event: EventId, delivery: NewDelivery, redelivery_of: Option<u32>, created_at: Moment) {
         let number = self.deliveries.iter().filter(|other| other.id.event == event).count() as u32 + 1;
         self.deliveries.push(Delivery {
             id: DeliveryId { event, number },
@@ -125,19 +186,20 @@ impl Model {
             order_key: delivery.order_key,
             state: DeliveryState::Held,
             attempts: 0,
-            created_at: now,
-            due_at: now,
+            interruptions: 0,
+            created_at,
+            due_at: self.now.tick,
             lease: None,
             finished_at: None,
             redelivery_of,
             reason: None,
             log: Vec::new(),
         });
-        self.move_up(now);
+        self.move_up();
     }
 
     /// Whatever is held and has nothing unfinished before it in its line is waiting, due at once.
-    fn move_up(&mut self, now: Moment) {
+    fn move_up(&mut self) {
         for index in 0..self.deliveries.len() {
             let delivery = &self.deliveries[index];
             let is_behind = delivery.order_key.is_some()
@@ -148,7 +210,8 @@ impl Model {
                 });
             if delivery.state == DeliveryState::Held && !is_behind {
                 self.deliveries[index].state = DeliveryState::Waiting;
-                self.deliveries[index].due_at = now;
+                self.deliveries[index].due_at = self.now.tick;
+                self.woken.push(self.deliveries[index].destination.clone());
             }
         }
     }
@@ -173,49 +236,60 @@ impl Model {
         self.refused.drain(..surplus);
     }
 
-    pub(crate) fn claim(&mut self, claim: &Claim) -> Claimed {
-        for delivery in &mut self.deliveries {
-            if let Some((_, until)) = delivery.lease
-                && delivery.destination == claim.destination
-                && until <= claim.now
-            {
-                delivery.wait_until(delivery.due_at.min(until));
+    pub(crate) fn exchange(&mut self, exchange: Exchange) -> Exchanged {
+        let Exchange { destination, settlements, claim } = exchange;
+        let settled = settlements.into_iter().map(|settlement| self.settle(&destination, settlement)).collect();
+        let claimed = claim.map(|claim| self.claim(&destination, &claim)).unwrap_or_default();
+        Exchanged { settled, claimed }
+    }
+
+    fn claim(&mut self, destination: &str, claim: &Claim) -> Claimed {
+        let now = self.now.tick;
+        for delivery in self.deliveries.iter_mut().filter(|delivery| *delivery.destination == *destination) {
+            if delivery.lease.take_if(|lease| lease.until <= now).is_some() {
+                delivery.interruptions += 1;
+                delivery.state = DeliveryState::Waiting;
             }
         }
-        let lease_end = self.of_destination(&claim.destination).filter_map(|(_, other)| Some(other.lease?.1)).min();
+        let lease_end = self.of_destination(destination).filter_map(|(_, other)| Some(other.lease?.until)).min();
         let mut claimed = Claimed::default();
-        while claimed.deliveries.len() < claim.limit {
-            let Some(index) = self.longest_due(claim) else { break };
+        loop {
+            let is_full = claimed.deliveries.len() >= claim.free + claim.ahead;
+            let may_be_suspect = claimed.deliveries.len() < claim.free;
+            let Some(index) = self.longest_due(destination, claim, may_be_suspect).filter(|_| !is_full) else { break };
             let delivery = &mut self.deliveries[index];
-            if delivery.attempts >= claim.most_attempts {
+            if delivery.attempts() >= claim.most_attempts {
                 claimed.exhausted.push(delivery.id);
-                delivery.finish(DeliveryState::Dead, claim.now);
+                delivery.finish(DeliveryState::Dead, self.now.wall);
                 delivery.reason = Some(EXHAUSTED.into());
-                self.move_up(claim.now);
+                self.move_up();
                 continue;
             }
             self.last_token += 1;
-            delivery.attempts += 1;
+            let lease = Leased { token: self.last_token, owner: claim.owner, until: now.after(claim.lease) };
             delivery.state = DeliveryState::Delivering;
-            delivery.lease = Some((self.last_token, claim.lease_until));
+            delivery.lease = Some(lease);
             let delivery = &self.deliveries[index];
             let event = self.events.iter().find(|event| event.id == delivery.id.event).unwrap();
             claimed.deliveries.push(LeasedDelivery {
                 lease: Lease { delivery: delivery.id, token: self.last_token },
-                attempt: delivery.attempts,
+                attempt: delivery.attempts() + 1,
                 endpoint: event.endpoint.clone(),
+                name: event.name.clone(),
                 kind: event.kind.clone(),
+                method: event.method.clone(),
+                target: event.target.clone(),
+                query: event.query.clone(),
                 headers: event.headers.clone(),
                 body: event.body.clone(),
                 redelivery_of: delivery.redelivery_of,
-                created_at: delivery.created_at,
+                age: self.now.wall.since(delivery.created_at),
             });
         }
-        let waiting =
-            self.of_destination(&claim.destination).filter(|(_, other)| other.state == DeliveryState::Waiting);
-        // What has been due for long is due now, and so is what only seems to be due late.
-        let due = waiting.map(|(_, other)| if is_due(other, claim) { claim.now } else { other.due_at });
-        claimed.next_due = due.chain(lease_end).min();
+        let is_filled = claimed.deliveries.len() >= claim.free + claim.ahead;
+        let waiting = self.of_destination(destination).filter(|(_, other)| other.state == DeliveryState::Waiting);
+        let due = waiting.map(|(_, other)| other.due_at).chain(lease_end).chain(is_filled.then_some(now)).min();
+        claimed.next_due = due.map(|due| due.since(now));
         claimed
     }
 
@@ -224,38 +298,61 @@ impl Model {
     }
 
     /// Of those that have been due equally long, the one made first.
-    fn longest_due(&self, claim: &Claim) -> Option<usize> {
-        let due = self.of_destination(&claim.destination).filter(|(_, delivery)| is_due(delivery, claim));
+    fn longest_due(&self, destination: &str, claim: &Claim, may_be_suspect: bool) -> Option<usize> {
+        let due = self.of_destination(destination).filter(|(_, delivery)| {
+            delivery.state == DeliveryState::Waiting
+                && delivery.due_at <= self.now.tick
+                && (may_be_suspect || delivery.interruptions == 0 || delivery.attempts() >= claim.most_attempts)
+        });
         due.min_by_key(|(index, delivery)| (delivery.due_at, *index)).map(|(index, _)| index)
     }
 
-    pub(crate) fn renew(&mut self, leases: &[Lease], until: Moment) -> Vec<bool> {
+    pub(crate) fn renew(&mut self, leases: &[Lease], length: Duration) -> Vec<bool> {
+        let until = self.now.tick.after(length);
         let renew = |lease: &Lease| match self.leased(*lease) {
-            Some(delivery) => {
-                delivery.lease = Some((lease.token, until));
+            Some(Delivery { lease: Some(lease), .. }) => {
+                lease.until = until;
                 true
             }
-            None => false,
+            _ => false,
         };
         leases.iter().map(renew).collect()
+    }
+
+    pub(crate) fn release(&mut self, owner: Owner) -> u64 {
+        self.pruner.take_if(|(pruner, _)| *pruner == owner);
+        let mut released = 0;
+        for delivery in &mut self.deliveries {
+            if delivery.lease.take_if(|lease| lease.owner == owner).is_some() {
+                delivery.state = DeliveryState::Waiting;
+                self.woken.push(delivery.destination.clone());
+                released += 1;
+            }
+        }
+        released
     }
 
     /// The delivery, as long as it is this lease that it has.
     fn leased(&mut self, lease: Lease) -> Option<&mut Delivery> {
         self.deliveries.iter_mut().find(|delivery| {
-            delivery.id == lease.delivery && delivery.lease.is_some_and(|(token, _)| token == lease.token)
+            delivery.id == lease.delivery && delivery.lease.is_some_and(|leased| leased.token == lease.token)
         })
     }
 
-    pub(crate) fn settle(&mut self, settlement: Settlement) -> Settled {
-        let Some(delivery) = self.leased(settlement.lease) else { return Settled::Fenced };
+    fn settle(&mut self, destination: &str, settlement: Settlement) -> Settled {
+        let Now { wall, tick, .. } = self.now;
+        let Some(delivery) = self.leased(settlement.lease).filter(|delivery| *delivery.destination == *destination)
+        else {
+            return Settled::Fenced;
+        };
         let detail = settlement.attempt.as_ref().map(|attempt| attempt.detail.to_string());
         if let Some(attempt) = settlement.attempt {
-            // What did not count is told until the attempt that does.
-            delivery.log.retain(|logged| logged.attempt != delivery.attempts);
+            let number = delivery.attempts() + 1;
+            // An entry of an attempt that did not count is replaced.
+            delivery.log.retain(|logged| logged.attempt != number);
             delivery.log.push(AttemptRecord {
-                attempt: delivery.attempts,
-                started_at: attempt.started_at,
+                attempt: number,
+                started_at: wall.before(attempt.took),
                 took_milliseconds: attempt.took.as_millis() as u64,
                 status: attempt.status,
                 detail: attempt.detail.into(),
@@ -263,29 +360,32 @@ impl Model {
         }
         match settlement.verdict {
             Verdict::Delivered => {
-                delivery.finish(DeliveryState::Delivered, settlement.at);
+                delivery.attempts += 1;
+                delivery.finish(DeliveryState::Delivered, wall);
                 delivery.reason = None;
             }
             Verdict::Dead(reason) => {
-                delivery.finish(DeliveryState::Dead, settlement.at);
+                delivery.attempts += 1;
+                delivery.finish(DeliveryState::Dead, wall);
                 delivery.reason =
                     Some(detail.map_or_else(|| reason.to_string(), |detail| format!("{reason}: {detail}")));
             }
-            Verdict::RetryAt(moment) => {
-                delivery.wait_until(moment);
+            Verdict::RetryAfter(delay) => {
+                delivery.attempts += 1;
+                delivery.wait_until(tick.after(delay));
                 delivery.reason = detail;
             }
             Verdict::Released => {
-                delivery.attempts -= 1;
-                delivery.wait_until(settlement.at);
+                delivery.wait_until(tick);
                 delivery.reason = detail;
             }
         }
-        self.move_up(settlement.at);
+        self.woken.push(destination.into());
+        self.move_up();
         Settled::Recorded
     }
 
-    pub(crate) fn redeliver(&mut self, events: &[EventId], destination: Option<&Arc<str>>, now: Moment) -> u64 {
+    pub(crate) fn redeliver(&mut self, events: &[EventId], destination: Option<&Arc<str>>) -> u64 {
         let mut made = 0;
         for &event in events {
             if !self.events.iter().any(|known| known.id == event) {
@@ -312,30 +412,31 @@ impl Model {
                         }
                     }
                 }
-                self.add(event, NewDelivery { destination, order_key }, repeated, now);
+                self.add(event, NewDelivery { destination, order_key }, repeated, self.now.wall);
                 made += 1;
             }
         }
         made
     }
 
-    pub(crate) fn redeliver_dead(&mut self, deliveries: &[DeliveryId], now: Moment) -> u64 {
+    pub(crate) fn redeliver_dead(&mut self, deliveries: &[DeliveryId]) -> u64 {
         let mut made = 0;
         for &id in deliveries {
             let Some(dead) = self.dead(id) else { continue };
             dead.state = DeliveryState::Redelivered;
             let again = NewDelivery { destination: dead.destination.clone(), order_key: dead.order_key.clone() };
-            self.add(id.event, again, Some(id.number), now);
+            self.add(id.event, again, Some(id.number), self.now.wall);
             made += 1;
         }
         made
     }
 
-    pub(crate) fn drop_dead(&mut self, deliveries: &[DeliveryId], now: Moment) -> u64 {
+    pub(crate) fn drop_dead(&mut self, deliveries: &[DeliveryId]) -> u64 {
+        let wall = self.now.wall;
         let mut dropped = 0;
         for &id in deliveries {
             if let Some(dead) = self.dead(id) {
-                dead.finish(DeliveryState::Dropped, now);
+                dead.finish(DeliveryState::Dropped, wall);
                 dropped += 1;
             }
         }
@@ -346,22 +447,25 @@ impl Model {
         self.deliveries.iter_mut().find(|delivery| delivery.id == id && delivery.state == DeliveryState::Dead)
     }
 
-    /// All at one call.
-    pub(crate) fn prune(&mut self, received_before: Moment, now: Moment) -> Pruned {
-        let forgotten: Vec<EventId> = self
-            .events
-            .iter()
-            .map(|event| event.id)
-            .filter(|&id| id.received_at() < received_before)
-            .filter(|&id| !matches!(self.state_of(id), EventState::Pending | EventState::Dead | EventState::Parked))
-            .collect();
+    /// Many at one call, so that there may be more.
+    pub(crate) fn prune(&mut self, prune: Prune) -> Pruned {
+        let now = self.now;
+        if self.pruner.is_some_and(|(owner, until)| owner != prune.owner && until > now.tick) {
+            return Pruned::Elsewhere;
+        }
+        self.pruner = Some((prune.owner, now.tick.after(OWNED_FOR)));
+        let is_old = |id: EventId| prune.kept_for.is_some_and(|kept_for| id.received_at() < now.wall.before(kept_for));
+        let old = self.events.iter().map(|event| event.id).filter(|&id| is_old(id));
+        let is_done =
+            |&id: &EventId| !matches!(self.state_of(id), EventState::Pending | EventState::Dead | EventState::Parked);
+        let forgotten: Vec<EventId> = old.filter(is_done).take(500).collect();
         self.events.retain(|event| !forgotten.contains(&event.id));
         self.deliveries.retain(|delivery| !forgotten.contains(&delivery.id.event));
         self.keys.retain(|key| match key.expires_at {
-            Some(expiry) => expiry > now,
+            Some(expiry) => expiry > now.tick,
             None => !forgotten.contains(&key.event),
         });
-        Pruned { events: forgotten.len() as u64, more: false }
+        Pruned::Here { events: forgotten.len() as u64, more: forgotten.len() == 500 }
     }
 
     fn state_of(&self, id: EventId) -> EventState {
@@ -378,7 +482,7 @@ impl Model {
             id: event.id,
             received_at: event.id.received_at(),
             endpoint: event.endpoint.to_string(),
-            kind: event.kind.to_string(),
+            kind: event.kind_or_name().to_owned(),
             state: self.state_of(event.id),
             parked: event.parked.clone(),
             body_length: event.body.len() as u64,
@@ -391,11 +495,11 @@ impl Model {
         DeliveryRecord {
             id: delivery.id,
             destination: delivery.destination.to_string(),
-            kind: event.kind.to_string(),
+            kind: event.kind_or_name().to_owned(),
             state: delivery.state,
-            attempts: delivery.attempts,
+            attempts: delivery.attempts(),
             created_at: delivery.created_at,
-            due_at: (delivery.state == DeliveryState::Waiting).then_some(delivery.due_at),
+            due_at: (delivery.state == DeliveryState::Waiting).then(|| self.wall_at(delivery.due_at)),
             finished_at: delivery.finished_at,
             order_key: delivery.order_key.as_deref().map(str::to_owned),
             redelivery_of: delivery.redelivery_of,
@@ -406,7 +510,7 @@ impl Model {
     pub(crate) fn events(&self, filter: &EventFilter, page: Page<EventId>) -> Vec<EventRecord> {
         let matching = self.events.iter().filter(|event| {
             is_in_range(event.id, filter.since, filter.until)
-                && filter.kind.as_ref().is_none_or(|kind| names_match(kind, &event.kind))
+                && filter.kind.as_ref().is_none_or(|kind| names_match(kind, event.kind_or_name()))
                 && filter.endpoint.as_ref().is_none_or(|endpoint| **endpoint == *event.endpoint)
                 && filter.state.is_none_or(|state| state == self.state_of(event.id))
                 && filter.contains.as_ref().is_none_or(|text| has(&event.body, text.as_bytes()))
@@ -445,7 +549,7 @@ impl Model {
         on_page(matching.cloned().collect(), page, |record| record.number)
     }
 
-    pub(crate) fn stats(&self, now: Moment) -> Stats {
+    pub(crate) fn stats(&self) -> Stats {
         let names: BTreeSet<&str> = self.deliveries.iter().map(|delivery| &*delivery.destination).collect();
         let of_destination = |name: &str| {
             let ours = || self.deliveries.iter().filter(|delivery| *delivery.destination == *name);
@@ -457,8 +561,8 @@ impl Model {
                 delivering: count(DeliveryState::Delivering),
                 dead: count(DeliveryState::Dead),
                 oldest_due_at: ours()
-                    .filter(|delivery| delivery.state == DeliveryState::Waiting && delivery.due_at <= now)
-                    .map(|delivery| delivery.due_at)
+                    .filter(|delivery| delivery.state == DeliveryState::Waiting && delivery.due_at <= self.now.tick)
+                    .map(|delivery| self.wall_at(delivery.due_at))
                     .min(),
             }
         };
@@ -476,7 +580,18 @@ impl Model {
     }
 }
 
+impl Event {
+    fn kind_or_name(&self) -> &str {
+        self.kind.as_deref().unwrap_or(&self.name)
+    }
+}
+
 impl Delivery {
+    /// Every interruption counts but the first.
+    fn attempts(&self) -> u32 {
+        self.attempts + self.interruptions.saturating_sub(1)
+    }
+
     fn wait_until(&mut self, moment: Moment) {
         self.state = DeliveryState::Waiting;
         self.due_at = moment;
@@ -488,10 +603,6 @@ impl Delivery {
         self.finished_at = Some(at);
         self.lease = None;
     }
-}
-
-fn is_due(delivery: &Delivery, claim: &Claim) -> bool {
-    delivery.state == DeliveryState::Waiting && (delivery.due_at <= claim.now || delivery.due_at > claim.latest_due)
 }
 
 fn is_in_range(event: EventId, since: Option<Moment>, until: Option<Moment>) -> bool {

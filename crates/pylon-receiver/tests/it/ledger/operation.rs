@@ -19,20 +19,21 @@ pub(crate) enum Op {
     Wait(i64),
     Crash,
     Record {
-        /// Tells it from others of the same moment, and puts it before or behind them.
+        /// Tells it from others of the same moment, and puts it before or behind them; twice the same: the same event again.
         random: u8,
         endpoint: &'static str,
-        kind: &'static str,
+        name: &'static str,
         body: usize,
         is_parked: bool,
-        key: Option<(&'static str, Option<i64>)>,
+        key: Option<(&'static str, Option<u64>)>,
         deliveries: Vec<(&'static str, Option<&'static str>)>,
     },
     Claim {
         destination: &'static str,
-        limit: usize,
-        lease: i64,
-        latest_due: i64,
+        owner: u8,
+        free: usize,
+        ahead: usize,
+        lease: u64,
         most_attempts: u32,
     },
     Settle {
@@ -42,15 +43,17 @@ pub(crate) enum Op {
     },
     Renew {
         leases: Vec<usize>,
-        until: i64,
+        length: u64,
     },
+    Release(u8),
     Redeliver {
         event: usize,
         destination: Option<&'static str>,
     },
     RedeliverDead(Vec<usize>),
     DropDead(Vec<usize>),
-    Prune(i64),
+    /// By an owner, what is older than so many seconds.
+    Prune(u8, Option<u64>),
     Refuse {
         endpoint: Option<&'static str>,
         code: &'static str,
@@ -73,7 +76,7 @@ pub(crate) enum Op {
 #[derive(Debug, Clone)]
 pub(crate) enum End {
     Delivered,
-    RetryAfter(i64),
+    RetryAfter(u64),
     Dead,
     Released,
 }
@@ -100,6 +103,14 @@ pub(crate) struct AskedPage {
     pub(crate) order: Order,
 }
 
+impl Op {
+    /// Whether it changes something in the ledger, so that its time goes on.
+    pub(crate) fn is_a_change(&self) -> bool {
+        use Op::*;
+        !matches!(self, Wait(_) | Crash | Events { .. } | Deliveries { .. } | RefusedRequests { .. } | Stats)
+    }
+}
+
 /// Any operation.
 pub(crate) fn operation() -> impl Strategy<Value = Op> {
     prop_oneof![
@@ -108,12 +119,14 @@ pub(crate) fn operation() -> impl Strategy<Value = Op> {
         12 => record(),
         12 => claim(),
         12 => (0..6_usize, end(), any::<bool>()).prop_map(|(lease, end, is_told)| Op::Settle { lease, end, is_told }),
-        2 => (vec(0..6_usize, 0..4), 0..30_i64).prop_map(|(leases, until)| Op::Renew { leases, until }),
+        2 => (vec(0..6_usize, 0..4), 0..30_u64).prop_map(|(leases, length)| Op::Renew { leases, length }),
+        1 => (1..3_u8).prop_map(Op::Release),
         3 => (0..8_usize, prop::option::of(destination()))
             .prop_map(|(event, destination)| Op::Redeliver { event, destination }),
         3 => vec(0..8_usize, 1..4).prop_map(Op::RedeliverDead),
         3 => vec(0..8_usize, 1..4).prop_map(Op::DropDead),
-        2 => (-40..10_i64).prop_map(Op::Prune),
+        2 => (prop_oneof![4 => Just(1_u8), 1 => Just(2)], prop::option::weighted(0.9, 0..60_u64))
+            .prop_map(|(owner, kept_for)| Op::Prune(owner, kept_for)),
         1 => (prop::option::of(select(&ENDPOINTS[..])), select(&CODES[..]))
             .prop_map(|(endpoint, code)| Op::Refuse { endpoint, code }),
         2 => (asked(), page()).prop_map(|(filter, page)| Op::Events { filter, page }),
@@ -129,7 +142,7 @@ fn destination() -> impl Strategy<Value = &'static str> {
 }
 
 fn record() -> impl Strategy<Value = Op> {
-    let key = (select(&["a", "b"][..]), prop::option::of(-5..60_i64));
+    let key = (select(&["a", "b"][..]), prop::option::of(0..60_u64));
     let order_key = prop::option::of(select(&["a", "b"][..]));
     let deliveries = (order_key.clone(), order_key, 0..6_u8).prop_map(|(one, other, choice)| match choice {
         0 => vec![],
@@ -138,7 +151,7 @@ fn record() -> impl Strategy<Value = Op> {
         _ => vec![(DESTINATIONS[0], one)],
     });
     (
-        any::<u8>(),
+        prop_oneof![1 => 0..3_u8, 3 => any::<u8>()],
         select(&ENDPOINTS[..]),
         select(&KINDS[..]),
         0..BODIES.len(),
@@ -146,10 +159,10 @@ fn record() -> impl Strategy<Value = Op> {
         prop::option::weighted(0.4, key),
         deliveries,
     )
-        .prop_map(|(random, endpoint, kind, body, is_parked, key, deliveries)| Op::Record {
+        .prop_map(|(random, endpoint, name, body, is_parked, key, deliveries)| Op::Record {
             random,
             endpoint,
-            kind,
+            name,
             body,
             is_parked,
             key,
@@ -159,21 +172,21 @@ fn record() -> impl Strategy<Value = Op> {
 
 fn claim() -> impl Strategy<Value = Op> {
     let most_attempts = prop_oneof![Just(1_u32), Just(2), Just(9)];
-    (destination(), 0..5_usize, 0..30_i64, prop_oneof![3 => Just(1000_i64), 1 => -5..60_i64], most_attempts).prop_map(
-        |(destination, limit, lease, latest_due, most_attempts)| Op::Claim {
+    (destination(), 1..3_u8, 0..5_usize, prop_oneof![2 => Just(0_usize), 1 => 1..4_usize], 0..30_u64, most_attempts)
+        .prop_map(|(destination, owner, free, ahead, lease, most_attempts)| Op::Claim {
             destination,
-            limit,
+            owner,
+            free,
+            ahead,
             lease,
-            latest_due,
             most_attempts,
-        },
-    )
+        })
 }
 
 fn end() -> impl Strategy<Value = End> {
     prop_oneof![
         2 => Just(End::Delivered),
-        1 => (0..60_i64).prop_map(End::RetryAfter),
+        1 => (0..60_u64).prop_map(End::RetryAfter),
         3 => Just(End::Dead),
         1 => Just(End::Released),
     ]

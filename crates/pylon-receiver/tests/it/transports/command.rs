@@ -141,7 +141,7 @@ async fn a_kind_from_a_hostile_body_starts_nothing_else() {
         ("a\0b", ""),
         ("", ""),
     ] {
-        let sent = Attempt { kind: kind.into(), ..attempt() };
+        let sent = Attempt { name: kind.into(), kind: None, ..attempt() };
         let report = deliver(shell("printf %s \"$PYLON_KIND\" > \"$1/kind\"", &folder), PATIENCE, &sent).await;
         assert_eq!(report, Report::delivered(Some(0), "exit code 0"));
         assert_eq!(std::fs::read_to_string(folder.path().join("kind")).unwrap(), expected);

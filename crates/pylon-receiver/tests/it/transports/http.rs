@@ -315,7 +315,7 @@ async fn a_kind_that_no_header_can_say_is_left_out() {
     ];
     for (kind, expected) in cases {
         let mut server = Server::start([answer(WHOLE)]).await;
-        let sent = Attempt { kind: kind.into(), endpoint: kind.into(), ..attempt() };
+        let sent = Attempt { name: kind.into(), kind: None, endpoint: kind.into(), ..attempt() };
         assert_eq!(deliver(to(&server.url()), PATIENCE, &sent).await.delivered, Delivered::Yes, "{kind:?}");
         let request = server.request().await;
         assert_eq!(request.all("x-receiver-kind"), expected, "{kind:?}");

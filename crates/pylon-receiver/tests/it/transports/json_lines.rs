@@ -57,7 +57,7 @@ async fn an_event_is_one_line() {
 async fn hostile_headers_and_kinds_stay_within_their_line() {
     let (_folder, path) = file();
     let stored = Headers::from_stored(&b"x-many: one\nx-many: two\nx-odd: \xff\"\r\x1b\nx-empty: \n"[..]);
-    let sent = Attempt { headers: stored, kind: "a\n{\"event_id\":\"".into(), ..attempt() };
+    let sent = Attempt { headers: stored, name: "a\n{\"event_id\":\"".into(), kind: None, ..attempt() };
     assert_eq!(deliver(lines_at(&path), PATIENCE, &sent).await, written());
     let text = fs::read_to_string(&path).unwrap();
     assert_eq!(text.matches('\n').count(), 1);

@@ -4,97 +4,71 @@ use super::*;
 use std::collections::HashSet;
 
 pub(crate) async fn the_longest_due_comes_first_and_of_equals_the_first_made<S: Subject>(desk: Desk<S>) {
-    let late = desk.keep(event(9).to("app")).await;
-    // Three of one moment, recorded in another order than that of their names.
+    let retried = desk.keep(event(0).to("app")).await;
+    assert_eq!(desk.end(0, retry(7)).await, delivery(retried, 1));
+    let early = desk.keep(event(1).to("app")).await;
+    // Three of one moment, recorded in another order than that of their ids.
     let mut equals = Vec::new();
     for number in [2, 1, 3] {
         equals.push(desk.keep(event(5).numbered(number).to("app")).await);
     }
-    let early = desk.keep(event(1).to("app")).await;
-    let retried = desk.keep(event(0).to("app")).await;
-    assert_eq!(desk.end(0, Verdict::RetryAt(at(7))).await, delivery(retried, 1));
-
+    let late = desk.keep(event(9).to("app")).await;
     let expected = [early, equals[0], equals[1], equals[2], retried, late];
     assert_eq!(desk.due(10).await, expected.map(|id| delivery(id, 1)));
 }
 
-pub(crate) async fn no_more_than_the_limit_are_claimed<S: Subject>(desk: Desk<S>) {
-    let mut ids = Vec::new();
-    for second in 0..5 {
-        ids.push(delivery(desk.keep(event(second).to("app")).await, 1));
+pub(crate) async fn no_more_than_the_limit_are_leased<S: Subject>(desk: Desk<S>) {
+    let mut expected = Vec::new();
+    for second in 0..6 {
+        expected.push(delivery(desk.keep(event(second).to("app")).await, 1));
     }
-    assert_eq!(names(&desk.claim(Claim { limit: 0, ..claim(9) }).await), []);
-    assert_eq!(names(&desk.claim(Claim { limit: 2, ..claim(9) }).await), ids[..2]);
-    assert_eq!(names(&desk.claim(Claim { limit: 2, ..claim(9) }).await), ids[2..4]);
-    assert_eq!(names(&desk.claim(Claim { limit: 2, ..claim(9) }).await), ids[4..]);
-    assert_eq!(names(&desk.claim(Claim { limit: 2, ..claim(9) }).await), []);
+    assert_eq!(ids(&desk.claim(Ask { free: 0, ..claim(9) }).await), []);
+    assert_eq!(ids(&desk.claim(Ask { free: 2, ..claim(9) }).await), expected[..2]);
+    assert_eq!(ids(&desk.claim(Ask { free: 1, ahead: 2, ..claim(9) }).await), expected[2..5], "some of them ahead");
+    assert_eq!(ids(&desk.claim(Ask { free: 0, ahead: 2, ..claim(9) }).await), expected[5..], "all of them ahead");
+    assert_eq!(ids(&desk.claim(Ask { free: 2, ..claim(9) }).await), []);
 }
 
-pub(crate) async fn only_what_is_due_at_this_destination_is_claimed<S: Subject>(desk: Desk<S>) {
+pub(crate) async fn only_what_is_due_at_this_destination_is_leased<S: Subject>(desk: Desk<S>) {
     let id = desk.keep(event(5).to("log").to("app").to("App")).await;
-    assert_eq!(desk.due(4).await, []);
     assert_eq!(desk.due(5).await, [delivery(id, 2)]);
     assert_eq!(desk.due(5).await, []);
     for (destination, expected) in [("nowhere", vec![]), ("", vec![]), ("log", vec![1]), ("App", vec![3])] {
-        let claimed = desk.claim(Claim { destination: destination.into(), ..claim(5) }).await;
+        let got = desk.claim(Ask { destination: destination.into(), ..claim(5) }).await;
         let expected: Vec<_> = expected.into_iter().map(|number| delivery(id, number)).collect();
-        assert_eq!(names(&claimed), expected, "{destination:?}");
+        assert_eq!(ids(&got), expected, "{destination:?}");
     }
 }
 
-pub(crate) async fn what_seems_due_later_than_anything_can_be_is_due<S: Subject>(desk: Desk<S>) {
-    // The clock stood a year ahead, then was set right.
-    let ahead = desk.keep(event(31_536_000).to("app")).await;
-    let latest = desk.keep(event(110).to("app")).await;
-    let later = desk.keep(event(111).to("app")).await;
-    let due = desk.keep(event(5).to("app")).await;
-    let claimed = desk.claim(Claim { latest_due: at(110), limit: 2, ..claim(10) }).await;
-    assert_eq!(names(&claimed), [delivery(due, 1), delivery(later, 1)]);
-    assert_eq!(claimed.next_due, Some(at(10)), "the one that stood a year ahead is due now");
-    let claimed = desk.claim(Claim { latest_due: at(110), ..claim(10) }).await;
-    assert_eq!(names(&claimed), [delivery(ahead, 1)]);
-    assert_eq!(desk.state(delivery(latest, 1)).await, DeliveryState::Waiting);
-
-    // A bound before the present excludes nothing that is due.
-    let id = desk.keep(event(20).to("app")).await;
-    let claimed = desk.claim(Claim { latest_due: at(0), limit: 1, ..claim(20) }).await;
-    assert_eq!(names(&claimed), [delivery(id, 1)]);
-}
-
-pub(crate) async fn a_lease_that_ran_out_is_due_again_with_one_more_attempt<S: Subject>(desk: Desk<S>) {
-    let id = desk.keep(event(0).to("app")).await;
-    for expected in 1..=4 {
-        let now = i64::from(expected) * 60;
-        if expected > 1 {
-            assert_eq!(desk.due(now - 1).await, [], "the lease of attempt {} holds", expected - 1);
-        }
-        let leased = desk.take(now).await;
-        assert_eq!((leased.lease.delivery, leased.attempt), (delivery(id, 1), expected));
-        let record = desk.delivery(delivery(id, 1)).await;
-        assert_eq!((record.state, record.attempts, record.due_at), (DeliveryState::Delivering, expected, None));
-        if expected == 1 {
-            // It is leased until then, whatever another worker's leases are.
-            assert_eq!(names(&desk.claim(Claim { lease_until: at(9999), ..claim(now) }).await), []);
-        }
-    }
-    // Due since it was: before what came in later.
-    desk.keep(event(100).to("app")).await;
-    assert_eq!(desk.due(300).await[0], delivery(id, 1));
+pub(crate) async fn what_is_leased_comes_with_its_event_and_its_age<S: Subject>(desk: Desk<S>) {
+    let new = NewEvent {
+        method: "PUT".into(),
+        target: "/pylon/a%20b".into(),
+        query: Some("a=1&a=2".into()),
+        ..event(3).named("Ticket.Created").through("second").with_body("{\"a\": 1}").to("app")
+    };
+    let id = desk.keep(new.clone()).await;
+    let leased = desk.take(10).await;
+    assert_eq!((leased.lease.delivery, leased.attempt, leased.redelivery_of), (delivery(id, 1), 1, None));
+    assert_eq!((&*leased.endpoint, &*leased.name, leased.kind.as_deref()), ("second", "Ticket.Created", None));
+    assert_eq!((&*leased.method, &*leased.target, leased.query.as_deref()), ("PUT", "/pylon/a%20b", Some("a=1&a=2")));
+    assert_eq!((leased.headers, &leased.body[..]), (new.headers, new.body.as_bytes()));
+    assert_eq!(leased.age, Duration::from_secs(7));
 }
 
 pub(crate) async fn no_two_leases_have_one_token<S: Subject>(mut desk: Desk<S>) {
     desk.keep(event(0).to("app")).await;
     let mut tokens = HashSet::new();
-    let lease = async |desk: &Desk<S>, now| {
-        desk.claim(Claim { most_attempts: u32::MAX, ..claim(now) }).await.deliveries[0].lease
-    };
+    let lease =
+        async |desk: &Desk<S>, now| desk.claim(Ask { most_attempts: u32::MAX, ..claim(now) }).await.deliveries[0].lease;
     for round in 0..30 {
         let now = 100 * round;
         assert!(tokens.insert(lease(&desk, now).await.token), "round {round}");
         // It ends in every way in which a lease can end.
-        match round % 3 {
+        match round % 4 {
             0 => desk.crash().await,
             1 => {}
+            2 => assert_eq!(desk.ledger().release(owner(1)).await, Ok(1)),
             _ => {
                 let lease = lease(&desk, now + 60).await;
                 assert!(tokens.insert(lease.token), "round {round}");
@@ -104,94 +78,59 @@ pub(crate) async fn no_two_leases_have_one_token<S: Subject>(mut desk: Desk<S>) 
     }
 }
 
-pub(crate) async fn one_that_never_settled_its_last_attempt_is_dead<S: Subject>(mut desk: Desk<S>) {
-    let id = delivery(desk.keep(event(0).to("app")).await, 1);
-    let claim = |now| Claim { most_attempts: 2, ..claim(now) };
-    for attempt in 1..=2 {
-        let claimed = desk.claim(claim(1)).await;
-        assert_eq!((claimed.deliveries[0].attempt, claimed.exhausted), (attempt, vec![]));
-        desk.crash().await;
-    }
-    let claimed = desk.claim(claim(3)).await;
-    assert_eq!((names(&claimed), &*claimed.exhausted, claimed.next_due), (vec![], &[id][..], None));
-    let record = desk.delivery(id).await;
-    assert_eq!((record.state, record.attempts, record.finished_at), (DeliveryState::Dead, 2, Some(at(3))));
-    assert!(record.reason.is_some_and(|reason| !reason.is_empty()), "it says why");
-    assert_eq!(desk.claim(claim(1000)).await.exhausted, [], "it is told once");
-
-    // The same where the process lives on and the lease has run out.
-    let id = delivery(desk.keep(event(10).to("app")).await, 1);
-    for now in [10, 70] {
-        assert_eq!(names(&desk.claim(claim(now)).await), [id]);
-        assert_eq!(desk.claim(claim(now + 59)).await.exhausted, []);
-    }
-    assert_eq!(desk.claim(claim(130)).await.exhausted, [id]);
-
-    // Those that settle are the caller's to end; it has said to try again.
-    let id = delivery(desk.keep(event(200).to("app")).await, 1);
-    desk.end(200, Verdict::RetryAt(at(201))).await;
-    desk.end(201, Verdict::RetryAt(at(202))).await;
-    assert_eq!(names(&desk.claim(Claim { most_attempts: 3, ..claim(202) }).await), [id]);
-}
-
-pub(crate) async fn the_exhausted_make_room_for_others_and_let_those_behind_them_go<S: Subject>(mut desk: Desk<S>) {
-    let first = desk.keep(event(0).in_line("app", "a")).await;
-    let poison = desk.keep(event(1).to("app")).await;
-    assert_eq!(desk.due(1).await.len(), 2);
-    desk.crash().await;
-    let behind = desk.keep(event(2).in_line("app", "a")).await;
-    let other = desk.keep(event(3).to("app")).await;
-    let claimed = desk.claim(Claim { most_attempts: 1, limit: 2, ..claim(10) }).await;
-    assert_eq!(claimed.exhausted, [delivery(first, 1), delivery(poison, 1)]);
-    assert_eq!(names(&claimed), [delivery(other, 1), delivery(behind, 1)], "what was held is due since now");
-    assert_eq!(claimed.next_due, None);
-}
-
 pub(crate) async fn next_due_is_when_something_will_be_due<S: Subject>(desk: Desk<S>) {
-    let next = async |now, limit| {
-        let claimed = desk.claim(Claim { limit, ..claim(now) }).await;
-        (claimed.deliveries.len(), claimed.next_due)
+    let next = async |now, free| {
+        let got = desk.claim(Ask { free, ..claim(now) }).await;
+        (got.deliveries.len(), got.next_due)
     };
     assert_eq!(next(0, 9).await, (0, None), "there is nothing");
     desk.keep(event(1).to("log")).await;
     assert_eq!(next(9, 9).await, (0, None), "nothing here");
-    desk.keep(event(50).to("app")).await;
+    desk.keep(event(9).to("app")).await;
+    desk.end(9, retry(41)).await;
     assert_eq!(next(10, 9).await, (0, Some(at(50))), "one waits");
     desk.keep(event(10).to("app")).await;
-    assert_eq!(next(10, 9).await, (1, Some(at(50))), "the one that was just claimed does not count");
-    assert_eq!(next(11, 9).await, (0, Some(at(50))), "a lease runs out at 70, one waits for 50");
-    assert_eq!(next(50, 9).await, (1, Some(at(70))), "the lease of another claim runs out");
+    assert_eq!(next(10, 9).await, (1, Some(at(50))), "the one that was just leased does not count");
+    assert_eq!(next(11, 9).await, (0, Some(at(50))), "a lease ends at 70, one waits for 50");
+    assert_eq!(next(50, 9).await, (1, Some(at(70))), "the lease of an earlier claim ends");
     assert_eq!(next(51, 9).await, (0, Some(at(70))), "the first of two leases");
     for second in [60, 61] {
         desk.keep(event(second).in_line("app", "a")).await;
     }
-    let (claimed, next_due) = next(61, 0).await;
-    assert!(
-        claimed == 0 && next_due.is_some_and(|due| due <= at(61)),
-        "one is due, and there was no room: {next_due:?}"
-    );
+    assert_eq!(next(61, 0).await, (0, Some(at(61))), "one is due, and there was no room");
     assert_eq!(next(61, 9).await, (1, Some(at(70))), "what is held has no time of its own");
+}
+
+pub(crate) async fn a_filled_claim_says_to_come_again<S: Subject>(desk: Desk<S>) {
+    for number in 0..4 {
+        desk.keep(event(0).numbered(number).to("app")).await;
+    }
+    for _ in 0..2 {
+        let got = desk.claim(Ask { free: 1, ahead: 1, ..claim(5) }).await;
+        assert_eq!((got.deliveries.len(), got.next_due), (2, Some(at(5))));
+    }
 }
 
 pub(crate) async fn many_claimers_never_get_the_same_delivery<S: Subject>(desk: Desk<S>) {
     for number in 0..200 {
         desk.keep(event(0).numbered(number).to("app")).await;
     }
-    let claimer = || {
-        let ledger = desk.ledger();
+    let claimer = |number: u8| {
+        let ledger = if number % 2 == 0 { desk.ledger() } else { desk.second() };
         tokio::spawn(async move {
             let mut mine = Vec::new();
             loop {
-                let claimed = ledger.claim(Claim { limit: 7, ..claim(1) }).await.unwrap();
+                let ask = Ask { free: 3, ahead: 4, owner: owner(number), ..claim(1) };
+                let claimed = ledger.exchange(ask.exchange()).await.unwrap().claimed;
                 if claimed.deliveries.is_empty() {
                     return mine;
                 }
-                mine.extend(names(&claimed));
+                mine.extend(claimed.deliveries.iter().map(|leased| leased.lease.delivery));
             }
         })
     };
     let mut claimed = Vec::new();
-    for task in (0..8).map(|_| claimer()).collect::<Vec<_>>() {
+    for task in (0..8).map(claimer).collect::<Vec<_>>() {
         claimed.extend(task.await.unwrap());
     }
     assert_eq!(claimed.len(), 200);

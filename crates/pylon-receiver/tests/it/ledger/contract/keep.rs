@@ -6,14 +6,12 @@ use super::*;
 async fn fill<S: Subject>(desk: &Desk<S>) {
     desk.keep(event(0).keyed("a", None).to("app")).await;
     desk.end(0, Verdict::Dead("over".into())).await;
-    desk.keep(event(1).keyed("b", Some(at(100))).to("app").in_line("log", "a")).await;
+    desk.keep(event(1).keyed("b", Some(99)).to("app").in_line("log", "a")).await;
     let lease = desk.take(1).await.lease;
-    let told = Some(attempt(1, 503, "found 503"));
-    let settlement = Settlement { lease, at: at(2), verdict: Verdict::RetryAt(at(50)), attempt: told };
-    desk.ledger().settle(settlement).await.unwrap();
+    desk.settle_with(lease, 2, retry(48), attempt(503, "found 503")).await;
     desk.keep(event(2).in_line("log", "a")).await;
     desk.keep(event(3).parked("it is not JSON")).await;
-    desk.ledger().redeliver(vec![named(0, 0)], None, at(4)).await.unwrap();
+    desk.now(4).redeliver(vec![named(0, 0)], None).await.unwrap();
     desk.ledger().keep_refused(refused(4, "too_large", "filled"));
     desk.refused_up_to("filled", RefusedFilter::default()).await;
 }
@@ -38,43 +36,42 @@ pub(crate) async fn a_crash_frees_leases_and_fences_those_who_had_them<S: Subjec
     for second in 0..3 {
         ids.push(delivery(desk.keep(event(second).to("app")).await, 1));
     }
-    let claimed = desk.claim(Claim { lease_until: at(1_000_000), ..claim(5) }).await;
+    let claimed = desk.claim(Ask { lease: 1_000_000, ..claim(5) }).await;
     let mut leases = claimed.deliveries.iter().map(|leased| leased.lease);
     desk.settle(leases.next().unwrap(), 5, Verdict::Delivered).await;
     desk.crash().await;
     let record = desk.delivery(ids[1]).await;
-    assert_eq!((record.state, record.attempts), (DeliveryState::Waiting, 1), "the broken attempt counts");
+    assert_eq!((record.state, record.attempts), (DeliveryState::Waiting, 0), "the first interruption costs nothing");
     assert_eq!(record.due_at, Some(at(1)), "due since it was");
     let before = desk.everything().await;
     for lease in leases {
         assert_eq!(desk.settle(lease, 6, Verdict::Delivered).await, Settled::Fenced);
     }
     assert_eq!(desk.everything().await, before);
-    let claimed = desk.claim(claim(5)).await;
-    assert_eq!(names(&claimed), ids[1..]);
-    assert!(claimed.deliveries.iter().all(|leased| leased.attempt == 2));
+    let claimed = desk.claim(claim(6)).await;
+    assert_eq!(super::ids(&claimed), ids[1..]);
+    assert!(claimed.deliveries.iter().all(|leased| leased.attempt == 1));
 }
 
 pub(crate) async fn whatever_comes_after_closing_is_refused<S: Subject>(desk: Desk<S>) {
     fill(&desk).await;
     let ledger = desk.ledger();
     let lease = Lease { delivery: delivery(named(1, 0), 1), token: 1 };
-    let settlement = Settlement { lease, at: at(9), verdict: Verdict::Delivered, attempt: None };
     assert_eq!(ledger.close().await, Ok(()));
     assert_eq!(ledger.record(event(9)).await, Err(LedgerError::Closed));
-    assert_eq!(ledger.claim(claim(9)).await.unwrap_err(), LedgerError::Closed);
-    assert_eq!(ledger.renew(vec![lease], at(9)).await, Err(LedgerError::Closed));
-    assert_eq!(ledger.settle(settlement).await, Err(LedgerError::Closed));
-    assert_eq!(ledger.redeliver(vec![named(0, 0)], None, at(9)).await, Err(LedgerError::Closed));
-    assert_eq!(ledger.redeliver_dead(vec![lease.delivery], at(9)).await, Err(LedgerError::Closed));
-    assert_eq!(ledger.drop_dead(vec![lease.delivery], at(9)).await, Err(LedgerError::Closed));
-    assert_eq!(ledger.prune(at(9), at(9)).await, Err(LedgerError::Closed));
+    assert_eq!(ledger.exchange(claim(9).exchange()).await.unwrap_err(), LedgerError::Closed);
+    assert_eq!(ledger.renew(vec![lease], Duration::from_secs(9)).await, Err(LedgerError::Closed));
+    assert_eq!(ledger.release(owner(1)).await, Err(LedgerError::Closed));
+    assert_eq!(ledger.redeliver(vec![named(0, 0)], None).await, Err(LedgerError::Closed));
+    assert_eq!(ledger.redeliver_dead(vec![lease.delivery]).await, Err(LedgerError::Closed));
+    assert_eq!(ledger.drop_dead(vec![lease.delivery]).await, Err(LedgerError::Closed));
+    assert_eq!(ledger.prune(Prune { owner: owner(1), kept_for: None }).await, Err(LedgerError::Closed));
     assert_eq!(ledger.check().await, Err(LedgerError::Closed));
     assert_eq!(ledger.events(EventFilter::default(), all()).await, Err(LedgerError::Closed));
     assert_eq!(ledger.event(named(0, 0)).await, Err(LedgerError::Closed));
     assert_eq!(ledger.deliveries(DeliveryFilter::default(), all()).await, Err(LedgerError::Closed));
     assert_eq!(ledger.refused(RefusedFilter::default(), all()).await, Err(LedgerError::Closed));
-    assert_eq!(ledger.stats(at(9)).await, Err(LedgerError::Closed));
+    assert_eq!(ledger.stats().await, Err(LedgerError::Closed));
     // Nobody waits for an answer to this one.
     ledger.keep_refused(refused(9, "too_large", "late"));
     assert_eq!(ledger.close().await, Ok(()), "to close what is closed is no error");
@@ -121,8 +118,8 @@ pub(crate) async fn the_newest_refused_requests_are_kept<S: Subject>(mut desk: D
     }
     assert!(numbers.is_sorted_by(|one, other| one < other), "later ones have higher numbers: {numbers:?}");
     assert_eq!(desk.stats(0).await.refused, REFUSED as u64);
-    desk.ledger().prune(at(1_000_000), at(1_000_000)).await.unwrap();
-    assert_eq!(desk.stats(0).await.refused, REFUSED as u64, "they are pushed out, not pruned");
+    desk.prune(1_000_000, 0).await;
+    assert_eq!(desk.stats(1_000_000).await.refused, REFUSED as u64, "they are pushed out, not pruned");
 }
 
 pub(crate) async fn refused_requests_come_back_as_they_were<S: Subject>(desk: Desk<S>) {

@@ -46,15 +46,17 @@ pub(crate) async fn every_end_lets_the_next_one_go_at_once<S: Subject>(desk: Des
     assert_eq!(desk.end(20, Verdict::Dead("over".into())).await, ids[1]);
     assert_eq!(desk.delivery(ids[2]).await.due_at, Some(at(20)));
     // Exhausted is dead too.
-    assert_eq!(desk.due(30).await, [ids[2]]);
-    let last = delivery(desk.keep(event(30).in_line("app", "a")).await, 1);
-    let claimed = desk.claim(Claim { most_attempts: 1, ..claim(90) }).await;
-    assert_eq!((claimed.exhausted.as_slice(), names(&claimed)), (&ids[2..], vec![last]));
+    for now in [30, 90] {
+        assert_eq!(desk.due(now).await, [ids[2]]);
+    }
+    let last = delivery(desk.keep(event(90).in_line("app", "a")).await, 1);
+    let got = desk.claim(Ask { most_attempts: 1, ..claim(150) }).await;
+    assert_eq!((got.exhausted.as_slice(), super::ids(&got)), (&ids[2..], vec![last]));
 }
 
 pub(crate) async fn a_retry_holds_up_those_behind_it<S: Subject>(desk: Desk<S>) {
     let ids = line(&desk).await;
-    desk.end(10, Verdict::RetryAt(at(500))).await;
+    desk.end(10, retry(490)).await;
     assert_eq!(desk.due(499).await, []);
     assert_eq!(desk.end(500, Verdict::Released).await, ids[0]);
     assert_eq!(desk.due(500).await, [ids[0]]);
@@ -62,10 +64,10 @@ pub(crate) async fn a_retry_holds_up_those_behind_it<S: Subject>(desk: Desk<S>) 
 
 pub(crate) async fn a_lease_that_ran_out_holds_up_those_behind_it<S: Subject>(desk: Desk<S>) {
     let ids = line(&desk).await;
-    assert_eq!(desk.due(0).await, [ids[0]]);
-    assert_eq!(desk.due(60).await, [ids[0]]);
-    assert_eq!(desk.due(119).await, []);
-    assert_eq!(desk.due(120).await, [ids[0]]);
+    assert_eq!(desk.due(2).await, [ids[0]]);
+    assert_eq!(desk.due(62).await, [ids[0]]);
+    assert_eq!(desk.due(121).await, []);
+    assert_eq!(desk.due(122).await, [ids[0]]);
 }
 
 pub(crate) async fn other_destinations_other_keys_and_no_key_are_not_held_up<S: Subject>(desk: Desk<S>) {
@@ -84,8 +86,8 @@ pub(crate) async fn other_destinations_other_keys_and_no_key_are_not_held_up<S: 
     let held = desk.keep(event(6).in_line("app", "a").in_line("log", "b")).await;
     assert_eq!(desk.due(10).await, expected);
     assert_eq!(desk.state(delivery(held, 1)).await, DeliveryState::Held);
-    let claimed = desk.claim(Claim { destination: "log".into(), ..claim(10) }).await;
-    assert_eq!(names(&claimed), [delivery(first, 2), delivery(held, 2)]);
+    let claimed = desk.claim(Ask { destination: "log".into(), ..claim(10) }).await;
+    assert_eq!(ids(&claimed), [delivery(first, 2), delivery(held, 2)]);
     // One at another endpoint is in the same line.
     let through = desk.keep(event(7).through("second").in_line("app", "a")).await;
     assert_eq!(desk.state(delivery(through, 1)).await, DeliveryState::Held);
@@ -106,8 +108,8 @@ pub(crate) async fn a_redelivery_joins_at_the_end_of_its_line<S: Subject>(desk: 
     let [first, second, _] = ids.map(|id| id.event);
     assert_eq!(desk.end(10, Verdict::Delivered).await, ids[0]);
     assert_eq!(desk.end(11, Verdict::Dead("over".into())).await, ids[1]);
-    assert_eq!(desk.ledger().redeliver(vec![first], None, at(12)).await, Ok(1));
-    assert_eq!(desk.ledger().redeliver_dead(vec![ids[1]], at(13)).await, Ok(1));
+    assert_eq!(desk.now(12).redeliver(vec![first], None).await, Ok(1));
+    assert_eq!(desk.now(13).redeliver_dead(vec![ids[1]]).await, Ok(1));
     let fresh = delivery(desk.keep(event(14).in_line("app", "a")).await, 1);
     for redelivered in [delivery(first, 2), delivery(second, 2)] {
         let record = desk.delivery(redelivered).await;
@@ -124,8 +126,8 @@ pub(crate) async fn dropping_or_redelivering_a_dead_one_lets_nobody_overtake<S: 
     assert_eq!(desk.end(10, Verdict::Dead("over".into())).await, ids[0]);
     assert_eq!(desk.end(11, Verdict::Dead("over".into())).await, ids[1]);
     assert_eq!(desk.due(12).await, [ids[2]]);
-    assert_eq!(desk.ledger().drop_dead(vec![ids[0]], at(13)).await, Ok(1));
-    assert_eq!(desk.ledger().redeliver_dead(vec![ids[1]], at(13)).await, Ok(1));
+    assert_eq!(desk.now(13).drop_dead(vec![ids[0]]).await, Ok(1));
+    assert_eq!(desk.now(13).redeliver_dead(vec![ids[1]]).await, Ok(1));
     assert_eq!(desk.state(last).await, DeliveryState::Held, "the one before it is being delivered");
     assert_eq!(desk.due(14).await, []);
 }

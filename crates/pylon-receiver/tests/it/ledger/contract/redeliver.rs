@@ -5,7 +5,7 @@ use super::*;
 pub(crate) async fn an_event_is_redelivered_to_every_destination_that_it_went_to<S: Subject>(desk: Desk<S>) {
     let id = desk.keep(event(0).to("app").in_line("log", "a")).await;
     desk.end(1, Verdict::Delivered).await;
-    assert_eq!(desk.ledger().redeliver(vec![id], None, at(5)).await, Ok(2));
+    assert_eq!(desk.now(5).redeliver(vec![id], None).await, Ok(2));
     let made: Vec<_> = desk.event(id).await.deliveries.into_iter().map(|(record, _)| record).collect();
     let known =
         |record: &DeliveryRecord| (record.id.number, record.destination.clone(), record.state, record.redelivery_of);
@@ -21,10 +21,10 @@ pub(crate) async fn an_event_is_redelivered_to_every_destination_that_it_went_to
     assert_eq!(made[3].order_key.as_deref(), Some("a"));
     let leased = desk.take(5).await;
     assert_eq!((leased.lease.delivery, leased.attempt), (delivery(id, 3), 1));
-    assert_eq!((leased.redelivery_of, leased.created_at), (Some(1), at(5)));
+    assert_eq!((leased.redelivery_of, leased.age), (Some(1), Duration::ZERO));
 
     // Once for each destination, however often it went there; what it repeats is the last one.
-    assert_eq!(desk.ledger().redeliver(vec![id], None, at(6)).await, Ok(2));
+    assert_eq!(desk.now(6).redeliver(vec![id], None).await, Ok(2));
     assert_eq!(desk.delivery(delivery(id, 5)).await.redelivery_of, Some(3));
     assert_eq!(desk.delivery(delivery(id, 6)).await.redelivery_of, Some(4));
 }
@@ -33,7 +33,7 @@ pub(crate) async fn an_event_is_redelivered_to_a_given_destination<S: Subject>(d
     let first = desk.keep(event(0).to("app").in_line("log", "a")).await;
     let second = desk.keep(event(1).to("log")).await;
     desk.end(1, Verdict::Delivered).await;
-    assert_eq!(desk.ledger().redeliver(vec![first, second], Some("app".into()), at(5)).await, Ok(2));
+    assert_eq!(desk.now(5).redeliver(vec![first, second], Some("app".into())).await, Ok(2));
     assert_eq!(desk.due(5).await, [delivery(first, 3), delivery(second, 2)]);
     assert_eq!(desk.delivery(delivery(first, 3)).await.redelivery_of, Some(1));
     let to_new_place = desk.delivery(delivery(second, 2)).await;
@@ -43,7 +43,7 @@ pub(crate) async fn an_event_is_redelivered_to_a_given_destination<S: Subject>(d
 pub(crate) async fn a_dead_delivery_of_a_redelivered_event_is_redelivered<S: Subject>(desk: Desk<S>) {
     let id = desk.keep(event(0).to("app")).await;
     desk.end(1, Verdict::Dead("over".into())).await;
-    assert_eq!(desk.ledger().redeliver(vec![id], None, at(5)).await, Ok(1));
+    assert_eq!(desk.now(5).redeliver(vec![id], None).await, Ok(1));
     let redelivered = desk.delivery(delivery(id, 1)).await;
     assert_eq!((redelivered.state, redelivered.reason.as_deref()), (DeliveryState::Redelivered, Some("over")));
     assert_eq!(redelivered.finished_at, Some(at(1)), "it came to its end when it died");
@@ -58,10 +58,10 @@ pub(crate) async fn the_dead_of_other_destinations_stay_dead<S: Subject>(desk: D
     for leased in desk.claim(claim(1)).await.deliveries {
         desk.settle(leased.lease, 1, Verdict::Dead("over".into())).await;
     }
-    assert_eq!(desk.ledger().redeliver(vec![id], Some("log".into()), at(5)).await, Ok(1));
+    assert_eq!(desk.now(5).redeliver(vec![id], Some("log".into())).await, Ok(1));
     assert_eq!(desk.state(delivery(id, 1)).await, DeliveryState::Dead);
     assert_eq!(desk.state(delivery(id, 2)).await, DeliveryState::Waiting, "it was not dead");
-    assert_eq!(desk.ledger().redeliver(vec![id], Some("app".into()), at(5)).await, Ok(1));
+    assert_eq!(desk.now(5).redeliver(vec![id], Some("app".into())).await, Ok(1));
     assert_eq!(desk.state(delivery(id, 1)).await, DeliveryState::Redelivered);
     assert_eq!(desk.state(delivery(other, 1)).await, DeliveryState::Dead, "another event");
 }
@@ -70,10 +70,10 @@ pub(crate) async fn parked_and_unrouted_events_go_where_they_are_sent<S: Subject
     let parked = desk.keep(event(0).parked("it is not JSON")).await;
     let unrouted = desk.keep(event(1)).await;
     let both = || vec![parked, unrouted];
-    assert_eq!(desk.ledger().redeliver(both(), None, at(5)).await, Ok(0), "they went nowhere");
+    assert_eq!(desk.now(5).redeliver(both(), None).await, Ok(0), "they went nowhere");
     assert_eq!(desk.event(parked).await.record.state, EventState::Parked);
     assert_eq!(desk.event(unrouted).await.record.state, EventState::Unrouted);
-    assert_eq!(desk.ledger().redeliver(both(), Some("app".into()), at(5)).await, Ok(2));
+    assert_eq!(desk.now(5).redeliver(both(), Some("app".into())).await, Ok(2));
     assert_eq!(desk.due(5).await, [delivery(parked, 1), delivery(unrouted, 1)]);
     let detail = desk.event(parked).await;
     assert_eq!(detail.record.state, EventState::Pending);
@@ -85,11 +85,11 @@ pub(crate) async fn unknown_events_are_passed_over<S: Subject>(desk: Desk<S>) {
     let id = desk.keep(event(0).to("app")).await;
     assert_eq!(desk.due(0).await.len(), 1);
     let ids = vec![named(8, 0), id, named(9, 0)];
-    assert_eq!(desk.ledger().redeliver(ids, Some("app".into()), at(5)).await, Ok(1));
+    assert_eq!(desk.now(5).redeliver(ids, Some("app".into())).await, Ok(1));
     assert_eq!(desk.due(5).await, [delivery(id, 2)]);
     for destination in [None, Some("app".into())] {
-        assert_eq!(desk.ledger().redeliver(vec![named(8, 0)], destination.clone(), at(5)).await, Ok(0));
-        assert_eq!(desk.ledger().redeliver(Vec::new(), destination, at(5)).await, Ok(0));
+        assert_eq!(desk.now(5).redeliver(vec![named(8, 0)], destination.clone()).await, Ok(0));
+        assert_eq!(desk.now(5).redeliver(Vec::new(), destination).await, Ok(0));
     }
 }
 
@@ -97,16 +97,16 @@ pub(crate) async fn each_dead_delivery_is_redelivered_in_its_place<S: Subject>(d
     let id = desk.keep(event(0).to("app").to("log")).await;
     // Redelivered while it was under way, so that two to one destination die.
     let first = desk.take(0).await.lease;
-    desk.ledger().redeliver(vec![id], Some("app".into()), at(1)).await.unwrap();
+    desk.now(1).redeliver(vec![id], Some("app".into())).await.unwrap();
     let second = desk.take(1).await.lease;
     for lease in [first, second] {
         desk.settle(lease, 2, Verdict::Dead("over".into())).await;
     }
-    assert_eq!(desk.ledger().redeliver_dead(vec![first.delivery], at(3)).await, Ok(1));
+    assert_eq!(desk.now(3).redeliver_dead(vec![first.delivery]).await, Ok(1));
     assert_eq!(desk.delivery(delivery(id, 4)).await.redelivery_of, Some(1));
     assert_eq!(desk.state(second.delivery).await, DeliveryState::Dead, "nobody asked for it");
     // Named twice it is redelivered once: it is not dead any more.
-    assert_eq!(desk.ledger().redeliver_dead(vec![second.delivery, second.delivery], at(4)).await, Ok(1));
+    assert_eq!(desk.now(4).redeliver_dead(vec![second.delivery, second.delivery]).await, Ok(1));
     assert_eq!(desk.delivery(delivery(id, 5)).await.redelivery_of, Some(3));
     assert_eq!(desk.event(id).await.record.deliveries, 5);
     assert_eq!(desk.due(5).await, [delivery(id, 4), delivery(id, 5)]);
@@ -114,10 +114,10 @@ pub(crate) async fn each_dead_delivery_is_redelivered_in_its_place<S: Subject>(d
 
 pub(crate) async fn what_is_not_dead_is_neither_redelivered_nor_dropped<S: Subject>(desk: Desk<S>) {
     let waiting = desk.keep(event(0).to("log")).await;
-    let delivering = desk.keep(event(1).in_line("app", "a")).await;
-    let held = desk.keep(event(2).in_line("app", "a")).await;
     desk.keep(event(0).numbered(1).to("app")).await;
     let delivered = desk.end(0, Verdict::Delivered).await;
+    let delivering = desk.keep(event(1).in_line("app", "a")).await;
+    let held = desk.keep(event(2).in_line("app", "a")).await;
     let over = [3, 4].map(|second| event(second).to("app"));
     let mut ended = Vec::new();
     for new in over {
@@ -130,8 +130,8 @@ pub(crate) async fn what_is_not_dead_is_neither_redelivered_nor_dropped<S: Subje
             }
         }
     }
-    desk.ledger().drop_dead(vec![ended[0]], at(6)).await.unwrap();
-    desk.ledger().redeliver_dead(vec![ended[1]], at(6)).await.unwrap();
+    desk.now(6).drop_dead(vec![ended[0]]).await.unwrap();
+    desk.now(6).redeliver_dead(vec![ended[1]]).await.unwrap();
     let mut ids: Vec<_> = [waiting, delivering, held].into_iter().map(|id| delivery(id, 1)).collect();
     ids.extend([
         delivered,
@@ -142,8 +142,8 @@ pub(crate) async fn what_is_not_dead_is_neither_redelivered_nor_dropped<S: Subje
         delivery(named(99, 0), 1),
     ]);
     let before = desk.everything().await;
-    assert_eq!(desk.ledger().redeliver_dead(ids.clone(), at(7)).await, Ok(0));
-    assert_eq!(desk.ledger().drop_dead(ids, at(7)).await, Ok(0));
+    assert_eq!(desk.now(7).redeliver_dead(ids.clone()).await, Ok(0));
+    assert_eq!(desk.now(7).drop_dead(ids).await, Ok(0));
     assert_eq!(desk.everything().await, before);
 }
 
@@ -151,7 +151,7 @@ pub(crate) async fn a_dropped_delivery_is_given_up_for_good<S: Subject>(desk: De
     let id = desk.keep(event(0).to("app")).await;
     let dead = desk.end(1, Verdict::Dead("over".into())).await;
     assert_eq!(
-        desk.ledger().drop_dead(vec![named(9, 0), id].into_iter().map(|id| delivery(id, 1)).collect(), at(5)).await,
+        desk.now(5).drop_dead(vec![named(9, 0), id].into_iter().map(|id| delivery(id, 1)).collect()).await,
         Ok(1)
     );
     let record = desk.delivery(dead).await;
@@ -160,7 +160,7 @@ pub(crate) async fn a_dropped_delivery_is_given_up_for_good<S: Subject>(desk: De
     assert_eq!(desk.event(id).await.record.state, EventState::Delivered);
     assert_eq!(desk.due(1000).await, []);
     // The event may be delivered again nevertheless.
-    assert_eq!(desk.ledger().redeliver(vec![id], None, at(1000)).await, Ok(1));
+    assert_eq!(desk.now(1000).redeliver(vec![id], None).await, Ok(1));
     assert_eq!(desk.state(dead).await, DeliveryState::Dropped);
     assert_eq!(desk.due(1000).await, [delivery(id, 2)]);
 }
@@ -168,6 +168,6 @@ pub(crate) async fn a_dropped_delivery_is_given_up_for_good<S: Subject>(desk: De
 pub(crate) async fn a_redelivery_is_not_swallowed_by_deduplication<S: Subject>(desk: Desk<S>) {
     let id = desk.keep(event(0).keyed("a", None).to("app")).await;
     desk.end(0, Verdict::Delivered).await;
-    assert_eq!(desk.ledger().redeliver(vec![id], None, at(1)).await, Ok(1));
+    assert_eq!(desk.now(1).redeliver(vec![id], None).await, Ok(1));
     assert_eq!(desk.end(1, Verdict::Delivered).await, delivery(id, 2));
 }

@@ -1,0 +1,407 @@
+//! The work of a courier: what is leased, under way, and ended but not yet settled.
+//!
+//! Attempts run ahead of the ledger. A slot is free as soon as its answer is in; what was answered and what goes next share one
+//! commit. So that slots need not wait for that commit, a few deliveries are leased ahead: as many as end during two commits.
+
+use super::circuit::CircuitState;
+use super::destination::{Change, Destination, steadily};
+use super::pace::Pace;
+use super::transport::{Attempt, Report};
+use crate::ledger::{
+    Claim, Claimed, Exchange, Exchanged, Lease, LeasedDelivery, LedgerError, NewAttempt, Settled, Settlement, Verdict,
+};
+use crate::rate::Rate;
+use crate::traces;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::collections::{HashSet, VecDeque};
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tracing::Span;
+
+/// The longest time without a look at the ledger: messages that something is due may be lost.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// The shortest time between two looks at a ledger that has nothing due.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+/// How long to wait after an exchange that failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// What was leased ahead and has not begun by then is given back, so that it waits for no slow attempt here.
+const LONGEST_AHEAD: Duration = Duration::from_secs(1);
+
+/// The work of one courier. Tests drive it by hand, with [`step`](Self::step) and [`settle`](Self::settle).
+pub struct Work {
+    destination: Arc<Destination>,
+    rate: Option<Rate>,
+    /// Leased and not begun, in the order in which to begin.
+    queue: VecDeque<(LeasedDelivery, Instant)>,
+    attempts: FuturesUnordered<BoxFuture<'static, Ended>>,
+    /// All leases that are not settled.
+    leases: HashSet<Lease>,
+    /// What is to be settled.
+    ended: VecDeque<Unsettled>,
+    /// The exchange under way, if there is one.
+    asked: Asked,
+    pace: Pace,
+    /// Whether an interrupted delivery waits for a free slot: until it has one, nothing is leased ahead.
+    is_suspect_waiting: bool,
+    /// When to look at the ledger again, if there is room.
+    look_at: Instant,
+    /// After a failure of the ledger: when to ask it again.
+    not_before: Instant,
+}
+
+/// What is in the exchange that is under way.
+#[derive(Default)]
+struct Asked {
+    /// How many of the ended ones, from the first.
+    settlements: usize,
+    /// How many deliveries are asked for, for free slots and ahead.
+    claim: Option<(usize, usize)>,
+}
+
+/// An attempt that has ended.
+struct Ended {
+    attempt: Attempt,
+    lease: Lease,
+    age: Duration,
+    /// None: the transport panicked.
+    report: Option<Report>,
+    took: Duration,
+    span: Span,
+}
+
+/// A lease that waits for its settlement.
+struct Unsettled {
+    settlement: Settlement,
+    /// When to give the settlement up: the lease is over by then.
+    until: Instant,
+    /// What to tell once it is settled; none: the attempt did not begin.
+    told: Option<Told>,
+}
+
+struct Told {
+    outcome: &'static str,
+    took: Duration,
+    attempt: u32,
+    span: Span,
+}
+
+/// What may be asked of the ledger now.
+enum Room {
+    /// This many for free slots, and this many ahead.
+    For(usize, usize),
+    /// Nothing before that, unless an attempt ends.
+    NotBefore(Instant),
+}
+
+impl Work {
+    /// Nothing is under way.
+    pub(super) fn new(destination: Arc<Destination>) -> Self {
+        let now = steadily();
+        Self {
+            rate: destination.rate.map(|per_second| Rate::new(per_second, now)),
+            destination,
+            queue: VecDeque::new(),
+            attempts: FuturesUnordered::new(),
+            leases: HashSet::new(),
+            ended: VecDeque::new(),
+            asked: Asked::default(),
+            pace: Pace::new(now),
+            is_suspect_waiting: false,
+            look_at: now,
+            not_before: now,
+        }
+    }
+
+    /// One exchange with the ledger, if there is reason for one; then begins what may begin, and says how many that were.
+    pub async fn step(&mut self) -> usize {
+        if let Ok(exchange) = self.offer() {
+            let answer = self.destination.parts.ledger.exchange(exchange).await;
+            self.exchanged(answer);
+        }
+        self.begin()
+    }
+
+    /// Waits for the attempts under way, and settles them without asking for more.
+    pub async fn settle(&mut self) {
+        while self.attempt_ended().await {}
+        self.settle_ended().await;
+    }
+
+    /// Settles what has ended, without asking for more.
+    pub(super) async fn settle_ended(&mut self) {
+        if !self.ended.is_empty() {
+            let exchange = self.exchange(None);
+            let answer = self.destination.parts.ledger.exchange(exchange).await;
+            self.exchanged(answer);
+        }
+    }
+
+    /// Something may be due now.
+    pub(super) fn wake(&mut self) {
+        self.look_at = steadily();
+    }
+
+    /// How many attempts are under way.
+    pub(super) fn under_way(&self) -> usize {
+        self.attempts.len()
+    }
+
+    /// The leases to renew.
+    pub(super) fn leases(&self) -> Vec<Lease> {
+        self.leases.iter().copied().collect()
+    }
+
+    /// Begins what is leased, as far as slots are free; says how many it began.
+    pub(super) fn begin(&mut self) -> usize {
+        let now = steadily();
+        let mut begun = 0;
+        while self.attempts.len() < self.destination.concurrency
+            && let Some((leased, leased_at)) = self.queue.pop_front()
+        {
+            let age = leased.age + now.saturating_duration_since(leased_at);
+            self.attempts.push(attempt(self.destination.clone(), LeasedDelivery { age, ..leased }).boxed());
+            begun += 1;
+        }
+        if self.queue.front().is_some_and(|(_, leased_at)| *leased_at + LONGEST_AHEAD <= now) {
+            self.pace.is_slow();
+            self.give_back();
+        }
+        begun
+    }
+
+    /// Waits until an attempt ends, and takes all that have ended by then; false: none is under way.
+    ///
+    /// Dropping the future loses nothing.
+    pub(super) async fn attempt_ended(&mut self) -> bool {
+        let Some(ended) = self.attempts.next().await else { return false };
+        self.end(ended);
+        while let Some(Some(ended)) = self.attempts.next().now_or_never() {
+            self.end(ended);
+        }
+        true
+    }
+
+    /// What to give to the ledger and to ask of it; or when to try again at the latest, unless an attempt ends before.
+    pub(super) fn offer(&mut self) -> Result<Exchange, Instant> {
+        let now = steadily();
+        if now < self.not_before {
+            return Err(self.not_before);
+        }
+        match self.room(now) {
+            Room::For(free, ahead) => Ok(self.exchange(Some((free, ahead)))),
+            Room::NotBefore(_) if !self.ended.is_empty() => Ok(self.exchange(None)),
+            Room::NotBefore(when) => {
+                let given_back_at = self.queue.front().map(|(_, leased_at)| *leased_at + LONGEST_AHEAD);
+                Err(given_back_at.map_or(when, |given_back_at| when.min(given_back_at)))
+            }
+        }
+    }
+
+    fn exchange(&mut self, claim: Option<(usize, usize)>) -> Exchange {
+        self.asked = Asked { settlements: self.ended.len(), claim };
+        self.pace.exchange_begins(steadily());
+        Exchange {
+            destination: self.destination.name.clone(),
+            settlements: self.ended.iter().map(|unsettled| unsettled.settlement.clone()).collect(),
+            claim: claim.map(|(free, ahead)| Claim {
+                owner: self.destination.parts.owner,
+                lease: self.destination.lease(),
+                free,
+                ahead,
+                most_attempts: self.destination.most_attempts(),
+            }),
+        }
+    }
+
+    fn room(&mut self, now: Instant) -> Room {
+        let concurrency = self.destination.concurrency;
+        let outstanding = self.queue.len() + self.attempts.len();
+        let mut free = concurrency.saturating_sub(outstanding);
+        let mut ahead = (concurrency + self.pace.ahead()).saturating_sub(outstanding.max(concurrency));
+        if self.is_suspect_waiting {
+            ahead = 0;
+        }
+        if let Some(rate) = &mut self.rate {
+            // What is leased begins at once, so that it may count as gone.
+            ahead = 0;
+            free = free.min(rate.available(now));
+            if free == 0 && outstanding < concurrency {
+                return Room::NotBefore(now + rate.wait(now).max(SHORTEST_WAIT));
+            }
+        }
+        if free + ahead == 0 {
+            return Room::NotBefore(now + LONGEST_WAIT);
+        }
+        if self.ended.is_empty() && now < self.look_at {
+            return Room::NotBefore(self.look_at);
+        }
+        let mut circuit = self.destination.circuit();
+        if circuit.state(now) == CircuitState::Closed {
+            return Room::For(free, ahead);
+        }
+        if free > 0 && circuit.admit(1, now) > 0 {
+            return Room::For(1, 0);
+        }
+        match circuit.state(now) {
+            CircuitState::Open(left) if free > 0 => Room::NotBefore(now + left.clamp(SHORTEST_WAIT, LONGEST_WAIT)),
+            _ => Room::NotBefore(now + LONGEST_WAIT),
+        }
+    }
+
+    /// Takes the ledger's answer.
+    pub(super) fn exchanged(&mut self, answer: Result<Exchanged, LedgerError>) {
+        let now = steadily();
+        let Asked { settlements, claim } = std::mem::take(&mut self.asked);
+        match answer {
+            Ok(Exchanged { settled, claimed }) => {
+                self.pace.exchange_ends(now);
+                let ended: Vec<_> = self.ended.drain(..settlements).collect();
+                for (unsettled, settled) in ended.into_iter().zip(settled) {
+                    self.settled(unsettled, settled);
+                }
+                match claim {
+                    Some(asked) => self.claimed(claimed, asked, now),
+                    // What was settled may have let others go, or is due again soon.
+                    None => self.look_at = now,
+                }
+            }
+            Err(LedgerError::Closed) => {
+                self.ended.clear();
+                self.not_before = now + AFTER_FAILURE;
+            }
+            Err(error) => {
+                let destination = &self.destination.name;
+                tracing::error!(%destination, %error, "the ledger took no results and gave no deliveries; trying again");
+                self.not_before = now + AFTER_FAILURE;
+                // The attempts were made, so their settlements stay for as long as their leases may hold.
+                while self.ended.front().is_some_and(|unsettled| unsettled.until <= now)
+                    && let Some(unsettled) = self.ended.pop_front()
+                {
+                    self.settled(unsettled, Settled::Fenced);
+                }
+                self.destination.circuit().no_probe(now);
+            }
+        }
+    }
+
+    fn claimed(&mut self, claimed: Claimed, (free, ahead): (usize, usize), now: Instant) {
+        let Claimed { deliveries, exhausted, next_due } = claimed;
+        let destination = &self.destination;
+        for delivery in exhausted {
+            tracing::error!(event_id = %delivery.event, destination = %destination.name, "dead: its attempts never ended, or its event cannot be read");
+            destination.parts.metrics.attempted(&destination.name, "dead", Duration::ZERO);
+        }
+        let count = deliveries.len();
+        if count == 0 {
+            destination.circuit().no_probe(now);
+        }
+        if let Some(rate) = &mut self.rate {
+            rate.take(count);
+        }
+        let is_filled = count == free + ahead;
+        self.is_suspect_waiting = !is_filled && ahead > 0 && next_due.is_some_and(|due| due.is_zero());
+        self.look_at = match next_due {
+            _ if is_filled => now,
+            Some(due) => now + due.clamp(SHORTEST_WAIT, LONGEST_WAIT),
+            None => now + LONGEST_WAIT,
+        };
+        for delivery in deliveries {
+            self.leases.insert(delivery.lease);
+            self.queue.push_back((delivery, now));
+        }
+    }
+
+    /// Tells what became known of a lease's end.
+    fn settled(&mut self, unsettled: Unsettled, settled: Settled) {
+        let lease = unsettled.settlement.lease;
+        self.leases.remove(&lease);
+        let Some(Told { outcome, took, attempt, span }) = unsettled.told else { return };
+        let destination = &self.destination;
+        let outcome = match settled {
+            Settled::Recorded => outcome,
+            Settled::Fenced => {
+                tracing::warn!(event_id = %lease.delivery.event, destination = %destination.name, attempt,
+                    "the lease had run out before the attempt ended: it may be delivered once more");
+                "fenced"
+            }
+        };
+        span.record("outcome", outcome);
+        destination.parts.metrics.attempted(&destination.name, outcome, took);
+    }
+
+    /// Judges an attempt.
+    fn end(&mut self, ended: Ended) {
+        let Ended { attempt, lease, age, report, took, span } = ended;
+        self.pace.attempt_ended();
+        let report = report.unwrap_or_else(|| Report::failed(None, "the attempt broke off: the transport panicked"));
+        span.record("status", report.status);
+        let (verdict, change) = self.destination.judge(&report, &attempt, age);
+        let outcome = self.destination.tell(&attempt, &report, &verdict, took);
+        let record = NewAttempt { took, status: report.status, detail: report.detail };
+        self.ended.push_back(Unsettled {
+            settlement: Settlement { lease, verdict, attempt: Some(record) },
+            until: steadily() + self.destination.lease(),
+            told: Some(Told { outcome, took, attempt: attempt.number, span }),
+        });
+        match change {
+            Change::None => {}
+            Change::Down => self.give_back(),
+            Change::UpAgain => self.wake(),
+        }
+    }
+
+    /// Gives back what has not begun.
+    pub(super) fn give_back(&mut self) {
+        for (leased, _) in std::mem::take(&mut self.queue) {
+            self.release(leased.lease);
+        }
+    }
+
+    /// Breaks off the attempts under way and gives them back; says how many.
+    pub(super) fn break_off(&mut self) -> usize {
+        let count = self.attempts.len();
+        self.attempts.clear();
+        let ended: HashSet<Lease> = self.ended.iter().map(|unsettled| unsettled.settlement.lease).collect();
+        let left: Vec<Lease> = self.leases.iter().copied().filter(|lease| !ended.contains(lease)).collect();
+        left.into_iter().for_each(|lease| self.release(lease));
+        count
+    }
+
+    fn release(&mut self, lease: Lease) {
+        self.ended.push_back(Unsettled {
+            settlement: Settlement { lease, verdict: Verdict::Released, attempt: None },
+            until: steadily() + self.destination.lease(),
+            told: None,
+        });
+    }
+}
+
+/// One attempt, from its begin to its end. A panic ends the attempt alone.
+async fn attempt(destination: Arc<Destination>, leased: LeasedDelivery) -> Ended {
+    let LeasedDelivery { lease, age, .. } = leased;
+    let attempt = Attempt::new(leased, destination.parts.clock.now());
+    let span = traces::deliver(attempt.event(), &destination.name, attempt.number);
+    let began = steadily();
+    let delivering = AssertUnwindSafe(destination.parts.transport.deliver(&attempt)).catch_unwind();
+    let report = delivering.await.ok();
+    let took = steadily().saturating_duration_since(began);
+    if report.is_none() {
+        tracing::error!(event_id = %attempt.event(), destination = %destination.name, "an attempt panicked: it counts as failed");
+    }
+    Ended { attempt, lease, age: age + took, report, took, span }
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Work")
+            .field("destination", &self.destination.name)
+            .field("under_way", &self.attempts.len())
+            .field("queued", &self.queue.len())
+            .field("unsettled", &self.ended.len())
+            .finish()
+    }
+}

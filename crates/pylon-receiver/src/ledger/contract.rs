@@ -1,0 +1,132 @@
+//! What every ledger promises.
+
+use super::chore::{Prune, Pruned};
+use super::error::LedgerError;
+use super::event::{NewEvent, Recorded};
+use super::exchange::{Exchange, Exchanged};
+use super::lease::{Lease, Owner};
+use super::read::{
+    DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Page, RefusedFilter, RefusedRecord, Stats,
+};
+use super::refused::NewRefused;
+use super::wake::Wakes;
+use crate::id::{DeliveryId, EventId};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The answer of a ledger, as a future.
+pub type LedgerFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, LedgerError>> + Send + 'a>>;
+
+/// Keeps events, their deliveries, and the outcome of each delivery.
+///
+/// **This trait is not stable yet.** A later 0.x or 1.x version may add or change methods.
+///
+/// Several receivers may share one ledger. Every method may be called from many tasks and processes at once. What a method
+/// has answered with `Ok` is durable. A caller may stop waiting for an answer: the work is done all the same.
+///
+/// # Time
+/// Time belongs to the ledger. Callers pass durations; the ledger counts them from its own present. When its clock is set
+/// back, no retry waits longer than the delay that was given for it, and no lease and no deduplication key lasts longer than
+/// its length. Two moments are the caller's, because a request brings them: the arrival in an event's id, and
+/// [`NewRefused::at`].
+///
+/// # Order
+/// Deliveries that share a destination and an order key form a line. Only the first unfinished delivery of a line is ever
+/// [waiting](super::DeliveryState::Waiting) or [delivering](super::DeliveryState::Delivering); those behind it are
+/// [held](super::DeliveryState::Held). When it is delivered, dead or dropped, the next one becomes waiting and is due at once.
+/// This holds with any number of writers: of two events in one line, the one whose [`record`](Self::record) answered before
+/// the other was called goes first.
+///
+/// # Leases and attempts
+/// [`exchange`](Self::exchange) leases deliveries to an [`Owner`]. A lease ends when its attempt is settled, when its owner
+/// gives it back, or when its time is over. A later lease of the same delivery makes it worthless: a settlement of it is
+/// [`Fenced`](super::Settled::Fenced). A lease by itself costs no attempt; a settled attempt counts as one, unless it is
+/// [`Released`](super::Verdict::Released).
+///
+/// A lease that ends without its owner's word (its time is over, or the process died) is an *interruption*. Nobody knows
+/// whether the attempt began, so the first interruption of a delivery costs nothing. From then on the delivery is a suspect:
+/// the process may die of it. A suspect is leased for a free slot only, never ahead, and each further interruption counts as
+/// an attempt. So a crash never kills a delivery that did not begin, even if it may have one attempt only, and an event that
+/// kills the process is dead in the end.
+pub trait Ledger: Send + Sync + 'static {
+    /// Keeps an event and its deliveries, all or nothing.
+    ///
+    /// The call is idempotent: the same event id again is [`Recorded::Stored`] again and changes nothing, as long as the event
+    /// or its deduplication key is kept. A caller that lost the answer may ask again.
+    ///
+    /// An event whose deduplication key is remembered for its endpoint is not kept: the answer names the event that was. Of
+    /// several events at once with one key, one is kept. A duplicate does not prolong the key's time.
+    ///
+    /// # Errors
+    /// [`LedgerError::Busy`] at once when too much waits to be committed; any other error if the commit failed.
+    fn record(&self, event: NewEvent) -> LedgerFuture<'_, Recorded>;
+
+    /// Keeps a refused request for the operator to see, and drops the oldest one when there are too many.
+    ///
+    /// Nobody waits for this: a ledger under load drops the request instead.
+    fn keep_refused(&self, refused: NewRefused);
+
+    /// Settles attempts and leases what is due, in one commit: first the settlements, then the claim.
+    ///
+    /// Due deliveries are leased in the order of their due time; of those due at the same time, the one made first.
+    /// A delivery whose lease ended keeps the due time that it had. A delivery that has used up its attempts becomes dead
+    /// instead of being leased, and the next one of its line goes on.
+    fn exchange(&self, exchange: Exchange) -> LedgerFuture<'_, Exchanged>;
+
+    /// Extends leases to this length from now; says for each lease whether it still holds.
+    fn renew(&self, leases: Vec<Lease>, length: Duration) -> LedgerFuture<'_, Vec<bool>>;
+
+    /// Ends all leases of an owner and gives their deliveries back, due as before, without an attempt or an interruption.
+    /// Says how many there were. The owner must not be at work any more.
+    fn release(&self, owner: Owner) -> LedgerFuture<'_, u64>;
+
+    /// Tells which destinations have something due, from now on.
+    ///
+    /// Messages may be lost or late, so look at the ledger every 30 s as well.
+    fn wakes(&self) -> Wakes;
+
+    /// Makes a new delivery of each event to the destination, or to every destination that the event ever went to. The new
+    /// deliveries are due at once. Says how many it made.
+    ///
+    /// A new delivery joins the end of its line and names the event's last delivery to that destination as the one it
+    /// repeats. The event's dead deliveries to that destination become [redelivered](super::DeliveryState::Redelivered).
+    /// Unknown events are skipped.
+    fn redeliver(&self, events: Vec<EventId>, destination: Option<Arc<str>>) -> LedgerFuture<'_, u64>;
+
+    /// Makes a new delivery in the place of each dead one, which becomes
+    /// [redelivered](super::DeliveryState::Redelivered); says how many. Deliveries that are not dead are skipped.
+    fn redeliver_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64>;
+
+    /// Drops dead deliveries for good; says how many. Deliveries that are not dead are skipped.
+    fn drop_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64>;
+
+    /// Forgets events that arrived longer ago than they are kept for, and deduplication keys whose time is over: a limited
+    /// number at a call.
+    ///
+    /// An event with a waiting, held, delivering or dead delivery stays, and so does a parked event that was never
+    /// redelivered: nobody has received it. One owner at a time prunes; its place is kept in the ledger.
+    fn prune(&self, prune: Prune) -> LedgerFuture<'_, Pruned>;
+
+    /// A page of the events that match.
+    fn events(&self, filter: EventFilter, page: Page<EventId>) -> LedgerFuture<'_, Vec<EventRecord>>;
+
+    /// One event with its headers, body, deliveries and their attempts; none if it is unknown.
+    fn event(&self, id: EventId) -> LedgerFuture<'_, Option<EventDetail>>;
+
+    /// A page of the deliveries that match.
+    fn deliveries(&self, filter: DeliveryFilter, page: Page<DeliveryId>) -> LedgerFuture<'_, Vec<DeliveryRecord>>;
+
+    /// A page of the refused requests that match.
+    fn refused(&self, filter: RefusedFilter, page: Page<u64>) -> LedgerFuture<'_, Vec<RefusedRecord>>;
+
+    /// The numbers of the ledger. They cost the same however many events are kept, and may be 15 s old.
+    fn stats(&self) -> LedgerFuture<'_, Stats>;
+
+    /// Commits something that changes nothing, to find out whether events could be kept now.
+    fn check(&self) -> LedgerFuture<'_, ()>;
+
+    /// Commits what waits, and closes. All later calls answer [`LedgerError::Closed`], except to close again, which is no
+    /// error.
+    fn close(&self) -> LedgerFuture<'_, ()>;
+}

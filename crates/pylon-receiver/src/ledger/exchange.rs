@@ -1,0 +1,101 @@
+//! What a destination's courier gives the ledger, and what it gets for it: results for new work.
+
+use super::lease::{Lease, LeasedDelivery, Owner};
+use crate::id::DeliveryId;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Results of attempts, and a request for more work: all of one destination, all in one commit.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// The destination. A lease of another destination does not settle here.
+    pub destination: Arc<str>,
+    /// How attempts ended.
+    pub settlements: Vec<Settlement>,
+    /// A request for deliveries to attempt.
+    pub claim: Option<Claim>,
+}
+
+/// A request for deliveries to attempt. It leases up to `free` + `ahead` deliveries.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Who asks.
+    pub owner: Owner,
+    /// How long the leases last, unless they are renewed.
+    pub lease: Duration,
+    /// How many attempts can begin at once.
+    pub free: usize,
+    /// How many more to lease, so that a slot that becomes free need not wait for a commit. A delivery that was interrupted
+    /// before is never leased ahead: it is always among the first `free` ones.
+    pub ahead: usize,
+    /// A delivery with this many attempts is dead.
+    pub most_attempts: u32,
+}
+
+/// The answer to an [`Exchange`].
+#[derive(Debug, Clone, Default)]
+pub struct Exchanged {
+    /// For each settlement, in its order, whether it counted.
+    pub settled: Vec<Settled>,
+    /// What was leased.
+    pub claimed: Claimed,
+}
+
+/// What was leased.
+#[derive(Debug, Clone, Default)]
+pub struct Claimed {
+    /// The deliveries to attempt, in the order in which to begin them.
+    pub deliveries: Vec<LeasedDelivery>,
+    /// The deliveries that are dead now, because they were interrupted too often or their event cannot be read.
+    pub exhausted: Vec<DeliveryId>,
+    /// How long until the next delivery that was not leased may be; none: nothing is left that time alone would bring.
+    ///
+    /// Zero if the claim was filled: there may be more. Zero although there was room ahead: an interrupted delivery is due
+    /// and needs a free slot, so claim again with `ahead` = 0 once a slot is free.
+    pub next_due: Option<Duration>,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settlement {
+    /// The lease under which the attempt was made.
+    pub lease: Lease,
+    /// What to do now.
+    pub verdict: Verdict,
+    /// The entry for the log of attempts.
+    pub attempt: Option<NewAttempt>,
+}
+
+/// What to do with a delivery after an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing: it arrived.
+    Delivered,
+    /// Try again after this time.
+    RetryAfter(Duration),
+    /// Give up, for this reason.
+    Dead(Box<str>),
+    /// Try again at once, without counting the attempt: it did not begin, or it was broken off for no fault of the delivery.
+    /// If it has an entry in the log, the next attempt's entry replaces it.
+    Released,
+}
+
+/// One attempt, for the log of attempts. It ended when it is settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewAttempt {
+    /// How long it took.
+    pub took: Duration,
+    /// The HTTP status, or the command's exit code.
+    pub status: Option<i32>,
+    /// What happened, in one sentence; never a body or a secret.
+    pub detail: Box<str>,
+}
+
+/// Whether a settlement counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// It counted.
+    Recorded,
+    /// It changed nothing: the lease ended before, because it was settled, its time was over, or its process ended.
+    Fenced,
+}

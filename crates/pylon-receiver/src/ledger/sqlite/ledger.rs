@@ -1,0 +1,178 @@
+//! The handle of the ledger: hands each method to the writing thread or to a reader.
+
+use super::checkpoint::Checkpointer;
+use super::error::Damage;
+use super::open::{self, Lock};
+use super::options::SqliteOptions;
+use super::readers::Readers;
+use super::writer::{Run, Writer};
+use super::{exchange, lease, prune, read, record, redeliver, refused};
+use crate::id::{DeliveryId, EventId};
+use crate::ledger::{
+    Bell, DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Exchange, Exchanged, Lease, Ledger,
+    LedgerError, LedgerFuture, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded, RefusedFilter,
+    RefusedRecord, Stats, Wakes,
+};
+use crate::time::{SystemWallClock, WallClock};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Keeps events in one SQLite file, in WAL mode with `synchronous = FULL`: what it confirmed survives a loss of power, if the
+/// disk keeps what it confirmed to have synced.
+///
+/// ```
+/// use pylon_receiver::ledger::{SqliteLedger, SqliteOptions};
+///
+/// let folder = tempfile::tempdir()?;
+/// let ledger = SqliteLedger::open(folder.path().join("pylon.db"), SqliteOptions::default())?;
+/// let second = SqliteLedger::open(folder.path().join("pylon.db"), SqliteOptions::default());
+/// assert_eq!(second.unwrap_err().code(), "in_use");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct SqliteLedger {
+    /// None: the file is only read.
+    writer: Option<Writer>,
+    readers: Readers,
+    bell: Bell,
+    clock: Arc<dyn WallClock>,
+    damage: Damage,
+    path: PathBuf,
+}
+
+impl SqliteLedger {
+    /// Opens the file, or makes it. Leases of a process that ended count as interruptions.
+    ///
+    /// # Errors
+    /// [`LedgerError::InUse`] if another process, or another ledger of this one, has it open to write;
+    /// [`LedgerError::Damaged`] or [`LedgerError::Unknown`] if it is no sound ledger of this version or an earlier one;
+    /// [`LedgerError::ReadOnly`], [`LedgerError::Full`], [`LedgerError::Failed`].
+    pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, LedgerError> {
+        let path = &open::resolved(path.as_ref())?;
+        let lock = Lock::take(path)?;
+        let mut connection = open::to_write(path)?;
+        let (damage, bell, clock) = (Damage::default(), Bell::default(), options.clock.clone());
+        let readers = Readers::open(path, damage.clone())?;
+        let checkpointer = Checkpointer::start(path, &mut connection)?;
+        let writer = Writer::start(connection, checkpointer, lock, options, damage.clone(), bell.clone())?;
+        Ok(Self { writer: Some(writer), readers, bell, clock, damage, path: path.into() })
+    }
+
+    /// Opens a file that exists, to read it; another process may write it meanwhile. Every method that would write answers
+    /// [`LedgerError::ReadOnly`].
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, LedgerError> {
+        let path = path.as_ref();
+        if !path.is_file() {
+            return Err(LedgerError::Failed(format!("there is no file {}", path.display()).into()));
+        }
+        let damage = Damage::default();
+        let readers = Readers::open(path, damage.clone())?;
+        let (bell, clock) = (Bell::default(), Arc::new(SystemWallClock));
+        Ok(Self { writer: None, readers, bell, clock, damage, path: path.into() })
+    }
+
+    /// Does a job on the writing thread, once there is room for it.
+    fn write<I: Send + 'static, O: Send + 'static>(&self, input: I, run: Run<I, O>) -> LedgerFuture<'_, O> {
+        Box::pin(async move { self.writer.as_ref().ok_or(LedgerError::ReadOnly)?.submit(input, run).await })
+    }
+}
+
+impl Ledger for SqliteLedger {
+    fn record(&self, event: NewEvent) -> LedgerFuture<'_, Recorded> {
+        Box::pin(async move { self.writer.as_ref().ok_or(LedgerError::ReadOnly)?.submit_now(event, record::run).await })
+    }
+
+    fn keep_refused(&self, refused: NewRefused) {
+        if let Some(writer) = &self.writer {
+            writer.submit_if_idle(refused, refused::run);
+        }
+    }
+
+    fn exchange(&self, exchange: Exchange) -> LedgerFuture<'_, Exchanged> {
+        self.write(exchange, exchange::run)
+    }
+
+    fn renew(&self, leases: Vec<Lease>, length: Duration) -> LedgerFuture<'_, Vec<bool>> {
+        self.write((leases, length), lease::renew)
+    }
+
+    fn release(&self, owner: Owner) -> LedgerFuture<'_, u64> {
+        self.write(owner, lease::release)
+    }
+
+    fn wakes(&self) -> Wakes {
+        self.bell.wakes()
+    }
+
+    fn redeliver(&self, events: Vec<EventId>, destination: Option<Arc<str>>) -> LedgerFuture<'_, u64> {
+        self.write((events, destination), redeliver::events)
+    }
+
+    fn redeliver_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
+        self.write(deliveries, redeliver::dead)
+    }
+
+    fn drop_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
+        self.write(deliveries, redeliver::drop_dead)
+    }
+
+    fn prune(&self, prune: Prune) -> LedgerFuture<'_, Pruned> {
+        self.write(prune, prune::run)
+    }
+
+    fn events(&self, filter: EventFilter, page: Page<EventId>) -> LedgerFuture<'_, Vec<EventRecord>> {
+        self.readers.read(move |connection| read::events(connection, &filter, page))
+    }
+
+    fn event(&self, id: EventId) -> LedgerFuture<'_, Option<EventDetail>> {
+        let clock = self.clock.clone();
+        self.readers.read(move |connection| read::event(connection, clock, id))
+    }
+
+    fn deliveries(&self, filter: DeliveryFilter, page: Page<DeliveryId>) -> LedgerFuture<'_, Vec<DeliveryRecord>> {
+        let clock = self.clock.clone();
+        self.readers.read(move |connection| read::deliveries(connection, clock, &filter, page))
+    }
+
+    fn refused(&self, filter: RefusedFilter, page: Page<u64>) -> LedgerFuture<'_, Vec<RefusedRecord>> {
+        self.readers.read(move |connection| read::refused(connection, &filter, page))
+    }
+
+    fn stats(&self) -> LedgerFuture<'_, Stats> {
+        let (path, clock) = (self.path.clone(), self.clock.clone());
+        self.readers.read(move |connection| {
+            let ledger_bytes = open::files_of(&path).iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum();
+            read::stats(connection, clock, ledger_bytes)
+        })
+    }
+
+    fn check(&self) -> LedgerFuture<'_, ()> {
+        // Every commit writes the time.
+        let nothing: Run<(), ()> = |_, ()| Ok(());
+        Box::pin(async move {
+            self.write((), nothing).await?;
+            self.damage.found()
+        })
+    }
+
+    fn close(&self) -> LedgerFuture<'_, ()> {
+        Box::pin(async move {
+            // First, so that the writer is the last to close: that one copies the WAL into the file.
+            self.readers.close();
+            match &self.writer {
+                Some(writer) => writer.close().await,
+                None => Ok(()),
+            }
+        })
+    }
+}
+
+impl fmt::Debug for SqliteLedger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteLedger").field("path", &self.path).finish_non_exhaustive()
+    }
+}

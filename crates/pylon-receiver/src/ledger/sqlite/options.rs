@@ -1,0 +1,42 @@
+//! How a SQLite ledger works, and who hears of its commits.
+
+use crate::time::{SystemWallClock, WallClock};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How a [`SqliteLedger`](super::SqliteLedger) works.
+#[derive(Clone)]
+pub struct SqliteOptions {
+    /// How many jobs may wait to be committed.
+    pub queue: usize,
+    /// How many refused requests are kept.
+    pub refused: usize,
+    /// The wall clock behind the ledger's time.
+    pub clock: Arc<dyn WallClock>,
+    /// Hears of commits.
+    pub observer: Option<Arc<dyn CommitObserver>>,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { queue: 4096, refused: 1000, clock: Arc::new(SystemWallClock), observer: None }
+    }
+}
+
+impl fmt::Debug for SqliteOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteOptions")
+            .field("queue", &self.queue)
+            .field("refused", &self.refused)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Hears of commits, for metrics.
+pub trait CommitObserver: Send + Sync + 'static {
+    /// This many jobs were committed together, in this time.
+    fn committed(&self, jobs: usize, took: Duration);
+    /// A commit failed.
+    fn failed(&self);
+}
