@@ -66,7 +66,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
 # Settings that are refused, and the sentence that says so.
 HANDLER_TEXT = "an endpoint needs a WebhookHandler, not {}"
 WHOLE = "body_limit must be a whole number of bytes"
-SIZE = "body_limit must be at least 1 byte, and not beyond 63 bits"
+SIZE = "body_limit must be at least 1 byte, and less than 2**63"
 SETTINGS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "no handler": ({"handler": None}, TypeError, HANDLER_TEXT.format("NoneType")),
     "a secret for a handler": ({"handler": "secret"}, TypeError, HANDLER_TEXT.format("str")),
@@ -709,7 +709,7 @@ def test_a_broken_clock_is_a_500_and_no_handler_runs(
     handler.on_any(lambda _event: pytest.fail("handled at no time"))
     endpoint = Endpoint(handler, replay_guard=ReplayGuard.body_hash(window=60) if guarded else None)
     assert respond(endpoint, "POST", signed(secret, BODY, None if guarded else NOW), BODY) == Outcome.FAILED
-    assert lines(caplog) == [("ERROR", "Pylon webhook not handled, for something before its handlers failed")]
+    assert lines(caplog) == [("ERROR", "Pylon webhook not handled: something failed before its handlers ran")]
     assert caplog.text.rstrip().endswith(text)
 
 
@@ -904,8 +904,8 @@ def test_a_view_by_name_is_of_the_class_that_the_name_means(name: Any, handler: 
 
 # What no view can be of.
 NO_VIEWS: dict[str, tuple[Any, type[Exception], str]] = {
-    "dict": (dict, TypeError, "dict is no event class: call handler.register(kind, dict) first"),
-    "an unregistered class": (Ticket, TypeError, "Ticket is no event class: call handler.register(kind, Ticket) first"),
+    "dict": (dict, TypeError, "dict is no event class: call handler.register(name, dict) first"),
+    "an unregistered class": (Ticket, TypeError, "Ticket is no event class: call handler.register(name, Ticket) first"),
     "None": (
         None,
         TypeError,
@@ -933,7 +933,7 @@ def test_a_background_and_a_view_are_one_too_many(handler: WebhookHandler) -> No
     with pytest.raises(TypeError) as caught:
         Endpoint(handler, background=Background()).view(IssueNewEvent)
     assert str(caught.value) == (
-        "a background runs registered handlers, and not the function that takes the event: use one of the two"
+        "a background runs registered handlers, not a function that takes the event: use one of the two"
     )
 
 

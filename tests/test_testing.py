@@ -409,7 +409,7 @@ print(
     assert run(code) == "True True True True pylon_webhooks.testing"
 
 
-MISSING = "this module is for hypothesis: install it, or this package with its extra [testing]"
+MISSING = "this module needs hypothesis: install hypothesis, or this package with the extra [testing]"
 
 
 @pytest.mark.parametrize(
@@ -452,7 +452,7 @@ else:
 
 def test_a_slip_in_a_kinds_name_is_warned_of() -> None:
     with pytest.warns(
-        PylonWebhookNameWarning, match="nobody is likely to send 'isue_new'; was 'issue_new' meant"
+        PylonWebhookNameWarning, match="Pylon is unlikely to send an event named 'isue_new'; did you mean 'issue_new'"
     ) as warned:
         assert sample_payload("isue_new") == b'{"event_type":"isue_new"}'
     assert warned[0].filename == __file__

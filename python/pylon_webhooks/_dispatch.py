@@ -39,7 +39,7 @@ class Callee:
         if not callable(function):
             raise TypeError("a handler must be callable")
         if is_generator(function):
-            raise TypeError("a handler must not be a generator: calling one runs none of its lines")
+            raise TypeError("a handler must not be a generator function: calling it runs none of its lines")
         self.function = function
         self.is_async = is_async(function)
 

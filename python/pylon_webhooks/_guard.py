@@ -39,7 +39,7 @@ class Guard:
 
         undone: called after a cancellation, once the answer of the store has been undone.
         """
-        answer = self._store.first_seen(key, expires)
+        answer: Any = self._store.first_seen(key, expires)
         if not hasattr(answer, "__await__"):
             return _told(answer)
         from asyncio import CancelledError, ensure_future, get_running_loop, shield
@@ -103,7 +103,7 @@ def _told(answer: Any) -> bool:
     if hasattr(answer, "__await__") and hasattr(answer, "close"):
         answer.close()  # a coroutine that nobody will await
     raise WrongAnswerError(
-        f"first_seen must return True or False, not {type(answer).__name__}; one that is async needs an async framework"
+        f"first_seen must return True or False, not {type(answer).__name__}; an async store needs an async framework"
     )
 
 
@@ -130,4 +130,7 @@ def _await_elsewhere(done: Awaitable[object], loop: AbstractEventLoop | None, fo
 
 def not_forgotten(error: Exception) -> None:
     """Log that a store did not forget a key."""
-    log().error("the replay store did not forget a delivery that failed: sent again, it counts as seen", exc_info=error)
+    log().error(
+        "the replay store failed to forget a delivery whose handlers failed: if Pylon sends it again, it is not handled",
+        exc_info=error,
+    )

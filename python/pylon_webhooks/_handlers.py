@@ -70,21 +70,21 @@ class Handlers:
         with self._lock:
             self._on_error = (*self._on_error, callee)
 
-    def register(self, kind: str, event_class: type[Any]) -> None:
+    def register(self, name: str, event_class: type[Any]) -> None:
         """Take the class as a target: events of this name."""
         if not isinstance(event_class, type):
             raise TypeError("register() needs a class")
         if event_class in _EVENT_CLASSES:
-            raise ValueError("this class is known already: give further names of it as names={...}")
-        if not kind.strip():
+            raise ValueError("this class is an event class of the package: give it further names with names={...}")
+        if not name.strip():
             raise ValueError("an event name is empty: pass the name that the trigger's template sends")
-        self.warn_of_typo(kind)
+        self.warn_of_typo(name)
         with self._lock:
-            if self._types.get(event_class, kind) != kind:
+            if self._types.get(event_class, name) != name:
                 raise ValueError(
-                    "this class is registered under another name already: a subclass of it can have this one"
+                    "this class is already registered under another name: register a subclass of it under this one"
                 )
-            self._types[event_class] = kind
+            self._types[event_class] = name
             self._plans = {}
 
     def remove(self, function: Any) -> bool:
@@ -112,7 +112,7 @@ class Handlers:
             return OfOwnClass(event, self._types[event])
         if event in _EVENT_CLASSES:
             return OfClass(event)
-        raise TypeError(f"{event.__name__} is no event class: call handler.register(kind, {event.__name__}) first")
+        raise TypeError(f"{event.__name__} is no event class: call handler.register(name, {event.__name__}) first")
 
     def view(self, event_class: type[_E]) -> Callable[[WebhookEvent], _E | None]:
         """A function that gives an event as this class, or None for an event of another class."""
@@ -130,9 +130,9 @@ class Handlers:
         meant = probably_meant(name)
         if meant is None or self._kind_of(name) is not None:
             return
-        if any(names_match(name, kind) for kind in self._types.values()):
+        if any(names_match(name, registered) for registered in self._types.values()):
             return
-        warn(f"nobody is likely to send {name!r}; was {meant!r} meant?", PylonWebhookNameWarning)
+        warn(f"Pylon is unlikely to send an event named {name!r}; did you mean {meant!r}?", PylonWebhookNameWarning)
 
     def run(self, event: WebhookEvent, run: Callable[[Awaitable[Any]], Any] | None = None) -> list[Any]:
         """Call the handlers that the event is for.

@@ -18,9 +18,9 @@ def full(background: Background) -> str:
 
 def log_lost(count: int) -> None:
     """Log how many accepted events are lost."""
-    log().error("accepted Pylon webhook events are lost, for the app ended before their handlers did: %d", count)
+    log().error("accepted Pylon webhook events are lost because the app ended before their handlers: %d", count)
 
 
 def log_strange(error: BaseException) -> None:
-    """Log that a handler raised what no handler should raise."""
-    log().critical("a handler ended with what no handler should raise", exc_info=error)
+    """Log an exception that is none of a handler's: an exit, or a cancellation."""
+    log().critical("a handler raised an exception that no handler should raise", exc_info=error)

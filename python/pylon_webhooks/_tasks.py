@@ -1,4 +1,4 @@
-"""Background work as tasks of the server's event loop."""
+"""Background work in tasks of the server's event loop."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _TIDYING_SECONDS = 1.0
 
 
 class TaskQueue:
-    """Work as tasks of the event loop that it is submitted on."""
+    """Work in tasks of the event loop that submits it."""
 
     def __init__(self, background: Background) -> None:
         self._background = background
-        # Loops follow one another in tests, and stand beside each other where threads have one each.
+        # Several event loops: one after the other in tests, or one for each thread.
         self._loops: dict[AbstractEventLoop, tuple[Semaphore, dict[Task[None], Arrival]]] = {}
         self._given_up: set[Task[None]] = set()
         self._closed = False
         end_with_the_process(self)
 
     def submit(self, work: AsyncWork, arrival: Arrival) -> str | None:
-        """Run the work soon, or give its arrival back where it never begins; why not, where it is not taken."""
+        """Run the work soon. If it never begins, its arrival is given back. Returns the reason if the work is refused."""
         from asyncio import Semaphore, get_running_loop
 
         if self._closed:
@@ -50,7 +50,7 @@ class TaskQueue:
 
         def done(task: Task[None]) -> None:
             if tasks.pop(task, None) is not None and not begun and task.cancelled():
-                # Cancelled before its first line: nothing in it could tell.
+                # Cancelled before its first line: the work itself could not log it.
                 self._tell(task)
                 arrival.give_back()
             self._given_up.discard(task)
@@ -63,12 +63,12 @@ class TaskQueue:
         self._closed = False
 
     def close(self) -> None:
-        """Take nothing more."""
+        """Refuse work from now on."""
         self._closed = True
         self._bury()
 
     async def drain(self) -> None:
-        """Take nothing more, and wait until all is done, as long as that is allowed."""
+        """Refuse work from now on, and wait for what was accepted, for `drain_seconds` at most."""
         from asyncio import current_task, get_running_loop, wait
 
         self.close()
@@ -83,19 +83,19 @@ class TaskQueue:
         self._given_up |= late
         for task in late:
             task.cancel()
-        # Not without end: a handler may take no notice.
+        # Bounded: a handler may ignore its cancellation.
         await wait(late, timeout=_TIDYING_SECONDS)
         lost = sum(not task.done() or task.cancelled() for task in late)
         if lost:
             log_lost(lost)
 
     def end(self) -> None:
-        """The process ends: whatever is left is lost."""
+        """The process ends: log what is left as lost."""
         self._closed = True
         self._abandon([*self._loops])
 
     def forked(self) -> None:
-        """Begin anew, in a process that has none of the loops running; what waits is its parent's to do."""
+        """Begin anew in a forked process, which runs none of the loops. The waiting work is left to the parent."""
         self._loops = {}
 
     async def _run(self, work: AsyncWork, arrival: Arrival, workers: Semaphore, begun: list[bool]) -> None:
@@ -108,7 +108,7 @@ class TaskQueue:
                 waits = False
                 await work()
         except GeneratorExit:
-            # The loop was closed under it, and nothing can be awaited: `_bury` tells.
+            # The loop was closed, and nothing can be awaited: `_bury` logs it.
             raise
         except CancelledError:
             # Cut short by `drain`, or by a server that ended its loop without it.
@@ -122,12 +122,12 @@ class TaskQueue:
             log_strange(error)
 
     def _tell(self, task: Task[Any] | None) -> None:
-        # `drain` tells of its own together.
+        # `drain` logs what it cancels, together.
         if task not in self._given_up:
             log_lost(1)
 
     def _bury(self) -> None:
-        """Give up what was left in loops that are closed."""
+        """Give up what is left in closed loops."""
         self._abandon([loop for loop in [*self._loops] if loop.is_closed()])
 
     def _abandon(self, loops: list[AbstractEventLoop]) -> None:

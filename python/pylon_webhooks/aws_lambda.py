@@ -31,7 +31,7 @@ def webhook_function(handler: WebhookHandler | Endpoint) -> Callable[[dict[str, 
     endpoint = Endpoint.of(handler)
     if endpoint.background is not None:
         raise TypeError(
-            "Lambda freezes the process after the answer, and with it what runs in the background: send the event to a queue "
+            "Lambda freezes the process after the answer, and the background with it: send the event to a queue "
             "in a handler instead"
         )
     # One, once it is needed.
@@ -75,7 +75,7 @@ def _head(event: dict[str, Any]) -> tuple[str, Headers]:
         return method, [(name, value) for name, value in headers.items() if name.lower() != "content-length"]
     except (AttributeError, KeyError, TypeError):
         raise TypeError(
-            "expected an event of API Gateway (1.0 or 2.0), a function URL or a load balancer, found another"
+            "expected an event of API Gateway (1.0 or 2.0), a function URL or a load balancer, found another object"
         ) from None
 
 

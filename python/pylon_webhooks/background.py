@@ -27,7 +27,7 @@ class Background:
         if isinstance(drain_seconds, bool) or not isinstance(drain_seconds, (int, float)):
             raise TypeError("drain_seconds must be a number")
         if not 0 <= drain_seconds < float("inf"):
-            raise ValueError("drain_seconds must not be negative, nor without end")
+            raise ValueError("drain_seconds must be at least 0 and finite")
         self.capacity = capacity
         self.workers = workers
         self.drain_seconds = drain_seconds

@@ -66,7 +66,7 @@ class Endpoint:
         if isinstance(body_limit, bool) or not isinstance(body_limit, int):
             raise TypeError("body_limit must be a whole number of bytes")
         if not 0 < body_limit < 2**63:
-            raise ValueError("body_limit must be at least 1 byte, and not beyond 63 bits")
+            raise ValueError("body_limit must be at least 1 byte, and less than 2**63")
         if replay_guard is not None and not isinstance(replay_guard, ReplayGuard):
             raise TypeError(f"replay_guard must be a ReplayGuard, not {type(replay_guard).__name__}")
         if background is not None and not isinstance(background, Background):
@@ -221,7 +221,7 @@ class Endpoint:
         """
         if self._background is not None:
             raise TypeError(
-                "a background runs registered handlers, and not the function that takes the event: use one of the two"
+                "a background runs registered handlers, not a function that takes the event: use one of the two"
             )
         return self._handlers.view(event_class)
 
@@ -287,7 +287,7 @@ class Endpoint:
             self._warn_of(event.event_type)
             return Arrival(event)
         if not self._enter(key[0]):
-            return _unavailable("a copy of it is being handled at this moment")
+            return _unavailable("a copy of the delivery is being handled")
         return GuardedArrival(event, self._guard, *key, self._in_flight, loop)
 
     def _warn_of(self, name: str) -> None:
@@ -295,9 +295,7 @@ class Endpoint:
         # Senders choose names: the set must not grow without end.
         if name not in self._unguarded and len(self._unguarded) < 100:
             self._unguarded.add(name)
-            log().warning(
-                "the replay guard finds nothing to go by in events named %r: each is handled as often as it comes", name
-            )
+            log().warning("the replay guard cannot identify events named %r, so copies of them are handled again", name)
 
     def _enter(self, key: str) -> bool:
         """Whether no copy is between the guard and the end of its handlers."""
@@ -368,12 +366,12 @@ def _failed(error: Exception) -> Outcome:
         log().error("Pylon webhook not handled: %s", error, exc_info=error)
     elif isinstance(error, PylonWebhookAsyncHandlerError):
         log().error(
-            "Pylon webhook not handled: %s; in a web framework, use an adapter that is async (ASGI, `async_webhook_view` of Django), "
+            "Pylon webhook not handled: %s; in a web framework, use an async adapter (ASGI, Django's `async_webhook_view`), "
             "an endpoint with a background, or a plain handler",
             error,
         )
     else:
-        log().error("Pylon webhook not handled, for something before its handlers failed", exc_info=error)
+        log().error("Pylon webhook not handled: something failed before its handlers ran", exc_info=error)
     return Outcome.FAILED
 
 
@@ -395,7 +393,7 @@ def _broken(error: Exception) -> RequestFault:
 def _duplicate(arrival: Arrival) -> Outcome:
     arrival.settle()
     # As `repr` shows it: whoever writes the template chooses the name, line feeds included.
-    log().info("Pylon webhook answered and not handled: it has been here before (%r)", arrival.event)
+    log().info("Pylon webhook not handled again: it is a copy of an earlier delivery (%r)", arrival.event)
     return Outcome.DUPLICATE
 
 

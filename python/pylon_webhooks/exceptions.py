@@ -10,7 +10,7 @@ ExceptionGroup
 RuntimeError
  └ PylonWebhookAsyncHandlerError      `handle` found an `async def` handler, and no handler has run: call `ahandle`
 UserWarning
- ├ PylonWebhookNameWarning            a handler for a name that nobody is likely to send
+ ├ PylonWebhookNameWarning            a handler for a name that is probably misspelled
  └ PylonWebhookUnverifiedWarning      verification is switched off
 
 The failure of a handler is no ValueError: `except ValueError` around `handle` never takes a bug for a forgery.
@@ -105,7 +105,7 @@ class PylonWebhookAsyncHandlerError(RuntimeError):
 
 
 class PylonWebhookNameWarning(UserWarning):
-    """A handler was registered for a name that nobody is likely to send."""
+    """A handler was registered for a name that is probably misspelled."""
 
 
 class PylonWebhookUnverifiedWarning(UserWarning):

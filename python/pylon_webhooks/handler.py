@@ -30,7 +30,7 @@ __all__ = ["WebhookHandler"]
 
 
 class WebhookHandler:
-    """Receives deliveries: verifies each, reads its event, and calls the handlers that it is for.
+    """Receives deliveries: verifies each, reads its event, and calls the handlers registered for the event.
 
     >>> handler = WebhookHandler(secret="your-webhook-secret")
     >>> @handler.on(IssueNewEvent)
@@ -42,18 +42,18 @@ class WebhookHandler:
     New issue: Export fails
     [None]
 
-    secret: the secret that Pylon shows, as text or bytes; a list of them while it is being rotated.
-    timestamp_tolerance: how far a timestamp may lie from now in either direction, seconds.
-    require_timestamp: refuse deliveries without a timestamp. Pylon's own have none (2026-11).
-    verify_signature: False accepts what anybody sends; kept for code written for py-usepylon-sdk, and warned of.
-    signature_header, timestamp_header: header names for `handle_headers`.
-    clock: gives the present Unix time in seconds; the system's unless given.
-    kind: the name of all events, for an address that receives one kind only.
-    kind_pointer: JSON pointer to the name in the body; without either, the usual keys are searched.
+    secret: the secret that Pylon shows, as text or bytes. A list of secrets while you rotate it.
+    timestamp_tolerance: how far a timestamp may differ from now in either direction, seconds.
+    require_timestamp: refuse deliveries without a timestamp. Pylon sends none (2026-11).
+    verify_signature: False accepts unsigned and forged deliveries, and warns. It exists for code written for py-usepylon-sdk.
+    signature_header, timestamp_header: the names of the two headers.
+    clock: returns the current Unix time in seconds. Default: the system's clock.
+    kind: the name of all events, for an address that receives one kind of event.
+    kind_pointer: a JSON pointer to the name in the body. Default: the usual keys are searched.
     names: further names and what they mean: {"issue.created": IssueNewEvent}, or the name of a kind.
-    depth_limit: how deep a body may nest, 1 to 100.
+    depth_limit: maximum nesting of a body, 1 to 100.
 
-    Raises ValueError for an empty secret, none at all, or another setting that cannot hold; TypeError for one of another type.
+    Raises ValueError for an invalid setting, such as an empty secret, and TypeError for a setting of the wrong type.
     """
 
     def __init__(
@@ -72,12 +72,12 @@ class WebhookHandler:
         depth_limit: int = 100,
     ) -> None:
         if verify_signature is not True and verify_signature is not False:
-            # Not whatever is falsy: an unset variable must not open the door.
+            # Not any falsy value: an unset variable must not switch verification off.
             raise TypeError("verify_signature must be True or False")
         if isinstance(timestamp_tolerance, bool) or not isinstance(timestamp_tolerance, int):
             raise TypeError("timestamp_tolerance must be a whole number of seconds")
         if not 0 <= timestamp_tolerance < 2**63:
-            raise ValueError("timestamp_tolerance must not be negative, nor beyond 63 bits")
+            raise ValueError("timestamp_tolerance must be at least 0, and less than 2**63")
         self._intake = Intake(
             _listed(secret),
             verify_signature=verify_signature,
@@ -95,23 +95,22 @@ class WebhookHandler:
         self._timestamp_tolerance = timestamp_tolerance
         self._require_timestamp = require_timestamp
         self._handlers = Handlers(self._intake.kind_of)
-        # Bound once: a delivery should not look for them.
+        # Looked up once, not for each delivery.
         self._receive = self._intake.receive
         self._run = self._handlers.run
         if kind is not None:
             self._handlers.warn_of_typo(kind)
         if verify_signature is False:
             warn(
-                "verify_signature=False: whoever finds the address can send events; sign test deliveries with "
+                "verify_signature=False: anyone who finds the address can send events; sign test deliveries with "
                 "pylon_webhooks.sign instead",
                 PylonWebhookUnverifiedWarning,
             )
 
     def on(self, *events: type[Any] | str) -> Callable[[_F], _F]:
-        """Decorate a handler for these events, each an event class, a registered class, or a name.
+        """Decorate a handler for events, each given as an event class, a registered class, or a name.
 
-        Names match whatever their case, with `.`, `-` and spaces read as `_`. A name that was probably meant to be another
-        is warned of.
+        Names match in any case, with `.`, `-` and spaces read as `_`. A name that is probably misspelled causes a warning.
         """
         if not events:
             raise TypeError("on() needs an event class or a name; on_any() is for all events")
@@ -141,9 +140,9 @@ class WebhookHandler:
     @overload
     def on_error(self, function: None = None) -> Callable[[_F], _F]: ...
     def on_error(self, function: _F | None = None) -> _F | Callable[[_F], _F]:
-        """Decorate a handler for every exception of this library that is about to be raised, refusals included.
+        """Decorate a handler for the exceptions of this library, refusals included. It runs before the exception is raised.
 
-        Its own failure is added to that exception as a note, logged, and hides nothing.
+        If the error handler fails itself, its failure goes to the log and into a note on that exception.
         """
 
         def register(function: _F) -> _F:
@@ -152,17 +151,16 @@ class WebhookHandler:
 
         return register if function is None else register(function)
 
-    def register(self, kind: str, event_class: type[Any]) -> None:
-        """Let `on` take a class of your own for events of this name.
+    def register(self, name: str, event_class: type[Any]) -> None:
+        """Register a class of your own for events of this name, so that `on` takes the class.
 
-        The class is made by its `from_event(event)` where it has that, else by its `model_validate(payload)` (pydantic), else
-        of the payload's keys that its constructor names. A body that it cannot be made of counts as the failure of the
-        handlers that take the class.
+        The instance is made by the first of these that the class has: `from_event(event)`; `model_validate(payload)`, as in pydantic;
+        its constructor, called with the keys of the payload that it names. If that fails, the handlers that take the class fail.
         """
-        self._handlers.register(kind, event_class)
+        self._handlers.register(name, event_class)
 
     def remove(self, function: Any) -> bool:
-        """Remove a handler wherever it was registered; says whether it was."""
+        """Remove a handler from everything it was registered for. Returns whether it was registered."""
         return self._handlers.remove(function)
 
     def handle(
@@ -173,14 +171,14 @@ class WebhookHandler:
         *,
         headers: Headers | None = None,
     ) -> list[Any]:
-        """Verify a delivery, read its event, call its handlers; what they return, in order of registration.
+        """Verify a delivery, read its event, and call its handlers. Returns their results in order of registration.
 
-        payload: the body's raw bytes, as they arrived.
-        signature, timestamp: texts of X-Pylon-Signature and X-Pylon-Timestamp, None where absent.
-        headers: all the request's headers in place of the two; a mapping as second argument means the same.
+        payload: the raw body as it arrived; text is encoded as UTF-8.
+        signature, timestamp: the values of X-Pylon-Signature and X-Pylon-Timestamp, None if absent.
+        headers: all headers of the request instead of the two values; a mapping as second argument means the same.
 
-        Raises PylonWebhookSignatureError, PylonWebhookTimestampError, PylonWebhookPayloadError, PylonWebhookHandlerErrors,
-        and PylonWebhookAsyncHandlerError where an `async def` handler is due.
+        Raises PylonWebhookSignatureError, PylonWebhookTimestampError or PylonWebhookPayloadError if no handler has run;
+        PylonWebhookAsyncHandlerError, before any handler runs, if one of them is async; PylonWebhookHandlerErrors if handlers failed.
         """
         try:
             return self._run(self._receive(payload, signature, timestamp, headers))
@@ -196,7 +194,7 @@ class WebhookHandler:
         *,
         headers: Headers | None = None,
     ) -> list[Any]:
-        """As `handle`, awaiting the handlers that are `async def`, one after the other."""
+        """As `handle`, awaiting async handlers, one after the other."""
         try:
             return await self._handlers.arun(self._receive(payload, signature, timestamp, headers))
         except (PylonWebhookError, PylonWebhookHandlerErrors) as error:
@@ -206,12 +204,12 @@ class WebhookHandler:
     def handle_headers(self, payload: Payload, headers: Headers) -> list[Any]:
         """As `handle`, with all headers of the request: a mapping, or pairs of name and value, as text or bytes.
 
-        Names match in any case; a signature or timestamp header that comes twice is refused.
+        Names match in any case. A repeated signature or timestamp header is refused.
         """
         return self.handle(payload, headers=headers)
 
     async def ahandle_headers(self, payload: Payload, headers: Headers) -> list[Any]:
-        """As `handle_headers`, awaiting the handlers that are `async def`."""
+        """As `handle_headers`, awaiting async handlers."""
         return await self.ahandle(payload, headers=headers)
 
     def receive(
@@ -222,7 +220,7 @@ class WebhookHandler:
         *,
         headers: Headers | None = None,
     ) -> WebhookEvent:
-        """Verify a delivery and read its event; takes what `handle` takes, and calls no handler but those of `on_error`.
+        """Verify a delivery and read its event. Takes the arguments of `handle`, and calls only the handlers of `on_error`.
 
         Raises PylonWebhookSignatureError, PylonWebhookTimestampError, PylonWebhookPayloadError.
         """
@@ -240,7 +238,7 @@ class WebhookHandler:
         *,
         headers: Headers | None = None,
     ) -> WebhookEvent:
-        """As `receive`, awaiting the `on_error` handlers that are `async def`."""
+        """As `receive`, awaiting async handlers of `on_error`."""
         try:
             return self._receive(payload, signature, timestamp, headers)
         except PylonWebhookError as error:
@@ -248,9 +246,9 @@ class WebhookHandler:
             raise
 
     def dispatch(self, event: WebhookEvent, *, run: Callable[[Awaitable[Any]], Any] | None = None) -> list[Any]:
-        """Call the handlers for an event that is trusted already: stored after it was verified, or made here.
+        """Call the handlers for an event that you trust: stored after it was verified, or made by you.
 
-        run: awaits what `async def` handlers give, from a thread that has no event loop running; without it they are refused.
+        run: runs the coroutines of async handlers, on a thread without a running event loop. Without it, async handlers raise.
         """
         try:
             return self._handlers.run(_checked(event), run)
@@ -259,7 +257,7 @@ class WebhookHandler:
             raise
 
     async def adispatch(self, event: WebhookEvent) -> list[Any]:
-        """As `dispatch`, awaiting the handlers that are `async def`."""
+        """As `dispatch`, awaiting async handlers."""
         try:
             return await self._handlers.arun(_checked(event))
         except PylonWebhookHandlerErrors as error:
@@ -269,22 +267,22 @@ class WebhookHandler:
     def verify_signature(
         self, payload: Payload, signature: str | bytes | None, timestamp: str | bytes | None = None
     ) -> None:
-        """Verify a delivery and do nothing else; raises as `handle` does."""
+        """Verify a delivery, and nothing else. Raises as `handle` does."""
         self._intake.verify(payload, signature, timestamp)
 
     @property
     def clock(self) -> Callable[[], float] | None:
-        """What gives the present Unix time in seconds; None: the system's clock."""
+        """Returns the current Unix time in seconds; None: the system's clock."""
         return self._clock
 
     @property
     def is_async(self) -> bool:
-        """Whether any handler is `async def`, and so wants `ahandle`."""
+        """Whether any handler is `async def`, and so needs `ahandle`."""
         return self._handlers.is_async
 
     @property
     def timestamp_tolerance(self) -> int:
-        """How far a timestamp may lie from now in either direction, seconds."""
+        """How far a timestamp may differ from now in either direction, seconds."""
         return self._timestamp_tolerance
 
     @property
@@ -294,7 +292,7 @@ class WebhookHandler:
 
     @property
     def registered_event_types(self) -> list[str]:
-        """The names that handlers are registered for, in order of registration; `on_any` has none."""
+        """The names that handlers are registered for, in order of registration, without those of `on_any`."""
         return self._handlers.names
 
     def __repr__(self) -> str:
@@ -302,7 +300,7 @@ class WebhookHandler:
 
 
 def _listed(secret: Any) -> list[Any]:
-    """Several secrets as a list, anything else as the one secret that it is meant to be."""
+    """A list of secrets: several as given, anything else as one secret."""
     kind = secret.__class__
     is_several = hasattr(kind, "__iter__") and not issubclass(kind, (str, bytes, bytearray, memoryview))
     return list(secret) if is_several else [secret]
@@ -319,6 +317,6 @@ def _kind_name(meaning: str | type[WebhookEvent]) -> str:
 def _checked(event: WebhookEvent) -> WebhookEvent:
     if not isinstance(event, WebhookEvent):
         raise TypeError(
-            "dispatch() takes an event that is trusted already; a delivery that has just arrived goes to handle()"
+            "dispatch() takes an event that is already verified; pass a delivery that has just arrived to handle()"
         )
     return event

@@ -75,7 +75,7 @@ def _seconds(window: Any) -> int | None:
     if window is not None and (isinstance(window, bool) or not isinstance(window, int)):
         raise TypeError("window must be a whole number of seconds")
     if window is not None and not 0 < window < 2**63:
-        raise ValueError("window must be at least 1 second, and not beyond 63 bits")
+        raise ValueError("window must be at least 1 second, and less than 2**63")
     return window
 
 

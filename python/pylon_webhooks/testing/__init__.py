@@ -66,7 +66,11 @@ def sample_payload(kind: str = "issue_new", /, **overrides: Any) -> bytes:
 
         from ..exceptions import PylonWebhookNameWarning
 
-        warnings.warn(f"nobody is likely to send {kind!r}; was {meant!r} meant?", PylonWebhookNameWarning, stacklevel=2)
+        warnings.warn(
+            f"Pylon is unlikely to send an event named {kind!r}; did you mean {meant!r}?",
+            PylonWebhookNameWarning,
+            stacklevel=2,
+        )
     members: dict[str, Any] = json.loads(sample(kind)) if known else {"event_type": kind}
     members.update(overrides)
     members = {key: value for key, value in members.items() if value is not ABSENT}
