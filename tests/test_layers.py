@@ -242,6 +242,29 @@ def test_the_table_itself_has_no_circle(parts: list[Part]) -> None:
     TopologicalSorter({part.name: part.knows for part in parts}).prepare()
 
 
+def core_layers(root: Path) -> dict[str, int]:
+    """The modules of the core by their place in the picture of ARCHITECTURE.md, from the left."""
+    picture = (root / "ARCHITECTURE.md").read_text().partition("in the core, each only those to its left:")[2]
+    layers = picture.split("```")[1].removeprefix("text").split("◄─")
+    return {name: place for place, layer in enumerate(layers) for name in re.findall(r"\w+", layer)}
+
+
+def test_the_core_imports_only_to_the_left(graph: Graph) -> None:
+    source, layers = ROOT / "crates" / "pylon-webhooks" / "src", core_layers(ROOT)
+
+    def layer(file: Path) -> int:
+        return layers[file.relative_to(source).with_suffix("").parts[0]]
+
+    files = {file: reached for file, reached in graph.items() if file.is_relative_to(source) and file.name != "lib.rs"}
+    assert {file.relative_to(source).with_suffix("").parts[0] for file in files} == {*layers}
+    assert [
+        f"{_short(file)} -> {_short(other)}"
+        for file, reached in files.items()
+        for other in reached
+        if other.name != "lib.rs" and layer(other) > layer(file)
+    ] == []
+
+
 # --- the finder finds ----------------------------------------------------------------------------------------------------------
 
 RUST = {
