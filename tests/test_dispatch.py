@@ -271,7 +271,7 @@ def test_a_subclass_of_an_event_is_refused_until_it_is_registered(handler: Webho
         pass
 
     # Deliveries never come as this class: a handler for it would silently never run.
-    with pytest.raises(TypeError, match=r"^Mine is no event class: call handler\.register\(kind, Mine\) first$"):
+    with pytest.raises(TypeError, match=r"^Mine is no event class: call handler\.register\(name, Mine\) first$"):
         handler.on(Mine)
     handler.register("issue_new", Mine)
     handler.on(Mine)(lambda event: event)

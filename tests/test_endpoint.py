@@ -329,10 +329,10 @@ def test_a_body_is_read_only_if_method_and_declared_size_are_right(
     assert limits == [1000, 1000]
 
 
-BROKEN = "Pylon webhook refused: incomplete body: the connection broke before its end"
+BROKEN = "Pylon webhook refused: incomplete body: the connection closed before the end of the body"
 CONSUMED = (
-    "Pylon webhook not read: body consumed: expected the raw bytes, found that something before this had read them; "
-    "keep middleware and form parsing away from this address"
+    "Pylon webhook not read: body already read: something else in the app read the body first; keep middleware and form parsing "
+    "away from this path"
 )
 # What a function that reads the body returns or raises; what is answered, and the log's last line.
 READ: dict[str, tuple[Any, Outcome, tuple[str, str] | None]] = {
@@ -657,8 +657,8 @@ def test_an_async_handler_under_respond_is_a_500_that_says_what_to_do(
     assert level == "ERROR"
     assert text == (
         f"Pylon webhook not handled: cannot await the async handler {later.__qualname__} here: "
-        "call `await handler.ahandle(...)` or `adispatch(...)` instead; in a web framework, use an adapter that is async (ASGI, "
-        "`async_webhook_view` of Django), an endpoint with a background, or a plain handler"
+        "call `await handler.ahandle(...)` or `adispatch(...)` instead; in a web framework, use an async adapter (ASGI, "
+        "Django's `async_webhook_view`), an endpoint with a background, or a plain handler"
     )
 
 

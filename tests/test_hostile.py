@@ -104,7 +104,7 @@ def test_a_class_is_registered_under_one_name() -> None:
 
 
 def test_a_slip_in_a_fixed_kind_warns() -> None:
-    with pytest.warns(PylonWebhookNameWarning, match="was 'issue_new' meant"):
+    with pytest.warns(PylonWebhookNameWarning, match="did you mean 'issue_new'"):
         WebhookHandler("secret", kind="isue_new")
 
 
