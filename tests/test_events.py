@@ -703,8 +703,8 @@ def test_a_body_that_is_no_object_does_not_fit_ones_own_class() -> None:
 # What register() does not take.
 UNREGISTERED: dict[str, tuple[str, Any, type[Exception], str]] = {
     "arguments the wrong way round": (Record, "account.updated", TypeError, "register() needs a class"),  # type: ignore[dict-item]
-    "a class of this package": ("x", IssueNewEvent, ValueError, "this class is known already: give further names of it as names={...}"),
-    "a base of this package": ("x", WebhookEvent, ValueError, "this class is known already: give further names of it as names={...}"),
+    "a class of this package": ("x", IssueNewEvent, ValueError, "this class is an event class of the package: give it further names with names={...}"),
+    "a base of this package": ("x", WebhookEvent, ValueError, "this class is an event class of the package: give it further names with names={...}"),
     "an empty name": (" ", Record, ValueError, "an event name is empty: pass the name that the trigger's template sends"),
 }  # fmt: skip
 
