@@ -1,6 +1,6 @@
 //! Bodies of any kind: every JSON text is an event, and everything of an event can be read.
 
-use pylon_webhooks::{EventKind, EventReader, KindSource, PayloadFault, WebhookEvent, parse_webhook_event};
+use pylon_webhooks::{EventKind, EventReader, NameSource, PayloadFault, WebhookEvent, parse_webhook_event};
 use serde_json::Value;
 
 /// Reads a body.
@@ -25,8 +25,8 @@ pub fn event(data: &[u8]) {
             assert!(known.is_err() || matches!(error.fault(), PayloadFault::TooDeep { .. }), "{error}");
         }
     }
-    for source in ["/event_type", "/data/event", "/0/1", "/~1/~0"].map(|pointer| KindSource::Pointer(pointer.into())) {
-        let reader = EventReader::new().kind_source(source).expect("a good pointer");
+    for source in ["/event_type", "/data/event", "/0/1", "/~1/~0"].map(|pointer| NameSource::Pointer(pointer.into())) {
+        let reader = EventReader::builder().name_source(source).build().expect("a good pointer");
         if let Ok(event) = reader.parse(data) {
             read_all(&event);
         }
@@ -34,7 +34,7 @@ pub fn event(data: &[u8]) {
 }
 
 fn read_all(event: &WebhookEvent) {
-    for kind in EventKind::ALL {
+    for &kind in EventKind::ALL {
         for field in kind.fields().chain(kind.views()) {
             let (value, text) = (event.read(field), event.text(field.name));
             assert!(value.is_ok() || text.len() <= event.raw().len());

@@ -201,9 +201,8 @@ def test_the_log_says_why_and_nothing_that_was_sent(caplog: pytest.LogCaptureFix
         (
             "WARNING",
             (
-                "Pylon webhook refused (signature_mismatch): signature mismatch: the signature fits none of the configured secrets; "
-                "check that the secret is the one of this webhook destination and that the body is passed as the raw bytes that "
-                "arrived"
+                "Pylon webhook refused (signature_mismatch): signature mismatch: the signature matches none of the configured secrets; "
+                "check the secret of this webhook destination, and pass the raw bytes of the request body"
             ),
         ),
         (
@@ -216,9 +215,8 @@ def test_the_log_says_why_and_nothing_that_was_sent(caplog: pytest.LogCaptureFix
         (
             "WARNING",
             (
-                "Pylon webhook refused (signature_mismatch): signature mismatch: the signature fits none of the configured secrets; "
-                "check that the secret is the one of this webhook destination, that the body is passed as the raw bytes that "
-                "arrived, and that the sender signs `{timestamp}.{body}`, for a timestamp came along"
+                "Pylon webhook refused (signature_mismatch): signature mismatch: the signature matches none of the configured secrets; "
+                "check the secret of this webhook destination, pass the raw bytes of the request body, and check that the sender signs `{timestamp}.{body}`: the request has a timestamp"
             ),
         ),
         (
@@ -232,8 +230,7 @@ def test_the_log_says_why_and_nothing_that_was_sent(caplog: pytest.LogCaptureFix
         (
             "WARNING",
             (
-                f"Pylon webhook refused: incomplete body: expected {len(OTHER)} bytes, as the headers declare, found none; the sender "
-                "hung up, or something before this had read them"
+                f"Pylon webhook refused: incomplete body: expected {len(OTHER)} bytes, as the headers declare, found none; the sender disconnected, or something else read the body first"
             ),
         ),
         ("WARNING", "Pylon webhook refused: wrong method: expected POST, found another"),

@@ -191,7 +191,7 @@ def test_the_log_says_how_async_handlers_are_run(caplog: pytest.LogCaptureFixtur
     assert post(webhook_app(handler))[0] == "500 Internal Server Error"
     (message,) = caplog.messages
     assert message.endswith(
-        "; in a web framework, use an adapter that is async (ASGI, `async_webhook_view` of Django), an endpoint with a background, "
+        "; in a web framework, use an async adapter (ASGI, Django's `async_webhook_view`), an endpoint with a background, "
         "or a plain handler"
     )
     # The second of them:
@@ -210,8 +210,7 @@ def test_a_declared_body_that_is_not_there_is_a_sender_that_hung_up(caplog: pyte
             "pylon_webhooks",
             logging.WARNING,
             (
-                "Pylon webhook refused: incomplete body: expected 10 bytes, as the headers declare, found none; the sender hung up, "
-                "or something before this had read them"
+                "Pylon webhook refused: incomplete body: expected 10 bytes, as the headers declare, found none; the sender disconnected, or something else read the body first"
             ),
         )
     ]

@@ -21,7 +21,7 @@ pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 /// The counters of one receiver.
 ///
 /// ```
-/// use pylon_receiver::Metrics;
+/// use pylon_receiver::internals::Metrics;
 ///
 /// let metrics = Metrics::new();
 /// metrics.accepted(&"support".into());

@@ -1,4 +1,4 @@
-//! From a delivery to its event: what the Python `WebhookHandler` and `Endpoint` stand on.
+//! From a delivery to its event: the native part of the Python `WebhookHandler` and `Endpoint`.
 
 use crate::clock;
 use crate::error;
@@ -7,21 +7,21 @@ use crate::outcome::RequestFault;
 use crate::replay::ReplayRule;
 use crate::text::{self, Body};
 use pylon_webhooks::bindings::{self, Credentials, HeaderValue};
-use pylon_webhooks::{Admission, Error, EventReader, KindSource, Received, TimestampRule, Verifier};
+use pylon_webhooks::{Admission, Error, EventReader, NameSource, Received, TimestampRule, Verifier};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
 use pyo3::{PyTraverseError, PyVisit};
 use std::time::Duration;
 
-/// A key that a replay guard remembers, and the Unix second from which on it may be forgotten.
+/// The key of a replay guard, and the Unix time in seconds at which it may be forgotten.
 type ReplayKey = (String, Option<u64>);
 
-/// What is accepted at an address: who is believed, what an event is, how large a body may be.
+/// The settings of an address: verifier, reader and body limit.
 #[pyclass(frozen, module = "pylon_webhooks._native")]
 pub(crate) struct Intake {
     verifier: Verifier,
-    /// False: every delivery is believed, as code written for py-usepylon-sdk may ask for.
+    /// False accepts every delivery, as code written for py-usepylon-sdk may need.
     verifies: bool,
     reader: EventReader,
     admission: Admission,
@@ -49,7 +49,7 @@ impl Intake {
         names: Vec<(String, String)>,
         depth_limit: &Bound<'_, PyInt>,
     ) -> PyResult<Self> {
-        // What does not fit is beyond every limit.
+        // A number that does not fit exceeds every limit.
         let depth_limit = depth_limit.extract().unwrap_or(usize::MAX);
         let rule = if require_timestamp { TimestampRule::Required } else { TimestampRule::Optional };
         let mut verifier = Verifier::builder()
@@ -61,15 +61,14 @@ impl Intake {
             verifier = verifier.secret(text::secret(secret)?);
         }
         let source = match (kind, kind_pointer) {
-            (None, None) => KindSource::Keys,
-            (None, Some(pointer)) => KindSource::Pointer(pointer.into()),
-            (Some(kind), None) => KindSource::Fixed(kind.into()),
-            (Some(_), Some(_)) => return Err(PyValueError::new_err("kind and kind_pointer exclude each other")),
+            (None, None) => NameSource::Keys,
+            (None, Some(pointer)) => NameSource::Pointer(pointer.into()),
+            (Some(kind), None) => NameSource::Fixed(kind.into()),
+            (Some(_), Some(_)) => return Err(PyValueError::new_err("pass kind or kind_pointer, not both")),
         };
-        let mut reader = EventReader::new().kind_source(source).and_then(|reader| reader.depth_limit(depth_limit));
+        let mut reader = EventReader::builder().name_source(source).depth_limit(depth_limit);
         for (name, kind) in names {
-            let kind = text::kind(&kind)?;
-            reader = reader.and_then(|reader| reader.name(name, kind));
+            reader = reader.name(name, text::kind(&kind)?);
         }
         clock::check(clock.as_ref())?;
         let refused = |error: pylon_webhooks::ConfigError| PyValueError::new_err(error.to_string());
@@ -78,7 +77,7 @@ impl Intake {
             admission: verifier.admission(),
             verifier,
             verifies: verify_signature,
-            reader: reader.map_err(refused)?,
+            reader: reader.build().map_err(refused)?,
             clock: clock.map(Bound::unbind),
         })
     }
@@ -100,7 +99,7 @@ impl Intake {
         self.admission.limit()
     }
 
-    /// Decide by method and headers whether the body is read; the headers are gone through once.
+    /// Decide by method and headers whether to read the body. Goes through the headers once.
     fn admit<'py>(slf: &Bound<'py, Self>, method: &str, headers: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         match text::walk(headers, &slf.get().admission)?.admit(method) {
@@ -122,7 +121,7 @@ impl Intake {
         self.check(payload.py(), &bindings::received(body.payload(), credentials))
     }
 
-    /// Verify a delivery and read its event; `headers`, or a signature that is a mapping, stands for all the headers.
+    /// Verify a delivery and read its event. `headers`, or a mapping as signature, means all headers.
     #[pyo3(signature = (payload, signature, timestamp, headers))]
     fn receive<'py>(
         &self,
@@ -174,19 +173,19 @@ impl Intake {
         }
     }
 
-    /// Verifies a delivery; a clock of Python's is read only where a timestamp has to be judged.
+    /// Verifies a delivery. Reads a Python clock only to check a timestamp.
     fn check(&self, py: Python<'_>, received: &Received<'_>) -> PyResult<()> {
         self.at_now(py, |now| bindings::check(&self.verifier, received, now))
     }
 
-    /// Reads the event of a body whoever sent it; the body is shared with Python, not copied.
+    /// Reads the event of a body without verifying it. The body is shared with Python, not copied.
     fn parse<'py>(&self, body: &Body<'py>) -> PyResult<Bound<'py, PyAny>> {
         let py = body.bytes.py();
         let event = self.reader.parse(body.shared()).map_err(|error| error::exception(py, Error::Payload(error)))?;
         event::object(&body.bytes, event)
     }
 
-    /// Verifies a delivery, reads its event, and makes the key by which a replay guard knows it.
+    /// Verifies a delivery, reads its event, and makes its replay key.
     fn guarded<'py>(
         &self,
         body: &Body<'py>,
@@ -203,7 +202,7 @@ impl Intake {
         Ok((event::object(&body.bytes, event.into_inner())?, key))
     }
 
-    /// Runs what may ask for the present time.
+    /// Runs a check that may need the current time.
     fn at_now<T>(
         &self,
         py: Python<'_>,
@@ -218,14 +217,14 @@ impl Intake {
             }),
         });
         match clock_error {
-            // Not the delivery's fault: a clock that fails says so itself.
+            // A failing clock is not the delivery's fault: raise the clock's own error.
             Some(error) => Err(error),
             None => judged.map_err(|error| error::exception(py, error)),
         }
     }
 }
 
-/// A request whose method and declared length are right: its body may be read.
+/// A request whose method and declared length are accepted. Its body can be read.
 #[pyclass(frozen, module = "pylon_webhooks._native")]
 pub(crate) struct Admitted {
     admitted: pylon_webhooks::Admitted,
@@ -240,7 +239,7 @@ impl Admitted {
         self.admitted.body_limit()
     }
 
-    /// Take the whole body, verify the delivery, and read its event; with a rule, also the key that a replay guard remembers.
+    /// Take the whole body, verify the delivery, and read its event. With a rule, also make its replay key.
     #[pyo3(signature = (body, rule = None))]
     fn receive<'py>(&self, body: &Bound<'py, PyAny>, rule: Option<&ReplayRule>) -> PyResult<Bound<'py, PyAny>> {
         let py = body.py();

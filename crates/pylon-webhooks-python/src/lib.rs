@@ -1,13 +1,16 @@
 //! The native half of the Python package: converts types and errors, and knows no rule that the core lacks.
 
+mod classes;
 mod clock;
 mod error;
 mod event;
 mod field;
 mod intake;
 mod outcome;
+mod problem;
 mod replay;
 mod text;
+mod value;
 
 use pylon_webhooks::testing::Sample;
 use pylon_webhooks::{EventKind, Secret};
@@ -37,13 +40,13 @@ enum TimestampText {
     UnixSeconds(u64),
 }
 
-/// The name of the kind that this name was probably meant to be.
+/// The kind whose name is close to this one: probably a misspelling.
 #[pyfunction]
 fn probably_meant(name: &str) -> Option<&'static str> {
     EventKind::probably_meant(name).map(EventKind::name)
 }
 
-/// Whether two event names are one.
+/// Whether two event names are equal.
 #[pyfunction]
 fn names_match(one: &str, other: &str) -> bool {
     pylon_webhooks::names_match(one, other)
@@ -55,7 +58,7 @@ fn template(kind: &str) -> PyResult<String> {
     Ok(text::kind(kind)?.template())
 }
 
-/// The body that Pylon would send of a kind's template, every variable replaced by a sample.
+/// The body that Pylon sends with a kind's template, with a sample value for each variable.
 #[pyfunction]
 fn sample(kind: &str) -> PyResult<Vec<u8>> {
     Ok(Sample::of(text::kind(kind)?).body())
@@ -76,6 +79,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<replay::MemoryReplayStore>()?;
     module.add_class::<replay::ReplayRule>()?;
     module.add_class::<field::Field>()?;
-    module.add_class::<event::Problem>()?;
-    event::add_classes(module)
+    module.add_class::<problem::Problem>()?;
+    module.add_function(wrap_pyfunction!(event::rebuild_event, module)?)?;
+    module.add_function(wrap_pyfunction!(event::parse_webhook_event, module)?)?;
+    classes::add_to(module)
 }

@@ -1,35 +1,30 @@
-//! Who is called for an event, in which order, and what comes of it.
+//! Which handlers run for an event, in which order, and with what result.
 
 use crate::error::Error;
 use crate::event::{EventType, WebhookEvent};
-use std::fmt;
+use crate::failure::{HandlerErrors, HandlerFailure, HandlerId};
+use crate::handler_error::HandlerError;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-
-/// What a handler may fail with: any error.
-pub type HandlerError = Box<dyn std::error::Error + Send + Sync>;
 
 type HandlerFuture<R> = Pin<Box<dyn Future<Output = Result<R, HandlerError>> + Send>>;
 type Handler<O> = Box<dyn Fn(&WebhookEvent) -> O + Send + Sync>;
 type ErrorHandler<O> = Box<dyn Fn(&Error) -> O + Send + Sync>;
 
-/// What handling an event gave.
+/// The result of handling an event.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Handled<R> {
     /// The event.
     pub event: WebhookEvent,
-    /// What the handlers returned, in order of registration.
+    /// The values that the handlers returned, in order of registration.
     pub results: Vec<R>,
 }
 
-/// Names a registered handler, to remove it by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct HandlerId(usize);
-
-/// What a handler may return: nothing, or a `Result` of what the [`WebhookHandler`](crate::WebhookHandler) collects.
+/// A handler's return type: `()`, or a `Result` whose value the [`WebhookHandler`](crate::WebhookHandler) collects.
 pub trait IntoHandlerResult<R> {
-    /// The result as dispatch keeps it.
+    /// Converts the value.
     ///
     /// # Errors
     /// The handler's own error.
@@ -45,61 +40,6 @@ impl IntoHandlerResult<()> for () {
 impl<R, E: Into<HandlerError>> IntoHandlerResult<R> for Result<R, E> {
     fn into_handler_result(self) -> Result<R, HandlerError> {
         self.map_err(Into::into)
-    }
-}
-
-/// The handlers that failed for one event; the others have run as well.
-#[derive(Debug)]
-pub struct HandlerErrors {
-    event: WebhookEvent,
-    failures: Vec<HandlerFailure>,
-}
-
-/// One handler that failed.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct HandlerFailure {
-    /// The handler, as its registration named it.
-    pub handler: HandlerId,
-    /// What it failed with.
-    pub error: HandlerError,
-}
-
-impl HandlerErrors {
-    /// The event that was handled.
-    pub fn event(&self) -> &WebhookEvent {
-        &self.event
-    }
-
-    /// The failures, in order of registration; at least one.
-    pub fn failures(&self) -> &[HandlerFailure] {
-        &self.failures
-    }
-
-    pub(crate) fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.failures.first().map(|failure| &*failure.error as _)
-    }
-}
-
-impl fmt::Display for HandlerErrors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.failures.as_slice() {
-            [failure] => write!(f, "a handler failed: {}", failure.error),
-            failures => {
-                write!(f, "{} handlers failed: ", failures.len())?;
-                for (index, failure) in failures.iter().enumerate() {
-                    let separator = if index == 0 { "" } else { "; " };
-                    write!(f, "{separator}{}", failure.error)?;
-                }
-                Ok(())
-            }
-        }
-    }
-}
-
-impl std::error::Error for HandlerErrors {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source()
     }
 }
 
@@ -197,7 +137,7 @@ impl<R> Handlers<R> {
         self.handlers.len() + self.on_error.len() < before
     }
 
-    /// Runs all handlers meant by the event; refuses before running any when one of them must be awaited.
+    /// Runs all matching handlers. Fails before running any when one of them is async.
     pub(crate) fn dispatch(&self, event: WebhookEvent) -> Result<Handled<R>, Error> {
         if self.due(&event).any(|(_, run)| matches!(run, Run::Later(_))) {
             return Err(Error::AsyncHandler);
@@ -211,7 +151,7 @@ impl<R> Handlers<R> {
         collected.finish(event)
     }
 
-    /// Runs all handlers meant by the event, one after the other.
+    /// Runs all matching handlers, one after the other.
     pub(crate) async fn dispatch_async(&self, event: WebhookEvent) -> Result<Handled<R>, Error> {
         let mut collected = Collected::default();
         for (id, run) in self.due(&event) {
@@ -224,7 +164,7 @@ impl<R> Handlers<R> {
         collected.finish(event)
     }
 
-    /// Tells the error handlers; those that must be awaited are passed over, with a warning in the log.
+    /// Runs the error handlers. Async ones are skipped, with a warning in the log.
     pub(crate) fn tell(&self, error: &Error) {
         for (_, run) in &self.on_error {
             match run {
@@ -234,7 +174,7 @@ impl<R> Handlers<R> {
         }
     }
 
-    /// Tells the error handlers, awaiting those that are async.
+    /// Runs the error handlers, and awaits async ones.
     pub(crate) async fn tell_async(&self, error: &Error) {
         for (_, run) in &self.on_error {
             note_failure(match run {
@@ -262,7 +202,7 @@ impl<R> Handlers<R> {
 
     fn new_id(&mut self) -> HandlerId {
         self.next_id += 1;
-        HandlerId(self.next_id)
+        HandlerId::new(self.next_id)
     }
 }
 
@@ -289,24 +229,24 @@ impl<R> Collected<R> {
         if self.failures.is_empty() {
             Ok(Handled { event, results: self.results })
         } else {
-            Err(Error::Handlers(HandlerErrors { event, failures: self.failures }))
+            Err(Error::Handlers(HandlerErrors::new(event, self.failures)))
         }
     }
 }
 
-/// An error handler's own failure goes to the log: the first error is the one to be told.
+/// Logs the failure of an error handler. The caller gets the first error.
 fn note_failure(result: Result<(), HandlerError>) {
     if let Err(error) = result {
         tracing::error!(%error, "an on_error handler failed");
     }
 }
 
-/// A handler's panic as its error, so that it keeps no other handler from running and hides no other error.
+/// Turns a handler's panic into an error, so that the other handlers run and no other error is hidden.
 fn guarded<T>(run: impl FnOnce() -> Result<T, HandlerError>) -> Result<T, HandlerError> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err("it panicked".into()))
 }
 
-/// The same of an async handler, which may panic before its future is there as well.
+/// The same for an async handler, which can also panic before it returns its future.
 async fn awaited<R>(run: impl FnOnce() -> HandlerFuture<R>) -> Result<R, HandlerError> {
     match guarded(|| Ok(run())) {
         Ok(future) => Guarded(future).await,
@@ -314,7 +254,7 @@ async fn awaited<R>(run: impl FnOnce() -> HandlerFuture<R>) -> Result<R, Handler
     }
 }
 
-/// A future whose panic is an error.
+/// A future that turns its panic into an error.
 struct Guarded<R>(HandlerFuture<R>);
 
 impl<R> Future for Guarded<R> {

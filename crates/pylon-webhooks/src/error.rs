@@ -1,16 +1,15 @@
-//! Every way in which a delivery or a configuration can fail, each with a sentence that says what to do.
+//! Every way in which a delivery can fail, each with a message that says what to do.
 
 use crate::diagnosis::Hint;
-use crate::dispatch::HandlerErrors;
-use crate::event::PayloadFault;
+use crate::event::PayloadError;
+use crate::failure::HandlerErrors;
 use crate::freshness::TimestampFault;
 use crate::signature::SignatureFault;
-use bytes::Bytes;
 use std::fmt;
 
 /// Why a delivery was not handled.
 ///
-/// No variant ever shows a secret, an expected signature, or what a header or body held.
+/// No variant shows a secret, an expected signature, a header's value or a body.
 ///
 /// ```
 /// use pylon_webhooks::{Error, WebhookHandler};
@@ -27,61 +26,61 @@ use std::fmt;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The delivery bore no signature.
+    /// The delivery has no signature.
     SignatureMissing {
-        /// Name of the header that should have held it.
+        /// Name of the header.
         header: Box<str>,
-        /// What usually causes this, where it can be told.
+        /// The usual cause, when it can be determined.
         hint: Option<Hint>,
     },
     /// The signature was not 64 hexadecimal digits.
     SignatureMalformed {
-        /// Name of the header that should have held it.
+        /// Name of the header.
         header: Box<str>,
-        /// What it held, in kind.
+        /// The kind of value that was found.
         found: SignatureFault,
     },
-    /// The signature was well formed and fits none of the secrets.
+    /// The signature is well formed and matches none of the secrets.
     SignatureMismatch {
-        /// What usually causes this, where it can be told.
+        /// The usual cause, when it can be determined.
         hint: Option<Hint>,
     },
-    /// A timestamp is required and the delivery bore none.
+    /// A timestamp is required, and the delivery has none.
     TimestampMissing {
-        /// Name of the header that should have held it.
+        /// Name of the header.
         header: Box<str>,
     },
     /// The timestamp was not 1 to 19 ASCII digits.
     TimestampMalformed {
-        /// Name of the header that should have held it.
+        /// Name of the header.
         header: Box<str>,
-        /// What it held, in kind.
+        /// The kind of value that was found.
         found: TimestampFault,
     },
-    /// An authentic delivery whose timestamp lies too far back.
+    /// The delivery is authentic, and its timestamp is too old.
     TimestampStale {
         /// Its age in seconds.
         age_seconds: u64,
-        /// The age accepted, in seconds.
+        /// The largest accepted age, in seconds.
         tolerance_seconds: u64,
     },
-    /// An authentic delivery whose timestamp lies too far ahead.
+    /// The delivery is authentic, and its timestamp is too far in the future.
     TimestampFuture {
-        /// How far ahead, in seconds.
+        /// Seconds ahead of the clock.
         ahead_seconds: u64,
-        /// How far ahead is accepted, in seconds.
+        /// The largest accepted number of seconds ahead.
         tolerance_seconds: u64,
     },
-    /// An authentic delivery whose body is not JSON.
+    /// The delivery is authentic, and its body is not JSON.
     Payload(PayloadError),
-    /// Some handlers failed; all of them ran.
+    /// Some handlers failed. All matching handlers have run.
     Handlers(HandlerErrors),
-    /// An `async` handler is due and [`handle`](crate::WebhookHandler::handle) cannot await it; no handler has run.
+    /// A matching handler is async, and [`handle`](crate::WebhookHandler::handle) cannot await it. No handler has run.
     AsyncHandler,
 }
 
 impl Error {
-    /// Whether the delivery's signature or timestamp was refused: the answer to the sender is then 401.
+    /// Whether the signature or the timestamp was refused. The sender then gets a 401.
     ///
     /// ```
     /// use pylon_webhooks::WebhookHandler;
@@ -94,7 +93,7 @@ impl Error {
         !matches!(self, Self::Payload(_) | Self::Handlers(_) | Self::AsyncHandler)
     }
 
-    /// A stable name of the variant, for logs and metrics: `signature_mismatch`, `timestamp_stale`, `payload`...
+    /// A stable code of the variant, for logs and metrics: `signature_mismatch`, `timestamp_stale`, `payload`...
     ///
     /// ```
     /// use pylon_webhooks::WebhookHandler;
@@ -130,12 +129,11 @@ impl fmt::Display for Error {
                 write!(f, "malformed signature: expected 64 hexadecimal digits in {header}, found {found}")
             }
             Self::SignatureMismatch { hint } => {
-                f.write_str("signature mismatch: the signature fits none of the configured secrets")?;
+                f.write_str("signature mismatch: the signature matches none of the configured secrets")?;
                 match hint {
                     Some(_) => write_hint(f, hint.as_ref()),
                     None => f.write_str(
-                        "; check that the secret is the one of this webhook destination and that the body is passed as the \
-                         raw bytes that arrived",
+                        "; check the secret of this webhook destination, and pass the raw bytes of the request body",
                     ),
                 }
             }
@@ -152,13 +150,14 @@ impl fmt::Display for Error {
             ),
             Self::TimestampFuture { ahead_seconds, tolerance_seconds } => write!(
                 f,
-                "future timestamp: {ahead_seconds} seconds ahead, at most {tolerance_seconds} accepted; this machine's \
+                "future timestamp: {ahead_seconds} seconds ahead, at most {tolerance_seconds} accepted; this \
+                 machine's \
                  clock is slow, or the timestamp is not in seconds"
             ),
             Self::Payload(error) => error.fmt(f),
             Self::Handlers(errors) => errors.fmt(f),
             Self::AsyncHandler => {
-                f.write_str("an async handler is due and `handle` cannot await it: call `handle_async` instead")
+                f.write_str("a matching handler is async, and `handle` cannot await it: call `handle_async` instead")
             }
         }
     }
@@ -185,89 +184,3 @@ impl From<PayloadError> for Error {
         Self::Payload(error)
     }
 }
-
-/// A body that is not JSON, with the body, so that nothing authentic is lost.
-///
-/// ```
-/// let error = pylon_webhooks::parse_webhook_event(b"event=issue_new").unwrap_err();
-/// assert_eq!(error.payload(), b"event=issue_new".as_slice());
-/// assert_eq!(error.to_string(), "unreadable payload: expected JSON, found a form body");
-/// ```
-#[derive(Clone)]
-pub struct PayloadError {
-    pub(crate) fault: PayloadFault,
-    pub(crate) payload: Bytes,
-}
-
-impl PayloadError {
-    /// What is wrong with the body.
-    pub fn fault(&self) -> PayloadFault {
-        self.fault
-    }
-
-    /// The body, byte for byte.
-    pub fn payload(&self) -> &Bytes {
-        &self.payload
-    }
-}
-
-impl fmt::Debug for PayloadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The body is a customer's text: its length will do in a log.
-        f.debug_struct("PayloadError").field("fault", &self.fault).field("payload_bytes", &self.payload.len()).finish()
-    }
-}
-
-impl fmt::Display for PayloadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "unreadable payload: {}", self.fault)
-    }
-}
-
-impl std::error::Error for PayloadError {}
-
-/// What is wrong with a configuration.
-///
-/// ```
-/// use pylon_webhooks::{ConfigError, Secret};
-///
-/// assert_eq!(Secret::new("").unwrap_err(), ConfigError::EmptySecret);
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// No secret was given.
-    NoSecret,
-    /// A secret has not one byte.
-    EmptySecret,
-    /// A header's name is not an HTTP token.
-    HeaderName,
-    /// The signature and the timestamp are to come in the same header.
-    SameHeader,
-    /// A JSON pointer does not begin with `/`.
-    Pointer,
-    /// An event name has no characters.
-    EmptyName,
-    /// The depth limit lies outside 1 to [`DEFAULT_DEPTH_LIMIT`](crate::DEFAULT_DEPTH_LIMIT).
-    DepthLimit,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoSecret => "no secret was given: pass the one that Pylon shows for the webhook destination",
-            Self::EmptySecret => {
-                "a secret is empty, so anybody could sign: pass the one that Pylon shows for the webhook destination"
-            }
-            Self::HeaderName => "a header name must be letters, digits and `-`, for instance X-Pylon-Signature",
-            Self::SameHeader => "the signature and the timestamp must come in headers of different names",
-            Self::Pointer => "a JSON pointer must begin with `/`, for instance /meta/event",
-            Self::EmptyName => {
-                "an event name is empty: pass the name that the trigger's template sends, for instance issue_new"
-            }
-            Self::DepthLimit => "the depth limit must lie between 1 and 100",
-        })
-    }
-}
-
-impl std::error::Error for ConfigError {}

@@ -32,8 +32,8 @@
 //! | `testing` | samples, signed requests, a clock that stands still |
 //! | `proptest` | `testing::strategies` |
 //!
-//! No feature is on unless asked for. Rules only: this crate opens no socket and no file, and reads the clock in [`SystemClock`]
-//! alone. It keeps no event: what a handler loses is lost.
+//! No feature is enabled by default. The crate opens no socket and no file, and only [`SystemClock`] reads the clock.
+//! It stores no events: to keep each event until your app has handled it, put `pylon-receiver` in front of the app.
 
 #![forbid(unsafe_code)]
 
@@ -43,13 +43,16 @@ mod arrival;
 #[doc(hidden)]
 pub mod bindings;
 mod clock;
+mod config_error;
 mod diagnosis;
 mod dispatch;
 mod endpoint;
 mod error;
 mod event;
+mod failure;
 mod freshness;
 mod handler;
+mod handler_error;
 mod replay;
 mod secret;
 mod signature;
@@ -69,21 +72,24 @@ pub use arrival::{
     TIMESTAMP_HEADER,
 };
 pub use clock::{Clock, SystemClock};
+pub use config_error::ConfigError;
 pub use diagnosis::Hint;
-pub use dispatch::{Handled, HandlerError, HandlerErrors, HandlerFailure, HandlerId, IntoHandlerResult};
+pub use dispatch::{Handled, IntoHandlerResult};
 #[cfg(feature = "background")]
 pub use endpoint::Background;
 pub use endpoint::{Endpoint, EndpointBuilder, Outcome};
-pub use error::{ConfigError, Error, PayloadError};
+pub use error::Error;
 pub use event::{
-    BaseIssueEvent, CustomEvent, DEFAULT_DEPTH_LIMIT, DateTime, EventKind, EventReader, EventType, Field, FieldValue,
-    IssueAssignedEvent, IssueFieldChangedEvent, IssueMessageNewEvent, IssueNewEvent, IssueReactionEvent,
-    IssueSnapshotEvent, IssueStateChangedEvent, IssueStatusChangedEvent, IssueTagsChangedEvent, KindSource,
-    MessageNewEvent, PayloadFault, Problem, Reason, Shape, TypedEvent, UnknownEvent, Variable, WebhookEvent,
-    names_match, parse_webhook_event,
+    BaseIssueEvent, CustomEvent, DEFAULT_DEPTH_LIMIT, DateTime, EventKind, EventReader, EventReaderBuilder, EventType,
+    Field, FieldValue, IssueAssignedEvent, IssueFieldChangedEvent, IssueMessageNewEvent, IssueNewEvent,
+    IssueReactionEvent, IssueSnapshotEvent, IssueStateChangedEvent, IssueStatusChangedEvent, IssueTagsChangedEvent,
+    MessageNewEvent, NameSource, PayloadError, PayloadFault, Problem, Reason, Shape, TypedEvent, UnknownEvent,
+    Variable, WebhookEvent, names_match, parse_webhook_event,
 };
+pub use failure::{HandlerErrors, HandlerFailure, HandlerId};
 pub use freshness::TimestampFault;
 pub use handler::WebhookHandler;
+pub use handler_error::HandlerError;
 pub use replay::{MemoryReplayStore, ReplayGuard, ReplayKey, ReplayRule, ReplayStore, StoreFuture};
 pub use secret::Secret;
 pub use signature::{SignatureFault, sign};

@@ -102,6 +102,7 @@ impl ReceiverArgs {
         };
         let ledger = ledger.and_then(|ledger| match ledger {
             LedgerAddress::Sqlite(path) => Some(path),
+            _ => None,
         });
         Ok(Named { base, token, ledger })
     }

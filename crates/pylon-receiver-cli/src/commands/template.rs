@@ -26,6 +26,6 @@ pub(crate) fn run(args: &TemplateArgs, out: &mut Output) -> Result<(), Fault> {
         (Some(kind), Format::Text) => out.bytes(kind.template().as_bytes()),
         (Some(kind), Format::Json) => out.json(&json!({"kind": kind.name(), "template": kind.template()})),
         (None, Format::Text) => EventKind::ALL.iter().try_for_each(|kind| out.line(kind.name())),
-        (None, Format::Json) => out.json(&EventKind::ALL.map(EventKind::name)),
+        (None, Format::Json) => out.json(&EventKind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>()),
     }
 }

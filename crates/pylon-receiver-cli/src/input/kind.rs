@@ -36,6 +36,6 @@ impl TypedValueParser for KindParser {
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        Some(Box::new(EventKind::ALL.into_iter().map(|kind| PossibleValue::new(kind.name()))))
+        Some(Box::new(EventKind::ALL.iter().map(|kind| PossibleValue::new(kind.name()))))
     }
 }

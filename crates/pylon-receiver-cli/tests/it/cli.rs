@@ -2,6 +2,7 @@
 
 mod codes;
 mod completions;
+mod demo;
 mod help;
 mod hostile;
 mod ledger;
@@ -9,6 +10,5 @@ mod orders;
 mod pipes;
 mod process;
 mod send;
-mod server;
 mod sign;
 mod tables;

@@ -8,7 +8,6 @@ mod destination;
 mod duplicates;
 mod fails;
 mod full;
-mod http;
 mod killed;
 mod ledger;
 mod process;
@@ -16,9 +15,9 @@ mod reload;
 mod signals;
 mod signed;
 
-use destination::{Arrived, Destination, Reply};
-use http::Answer;
+use destination::Destination;
 use process::{Running, Scene, eventually};
+use pylon_test_support::http::{Answer, Reply, Request};
 
 /// What Pylon signs with.
 const SECRET: &str = "the-secret-of-the-sender";
@@ -40,3 +39,10 @@ fn app(url: &str, further: &str) -> String {
 /// How often and how soon a destination is tried again: often, and soon.
 const HASTE: &str = "[destination.retry]\nfirst_delay = \"10ms\"\nlongest_delay = \"50ms\"\nattempts = 1000\n\
                      [destination.circuit]\nfirst_pause = \"10ms\"\nlongest_pause = \"50ms\"\n";
+
+/// The ledger did not keep the event, and the answer asks the sender to try again.
+#[track_caller]
+fn assert_unavailable(answer: &Answer) {
+    let told = (answer.status, answer.header("retry-after"), answer.text());
+    assert_eq!(told, (503, Some("5"), r#"{"error":"unavailable"}"#.to_owned()));
+}

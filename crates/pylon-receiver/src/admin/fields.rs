@@ -4,7 +4,7 @@
 //! as left out.
 
 use super::answer::Refusal;
-use crate::config::nearest;
+use crate::text::nearest;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visitor};
 use serde::{Deserializer, forward_to_deserialize_any};
 use serde_json::{Map, Value};

@@ -31,19 +31,19 @@ impl fmt::Display for RequestFault {
         match self {
             Self::Method => f.write_str("wrong method: expected POST, found another"),
             Self::TooLarge { limit } => write!(f, "body too large: expected at most {limit} bytes, found more"),
-            // A stranger can send such a request, so that it is not told as the app's fault; only an adapter can know that.
+            // Anyone can send such a request, so it is not reported as the app's fault. Only an adapter can know that.
             Self::Incomplete { expected, found: 0 } => write!(
                 f,
-                "incomplete body: expected {expected} bytes, as the headers declare, found none; the sender hung up, or something \
-                 before this had read them"
+                "incomplete body: expected {expected} bytes, as the headers declare, found none; the sender \
+                 disconnected, or something else read the body first"
             ),
             Self::Incomplete { expected, found } => {
                 write!(f, "incomplete body: expected {expected} bytes, as the headers declare, found {found}")
             }
-            Self::Broken => f.write_str("incomplete body: the connection broke before its end"),
+            Self::Broken => f.write_str("incomplete body: the connection closed before the end of the body"),
             Self::Consumed => f.write_str(
-                "body consumed: expected the raw bytes, found that something before this had read them; keep middleware and \
-                 form parsing away from this address",
+                "body already read: something else in the app read the body first; keep middleware and form parsing \
+                 away from this path",
             ),
         }
     }

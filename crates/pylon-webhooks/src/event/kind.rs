@@ -1,4 +1,4 @@
-//! The kinds of event that are typed, and how a name is matched to one.
+//! The known kinds of event, and the names that mean them.
 
 use std::fmt;
 
@@ -32,7 +32,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: &'static [Self] = &[
         Self::IssueNew,
         Self::IssueAssigned,
         Self::IssueStatusChanged,
@@ -57,11 +57,11 @@ impl EventKind {
 
     /// The kind of this name, whatever its case and with `.`, `-` and spaces read as `_`.
     pub fn from_name(name: &str) -> Option<Self> {
-        let exact = Self::ALL.into_iter().find(|kind| kind.name() == name);
-        exact.or_else(|| Self::ALL.into_iter().find(|kind| names_match(kind.name(), name)))
+        let exact = Self::ALL.iter().copied().find(|kind| kind.name() == name);
+        exact.or_else(|| Self::ALL.iter().copied().find(|kind| names_match(kind.name(), name)))
     }
 
-    /// The kind whose name this one probably was meant to be: near it, and yet not it.
+    /// The kind whose name is close to this one, but not equal: probably a misspelling.
     ///
     /// ```
     /// use pylon_webhooks::EventKind;
@@ -73,7 +73,8 @@ impl EventKind {
     pub fn probably_meant(name: &str) -> Option<Self> {
         let name = fold(name);
         Self::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .map(|kind| (strsim::damerau_levenshtein(kind.name(), &name), kind))
             .min_by_key(|&(distance, _)| distance)
             .filter(|&(distance, _)| (1..=2).contains(&distance))
@@ -93,8 +94,7 @@ impl AsRef<str> for EventKind {
     }
 }
 
-/// Whether two event names are one: white space around them does not count, nor do case and the choice among `_`, `.`,
-/// `-` and spaces.
+/// Whether two event names are equal. Outer whitespace and case do not count, and `_`, `.`, `-` and spaces are equal.
 ///
 /// ```
 /// assert!(pylon_webhooks::names_match("issue.created", " Issue-Created"));

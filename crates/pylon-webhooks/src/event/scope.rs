@@ -1,9 +1,8 @@
 //! A JSON object whose members are found but not yet decoded.
 
-use super::mend::mend;
 use super::scan::{self, DEEPEST, Member, ScanFault, Span};
+use super::text::decode_string;
 use bytestring::ByteString;
-use std::borrow::Cow;
 use std::collections::HashSet;
 
 /// An object within a text that it shares with others.
@@ -108,13 +107,4 @@ pub(crate) fn is_joined(key: &str, path: &str) -> bool {
         _ => return false,
     };
     key.bytes().zip(path.bytes()).all(|(key, path)| key == path || (path == b'.' && key == b'_'))
-}
-
-/// The text of a JSON string, borrowed where it has no escapes; none for other values.
-pub(crate) fn decode_string(raw: &str) -> Option<Cow<'_, str>> {
-    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if !inner.contains('\\') {
-        return Some(Cow::Borrowed(inner));
-    }
-    serde_json::from_str(raw).or_else(|_| serde_json::from_str(&mend(raw).0)).ok().map(Cow::Owned)
 }

@@ -1,4 +1,4 @@
-//! Strategies for proptest: bodies of every kind and in every odd shape that templates give them.
+//! Strategies for proptest: bodies of every kind, with the odd values that templates produce.
 
 use super::sample::Sample;
 use crate::event::EventKind;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 /// Any kind that has a type of its own.
 pub fn kinds() -> impl Strategy<Value = EventKind> {
-    select(&EventKind::ALL[..])
+    select(EventKind::ALL)
 }
 
 /// A value as templates and admins give it: text, no value in one of its many forms, or of another type than expected.

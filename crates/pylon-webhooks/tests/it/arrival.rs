@@ -276,15 +276,19 @@ fn each_fault_has_its_sentence_and_its_outcome() {
         ),
         (
             RequestFault::Incomplete { expected: 10, found: 0 },
-            "incomplete body: expected 10 bytes, as the headers declare, found none; the sender hung up, or \
-             something before this had read them",
+            "incomplete body: expected 10 bytes, as the headers declare, found none; the sender disconnected, or \
+             something else read the body first",
             Outcome::Unreadable,
         ),
-        (RequestFault::Broken, "incomplete body: the connection broke before its end", Outcome::Unreadable),
+        (
+            RequestFault::Broken,
+            "incomplete body: the connection closed before the end of the body",
+            Outcome::Unreadable,
+        ),
         (
             RequestFault::Consumed,
-            "body consumed: expected the raw bytes, found that something before this had read them; keep middleware \
-             and form parsing away from this address",
+            "body already read: something else in the app read the body first; keep middleware and form parsing away \
+             from this path",
             Outcome::Failed,
         ),
     ] {

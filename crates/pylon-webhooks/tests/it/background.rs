@@ -1,6 +1,6 @@
 //! Handlers that run after the answer: what is accepted, what is turned away, and what `close` waits for.
 
-use crate::log::logged;
+use pylon_test_support::log::logged;
 use pylon_webhooks::testing::WebhookRequest;
 use pylon_webhooks::{
     Background, Endpoint, Error, MemoryReplayStore, Outcome, ReplayGuard, ReplayStore, Secret, StoreFuture,
@@ -12,13 +12,14 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::yield_now;
 
 const SECRET: &str = "test-secret";
 
 fn background(capacity: u32, workers: u32) -> Background {
-    Background { capacity, workers }
+    Background::new().capacity(capacity).workers(workers)
 }
 
 fn handler() -> WebhookHandler {
@@ -70,9 +71,10 @@ fn run<T>(test: impl Future<Output = T>) -> (T, Vec<String>) {
     logged(|| runtime.block_on(test))
 }
 
-const FAILED: &str = "ERROR message=a delivery was not handled outcome=\"failed\" code=\"handlers\" reason=\"a handler \
+const FAILED: &str = "ERROR message=a delivery was not handled outcome=\"failed\" code=\"handlers\" reason=\"a \
+                      handler \
                       failed: the database is gone\"";
-const LOST: &str = "ERROR message=an accepted event is lost, for the runtime ended before its handlers did";
+const LOST: &str = "ERROR message=an accepted event is lost: the runtime ended before its handlers did";
 
 /// A store that remembers, and does not answer when it is to forget.
 struct NeverForgets(Mutex<BTreeSet<String>>);
@@ -148,7 +150,7 @@ fn a_full_queue_turns_further_events_away_until_one_is_through() {
         assert_eq!(starts.recv().await.unwrap(), "3");
     });
     let line =
-        "WARN message=a request was turned away: 2 events are waiting already outcome=\"unavailable\"".to_owned();
+        "WARN message=a request was answered 503: 2 events are waiting already outcome=\"unavailable\"".to_owned();
     assert_eq!(lines, [line.clone(), line]);
 }
 
@@ -213,7 +215,7 @@ fn copies_of_what_was_accepted_are_duplicates_at_once_and_until_it_fails() {
         }
         endpoint.close().await;
     });
-    let duplicate = "INFO message=a duplicate was answered, and not handled event=\"issue_new\"";
+    let duplicate = "INFO message=a duplicate was answered and not handled event=\"issue_new\"";
     assert_eq!(lines, [duplicate, duplicate, FAILED].repeat(2));
 }
 
@@ -276,9 +278,8 @@ fn of_a_lost_event_that_the_store_does_not_forget_at_once_the_log_says_both() {
         let (_starts, _gate) = waiting(&mut handler);
         let guard = ReplayGuard::exact_request(NeverForgets(Mutex::default()));
         let endpoint = Endpoint::builder(handler).background(background(3, 1)).replay_guard(guard).build();
-        let not_forgotten = "ERROR message=the replay store did not forget a delivery that failed: sent again, it is taken \
-                             for a duplicate reason=\"what handled it was dropped, and nothing is left to wait for the \
-                             store\"";
+        let not_forgotten = "ERROR message=the replay store did not forget a failed delivery: a retry of it counts \
+                             as a duplicate reason=\"the handler was dropped, and nothing waits for the store\"";
         assert_eq!(lost(&endpoint, have_begun), [LOST, not_forgotten].repeat(3));
     }
 }
@@ -287,12 +288,12 @@ fn of_a_lost_event_that_the_store_does_not_forget_at_once_the_log_says_both() {
 fn an_event_whose_handlers_have_ended_is_not_lost_however_they_ended() {
     let not_forgotten = |reason: &str| {
         format!(
-            "ERROR message=the replay store did not forget a delivery that failed: sent again, it is taken for a duplicate \
+            "ERROR message=the replay store did not forget a failed delivery: a retry of it counts as a duplicate \
              reason={reason:?}"
         )
     };
     let panicked = || FAILED.replace("the database is gone", "it panicked");
-    let dropped = "what handled it was dropped, and nothing is left to wait for the store";
+    let dropped = "the handler was dropped, and nothing waits for the store";
     let stores: [(Option<ReplayGuard>, Vec<String>); 4] = [
         (None, vec![FAILED.into(), panicked()]),
         (Some(ReplayGuard::exact_request(MemoryReplayStore::new(10))), vec![FAILED.into(), panicked()]),
@@ -382,7 +383,7 @@ fn what_was_admitted_before_close_and_arrives_after_it_is_turned_away() {
             assert_eq!(endpoint.respond(admitted, &request.body).await, Outcome::Unavailable);
         }
     });
-    let line = "WARN message=a request was turned away: the app is shutting down outcome=\"unavailable\"".to_owned();
+    let line = "WARN message=a request was answered 503: the app is shutting down outcome=\"unavailable\"".to_owned();
     assert_eq!(lines, [line.clone(), line]);
 }
 
@@ -401,7 +402,7 @@ fn what_arrives_while_the_queue_drains_is_told_of_the_shutdown_and_not_of_a_full
         gate.add_permits(1);
         closing.await;
     });
-    assert_eq!(lines, ["WARN message=a request was turned away: the app is shutting down outcome=\"unavailable\""]);
+    assert_eq!(lines, ["WARN message=a request was answered 503: the app is shutting down outcome=\"unavailable\""]);
 }
 
 #[tokio::test]
@@ -562,4 +563,55 @@ fn the_results_of_handlers_are_let_go() {
         endpoint.close().await;
     });
     assert!(lines.is_empty(), "{lines:?}");
+}
+
+/// On a clock of tokio's that goes on as soon as nothing else does.
+#[test]
+fn closing_waits_no_longer_than_it_may_and_says_what_is_left() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let mut handler = handler();
+    let (mut starts, gate) = waiting(&mut handler);
+    let limit = Duration::from_secs(25);
+    let (_, lines) = logged(|| {
+        runtime.block_on(async {
+            let endpoint = Endpoint::builder(handler).background(background(5, 1).drain(limit)).build();
+            for number in 0..3 {
+                assert_eq!(send(&endpoint, &delivery(number)).await, Outcome::Accepted);
+            }
+            starts.recv().await.unwrap();
+            gate.add_permits(1);
+            starts.recv().await.unwrap();
+            let begun = tokio::time::Instant::now();
+            endpoint.close().await;
+            assert_eq!(begun.elapsed(), limit);
+            assert_eq!(send(&endpoint, &delivery(3)).await, Outcome::Unavailable);
+            // What was accepted goes on as long as the runtime does, and closing again does not wait for it.
+            gate.add_permits(2);
+            assert_eq!(starts.recv().await.unwrap(), "2");
+            endpoint.close().await;
+            settle().await;
+        });
+    });
+    let late: Vec<_> = lines.iter().filter(|line| line.contains("ERROR")).collect();
+    assert_eq!(
+        late,
+        ["ERROR message=closing no longer waits for accepted events whose handlers have not ended left=2"]
+    );
+}
+
+#[test]
+fn closing_in_time_says_nothing() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let (elapsed, lines) = logged(|| {
+        runtime.block_on(async {
+            let endpoint =
+                Endpoint::builder(handler()).background(background(5, 1).drain(Duration::from_secs(25))).build();
+            assert_eq!(send(&endpoint, &delivery(1)).await, Outcome::Accepted);
+            let begun = tokio::time::Instant::now();
+            endpoint.close().await;
+            begun.elapsed()
+        })
+    });
+    assert_eq!(elapsed, Duration::ZERO);
+    assert!(!lines.iter().any(|line| line.contains("ERROR")), "{lines:?}");
 }

@@ -1,7 +1,7 @@
 //! Configurations that are refused, and those that are kept.
 
 use pylon_webhooks::{
-    ConfigError, DEFAULT_DEPTH_LIMIT, DEFAULT_TOLERANCE, EventKind, EventReader, KindSource, Secret, TimestampRule,
+    ConfigError, DEFAULT_DEPTH_LIMIT, DEFAULT_TOLERANCE, EventKind, EventReader, NameSource, Secret, TimestampRule,
     Verifier, WebhookHandler, parse_webhook_event, sign,
 };
 use std::time::Duration;
@@ -10,13 +10,13 @@ use std::time::Duration;
 fn a_verifier_without_a_secret_is_refused() {
     let error = Verifier::builder().build().unwrap_err();
     assert_eq!(error, ConfigError::NoSecret);
-    assert_eq!(error.to_string(), "no secret was given: pass the one that Pylon shows for the webhook destination");
+    assert_eq!(error.to_string(), "no secret: pass the secret that Pylon shows for the webhook destination");
 }
 
 #[test]
 fn an_empty_secret_is_refused_wherever_it_is_given() {
     let sentence =
-        "a secret is empty, so anybody could sign: pass the one that Pylon shows for the webhook destination";
+        "a secret is empty, so anyone could sign: pass the secret that Pylon shows for the webhook destination";
     assert_eq!(Secret::new("").unwrap_err().to_string(), sentence);
     assert_eq!(WebhookHandler::new("").unwrap_err(), ConfigError::EmptySecret);
     for secrets in [["", "good"], ["good", ""]] {
@@ -39,7 +39,7 @@ fn one_header_for_both_is_refused() {
     let builder = Verifier::builder().secret("s").signature_header("X-Sig").timestamp_header("x-sig");
     let error = builder.build().unwrap_err();
     assert_eq!(error, ConfigError::SameHeader);
-    assert_eq!(error.to_string(), "the signature and the timestamp must come in headers of different names");
+    assert_eq!(error.to_string(), "the signature header and the timestamp header must have different names");
 }
 
 #[test]
@@ -78,16 +78,19 @@ fn a_verifier_tells_how_it_is_configured() {
 #[test]
 fn a_pointer_without_its_slash_is_refused() {
     for pointer in ["", "event", "#/event"] {
-        let reader = EventReader::new().kind_source(KindSource::Pointer(pointer.into()));
+        let reader = EventReader::builder().name_source(NameSource::Pointer(pointer.into())).build();
         assert_eq!(reader.unwrap_err(), ConfigError::Pointer, "{pointer:?}");
     }
-    assert_eq!(ConfigError::Pointer.to_string(), "a JSON pointer must begin with `/`, for instance /meta/event");
+    assert_eq!(ConfigError::Pointer.to_string(), "a JSON pointer must start with `/`, for instance /meta/event");
 }
 
 #[test]
 fn an_empty_event_name_is_refused_wherever_it_is_given() {
-    assert_eq!(EventReader::new().kind_source(KindSource::Fixed(" ".into())).unwrap_err(), ConfigError::EmptyName);
-    assert_eq!(EventReader::new().name("\t", EventKind::IssueNew).unwrap_err(), ConfigError::EmptyName);
+    assert_eq!(
+        EventReader::builder().name_source(NameSource::Fixed(" ".into())).build().unwrap_err(),
+        ConfigError::EmptyName
+    );
+    assert_eq!(EventReader::builder().name("\t", EventKind::IssueNew).build().unwrap_err(), ConfigError::EmptyName);
     assert_eq!(
         ConfigError::EmptyName.to_string(),
         "an event name is empty: pass the name that the trigger's template sends, for instance issue_new"
@@ -97,15 +100,15 @@ fn an_empty_event_name_is_refused_wherever_it_is_given() {
 #[test]
 fn a_depth_limit_outside_its_bounds_is_refused() {
     for limit in [0, DEFAULT_DEPTH_LIMIT + 1, usize::MAX] {
-        assert_eq!(EventReader::new().depth_limit(limit).unwrap_err(), ConfigError::DepthLimit, "{limit}");
+        assert_eq!(EventReader::builder().depth_limit(limit).build().unwrap_err(), ConfigError::DepthLimit, "{limit}");
     }
-    assert_eq!(ConfigError::DepthLimit.to_string(), "the depth limit must lie between 1 and 100");
+    assert_eq!(ConfigError::DepthLimit.to_string(), "the depth limit must be between 1 and 100");
     assert_eq!(DEFAULT_DEPTH_LIMIT, 100, "which the sentence names");
 }
 
 #[test]
 fn a_lower_depth_limit_holds_to_the_level() {
-    let reader = EventReader::new().depth_limit(1).unwrap();
+    let reader = EventReader::builder().depth_limit(1).build().unwrap();
     reader.parse(b"{}").unwrap();
     reader.parse(br#"{"a": "[[["}"#).unwrap();
     let error = reader.parse(br#"{"a": {}}"#).unwrap_err();
@@ -115,17 +118,14 @@ fn a_lower_depth_limit_holds_to_the_level() {
 
 #[test]
 fn of_a_name_mapped_twice_the_later_kind_counts() {
-    let reader = EventReader::new()
-        .name("created", EventKind::IssueNew)
-        .unwrap()
-        .name("CREATED", EventKind::IssueMessageNew)
-        .unwrap();
+    let builder = EventReader::builder().name("created", EventKind::IssueNew);
+    let reader = builder.name("CREATED", EventKind::IssueMessageNew).build().unwrap();
     assert_eq!(reader.kind_of("created"), Some(EventKind::IssueMessageNew));
 }
 
 #[test]
 fn every_template_is_read_without_a_problem_but_its_placeholders() {
-    for kind in EventKind::ALL {
+    for &kind in EventKind::ALL {
         let event = parse_webhook_event(kind.template().into_bytes()).unwrap();
         assert_eq!(event.kind(), Some(kind));
         assert_eq!(event.extra(), serde_json::Map::new());

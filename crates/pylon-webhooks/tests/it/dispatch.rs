@@ -1,6 +1,6 @@
 //! Who is called for an event, in which order, and what comes of it.
 
-use crate::log::logged;
+use pylon_test_support::log::logged;
 use pylon_webhooks::{
     BaseIssueEvent, CustomEvent, Error, EventKind, EventReader, Handled, IssueAssignedEvent, IssueNewEvent,
     IssueSnapshotEvent, MessageNewEvent, Secret, UnknownEvent, Verified, Verifier, WebhookEvent, WebhookHandler,
@@ -142,7 +142,7 @@ mod matching {
     #[test]
     fn a_mapped_name_is_found_under_itself_its_kind_and_its_type() {
         let verifier = Verifier::builder().secret(SECRET).build().unwrap();
-        let reader = EventReader::new().name("ticket.created", EventKind::IssueNew).unwrap();
+        let reader = EventReader::builder().name("ticket.created", EventKind::IssueNew).build().unwrap();
         let (mut handler, calls) = (WebhookHandler::from_parts(verifier, reader), Calls::default());
         handler.on_names(["ticket_created"], calls.to("its name"));
         handler.on_names(["issue_new"], calls.to("its kind"));
@@ -311,7 +311,7 @@ mod own_types {
     }
 
     impl CustomEvent for AccountUpdated {
-        const KIND: &'static str = "account.updated";
+        const NAME: &'static str = "account.updated";
     }
 
     fn handler() -> (WebhookHandler<String>, Calls) {
@@ -379,7 +379,7 @@ mod asynchronous {
         let error = handler.handle(body, Some(&signed(body)), None).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "an async handler is due and `handle` cannot await it: call `handle_async` instead"
+            "a matching handler is async, and `handle` cannot await it: call `handle_async` instead"
         );
         assert_eq!((error.code(), error.is_refusal()), ("async_handler", false));
         assert_eq!(calls.taken(), [""; 0]);
@@ -596,13 +596,13 @@ mod misspelt_names {
 
     fn warnings(register: impl FnOnce(&mut WebhookHandler)) -> Vec<String> {
         let verifier = Verifier::builder().secret(SECRET).build().unwrap();
-        let reader = EventReader::new().name("issue_mew", EventKind::IssueNew).unwrap();
+        let reader = EventReader::builder().name("issue_mew", EventKind::IssueNew).build().unwrap();
         let mut handler = WebhookHandler::from_parts(verifier, reader);
         logged(|| register(&mut handler)).1
     }
 
     fn warning(name: &str, meant: &str) -> String {
-        format!("WARN message=no event is likely to be sent under this name name={name} probably_meant={meant}")
+        format!("WARN message=no event is likely to have this name name={name} probably_meant={meant}")
     }
 
     #[test]
@@ -628,7 +628,7 @@ mod misspelt_names {
         struct Slip {}
 
         impl CustomEvent for Slip {
-            const KIND: &'static str = "issue_reacton";
+            const NAME: &'static str = "issue_reacton";
         }
 
         let lines = warnings(|handler| {

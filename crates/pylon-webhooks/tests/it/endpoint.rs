@@ -1,6 +1,7 @@
 //! What an endpoint decides to answer, what it tells the operator, and in which order it looks at things.
 
-use crate::log::logged;
+use pylon_test_support::log::logged;
+use pylon_webhooks::bindings::outcome_of_code;
 use pylon_webhooks::{
     DEFAULT_BODY_LIMIT, Endpoint, Error, EventReader, MemoryReplayStore, Outcome, ReplayGuard, RequestFault, Secret,
     TimestampRule, Verifier, WebhookEvent, WebhookHandler, sign,
@@ -57,7 +58,7 @@ mod outcomes {
             (Outcome::Failed, 500, r#"{"error":"failed"}"#, &[JSON]),
             (Outcome::Unavailable, 503, r#"{"error":"unavailable"}"#, &[JSON]),
         ];
-        assert_eq!(table.map(|(outcome, ..)| outcome), Outcome::ALL);
+        assert_eq!(table.map(|(outcome, ..)| outcome), *Outcome::ALL);
         for (outcome, status, body, headers) in table {
             assert_eq!((outcome.status(), outcome.body(), outcome.headers()), (status, body, headers), "{outcome}");
         }
@@ -65,7 +66,7 @@ mod outcomes {
 
     #[test]
     fn each_is_named_once_and_its_body_is_json_of_that_name() {
-        let names: BTreeSet<&str> = Outcome::ALL.into_iter().map(Outcome::name).collect();
+        let names: BTreeSet<&str> = Outcome::ALL.iter().map(|outcome| outcome.name()).collect();
         assert_eq!(names.len(), Outcome::ALL.len());
         for outcome in Outcome::ALL {
             let key = if outcome.status() == 200 { "status" } else { "error" };
@@ -127,7 +128,7 @@ mod outcomes {
             ]
         );
         for error in &errors {
-            assert_eq!(Outcome::of_code(error.code()), Outcome::from(error));
+            assert_eq!(outcome_of_code(error.code()), Outcome::from(error));
             assert_eq!(error.is_refusal(), Outcome::from(error) == Outcome::Unauthorized, "{error}");
         }
     }
@@ -135,7 +136,7 @@ mod outcomes {
     #[test]
     fn a_code_that_does_not_exist_is_a_failure_and_no_refusal() {
         for code in ["", "signature", "Signature_Missing", "signature_missing ", "payload_too_large", "unauthorized"] {
-            assert_eq!(Outcome::of_code(code), Outcome::Failed, "{code:?}");
+            assert_eq!(outcome_of_code(code), Outcome::Failed, "{code:?}");
         }
     }
 }
@@ -189,9 +190,8 @@ mod requests {
         assert_eq!(outcome, Outcome::TooLarge);
         assert_eq!(
             lines,
-            [
-                "WARN message=a request was refused: body too large: expected at most 60 bytes, found more outcome=\"too_large\""
-            ]
+            ["WARN message=a request was refused: body too large: expected at most 60 bytes, found more \
+                 outcome=\"too_large\""]
         );
     }
 
@@ -212,10 +212,11 @@ mod requests {
         assert_eq!(
             lines,
             [
-                "WARN message=a request was refused: incomplete body: expected 61 bytes, as the headers declare, found 60 \
+                "WARN message=a request was refused: incomplete body: expected 61 bytes, as the headers declare, \
+                 found 60 \
                  outcome=\"unreadable\"",
-                "WARN message=a request was refused: incomplete body: expected 61 bytes, as the headers declare, found \
-                 none; the sender hung up, or something before this had read them outcome=\"unreadable\"",
+                "WARN message=a request was refused: incomplete body: expected 61 bytes, as the headers declare, \
+                 found none; the sender disconnected, or something else read the body first outcome=\"unreadable\"",
             ]
         );
     }
@@ -227,10 +228,8 @@ mod requests {
         assert_eq!(outcome, Outcome::Failed);
         assert_eq!(
             lines,
-            [
-                "ERROR message=a delivery could not be read: body consumed: expected the raw bytes, found that something \
-              before this had read them; keep middleware and form parsing away from this address outcome=\"failed\""
-            ]
+            ["ERROR message=a delivery could not be read: body already read: something else in the app read the \
+                 body first; keep middleware and form parsing away from this path outcome=\"failed\""]
         );
     }
 
@@ -299,7 +298,11 @@ mod requests {
             assert_eq!(post(&copy, &headers, BODY).await, Outcome::Unavailable);
             assert_eq!(copy.respond(admitted, BODY.as_bytes()).await, Outcome::Handled, "it was admitted before");
         });
-        assert_eq!(lines, ["WARN message=a request was turned away: the app is shutting down outcome=\"unavailable\""]);
+        assert_eq!(
+            lines,
+            ["WARN message=a request was answered 503: the app is shutting down \
+                            outcome=\"unavailable\""]
+        );
     }
 
     #[test]
@@ -362,9 +365,10 @@ mod told {
         handler.on_any(|_| Err::<(), _>("the database is gone"));
         let endpoint = Endpoint::new(handler);
         let (_, _) = run(async {
-            post(&endpoint, &[], BODY).await;
-            post(&endpoint, &[("X-Pylon-Signature", &signed("event=issue_new", None))], "event=issue_new").await;
-            post(&endpoint, &[("X-Pylon-Signature", &signed(BODY, None))], BODY).await;
+            let _ = post(&endpoint, &[], BODY).await;
+            let _ =
+                post(&endpoint, &[("X-Pylon-Signature", &signed("event=issue_new", None))], "event=issue_new").await;
+            let _ = post(&endpoint, &[("X-Pylon-Signature", &signed(BODY, None))], BODY).await;
         });
         assert_eq!(
             *told.lock().unwrap(),
@@ -386,12 +390,12 @@ mod told {
         let endpoint = Endpoint::builder(handler).body_limit(10).build();
         let (_, lines) = run(async {
             _ = endpoint.admit("GET", [("Accept", "*/*")]);
-            post(&endpoint, &[("Content-Length", "11")], "").await;
-            post(&endpoint, &[], "01234567890").await;
-            post(&endpoint, &[("Content-Length", "5")], "").await;
-            endpoint.refuse(RequestFault::Broken);
+            let _ = post(&endpoint, &[("Content-Length", "11")], "").await;
+            let _ = post(&endpoint, &[], "01234567890").await;
+            let _ = post(&endpoint, &[("Content-Length", "5")], "").await;
+            let _ = endpoint.refuse(RequestFault::Broken);
             endpoint.close().await;
-            post(&endpoint, &[], "{}").await;
+            let _ = post(&endpoint, &[], "{}").await;
         });
         assert_eq!(*told.lock().unwrap(), [""; 0]);
         assert_eq!(lines.len(), 6, "the log is: {lines:?}");
@@ -437,7 +441,7 @@ mod told {
         assert_eq!(delivery(BODY), (Outcome::Handled, vec![]), "what goes well is told at the level of debugging");
         assert_eq!(
             delivery(BODY),
-            (Outcome::Duplicate, line("INFO message=a duplicate was answered, and not handled event=\"issue_new\""))
+            (Outcome::Duplicate, line("INFO message=a duplicate was answered and not handled event=\"issue_new\""))
         );
         assert_eq!(
             send("GET", &[], ""),
@@ -464,7 +468,8 @@ mod told {
             (
                 Outcome::Unauthorized,
                 line(
-                    "WARN message=a delivery was refused: stale timestamp: 1699999999 seconds old, at most 300 accepted; \
+                    "WARN message=a delivery was refused: stale timestamp: 1699999999 seconds old, at most 300 \
+                     accepted; \
                      a replay, a late delivery, or this machine's clock is fast outcome=\"unauthorized\" \
                      code=\"timestamp_stale\""
                 )
@@ -485,7 +490,8 @@ mod told {
             (
                 Outcome::Failed,
                 line(
-                    "ERROR message=a delivery was not handled outcome=\"failed\" code=\"handlers\" reason=\"a handler \
+                    "ERROR message=a delivery was not handled outcome=\"failed\" code=\"handlers\" reason=\"a \
+                     handler \
                      failed: the database is gone\""
                 )
             )
@@ -495,7 +501,8 @@ mod told {
             (
                 Outcome::Failed,
                 line(
-                    "ERROR message=a delivery was not handled outcome=\"failed\" code=\"handlers\" reason=\"a handler \
+                    "ERROR message=a delivery was not handled outcome=\"failed\" code=\"handlers\" reason=\"a \
+                     handler \
                      failed: it panicked\""
                 )
             )
@@ -504,7 +511,7 @@ mod told {
         assert_eq!(outcome, Outcome::Unreadable);
         assert_eq!(
             lines,
-            ["WARN message=a request was refused: incomplete body: the connection broke before its end \
+            ["WARN message=a request was refused: incomplete body: the connection closed before the end of the body \
               outcome=\"unreadable\""]
         );
     }
@@ -536,7 +543,7 @@ mod told {
             (
                 Outcome::Duplicate,
                 vec![
-                    r#"INFO message=a duplicate was answered, and not handled event="one\nERROR two\u{1b}[31m""#.into()
+                    r#"INFO message=a duplicate was answered and not handled event="one\nERROR two\u{1b}[31m""#.into()
                 ]
             )
         );
@@ -595,7 +602,13 @@ mod told {
         let guard = ReplayGuard::exact_request(MemoryReplayStore::new(10));
         let endpoint = Endpoint::builder(handler()).body_limit(7).replay_guard(guard).build();
         let printed = format!("{endpoint:?}");
-        for part in ["Endpoint {", "secrets: 1 [redacted]", "body_limit: 7", "ReplayGuard { rule: ExactRequest, .. }"] {
+        for part in [
+            "Endpoint {",
+            "secrets: 1 [redacted]",
+            "body_limit: 7",
+            "ReplayGuard { rule: ExactRequest, .. \
+                      }",
+        ] {
             assert!(printed.contains(part), "{part} in {printed}");
         }
     }

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use pylon_webhooks::{
-    DateTime, EventKind, EventReader, KindSource, Secret, Verifier, WebhookHandler, names_match, parse_webhook_event,
+    DateTime, EventKind, EventReader, NameSource, Secret, Verifier, WebhookHandler, names_match, parse_webhook_event,
     sign,
 };
 use serde_json::{Map, Value};
@@ -58,7 +58,7 @@ fn json() -> impl Strategy<Value = Value> {
 
 fn key() -> impl Strategy<Value = String> {
     let known = ["event_type", "event", "type", "trigger", "data", "client_payload", "webhook_payload", "issue", "id"];
-    let fields = EventKind::ALL.into_iter().flat_map(EventKind::fields).map(|field| field.name);
+    let fields = EventKind::ALL.iter().copied().flat_map(EventKind::fields).map(|field| field.name);
     let more = ["custom_fields", "issue_custom_field_", "issue_custom_field_a-b", "account", "requester", "ticket_id"];
     prop_oneof![
         select(known.into_iter().chain(fields).chain(more).map(str::to_owned).collect::<Vec<_>>()),
@@ -103,7 +103,7 @@ fn broken_json() -> impl Strategy<Value = String> {
 
 /// Reads everything that there is to read; the return values do not matter, only that they come.
 fn read_all(event: &pylon_webhooks::WebhookEvent) {
-    for field in EventKind::ALL.into_iter().flat_map(EventKind::fields) {
+    for field in EventKind::ALL.iter().copied().flat_map(EventKind::fields) {
         let _ = (event.read(field), event.text(field.name));
     }
     let _ = (event.problems(), event.custom_fields(), event.extra(), event.payload(), event.typed(), event.text("id"));
@@ -251,15 +251,15 @@ proptest! {
     #[test]
     fn every_json_text_is_an_event_wherever_its_name_is_looked_for(value in json(), pointer in "(/[a-z0-9_~]{0,3}){1,3}") {
         let text = value.to_string();
-        for source in [KindSource::Pointer(pointer.as_str().into()), KindSource::Fixed("issue_new".into())] {
-            read_all(&EventReader::new().kind_source(source).unwrap().parse(text.as_bytes()).unwrap());
+        for source in [NameSource::Pointer(pointer.as_str().into()), NameSource::Fixed("issue_new".into())] {
+            read_all(&EventReader::builder().name_source(source).build().unwrap().parse(text.as_bytes()).unwrap());
         }
     }
 
     #[test]
     fn a_pointer_leads_where_the_json_reader_leads(value in json(), pointer in "(/[a-z0-2_~]{0,2}){1,3}") {
         let text = value.to_string();
-        let reader = EventReader::new().kind_source(KindSource::Pointer(pointer.as_str().into())).unwrap();
+        let reader = EventReader::builder().name_source(NameSource::Pointer(pointer.as_str().into())).build().unwrap();
         let event = reader.parse(text.as_bytes()).unwrap();
         let found = serde_json::from_str::<Value>(&text).unwrap();
         if let Some(Value::String(name)) = found.pointer(&pointer) {

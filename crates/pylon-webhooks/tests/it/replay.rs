@@ -1,6 +1,7 @@
 //! Which deliveries count as the same, for how long, and what comes of one that comes again.
 
-use crate::log::logged;
+use pylon_test_support::log::logged;
+use pylon_webhooks::bindings::is_first_at;
 use pylon_webhooks::{
     ConfigError, Endpoint, EventKind, EventReader, HandlerError, MemoryReplayStore, Outcome, ReplayGuard, ReplayKey,
     ReplayRule, ReplayStore, Secret, StoreFuture, Verified, Verifier, WebhookEvent, WebhookHandler, sign,
@@ -191,20 +192,21 @@ impl Held {
     }
 }
 
-const IN_FLIGHT: &str = "WARN message=a request was turned away: a copy of it is being handled at this moment \
+const IN_FLIGHT: &str = "WARN message=a request was answered 503: a copy of the delivery is being handled \
                          outcome=\"unavailable\"";
-const FAILED: &str = "ERROR message=a delivery was not handled outcome=\"failed\" code=\"handlers\" reason=\"a handler \
+const FAILED: &str = "ERROR message=a delivery was not handled outcome=\"failed\" code=\"handlers\" reason=\"a \
+                      handler \
                       failed: the database is gone\"";
-const DUPLICATE: &str = "INFO message=a duplicate was answered, and not handled event=\"issue_new\"";
+const DUPLICATE: &str = "INFO message=a duplicate was answered and not handled event=\"issue_new\"";
 
 fn not_forgotten(reason: &str) -> String {
     format!(
-        "ERROR message=the replay store did not forget a delivery that failed: sent again, it is taken for a duplicate \
+        "ERROR message=the replay store did not forget a failed delivery: a retry of it counts as a duplicate \
          reason={reason:?}"
     )
 }
 
-const DROPPED: &str = "what handled it was dropped, and nothing is left to wait for the store";
+const DROPPED: &str = "the handler was dropped, and nothing waits for the store";
 
 /// Runs it on a runtime of this thread, so that what it logs is seen.
 fn run<T>(test: impl Future<Output = T>) -> (T, Vec<String>) {

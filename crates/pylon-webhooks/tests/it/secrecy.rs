@@ -153,7 +153,7 @@ fn a_type_of_ones_own_that_the_body_does_not_fit_is_told_without_the_body() {
         issue_number: u64,
     }
     impl CustomEvent for Numbered {
-        const KIND: &'static str = "issue_new";
+        const NAME: &'static str = "issue_new";
     }
     let mut handler = handler();
     handler.on(|_: Numbered| {});

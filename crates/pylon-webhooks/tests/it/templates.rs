@@ -68,14 +68,14 @@ fn that_of_any_other_kind_differs_in_its_name_alone() {
     ] {
         assert!(of_new.lines().any(|found| found == line), "{line} in {of_new}");
     }
-    for kind in EventKind::ALL.into_iter().filter(|kind| *kind != EventKind::IssueMessageNew) {
+    for kind in EventKind::ALL.iter().copied().filter(|kind| *kind != EventKind::IssueMessageNew) {
         assert_eq!(kind.template(), of_new.replace("\"issue_new\"", &format!("\"{kind}\"")));
     }
 }
 
 #[test]
 fn each_has_a_line_for_every_field_with_a_variable_and_for_no_other() {
-    for kind in EventKind::ALL {
+    for &kind in EventKind::ALL {
         let template = kind.template();
         let body: Map<String, Value> = serde_json::from_str(&template).unwrap();
         assert_eq!(body["event_type"], kind.name());
@@ -90,7 +90,7 @@ fn each_has_a_line_for_every_field_with_a_variable_and_for_no_other() {
 
 #[test]
 fn a_variable_is_a_path_of_words_under_the_issue() {
-    for (field, variable) in EventKind::ALL.into_iter().flat_map(variables) {
+    for (field, variable) in EventKind::ALL.iter().copied().flat_map(variables) {
         let words: Vec<&str> = variable.name.split('.').collect();
         assert_eq!((words[0], words.len() > 1), ("issue", true), "{}: {}", field.name, variable.name);
         let is_word = |word: &str| !word.is_empty() && word.bytes().all(|c| c.is_ascii_lowercase() || c == b'_');
@@ -100,7 +100,7 @@ fn a_variable_is_a_path_of_words_under_the_issue() {
 
 #[test]
 fn a_field_without_a_value_is_no_problem_where_it_may_be_empty() {
-    for kind in EventKind::ALL {
+    for &kind in EventKind::ALL {
         let event = read(filled(kind, |_| String::new()));
         let problems: Vec<&str> = event.problems().iter().map(|problem| problem.field).collect();
         let typed = variables(kind)
@@ -130,7 +130,7 @@ fn odd_values_come_back_exactly() {
         "null and void",
         "a, b",
     ] {
-        for kind in EventKind::ALL {
+        for &kind in EventKind::ALL {
             let event = read(filled(kind, |field| match field.shape {
                 Shape::Text | Shape::Id => escaped(odd),
                 _ => String::new(),
@@ -148,7 +148,7 @@ fn odd_values_come_back_exactly() {
 #[test]
 fn values_that_were_put_in_without_escaping_come_back_where_they_can_be_told_from_the_template() {
     for odd in ["line\nline\r\nline\ttab", "\u{1}\u{1f}", "<p>Ça va 😀</p>", "it's"] {
-        for kind in EventKind::ALL {
+        for &kind in EventKind::ALL {
             let event = read(filled(kind, |field| if field.shape == Shape::Text { odd.into() } else { String::new() }));
             assert_eq!(event.text("issue_title"), odd, "{kind}");
         }

@@ -1,7 +1,7 @@
 //! The vectors of `vectors/`, which the Python tests read as well; `vectors/README.md` describes them.
 
 use pylon_webhooks::{
-    Error, EventKind, EventReader, FieldValue, IssueStateChangedEvent, KindSource, Payload, Shape, TimestampRule,
+    Error, EventKind, EventReader, FieldValue, IssueStateChangedEvent, NameSource, Payload, Shape, TimestampRule,
     TypedEvent, Verified, Verifier, WebhookEvent, parse_webhook_event,
 };
 use serde::Deserialize;
@@ -288,17 +288,17 @@ struct EventOptions {
 
 impl EventOptions {
     fn reader(&self) -> EventReader {
-        let mut reader = EventReader::new();
+        let mut reader = EventReader::builder();
         if let Some(pointer) = &self.kind_pointer {
-            reader = reader.kind_source(KindSource::Pointer(pointer.as_str().into())).expect("a good pointer");
+            reader = reader.name_source(NameSource::Pointer(pointer.as_str().into()));
         }
         if let Some(name) = &self.kind {
-            reader = reader.kind_source(KindSource::Fixed(name.as_str().into())).expect("a good name");
+            reader = reader.name_source(NameSource::Fixed(name.as_str().into()));
         }
-        self.names.iter().fold(reader, |reader, (name, kind)| {
-            let kind = EventKind::from_name(kind).expect("a kind of ours");
-            reader.name(name.as_str(), kind).expect("a good name")
-        })
+        for (name, kind) in &self.names {
+            reader = reader.name(name.as_str(), EventKind::from_name(kind).expect("a kind of ours"));
+        }
+        reader.build().expect("the vectors' options are good")
     }
 }
 

@@ -1,8 +1,8 @@
 //! With what the process ends, and what it says then.
 
 use super::process::cli;
-use super::server::{Server, nowhere};
 use super::tables::EVENT;
+use pylon_test_support::http::{Server, nowhere};
 use serde_json::json;
 
 #[test]
@@ -26,7 +26,7 @@ fn a_wrong_command_line_ends_with_2() {
         (&["dead", "drop", EVENT], "expected a delivery id such as 019aaf3c-9f10-7aa0-8000-0123456789ab.1"),
         (&["stats", "--admin-url", "127.0.0.1:8081"], "expected a URL such as http://127.0.0.1:8080/webhook"),
         (&["stats", "--admin-url", "http://me:secret@127.0.0.1"], "expected a URL without a user and password"),
-        (&["stats", "--ledger", "pylon.db"], "expected `sqlite:PATH`"),
+        (&["stats", "--ledger", "pylon.db"], "expected `sqlite:PATH`, found `pylon.db`"),
         (&["template", "isue_new"], "a similar value exists: 'issue_new'"),
         (&["send", "--to", "http://127.0.0.1:1"], "required arguments were not provided"),
         (&["send", "issue_new"], "--to <URL>"),
@@ -180,9 +180,10 @@ fn a_token_that_leaves_the_machine_without_tls_is_warned_of() {
 #[test]
 fn a_configuration_is_printed_or_all_that_is_wrong_with_it() {
     let holds = cli(&["check-config"]).run();
-    assert_eq!((holds.code, holds.stderr.as_str()), (0, ""));
+    let nowhere = "warning: no destination: events are stored and delivered nowhere; add a `[[destination]]`\n";
+    assert_eq!((holds.code, holds.stderr.as_str()), (0, nowhere));
     let again = cli(&["check-config", "--config", "receiver.toml"]).file("receiver.toml", &holds.stdout).run();
-    again.prints(&holds.stdout);
+    assert_eq!((again.code, again.stdout, again.stderr.as_str()), (0, holds.stdout, nowhere));
 
     let faulty =
         cli(&["check-config", "--config", "receiver.toml"]).file("receiver.toml", "lisen = 1\nlog = \"xml\"\n").run();
@@ -216,7 +217,7 @@ fn a_secret_that_is_not_there_is_a_warning_beside_a_configuration_that_holds() {
 #[test]
 fn templates_are_listed_and_printed() {
     let kinds = pylon_webhooks::EventKind::ALL;
-    cli(&["template"]).run().prints(&kinds.map(|kind| format!("{kind}\n")).concat());
+    cli(&["template"]).run().prints(&kinds.iter().map(|kind| format!("{kind}\n")).collect::<String>());
     for kind in kinds {
         cli(&["template", kind.name()]).run().prints(&kind.template());
         cli(&["template", &kind.name().to_uppercase().replace('_', ".")]).run().prints(&kind.template());

@@ -1,8 +1,8 @@
 //! Text that customers and strangers wrote reaches no terminal as it stands.
 
 use super::process::cli;
-use super::server::Server;
 use super::tables::EVENT;
+use pylon_test_support::http::Server;
 use serde_json::{Value, json};
 
 /// Clears the screen, forges a line, turns the direction of writing, hides, rings.

@@ -1,9 +1,9 @@
 //! The commands that ask, where no receiver runs and its ledger is there.
 
 use super::process::{Ran, cli};
-use super::server::nowhere;
 use pylon_receiver::ledger::{Ledger, NewDelivery, NewEvent, SqliteLedger, SqliteOptions};
 use pylon_receiver::{EventId, Headers, Moment};
+use pylon_test_support::http::nowhere;
 use pylon_webhooks::Payload;
 use pylon_webhooks::testing::verified;
 use serde_json::Value;

@@ -1,8 +1,8 @@
 //! Orders: what is sent to the receiver, and what never is.
 
 use super::process::cli;
-use super::server::{Server, nowhere};
 use super::tables::EVENT;
+use pylon_test_support::http::{Server, nowhere};
 use serde_json::{Value, json};
 
 #[test]

@@ -1,8 +1,8 @@
 //! What standard output may be: a pipe whose reader goes away, as `head` does, or a terminal.
 
 use super::process::cli;
-use super::server::Server;
 use super::tables::EVENT;
+use pylon_test_support::http::{Reply, Server};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::json;
 use std::fs::OpenOptions;
@@ -13,13 +13,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[test]
 fn a_list_without_end_stops_quietly_when_its_reader_goes() {
     let page = AtomicU64::new(0);
-    let server = Server::start(move |_| {
+    let server = Server::start(move |_, _| {
         let event = json!({
             "id": EVENT, "received_at": "2026-11-23T08:00:00Z", "endpoint": "webhook", "kind": "issue_new",
             "state": "pending", "body_length": 1, "deliveries": 1,
         });
         let next = format!("019aaf3c-9f10-7aa0-8000-{:012}", page.fetch_add(1, Ordering::SeqCst));
-        (200, json!({"events": vec![event; 200], "next": next}).to_string())
+        Reply::Answer(200, json!({"events": vec![event; 200], "next": next}).to_string().into())
     });
     for arguments in [&["events", "list", "--all"][..], &["events", "list", "--all", "--json"]] {
         let (mut process, _folder) = cli(&[arguments, &["--admin-url", &server.url]].concat()).start();

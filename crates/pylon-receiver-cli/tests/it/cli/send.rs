@@ -1,7 +1,7 @@
 //! `send`, against a server that verifies.
 
 use super::process::{SECRET, cli};
-use super::server::{Request, Server, nowhere};
+use pylon_test_support::http::{Reply, Request, Server, nowhere};
 use pylon_webhooks::testing::Sample;
 use pylon_webhooks::{EventKind, Verifier};
 use serde_json::Value;
@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 /// Answers 200 to what the core verifies and 401 to everything else.
 fn verifying() -> Server {
     let verifier = Verifier::builder().secret(SECRET).build().unwrap();
-    Server::start(move |request: &Request| {
+    Server::start(move |request, _| {
         let headers = request.headers.iter().map(|(name, value)| (name, value));
         match verifier.verify_headers(request.body.as_slice(), headers) {
-            Ok(_) => (200, "{\"event\": \"1\"}".into()),
-            Err(error) => (401, error.code().into()),
+            Ok(_) => Reply::Answer(200, b"{\"event\": \"1\"}".into()),
+            Err(error) => Reply::Answer(401, error.code().into()),
         }
     })
 }
@@ -32,7 +32,7 @@ fn send(server: &Server, arguments: &[&str]) -> super::process::Run {
 
 #[test]
 fn a_sample_of_every_kind_is_signed_and_verified() {
-    for kind in EventKind::ALL {
+    for &kind in EventKind::ALL {
         let server = verifying();
         send(&server, &[kind.name()]).run().prints("200 {\"event\": \"1\"}\n");
         let request = server.requests().pop().unwrap();
@@ -114,9 +114,9 @@ fn many_are_different_events_and_are_told_in_sum() {
 
 #[test]
 fn many_answers_are_counted_by_their_status() {
-    let server = Server::start(|request| match request.json()["issue_id"].as_str().unwrap().ends_with("1") {
-        true => (503, String::new()),
-        false => (204, String::new()),
+    let server = Server::start(|request, _| match request.json()["issue_id"].as_str().unwrap().ends_with("1") {
+        true => Reply::status(503),
+        false => Reply::status(204),
     });
     let ran = send(&server, &["issue_new", "--count", "11", "--json"]).run();
     assert_eq!((ran.code, ran.stderr.as_str()), (1, "error: expected 11 requests to be answered 2xx, found 9\n"));
@@ -138,9 +138,9 @@ fn few_answers_are_all_in_the_json() {
 fn a_rate_waits_for_no_answer_and_never_sends_early() {
     // Nobody is answered until all have come: a sender that waited for answers would never end.
     let all = Arc::new(Barrier::new(6));
-    let server = Server::start(move |_| {
+    let server = Server::start(move |_, _| {
         all.wait();
-        (200, String::new())
+        Reply::OK
     });
     let begun = Instant::now();
     let ran = send(&server, &["issue_new", "--count", "6", "--rate", "50"]).run();
@@ -162,7 +162,7 @@ fn nothing_there_ends_with_4_and_a_broken_answer_with_1() {
         (4, "11 requests sent\n11 not answered: Connection refused (os error 111)\n")
     );
 
-    let server = Server::start(|_| panic!("hang up"));
+    let server = Server::start(|_, _| Reply::Close(""));
     let ran = send(&server, &["issue_new"]).run();
     assert_eq!(ran.code, 1);
     assert!(ran.stdout.starts_with("no answer: "), "{}", ran.stdout);

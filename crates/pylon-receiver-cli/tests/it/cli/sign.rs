@@ -57,20 +57,20 @@ fn a_refusal_is_explained_and_never_shows_a_secret_or_the_right_signature() {
         (
             BODY,
             &["--signature", &long],
-            "signature mismatch: the signature fits none of the configured secrets; check that the secret is the one of \
-             this webhook destination and that the body is passed as the raw bytes that arrived",
+            "signature mismatch: the signature matches none of the configured secrets; check the secret of this \
+             webhook destination, and pass the raw bytes of the request body",
         ),
         (
             b"{\"id\": \"1\"}",
             &["--signature", SIGNATURE],
-            "signature mismatch: the signature fits none of the configured secrets; it fits the same JSON with other \
-             white space: the body was parsed and written again, pass the raw bytes that arrived",
+            "signature mismatch: the signature matches none of the configured secrets; it matches the same JSON with \
+             different whitespace: the body was parsed and serialized again; pass the raw bytes of the request body",
         ),
         (
             b"{'id': '1'}",
             &["--signature", SIGNATURE],
-            "signature mismatch: the signature fits none of the configured secrets; the body is a printed value, not \
-             what arrived: pass the raw bytes of the request",
+            "signature mismatch: the signature matches none of the configured secrets; the body is the printed form \
+             of a value; pass the raw bytes of the request body",
         ),
         (
             BODY,
@@ -91,14 +91,15 @@ fn a_refusal_is_explained_and_never_shows_a_secret_or_the_right_signature() {
         (
             BODY,
             &["--signature", SIGNATURE, "--timestamp", "-5"],
-            "malformed timestamp: expected 1 to 19 ASCII digits in X-Pylon-Timestamp, found characters that are not digits",
+            "malformed timestamp: expected 1 to 19 ASCII digits in X-Pylon-Timestamp, found characters that are not \
+             digits",
         ),
         (
             BODY,
             &["--signature", SIGNATURE, "--timestamp", "1700000000", "--any-age"],
-            "signature mismatch: the signature fits none of the configured secrets; check that the secret is the one of \
-             this webhook destination, that the body is passed as the raw bytes that arrived, and that the sender signs \
-             `{timestamp}.{body}`, for a timestamp came along",
+            "signature mismatch: the signature matches none of the configured secrets; check the secret of this \
+             webhook destination, pass the raw bytes of the request body, and check that the sender signs \
+             `{timestamp}.{body}`: the request has a timestamp",
         ),
     ];
     for (body, arguments, sentence) in cases {

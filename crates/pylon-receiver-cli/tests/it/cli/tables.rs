@@ -1,7 +1,7 @@
 //! What the commands print of the admin API's answers, and what they ask it.
 
 use super::process::{Ran, cli};
-use super::server::Server;
+use pylon_test_support::http::{Reply, Server};
 use serde_json::{Value, json};
 
 pub(super) const EVENT: &str = "019aaf3c-9f10-7aa0-8000-0123456789ab";
@@ -244,7 +244,7 @@ fn a_list_goes_on_page_by_page_until_its_limit_or_its_end() {
         let next = page.last().filter(|&&last| last < 7).copied();
         json!({"refused": page.iter().map(|&number| with_number(number)).collect::<Vec<_>>(), "next": next}).to_string()
     };
-    let server = Server::start(move |request| (200, answer(&request.target)));
+    let server = Server::start(move |request, _| Reply::Answer(200, answer(&request.target).into()));
     for (arguments, expected, note) in [
         (&["--all"][..], &[1, 2, 3, 4, 5, 6, 7][..], ""),
         (&[], &[1, 2, 3, 4, 5, 6, 7], ""),

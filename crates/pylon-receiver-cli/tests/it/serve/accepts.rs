@@ -88,7 +88,7 @@ fn what_is_authentic_and_not_json_is_stored_and_parked() {
 
 #[test]
 fn the_log_for_people_promises_the_same() {
-    let destination = Destination::start(|_, number| if number == 0 { destination::FAILS } else { destination::OK });
+    let destination = Destination::start(|_, number| if number == 0 { destination::FAILS } else { Reply::OK });
     let scene =
         Scene::new(&format!("log = \"text\"\n{}", app(&destination.url, "secret = { file = \"{}/app-secret\" }")));
     let running = scene.start();

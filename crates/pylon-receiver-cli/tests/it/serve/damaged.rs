@@ -101,7 +101,7 @@ fn a_damaged_page_is_told_when_it_is_met_and_nothing_is_acknowledged_then() {
         overwrite(&scene.path("pylon.db"), (root_page(&scene, table) - 1) * 4096, &[0x55; 4096]);
         let running = scene.start();
         for number in 10..13 {
-            running.webhook(&body(number)).assert_unavailable();
+            assert_unavailable(&running.webhook(&body(number)));
         }
         running.logs(&["a request was refused", "ledger_damaged"]);
         let unmet = running.unmet();

@@ -1,6 +1,6 @@
 //! What is given up, and what operators do about it.
 
-use super::destination::{FAILS, OK};
+use super::destination::FAILS;
 use super::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,12 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 fn poisoned() -> (Destination, Arc<AtomicBool>, Scene) {
     let is_cured = Arc::new(AtomicBool::new(false));
     let cured = is_cured.clone();
-    let destination =
-        Destination::start(
-            move |arrived, _| {
-                if arrived.text().contains("poison") && !cured.load(Ordering::SeqCst) { FAILS } else { OK }
-            },
-        );
+    let destination = Destination::start(move |arrived, _| {
+        if arrived.text().contains("poison") && !cured.load(Ordering::SeqCst) { FAILS } else { Reply::OK }
+    });
     let scene = Scene::new(&app(&destination.url, "").replace("1000", "3"));
     (destination, is_cured, scene)
 }

@@ -1,34 +1,33 @@
 //! Destinations that fail, in every way they can: the event stays until they are well again.
 
-use super::destination::OK;
 use super::*;
 
 /// The failure of an app, and what is told of an attempt that met it.
 const FAILURES: [(&str, Reply, &str); 8] = [
-    ("500", Reply::Says("HTTP/1.1 500 -\r\nContent-Length: 4\r\nConnection: close\r\n\r\nwhy?"), "answered 500"),
+    ("500", Reply::Close("HTTP/1.1 500 -\r\nContent-Length: 4\r\nConnection: close\r\n\r\nwhy?"), "answered 500"),
     (
         "302",
-        Reply::Says("HTTP/1.1 302 -\r\nLocation: /elsewhere\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+        Reply::Close("HTTP/1.1 302 -\r\nLocation: /elsewhere\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
         "answered 302, which is not followed",
     ),
     (
         "429",
-        Reply::Says("HTTP/1.1 429 -\r\nRetry-After: 0\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+        Reply::Close("HTTP/1.1 429 -\r\nRetry-After: 0\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
         "answered 429",
     ),
     (
         "429 for an hour, which counts up to the longest delay",
-        Reply::Says("HTTP/1.1 429 -\r\nRetry-After: 3600\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+        Reply::Close("HTTP/1.1 429 -\r\nRetry-After: 3600\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
         "answered 429",
     ),
     (
         "half a body",
-        Reply::Says("HTTP/1.1 200 -\r\nContent-Length: 10\r\nConnection: close\r\n\r\nhalf"),
+        Reply::Close("HTTP/1.1 200 -\r\nContent-Length: 10\r\nConnection: close\r\n\r\nhalf"),
         "the answer broke off after 4 of 10 bytes",
     ),
-    ("half a head", Reply::Says("HTTP/1.1 200"), "the connection was closed without an answer"),
-    ("no HTTP", Reply::Says("hello\r\n\r\n"), "the answer is not HTTP"),
-    ("silence", Reply::Hangs, "no answer within 200ms"),
+    ("half a head", Reply::Close("HTTP/1.1 200"), "the connection was closed without an answer"),
+    ("no HTTP", Reply::Close("hello\r\n\r\n"), "the answer is not HTTP"),
+    ("silence", Reply::Hang, "no answer within 200ms"),
 ];
 
 #[test]
@@ -37,9 +36,9 @@ fn an_event_waits_for_an_app_that_fails_and_arrives_when_it_is_well() {
     for (what, failure, detail) in FAILURES {
         threads.push(std::thread::spawn(move || {
             let destination = Destination::start(move |_, number| match (&failure, number) {
-                (Reply::Says(bytes), 0..2) => Reply::Says(bytes),
-                (Reply::Hangs, 0..2) => Reply::Hangs,
-                _ => OK,
+                (Reply::Close(bytes), 0..2) => Reply::Close(bytes),
+                (Reply::Hang, 0..2) => Reply::Hang,
+                _ => Reply::OK,
             });
             let scene = Scene::new(&app(&destination.url, ""));
             let running = scene.start();
@@ -63,7 +62,7 @@ fn an_event_waits_for_an_app_that_is_not_there() {
     let running = scene.start();
     let id = running.webhook(&body(1)).id();
     running.logs(&["not delivered", &id, "\"attempt\":3"]);
-    let destination = Destination::at(address, |_, _| OK);
+    let destination = Destination::at(address, |_, _| Reply::OK);
     assert_eq!(running.ended(&id), ["delivered"]);
     assert_eq!(destination.arrived().len(), 1);
     assert_eq!(running.event(&id)["deliveries"][0]["log"][0]["detail"], "connection refused");
@@ -99,7 +98,7 @@ fn a_command_that_fails_or_hangs_is_run_again() {
 
 #[test]
 fn a_destination_that_fails_holds_up_no_other() {
-    let (ill, well) = (Destination::start(|_, _| Reply::Hangs), Destination::well());
+    let (ill, well) = (Destination::start(|_, _| Reply::Hang), Destination::well());
     let other = app(&well.url, "").replace("\"app\"", "\"other\"");
     let scene = Scene::new(&format!("{}{other}", app(&ill.url, "concurrency = 1")));
     let running = scene.start();

@@ -14,7 +14,7 @@ fn fill(running: &Running) -> Vec<String> {
     for number in 0..2000 {
         let answer = running.webhook(&large(number));
         if answer.status != 200 {
-            answer.assert_unavailable();
+            assert_unavailable(&answer);
             return ids;
         }
         ids.push(answer.id());
@@ -27,7 +27,7 @@ fn assert_tells(running: &Running, sentence: &str) {
     eventually("it is not ready", || (running.unmet() == [sentence]).then_some(()));
     assert_eq!(running.get("/livez").status, 200);
     for number in 5000..5003 {
-        running.webhook(&large(number)).assert_unavailable();
+        assert_unavailable(&running.webhook(&large(number)));
     }
     running.logs(&["a request was refused", sentence]);
     assert!(!running.log().contains("panicked"));

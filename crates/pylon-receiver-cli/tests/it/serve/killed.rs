@@ -1,12 +1,11 @@
 //! Ended without a warning.
 
-use super::destination::OK;
 use super::*;
 use rustix::process::Signal;
 
 #[test]
 fn an_attempt_that_was_cut_short_is_made_again() {
-    let destination = Destination::start(|arrived, _| if arrived.attempt() == 1 { Reply::Hangs } else { OK });
+    let destination = Destination::start(|arrived, _| if arrived.attempt() == 1 { Reply::Hang } else { Reply::OK });
     let scene = Scene::new(&app(&destination.url, "").replace("200ms", "1m"));
     let mut running = scene.start();
     let id = running.webhook(&body(1)).id();

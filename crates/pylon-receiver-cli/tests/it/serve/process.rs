@@ -1,7 +1,8 @@
 //! A receiver as a process of its own, with its files; a sender, an operator, and a reader of its log.
 
-use super::http::{Answer, ask};
 use super::{APP_SECRET, SECRET, WORDS};
+use pylon_test_support::http::{Answer, ask};
+pub(super) use pylon_test_support::wait::eventually;
 use pylon_webhooks::{Secret, sign};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -11,26 +12,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_pylon-receiver");
-/// Whoever waits longer waits for what does not come.
-const LONGEST: Duration = Duration::from_secs(20);
-
-/// Asks until there is an answer.
-#[track_caller]
-pub(super) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        assert!(began.elapsed() < LONGEST, "not within {LONGEST:?}: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 /// The files of a receiver: its configuration, its ledger, its secrets.
 pub(super) struct Scene {
     pub(super) folder: TempDir,

@@ -1,6 +1,5 @@
 //! Asked to read its configuration again.
 
-use super::destination::OK;
 use super::*;
 use rustix::process::Signal;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -130,7 +129,7 @@ fn a_missing_secret_is_told_and_waited_for() {
     };
     let expected = [missing("endpoint \"webhook\"", "secret"), missing("destination app", "app-secret")];
     assert_eq!(running.unmet(), expected);
-    running.webhook(&body(1)).assert_unavailable();
+    assert_unavailable(&running.webhook(&body(1)));
     running.logs(&["a request was refused", "no_secret"]);
     scene.write("secret", SECRET);
     running.reload(RELOADED);
@@ -159,7 +158,7 @@ fn an_attempt_under_way_outlives_the_reload_and_is_waited_for_at_the_end() {
     let released = std::sync::Mutex::new(released);
     let destination = Destination::start(move |_, _| {
         let _ = released.lock().unwrap().recv();
-        OK
+        Reply::OK
     });
     let lines = app(&destination.url, "").replace("200ms", "1m");
     let scene = Scene::new(&lines);
@@ -198,7 +197,7 @@ fn over_tls(running: &Running, trusted: &CertificateDer<'static>, body: &str) ->
     }
     request += &format!("Content-Length: {}\r\n\r\n{body}", body.len());
     stream.write_all(request.as_bytes()).ok()?;
-    http::read(&mut stream).map(|answer| answer.status)
+    Answer::read(&mut stream).map(|answer| answer.status)
 }
 
 #[test]

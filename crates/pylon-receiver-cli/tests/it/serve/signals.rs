@@ -1,6 +1,5 @@
 //! Asked to end.
 
-use super::destination::OK;
 use super::*;
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
@@ -13,7 +12,7 @@ fn under_load_it_ends_in_order_and_keeps_what_it_has_acknowledged() {
     let destination = Destination::start(|_, _| {
         // Some attempts are under way at any time.
         std::thread::sleep(Duration::from_millis(20));
-        OK
+        Reply::OK
     });
     let scene = Scene::new(&app(&destination.url, "").replace("200ms", "10s"));
     let mut running = scene.start();
@@ -56,7 +55,7 @@ fn under_load_it_ends_in_order_and_keeps_what_it_has_acknowledged() {
 
 #[test]
 fn an_app_that_hangs_holds_it_no_longer_than_it_may_and_the_attempt_does_not_count() {
-    let destination = Destination::start(|_, number| if number == 0 { Reply::Hangs } else { OK });
+    let destination = Destination::start(|_, number| if number == 0 { Reply::Hang } else { Reply::OK });
     let lines = app(&destination.url, "").replace("200ms", "1m");
     let scene = Scene::new(&format!("{lines}[limits]\nshutdown_timeout = \"1s\"\n"));
     let mut running = scene.start();

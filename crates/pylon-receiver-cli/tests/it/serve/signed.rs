@@ -9,13 +9,13 @@ use sha2::Sha256;
 
 #[test]
 fn an_app_verifies_every_attempt_as_it_would_verify_pylon() {
-    let destination = Destination::start(|_, number| if number < 3 { destination::FAILS } else { destination::OK });
+    let destination = Destination::start(|_, number| if number < 3 { destination::FAILS } else { Reply::OK });
     let scene = Scene::new(&app(&destination.url, "secret = { file = \"{}/app-secret\" }"));
     let running = scene.start();
     let id = running.webhook(&body(1)).id();
     assert_eq!(running.ended(&id), ["delivered"]);
     let attempts = destination.arrived();
-    assert_eq!(attempts.iter().map(Arrived::attempt).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    assert_eq!(attempts.iter().map(Request::attempt).collect::<Vec<_>>(), [1, 2, 3, 4]);
     for attempt in attempts {
         let at = attempt.at;
         let verifier = Verifier::builder()
@@ -32,7 +32,7 @@ fn an_app_verifies_every_attempt_as_it_would_verify_pylon() {
 
 #[test]
 fn an_app_verifies_every_attempt_by_standard_webhooks() {
-    let destination = Destination::start(|_, number| if number < 2 { destination::FAILS } else { destination::OK });
+    let destination = Destination::start(|_, number| if number < 2 { destination::FAILS } else { Reply::OK });
     let further = "sign = \"standard-webhooks\"\nsecret = { file = \"{}/standard-secret\" }";
     let scene = Scene::new(&app(&destination.url, further));
     let key = [7_u8; 24];

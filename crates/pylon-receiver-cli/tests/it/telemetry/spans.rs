@@ -5,16 +5,17 @@ mod protobuf;
 
 use super::BODY;
 use super::serve::{SECRET, Serve, forged, signed};
-use collector::{Answer, Collector, nowhere};
+use collector::{answering, spans};
 use protobuf::Span;
 use pylon_receiver::EventId;
+use pylon_test_support::http::{Reply, Server, nowhere};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
 /// Longer than any end may take: the receiver's own, the collector's three seconds and the log's two.
 const END: Duration = Duration::from_secs(15);
 
-fn traces(collector: &Collector) -> String {
+fn traces(collector: &Server) -> String {
     format!("traces = \"{}/v1/traces\"\n", collector.url)
 }
 
@@ -26,8 +27,7 @@ fn id_in(answer: &(u16, String)) -> EventId {
 
 #[test]
 fn the_trace_of_an_event_is_its_acceptance_and_its_attempts() {
-    let (collector, app) =
-        (Collector::start(Answer::Statuses(&[200])), Collector::start(Answer::Statuses(&[500, 200])));
+    let (collector, app) = (answering(&[200]), answering(&[500, 200]));
     let config = format!(
         "{}log = \"json\"\n[[destination]]\nname = \"app\"\nurl = \"{}/\"\n\
          [destination.retry]\nfirst_delay = \"1ms\"\nlongest_delay = \"2ms\"\n",
@@ -46,8 +46,8 @@ fn the_trace_of_an_event_is_its_acceptance_and_its_attempts() {
     assert!(!lines.iter().any(|line| line.contains("\"span\"")), "{lines:?}");
 
     let requests = collector.requests();
-    assert!(requests.iter().all(|request| request.head.starts_with("POST /v1/traces HTTP/1.1\r\n")));
-    assert!(requests.iter().all(|request| request.head.contains("content-type: application/x-protobuf\r\n")));
+    assert!(requests.iter().all(|request| (&*request.method, &*request.target) == ("POST", "/v1/traces")));
+    assert!(requests.iter().all(|request| request.header("content-type") == Some("application/x-protobuf")));
     for never in [SECRET, "words-of-a-customer", &"0".repeat(64)] {
         assert!(!requests.iter().any(|request| contains(&request.body, never)), "{never}");
     }
@@ -82,7 +82,7 @@ fn the_trace_of_an_event_is_its_acceptance_and_its_attempts() {
 
 #[test]
 fn a_duplicate_stands_in_the_trace_of_the_event_that_it_repeats() {
-    let collector = Collector::start(Answer::Statuses(&[200]));
+    let collector = answering(&[200]);
     let endpoint = "[[endpoint]]\npath = \"/webhook\"\nsecrets = [{ env = \"PYLON_WEBHOOK_SECRET\" }]\n\
                     deduplication = { body_window = \"1h\" }\n";
     let mut serve = Serve::start(&format!("{}{endpoint}", traces(&collector)), &[]);
@@ -90,7 +90,7 @@ fn a_duplicate_stands_in_the_trace_of_the_event_that_it_repeats() {
     let event = id_in(&connection.ask(&signed(BODY)));
     assert_eq!(id_in(&connection.ask(&signed(BODY))), event);
     serve.stop();
-    let mut spans = collector.spans();
+    let mut spans = spans(&collector);
     spans.sort_by_key(|span| span.began);
     let [accepted, duplicate] = &spans[..] else { panic!("{spans:?}") };
     assert_eq!((&accepted.trace_id[..], &duplicate.trace_id[..]), (&event.as_bytes()[..], &event.as_bytes()[..]));
@@ -106,7 +106,7 @@ fn the_resource_is_the_receiver_unless_the_environment_says_otherwise() {
         (&[("OTEL_SERVICE_NAME", "")], "pylon-receiver"),
         (&[("OTEL_RESOURCE_ATTRIBUTES", "service.name=by-attributes")], "by-attributes"),
     ] {
-        let collector = Collector::start(Answer::Statuses(&[200]));
+        let collector = answering(&[200]);
         let mut serve = Serve::start(&traces(&collector), environment);
         serve.connect().ask(&signed(BODY));
         serve.stop();
@@ -118,8 +118,8 @@ fn the_resource_is_the_receiver_unless_the_environment_says_otherwise() {
 
 #[test]
 fn a_collector_that_takes_nothing_costs_one_warning_and_no_webhook() {
-    let refusing = Collector::start(Answer::Statuses(&[400]));
-    let silent = Collector::start(Answer::Never);
+    let refusing = answering(&[400]);
+    let silent = Server::start(|_, _| Reply::Hang);
     for (url, why) in [(nowhere(), "down"), (refusing.url.clone(), "refusing"), (silent.url.clone(), "silent")] {
         let mut serve = Serve::start(&format!("traces = \"{url}/v1/traces\"\n"), &[("OTEL_BSP_SCHEDULE_DELAY", "20")]);
         let mut connection = serve.connect();

@@ -1,8 +1,8 @@
 //! Who may ask and order.
 
 use super::fake::Admin;
-use crate::log::logged;
 use pylon_receiver::internals::Access;
+use pylon_test_support::log::logged;
 use std::time::Instant;
 use zeroize::Zeroizing;
 

@@ -19,7 +19,8 @@ fn one_that_breaks_off_is_unreadable_and_runs_no_handler() {
             assert_eq!(seen.taken(), [""; 0], "{adapter:?}");
             assert_eq!(
                 lines,
-                ["WARN message=a request was refused: incomplete body: the connection broke before its end \
+                ["WARN message=a request was refused: incomplete body: the connection closed before the end of the \
+                  body \
                   outcome=\"unreadable\""],
                 "{adapter:?}"
             );
@@ -49,7 +50,7 @@ fn one_of_which_nothing_comes_is_unreadable_and_no_fault_of_the_apps() {
         assert_eq!(
             lines,
             ["WARN message=a request was refused: incomplete body: expected 58 bytes, as the headers declare, found \
-              none; the sender hung up, or something before this had read them outcome=\"unreadable\""],
+              none; the sender disconnected, or something else read the body first outcome=\"unreadable\""],
             "{adapter:?}"
         );
     }

@@ -7,7 +7,7 @@ struct Numbered {
 }
 
 impl CustomEvent for Numbered {
-    const KIND: &'static str = "issue_new";
+    const NAME: &'static str = "issue_new";
 }
 
 #[derive(Deserialize)]
@@ -17,7 +17,7 @@ struct Titled {
 }
 
 impl CustomEvent for Titled {
-    const KIND: &'static str = "issue_new";
+    const NAME: &'static str = "issue_new";
 }
 
 /// Notes that it ran.
@@ -112,8 +112,8 @@ fn whose_own_type_the_body_does_not_fit_do_not_run_and_the_log_says_why() {
 
 #[test]
 fn are_refused_an_endpoint_whose_promises_they_could_not_keep() {
-    let line = "ERROR message=this endpoint has a replay guard or a background queue, and `Verified` as an extractor \
-                can keep neither promise: it does not see whether your function succeeds; register a handler instead";
+    let line = "ERROR message=this endpoint has a replay guard or a background, which the extractor `Verified` does \
+                not support: it cannot see whether your function succeeds; register a handler instead";
     let guard = || ReplayGuard::exact_request(MemoryReplayStore::new(10));
     let builders = [
         Endpoint::builder(verifying()).replay_guard(guard()),

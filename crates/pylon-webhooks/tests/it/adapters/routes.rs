@@ -104,7 +104,7 @@ fn a_signature_header_of_two_values_is_refused_as_two() {
 
 #[test]
 fn every_outcome_is_a_response_of_each_framework() {
-    for outcome in Outcome::ALL {
+    for &outcome in Outcome::ALL {
         let ((tower, axum, actix), _) = run(async {
             let tower = Answer::of_http(Response::<http_body_util::Full<Bytes>>::from(outcome)).await;
             let axum = Answer::of_http(axum::response::IntoResponse::into_response(outcome)).await;

@@ -170,7 +170,7 @@ fn what_was_admitted_before_close_is_handled_after_it() {
         assert_eq!(actix.await, Answer::of(Outcome::Unavailable), "it came after");
         endpoint.close().await;
     });
-    assert_eq!(lines, ["WARN message=a request was turned away: the app is shutting down outcome=\"unavailable\""]);
+    assert_eq!(lines, ["WARN message=a request was answered 503: the app is shutting down outcome=\"unavailable\""]);
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn what_a_runtime_that_ends_has_left_unhandled_may_come_again_and_is_not_waited_
         let endpoint = Endpoint::builder(handler).replay_guard(guard).build();
         let request = || requests(&endpoint).into_iter().nth(adapter).unwrap();
         let ((), lines) = run(hangs_up(request(), &begun));
-        let cut_short = "ERROR message=a delivery was cut short, for the runtime ended before its handlers did";
+        let cut_short = "ERROR message=a delivery was cut short: the runtime ended before its handlers did";
         assert_eq!(lines, [cut_short]);
         go.notify_one();
         let (answer, lines) = run(request());
@@ -208,9 +208,9 @@ fn a_store_that_panics_fails_the_delivery_and_is_told_of() {
     assert_eq!(
         lines,
         [
-            "ERROR message=the replay store did not forget a delivery that failed: sent again, it is taken for a \
-             duplicate reason=\"it panicked\"",
-            "ERROR message=a delivery was not handled: what stands before the handlers panicked outcome=\"failed\"",
+            "ERROR message=the replay store did not forget a failed delivery: a retry of it counts as a duplicate \
+             reason=\"it panicked\"",
+            "ERROR message=a delivery was not handled: the replay store or the clock panicked outcome=\"failed\"",
         ]
     );
 }

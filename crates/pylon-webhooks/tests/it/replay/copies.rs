@@ -91,8 +91,8 @@ fn are_none_where_there_is_nothing_to_go_by() {
         assert_eq!(second.await.unwrap(), Outcome::Handled);
     });
     assert_eq!(held.runs(), 2);
-    let warning = "WARN message=the replay guard finds nothing to go by in events of this name: each is handled as often as it \
-                   comes event=\"issue_new\"";
+    let warning = "WARN message=the replay guard finds no key in events of this name: their duplicates are handled \
+                   again event=\"issue_new\"";
     assert_eq!(lines, [warning], "once for the name");
 }
 

@@ -23,12 +23,12 @@ fn a_key_is_let_go_in_the_second_in_which_its_timestamp_is_refused() {
     let time = Time::new();
     let store = Moody::default();
     let (endpoint, _) = time.endpoint(ReplayGuard::exact_request(store.clone()));
-    delivered(&endpoint, BODY, Some(NOW));
+    let _ = delivered(&endpoint, BODY, Some(NOW));
     let (_, key, expires) = store.0.calls.lock().unwrap()[0].clone();
     let memory = MemoryReplayStore::new(1);
-    assert!(memory.is_first_at(&key, expires, NOW));
-    assert!(!memory.is_first_at(&key, expires, NOW + 300));
-    assert!(memory.is_first_at(&key, expires, NOW + 301));
+    assert!(is_first_at(&memory, &key, expires, NOW));
+    assert!(!is_first_at(&memory, &key, expires, NOW + 300));
+    assert!(is_first_at(&memory, &key, expires, NOW + 301));
 }
 
 #[test]

@@ -217,7 +217,7 @@ fn the_same_value_under_another_event_name_is_another_event() {
 
 #[test]
 fn a_name_that_is_configured_to_mean_a_kind_counts_as_that_kind() {
-    let reader = EventReader::new().name("issue.created", EventKind::IssueNew).unwrap();
+    let reader = EventReader::builder().name("issue.created", EventKind::IssueNew).build().unwrap();
     let of = |name: &str| {
         let body = json!({"event_type": name, "id": "i1"}).to_string();
         pointer("/id").key(&received(&reader, &body, SIGNED))

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 /// Which of the keys it knows, at a time at which nothing expires that has not yet; it knows none of them after.
 fn remembered(store: &MemoryReplayStore, keys: &str, now: u64) -> String {
     let is_known = |key: &char| {
-        let known = !store.is_first_at(&key.to_string(), None, now);
+        let known = !is_first_at(store, &key.to_string(), None, now);
         // To ask is to remember.
         store.remove(&key.to_string());
         known
@@ -16,14 +16,14 @@ fn remembered(store: &MemoryReplayStore, keys: &str, now: u64) -> String {
 fn a_key_is_first_once_until_it_expires() {
     let store = MemoryReplayStore::new(10);
     assert!(store.is_empty());
-    assert!(store.is_first_at("a", Some(NOW + 10), NOW));
+    assert!(is_first_at(&store, "a", Some(NOW + 10), NOW));
     for now in [NOW, NOW + 1, NOW + 9] {
-        assert!(!store.is_first_at("a", Some(NOW + 1000), now), "{now}: and it is not prolonged");
+        assert!(!is_first_at(&store, "a", Some(NOW + 1000), now), "{now}: and it is not prolonged");
     }
-    assert!(store.is_first_at("a", Some(NOW + 20), NOW + 10));
-    assert!(!store.is_first_at("a", None, NOW + 19));
-    assert!(store.is_first_at("a", None, NOW + 20), "remembered anew, it expires anew");
-    assert!(!store.is_first_at("a", None, u64::MAX - 1), "and without an end, never");
+    assert!(is_first_at(&store, "a", Some(NOW + 20), NOW + 10));
+    assert!(!is_first_at(&store, "a", None, NOW + 19));
+    assert!(is_first_at(&store, "a", None, NOW + 20), "remembered anew, it expires anew");
+    assert!(!is_first_at(&store, "a", None, u64::MAX - 1), "and without an end, never");
     assert_eq!(store.len(), 1);
 }
 
@@ -31,8 +31,8 @@ fn a_key_is_first_once_until_it_expires() {
 fn a_key_that_has_expired_when_it_comes_is_first_each_time() {
     let store = MemoryReplayStore::new(10);
     for expires in [0, NOW - 1, NOW] {
-        assert!(store.is_first_at("a", Some(expires), NOW));
-        assert!(store.is_first_at("a", Some(expires), NOW));
+        assert!(is_first_at(&store, "a", Some(expires), NOW));
+        assert!(is_first_at(&store, "a", Some(expires), NOW));
     }
 }
 
@@ -40,21 +40,21 @@ fn a_key_that_has_expired_when_it_comes_is_first_each_time() {
 fn what_expires_first_makes_room_and_of_what_never_expires_the_oldest() {
     let store = MemoryReplayStore::new(4);
     for (key, expires) in [("n", None), ("c", Some(NOW + 30)), ("a", Some(NOW + 10)), ("o", None)] {
-        assert!(store.is_first_at(key, expires, NOW));
+        assert!(is_first_at(&store, key, expires, NOW));
     }
-    assert!(store.is_first_at("b", Some(NOW + 20), NOW));
+    assert!(is_first_at(&store, "b", Some(NOW + 20), NOW));
     assert_eq!(store.len(), 4);
     assert_eq!(remembered(&store, "nocba", NOW), "nocb", "a expired first");
 
     let store = MemoryReplayStore::new(2);
     for key in ["a", "b", "c", "d"] {
-        assert!(store.is_first_at(key, None, NOW));
+        assert!(is_first_at(&store, key, None, NOW));
     }
     assert_eq!(remembered(&store, "dcba", NOW), "dc");
 
     let store = MemoryReplayStore::new(2);
     for key in ["a", "b", "c"] {
-        assert!(store.is_first_at(key, Some(NOW + 10), NOW));
+        assert!(is_first_at(&store, key, Some(NOW + 10), NOW));
     }
     assert_eq!(remembered(&store, "cba", NOW), "cb", "of those that expire together, the oldest");
 }
@@ -62,32 +62,32 @@ fn what_expires_first_makes_room_and_of_what_never_expires_the_oldest() {
 #[test]
 fn what_has_expired_makes_room_before_anything_else_does() {
     let store = MemoryReplayStore::new(2);
-    store.is_first_at("n", None, NOW);
-    store.is_first_at("a", Some(NOW + 10), NOW);
-    assert!(store.is_first_at("b", Some(NOW + 20), NOW + 10));
+    is_first_at(&store, "n", None, NOW);
+    is_first_at(&store, "a", Some(NOW + 10), NOW);
+    assert!(is_first_at(&store, "b", Some(NOW + 20), NOW + 10));
     assert_eq!(remembered(&store, "bn", NOW + 10), "bn");
 }
 
 #[test]
 fn a_key_that_is_forgotten_is_first_again_and_has_a_new_age() {
     let store = MemoryReplayStore::new(2);
-    store.is_first_at("a", None, NOW);
-    store.is_first_at("b", None, NOW);
+    is_first_at(&store, "a", None, NOW);
+    is_first_at(&store, "b", None, NOW);
     store.remove("a");
     store.remove("unknown");
     assert_eq!(store.len(), 1);
-    assert!(store.is_first_at("a", None, NOW));
-    store.is_first_at("c", None, NOW);
+    assert!(is_first_at(&store, "a", None, NOW));
+    is_first_at(&store, "c", None, NOW);
     assert_eq!(remembered(&store, "cab", NOW), "ca", "b is older than a is now");
 }
 
 #[test]
 fn a_capacity_of_zero_is_one() {
     let store = MemoryReplayStore::new(0);
-    assert!(store.is_first_at("a", None, NOW));
-    assert!(!store.is_first_at("a", None, NOW));
-    assert!(store.is_first_at("b", None, NOW));
-    assert!(store.is_first_at("a", None, NOW));
+    assert!(is_first_at(&store, "a", None, NOW));
+    assert!(!is_first_at(&store, "a", None, NOW));
+    assert!(is_first_at(&store, "b", None, NOW));
+    assert!(is_first_at(&store, "a", None, NOW));
     assert_eq!(store.len(), 1);
 }
 
@@ -172,7 +172,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::IsFirst { key, expires } => {
-                    let first = store.is_first_at(&key.to_string(), expires, now);
+                    let first = is_first_at(&store, &key.to_string(), expires, now);
                     prop_assert_eq!(first, model.is_first(key, expires, now), "{} at {}", key, now);
                 }
                 Step::Forget(key) => {

@@ -1,4 +1,4 @@
-//! What a piece of code writes to the log.
+//! The lines that a piece of code logs.
 
 use std::cell::RefCell;
 use std::fmt::{Debug, Write};
@@ -11,11 +11,11 @@ thread_local! {
     static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs it and gives what it returned, and each line that it logged on this thread: level, message and fields.
+/// Runs the code. Returns its result, and each line that it logged on this thread: level, message and fields.
 ///
-/// One subscriber serves all tests: with one each, a test without any could be the first to log at some place, and
-/// tracing would remember that nobody listens there.
-pub(crate) fn logged<T>(run: impl FnOnce() -> T) -> (T, Vec<String>) {
+/// Lines of this project's crates from INFO on count. One subscriber serves all tests of a process: with one each, a test without
+/// any could be the first to reach a line of the log, and tracing would remember that nobody listens there.
+pub fn logged<T>(run: impl FnOnce() -> T) -> (T, Vec<String>) {
     static SUBSCRIBED: Once = Once::new();
     SUBSCRIBED.call_once(|| tracing::subscriber::set_global_default(Lines).unwrap());
     LINES.take();
@@ -27,7 +27,7 @@ struct Lines;
 
 impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("pylon_receiver") && metadata.level() <= &Level::INFO
+        metadata.target().starts_with("pylon_") && metadata.level() <= &Level::INFO
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {

@@ -1,0 +1,50 @@
+//! What can be wrong with a configuration.
+
+use std::fmt;
+
+/// What is wrong with a configuration.
+///
+/// ```
+/// use pylon_webhooks::{ConfigError, Secret};
+///
+/// assert_eq!(Secret::new("").unwrap_err(), ConfigError::EmptySecret);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// No secret was given.
+    NoSecret,
+    /// A secret is empty.
+    EmptySecret,
+    /// A header's name is not an HTTP token.
+    HeaderName,
+    /// The signature header and the timestamp header have the same name.
+    SameHeader,
+    /// A JSON pointer does not start with `/`.
+    Pointer,
+    /// An event name is blank.
+    EmptyName,
+    /// The depth limit is not between 1 and [`DEFAULT_DEPTH_LIMIT`](crate::DEFAULT_DEPTH_LIMIT).
+    DepthLimit,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoSecret => "no secret: pass the secret that Pylon shows for the webhook destination",
+            Self::EmptySecret => {
+                "a secret is empty, so anyone could sign: pass the secret that Pylon shows for the webhook \
+                 destination"
+            }
+            Self::HeaderName => "a header name must be letters, digits and `-`, for instance X-Pylon-Signature",
+            Self::SameHeader => "the signature header and the timestamp header must have different names",
+            Self::Pointer => "a JSON pointer must start with `/`, for instance /meta/event",
+            Self::EmptyName => {
+                "an event name is empty: pass the name that the trigger's template sends, for instance issue_new"
+            }
+            Self::DepthLimit => "the depth limit must be between 1 and 100",
+        })
+    }
+}
+
+impl std::error::Error for ConfigError {}
