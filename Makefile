@@ -72,7 +72,7 @@ test-shared: wheel
 bench: run-tools wheel-released ## time library and receiver beside what they replace; BENCH=--quick leaves out the long part
 	@cargo bench --quiet --locked -p pylon-webhooks --no-run
 	@cargo build --quiet --locked --release -p pylon-webhooks --features axum --example load --example bench_axum
-	@cargo build --quiet --locked --release -p pylon-receiver-cli --bin pylon-receiver --example open_loop --example sink
+	@cargo build --quiet --locked --release -p pylon-receiver-cli --bin pylon-receiver --example open_loop --example sink --example null_receiver
 	@$(BIN)/python benchmarks/run.py --cache $(CACHE) --release $(CARGO_TARGET_DIR)/release $(BENCH)
 
 chaos: run-tools ## kill -9 the receiver under load, CHAOS_ROUNDS times (100 unless given), and compare

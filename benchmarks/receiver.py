@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import signal
+import shutil
 import statistics
 import subprocess
 import time
@@ -37,6 +38,12 @@ BACKLOG = 1_000_000
 #: One at a time, far apart.
 UNLOADED_RATE, UNLOADED_SECONDS = 20, 10
 DELIVERING_SECONDS = 10
+#: A backlog that is delivered to its end, with these many attempts at a time.
+DRAINED, DRAIN_CONCURRENCY = 200_000, [8, 64]
+#: Of accepting and delivering at once, seconds; what may be left behind at its end is what arrives in a tenth of a second.
+AT_ONCE_SECONDS, AT_ONCE_LEFT_SECONDS = 10, 0.1
+#: The first rate that is tried; the next is higher as long as it keeps up.
+AT_ONCE_RATE = 6_000
 
 
 @dataclass
@@ -66,6 +73,15 @@ class Bench:
             raise RuntimeError(f"{command!r}: not everything was answered 200: {done.stdout}")
         return measured
 
+    def plain(self, address: str, connections: int) -> float:
+        """Requests a second of the generator that posts to an app directly."""
+        command = [str(self.examples / "open_loop"), "--to", address, "--path", "/webhook"]
+        command += ["--connections", str(connections), "--seconds", str(SECONDS)]
+        environment = {**os.environ, "PYLON_WEBHOOK_SECRET": SECRET}
+        done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=60)
+        per_second: float = json.loads(done.stdout)["per_second"]
+        return per_second
+
     def turn(self, server: Running, connections: int, rate: float | str = "max") -> dict[str, Any]:
         """One turn on a server that has just been started."""
         self.load(server, connections, seconds=WARM_UP_SECONDS)
@@ -83,12 +99,14 @@ class Bench:
 def receiver(cache: Path, release: Path, sdk: str, sdk_name: str, quick: bool) -> Iterator[str]:
     """Measure; the lines of the table, the last one JSON."""
     webhook, said = debian_webhook(cache)
-    servers = Servers(release / "pylon-receiver", sdk, webhook, cache)
+    servers = Servers(release / "pylon-receiver", release / "examples", sdk, webhook, cache)
     bench = Bench(servers, release / "examples", 1 if quick else TURNS, {})
     yield from conditions(bench, said)
     yield from closed_loop(bench, sdk_name)
     yield from open_loop(bench)
     yield from unloaded(bench)
+    yield from drain(bench, DRAINED // 10 if quick else DRAINED)
+    yield from both_at_once(bench)
     if quick:
         yield "the backlog was left out: --quick"
     else:
@@ -203,6 +221,76 @@ def unloaded(bench: Bench) -> Iterator[str]:
     }
     yield goal("from the answer to the app, unloaded, median", statistics.median(from_answer), 10, " ms", at_most=True)
     yield f"{'from sending to the app, unloaded, median':<56}{statistics.median(from_sending):>10.2f} ms"
+
+
+def drain(bench: Bench, events: int) -> Iterator[str]:
+    """A backlog that is delivered to its end, beside a plain client that posts to the same app."""
+    found = bench.found["drain"] = {}
+    with bench.servers.folder() as kept:
+        ledger = kept / "pylon.db"
+        with ended(bench.servers.receiver(kept, f"sqlite:{ledger}")) as server:
+            bench.load(server, 256, requests=events)
+        for concurrency in DRAIN_CONCURRENCY:
+            shares, rates, plains = [], [], []
+            for _ in range(bench.turns):
+                with bench.servers.folder() as folder, sink(bench) as app:
+                    plain = bench.plain(app.address, concurrency)
+                    shutil.copy(ledger, folder / "pylon.db")
+                    address = f"sqlite:{folder / 'pylon.db'}"
+                    server = bench.servers.receiver(folder, address, app.address, concurrency=concurrency)
+                    with ended(server):
+                        rate = drained(server)
+                rates.append(rate)
+                plains.append(plain)
+                shares.append(rate / plain)
+            share = statistics.median(shares)
+            found[str(concurrency)] = {
+                "events": events,
+                "per_second": statistics.median(rates),
+                "plain_per_second": statistics.median(plains),
+                "of_plain": share,
+            }
+            name = f"draining {events:,} events, {concurrency} at a time"
+            yield f"{name:<56}{statistics.median(rates):>10,.0f} a second; a plain client {statistics.median(plains):,.0f}"
+            yield goal(f"draining beside a plain client, {concurrency} at a time", share, 0.4, "")
+
+
+def drained(server: Running) -> float:
+    """Deliveries a second until next to nothing is left; what failed while it was filled waits for its retries."""
+    begin, at_first = time.monotonic(), left(server)
+    deadline = begin + PATIENCE
+    while (now_left := left(server)) > at_first / 1000:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{now_left} of {at_first} events are left after {PATIENCE} s")
+        time.sleep(0.1)
+    return (at_first - now_left) / (time.monotonic() - begin)
+
+
+def both_at_once(bench: Bench) -> Iterator[str]:
+    """Accepting and delivering at once, at the highest rate at which nothing is left behind."""
+    rate, steady = AT_ONCE_RATE, 0.0
+    with sink(bench) as app:
+        while True:
+            with (
+                bench.servers.folder() as folder,
+                ended(
+                    bench.servers.receiver(folder, f"sqlite:{folder / 'pylon.db'}", app.address, concurrency=64)
+                ) as server,
+            ):
+                measured = bench.load(server, 64, rate, seconds=AT_ONCE_SECONDS)
+                behind = left(server)
+            if behind > rate * AT_ONCE_LEFT_SECONDS or measured["per_second"] < rate * 0.98:
+                break
+            steady, rate = measured["per_second"], round(rate * 1.15)
+    bench.found["both_at_once"] = {"per_second": steady}
+    yield goal("accepting and delivering at once, nothing left behind", steady, 12_000, " a second")
+
+
+def left(server: Running) -> int:
+    """How many deliveries are left to be done."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.admin}/api/stats", timeout=60) as answer:
+        destinations = json.load(answer)["destinations"]
+    return sum(there["waiting"] + there["held"] + there["delivering"] for there in destinations)
 
 
 def backlog(bench: Bench) -> Iterator[str]:

@@ -62,6 +62,7 @@ class Servers:
     """Starts servers."""
 
     binary: Path  # pylon-receiver
+    examples: Path  # what `make bench` builds beside it
     sdk: str  # an interpreter that has the SDK
     webhook: str | None  # Debian's
     cache: Path  # ledgers are written here
@@ -77,8 +78,12 @@ class Servers:
     @contextmanager
     def null(self) -> Iterator[Running]:
         """The receiver with a ledger that keeps nothing."""
-        with self.folder() as folder, ended(self.receiver(folder, "null:")) as running:
-            yield running
+        with self.folder() as folder:
+            port, admin = free_port(), free_port()
+            command = [str(self.examples / "null_receiver"), f"127.0.0.1:{port}", f"127.0.0.1:{admin}"]
+            with ended(started(command, port, "/webhook", folder)) as running:
+                running.admin = admin
+                yield running
 
     @contextmanager
     def fastapi(self) -> Iterator[Running]:
@@ -108,14 +113,22 @@ class Servers:
             with ended(started(command, port, "/hooks/pylon", folder)) as running:
                 yield running
 
-    def receiver(self, folder: Path, ledger: str, destination: str = "", *, until_it_answers: bool = True) -> Running:
+    def receiver(
+        self,
+        folder: Path,
+        ledger: str,
+        destination: str = "",
+        *,
+        concurrency: int = 8,
+        until_it_answers: bool = True,
+    ) -> Running:
         """The receiver; without a destination it has one at which nobody listens, so that each event is to be delivered."""
         port, admin = free_port(), free_port()
         config = folder / "pylon.toml"
         config.write_text(
             f'listen = "127.0.0.1:{port}"\nadmin = "127.0.0.1:{admin}"\nledger = "{ledger}"\nlog = "json"\n'
             '[[endpoint]]\npath = "/webhook"\nsecrets = [{ env = "PYLON_WEBHOOK_SECRET" }]\n'
-            f'[[destination]]\nname = "app"\nurl = "http://{destination or f"127.0.0.1:{free_port()}"}/webhook"\n'
+            f'[[destination]]\nname = "app"\nurl = "http://{destination or f"127.0.0.1:{free_port()}"}/webhook"\nconcurrency = {concurrency}\n'
         )
         command = [str(self.binary), "serve", "--config", str(config)]
         running = started(command, port, "/webhook", folder, until_it_answers=until_it_answers)

@@ -1,53 +1,57 @@
-//! How many deliveries to lease ahead of free slots, by the pace at which attempts end.
+//! How many deliveries to lease ahead of free slots, by the pace of the destination and of the ledger.
 
 use std::time::{Duration, Instant};
 
+/// How long what has ended may wait for more to share its commit, as long as there is enough to begin.
+pub(super) const LINGER: Duration = Duration::from_millis(4);
 /// The most deliveries to lease ahead.
 const MOST_AHEAD: usize = 256;
+/// A mean gives this weight to the latest value.
+const WEIGHT: f64 = 0.125;
 
-/// The pace of a destination, from one exchange with the ledger to the next.
+/// How long attempts and exchanges take, as means over the latest ones, in seconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
-    /// When the last exchange began.
+    slots: usize,
+    attempt: Option<f64>,
+    exchange: f64,
+    /// When the exchange that is under way began.
     began: Instant,
-    /// Attempts that have ended since.
-    ended: usize,
-    /// Attempts that ended a second before it began.
-    per_second: f64,
-    ahead: usize,
 }
 
 impl Pace {
     /// Nothing is known yet, so nothing is leased ahead.
-    pub(super) fn new(now: Instant) -> Self {
-        Self { began: now, ended: 0, per_second: 0.0, ahead: 0 }
+    pub(super) fn new(slots: usize, now: Instant) -> Self {
+        Self { slots, attempt: None, exchange: 0.0, began: now }
     }
 
-    /// How many to lease ahead: as many as end during two exchanges, one that is under way and the next.
+    /// How many to lease ahead: as many as all slots could finish from one exchange to the end of the next, and the same again, so that
+    /// half of them are left when the next exchange begins.
     pub(super) fn ahead(&self) -> usize {
-        self.ahead
+        let Some(attempt) = self.attempt else { return 0 };
+        let ahead = 2.0 * self.slots as f64 * (self.exchange + LINGER.as_secs_f64()) / attempt;
+        (ahead.round() as usize).min(MOST_AHEAD)
     }
 
     /// An attempt has ended.
-    pub(super) fn attempt_ended(&mut self) {
-        self.ended += 1;
+    pub(super) fn attempt_took(&mut self, took: Duration) {
+        let took = took.as_secs_f64();
+        self.attempt = Some(self.attempt.map_or(took, |mean| mean + WEIGHT * (took - mean)));
+    }
+
+    /// What was leased ahead has not begun for this long, so attempts take that long at least.
+    pub(super) fn attempts_take(&mut self, least: Duration) {
+        self.attempt = Some(self.attempt.unwrap_or_default().max(least.as_secs_f64()));
     }
 
     /// An exchange begins.
     pub(super) fn exchange_begins(&mut self, now: Instant) {
-        let passed = now.saturating_duration_since(self.began).max(Duration::from_micros(1));
-        self.per_second = self.ended as f64 / passed.as_secs_f64();
-        (self.began, self.ended) = (now, 0);
+        self.began = now;
     }
 
     /// The exchange has ended.
     pub(super) fn exchange_ends(&mut self, now: Instant) {
         let took = now.saturating_duration_since(self.began).as_secs_f64();
-        self.ahead = ((2.0 * self.per_second * took).round() as usize).min(MOST_AHEAD);
-    }
-
-    /// What was leased ahead did not begin in time.
-    pub(super) fn is_slow(&mut self) {
-        self.ahead = 0;
+        self.exchange += WEIGHT * (took - self.exchange);
     }
 }

@@ -5,7 +5,7 @@
 
 use super::circuit::CircuitState;
 use super::destination::{Change, Destination, steadily};
-use super::pace::Pace;
+use super::pace::{LINGER, Pace};
 use super::transport::{Attempt, Report};
 use crate::ledger::{
     Claim, Claimed, Exchange, Exchanged, Lease, LeasedDelivery, LedgerError, NewAttempt, Settled, Settlement, Verdict,
@@ -80,8 +80,8 @@ struct Ended {
 /// A lease that waits for its settlement.
 struct Unsettled {
     settlement: Settlement,
-    /// When to give the settlement up: the lease is over by then.
-    until: Instant,
+    /// When the attempt ended.
+    since: Instant,
     /// What to tell once it is settled; none: the attempt did not begin.
     told: Option<Told>,
 }
@@ -107,13 +107,13 @@ impl Work {
         let now = steadily();
         Self {
             rate: destination.rate.map(|per_second| Rate::new(per_second, now)),
+            pace: Pace::new(destination.concurrency, now),
             destination,
             queue: VecDeque::new(),
             attempts: FuturesUnordered::new(),
             leases: HashSet::new(),
             ended: VecDeque::new(),
             asked: Asked::default(),
-            pace: Pace::new(now),
             is_suspect_waiting: false,
             look_at: now,
             is_woken: false,
@@ -174,7 +174,7 @@ impl Work {
             begun += 1;
         }
         if self.queue.front().is_some_and(|(_, leased_at)| *leased_at + LONGEST_AHEAD <= now) {
-            self.pace.is_slow();
+            self.pace.attempts_take(LONGEST_AHEAD);
             self.give_back();
         }
         begun
@@ -197,6 +197,13 @@ impl Work {
         let now = steadily();
         if now < self.not_before {
             return Err(self.not_before);
+        }
+        if let Some(oldest) = self.ended.front()
+            && self.queue.len() > self.pace.ahead() / 2
+            && now < oldest.since + LINGER
+        {
+            // There is enough to begin: more shall share the commit.
+            return Err(oldest.since + LINGER);
         }
         match self.room(now) {
             Room::For(free, ahead) => Ok(self.exchange(Some((free, ahead)))),
@@ -286,7 +293,7 @@ impl Work {
                 tracing::error!(%destination, %error, "the ledger took no results and gave no deliveries; trying again");
                 self.not_before = now + AFTER_FAILURE;
                 // The attempts were made, so their settlements stay for as long as their leases may hold.
-                while self.ended.front().is_some_and(|unsettled| unsettled.until <= now)
+                while self.ended.front().is_some_and(|unsettled| unsettled.since + self.destination.lease() <= now)
                     && let Some(unsettled) = self.ended.pop_front()
                 {
                     self.settled(unsettled, Settled::Fenced);
@@ -344,7 +351,7 @@ impl Work {
     /// Judges an attempt.
     fn end(&mut self, ended: Ended) {
         let Ended { attempt, lease, counted, age, report, took, span } = ended;
-        self.pace.attempt_ended();
+        self.pace.attempt_took(took);
         let report = report.unwrap_or_else(|| Report::failed(None, "the attempt broke off: the transport panicked"));
         span.record("status", report.status);
         let (verdict, change) = self.destination.judge(&report, attempt.event(), (counted, age));
@@ -352,7 +359,7 @@ impl Work {
         let record = NewAttempt { took, status: report.status, detail: report.detail };
         self.ended.push_back(Unsettled {
             settlement: Settlement { lease, verdict, attempt: Some(record) },
-            until: steadily() + self.destination.lease(),
+            since: steadily(),
             told: Some(Told { outcome, took, attempt: attempt.number, span }),
         });
         match change {
@@ -382,7 +389,7 @@ impl Work {
     fn release(&mut self, lease: Lease) {
         self.ended.push_back(Unsettled {
             settlement: Settlement { lease, verdict: Verdict::Released, attempt: None },
-            until: steadily() + self.destination.lease(),
+            since: steadily(),
             told: None,
         });
     }

@@ -14,12 +14,13 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Those that are due, behind a given place; those that are leased are passed over.
+/// Those that are due, behind a given place; those that are leased are passed over. Without a limit: a limit that is bound has SQLite
+/// prepare the statement anew each time.
 const DUE: &str = "
     SELECT seq, event_seq, number, order_key, at_ms, attempts, interruptions, created_at_ms, redelivery_of FROM deliveries
     WHERE destination = ?1 AND state = 10 AND at_ms <= ?2 AND (at_ms, seq) > (?3, ?4)
     AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.destination = ?1 AND delivery_seq = deliveries.seq)
-    ORDER BY at_ms, seq LIMIT ?5";
+    ORDER BY at_ms, seq";
 /// Deliveries that one claim ends at most, and interrupted ones that it passes over at most; the next claim goes on.
 const MOST_DEAD: usize = 256;
 const MOST_PASSED_OVER: usize = 1024;
@@ -81,7 +82,8 @@ impl Claiming<'_> {
             let due = transaction
                 .connection
                 .prepare_cached(DUE)?
-                .query_map(params![self.destination, now, at, seq, room as i64], Due::read)?
+                .query_map(params![self.destination, now, at, seq], Due::read)?
+                .take(room)
                 .collect::<Result<Vec<_>, _>>()?;
             let found = due.len();
             for (place, delivery) in due.iter().enumerate() {
