@@ -6,8 +6,8 @@ use pylon_receiver::internals::Access;
 use pylon_receiver::ledger::RefusedRecord;
 use pylon_receiver::wire::*;
 use pylon_receiver::{DeliveryId, Headers};
-use serde::de::DeserializeOwned;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// Two events, one with a dead delivery of two attempts; and a refused request.
