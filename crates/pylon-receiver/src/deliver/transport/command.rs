@@ -10,8 +10,8 @@
 //! Its standard output is thrown away. The last line of its standard error goes, shortened, into the report of a failure, and so into
 //! the ledger, for the operator to see; it may say anything, and is for that reason never logged.
 
+use super::attempt::{Attempt, Report, Transport, TransportFuture};
 use super::line::LastLine;
-use super::{Attempt, Report, Transport, TransportFuture};
 use crate::text::show_duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsString;

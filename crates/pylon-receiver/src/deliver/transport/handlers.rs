@@ -1,7 +1,7 @@
 //! Delivers to handlers in this process.
 
+use super::attempt::{Attempt, Report, Transport, TransportFuture};
 use super::line::fit;
-use super::{Attempt, Report, Transport, TransportFuture};
 use crate::text::show_duration;
 use pylon_webhooks::{HandlerError, Verified, WebhookEvent, WebhookHandler};
 use std::any::Any;

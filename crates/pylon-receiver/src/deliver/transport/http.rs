@@ -21,9 +21,9 @@
 //! A 2xx whose body arrives whole is a success; of a long body the first 64 KiB are enough. All else is a failure, redirects
 //! included: whoever moved the app has to say so in the configuration.
 
+use super::attempt::{Attempt, Report, Transport, TransportFuture};
 use super::refusal::describe;
 use super::signing::Signer;
-use super::{Attempt, Report, Transport, TransportFuture};
 use crate::config::{HttpTransport, SecretFault, SecretSource};
 use crate::headers::{OWN_PREFIX, is_hop_by_hop, is_named_by_connection};
 use crate::id::DeliveryId;
@@ -51,6 +51,8 @@ const LONGEST_TEXT: usize = 256;
 /// One HTTP destination, with its connections.
 pub(super) struct Http {
     url: Option<Url>,
+    /// Whether the query of the original request goes along.
+    passes_query: bool,
     headers: Vec<(HeaderName, HeaderValue)>,
     signer: Signer,
     timeout: Duration,
@@ -66,7 +68,8 @@ impl Http {
         let headers = headers.collect::<Result<_, _>>()?;
         let url = Url::parse(&config.url.to_string()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let signer = Signer::new(&config.signing)?;
-        let http = Self { url, headers, signer, timeout, concurrency, client: OnceLock::new() };
+        let passes_query = config.query;
+        let http = Self { url, passes_query, headers, signer, timeout, concurrency, client: OnceLock::new() };
         // What is not there now may be there at an attempt, which then says what is missing.
         let _ = http.ready();
         Ok(http)
@@ -90,6 +93,16 @@ impl Http {
         let builder = if url.scheme() == "http" { builder.tls_certs_only([]) } else { builder };
         let client = builder.build().map_err(|_| "TLS failed: the system has no root certificates")?;
         Ok((url, self.client.get_or_init(|| client)))
+    }
+
+    /// The destination's URL, its own query in front of that of the original request.
+    fn url_for(&self, url: &Url, attempt: &Attempt) -> Url {
+        let mut url = url.clone();
+        if let (true, Some(query)) = (self.passes_query, &attempt.query) {
+            let joined = url.query().map_or_else(|| query.to_string(), |own| format!("{own}&{query}"));
+            url.set_query(Some(&joined));
+        }
+        url
     }
 
     fn headers_for(&self, attempt: &Attempt) -> HeaderMap {
@@ -126,7 +139,8 @@ impl Http {
             Ok(ready) => ready,
             Err(missing) => return Report::failed(None, missing),
         };
-        let request = client.post(url.clone()).headers(self.headers_for(attempt)).body(attempt.body.clone());
+        let request =
+            client.post(self.url_for(url, attempt)).headers(self.headers_for(attempt)).body(attempt.body.clone());
         let response = match request.send().await {
             Ok(response) => response,
             Err(error) if error.is_timeout() => return self.no_answer(),

@@ -6,7 +6,7 @@
 //! A line that was begun and not ended was never acknowledged: the machine stopped, or the disk was full. It is cut off before the next
 //! one is written. What does not look like such a line is left alone, and the delivery fails: the file is somebody else's.
 
-use super::{Attempt, Report, Transport, TransportFuture};
+use super::attempt::{Attempt, Report, Transport, TransportFuture};
 use crate::id::{DeliveryId, EventId};
 use crate::text::show_duration;
 use crate::time::Moment;

@@ -1,6 +1,6 @@
 //! Signs a delivery anew on each attempt, so that its timestamp is fresh however late it comes.
 
-use super::Attempt;
+use super::attempt::Attempt;
 use crate::config::{SecretFault, SecretSource, Signing};
 use base64::Engine;
 use base64::alphabet::STANDARD;

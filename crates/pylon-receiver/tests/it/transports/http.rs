@@ -390,3 +390,24 @@ async fn whoever_drops_the_future_ends_the_attempt() {
     // It ends, and does not wait for an answer.
     let _ = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest).await;
 }
+
+#[tokio::test]
+async fn the_query_of_the_request_is_passed_on_where_that_is_configured() {
+    let cases = [
+        (true, "", Some("tenant=a%20b&x=1"), "/?tenant=a%20b&x=1"),
+        (true, "hook?key=1", Some("tenant=a&key=2"), "/hook?key=1&tenant=a&key=2"),
+        (true, "hook?key=1", None, "/hook?key=1"),
+        (true, "hook", None, "/hook"),
+        (false, "hook?key=1", Some("tenant=a"), "/hook?key=1"),
+        (false, "", Some("tenant=a"), "/"),
+    ];
+    for (passes_query, path, query, expected) in cases {
+        let mut server = Server::start([answer(WHOLE)]).await;
+        let url = format!("http://{}/{path}", server.address).parse().unwrap();
+        let to = TransportConfig::Http(HttpTransport::new(url).query(passes_query));
+        let sent = Attempt { query: query.map(Into::into), ..attempt() };
+        assert_eq!(deliver(to, PATIENCE, &sent).await.status, Some(200));
+        let line = server.request().await.line;
+        assert_eq!(line.split(' ').nth(1), Some(expected), "{line}");
+    }
+}
