@@ -21,7 +21,7 @@ SECRET = "tests' secret, long enough to be searched for"
 NOW = 1_700_000_000
 #: Longer than anything here takes, so that a failure ends.
 LONG = 60
-LOST = "accepted Pylon webhook events are lost, for the app ended before their handlers did: {}"
+LOST = "accepted Pylon webhook events are lost because the app ended before their handlers: {}"
 FULL = "Pylon webhook turned away: {} events are waiting already"
 CLOSED = "Pylon webhook turned away: the app is shutting down"
 
@@ -59,7 +59,7 @@ def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
 WHOLE = "{} must be a whole number"
 LEAST = "{} must be at least 1"
 NUMBER = "drain_seconds must be a number"
-END = "drain_seconds must not be negative, nor without end"
+END = "drain_seconds must be at least 0 and finite"
 SETTINGS: list[tuple[dict[str, Any], type[Exception], str]] = [
     *[
         ({name: value}, TypeError, WHOLE.format(name))
@@ -543,7 +543,7 @@ def test_a_task_that_ends_oddly_is_told_of_and_the_next_one_runs(caplog: pytest.
 
     asyncio.run(live())
     assert app.done == [2]
-    assert messages(caplog) == ["a handler ended with what no handler should raise"]
+    assert messages(caplog) == ["a handler raised an exception that no handler should raise"]
     assert len(app.store) == 1
 
 
@@ -689,7 +689,7 @@ def test_nothing_that_a_handler_raises_ends_a_thread(
         (message,) = messages(caplog)
         assert message.startswith("Pylon webhook not handled: a handler failed for ")
     else:
-        assert messages(caplog) == ["a handler ended with what no handler should raise"]
+        assert messages(caplog) == ["a handler raised an exception that no handler should raise"]
     # It was not handled, so it may come again.
     assert len(app.store) == 1
 
@@ -903,7 +903,7 @@ def test_an_async_store_is_given_keys_back_after_its_loop_has_ended(caplog: pyte
         store.keys = {"broken"}
         gate.set()
     assert messages(caplog)[2] == (
-        "the replay store did not forget a delivery that failed: sent again, it counts as seen"
+        "the replay store failed to forget a delivery whose handlers failed: if Pylon sends it again, it is not handled"
     )
 
 
@@ -1093,4 +1093,4 @@ def test_where_what_is_around_an_event_cannot_be_entered_it_may_come_again(caplo
         with app.endpoint:
             assert app.endpoint.respond(*app.request(1), around=around).name == "accepted"
     assert app.done == [1]
-    assert messages(caplog) == ["Pylon webhook not handled, for something before its handlers failed"]
+    assert messages(caplog) == ["Pylon webhook not handled: something failed before its handlers ran"]

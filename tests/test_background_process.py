@@ -11,7 +11,7 @@ import pytest
 SECRET = "tests' secret, long enough to be searched for"
 #: How long whatever must happen may take, seconds; nothing waits so long unless it is broken.
 LONG = 60
-LOST = "accepted Pylon webhook events are lost, for the app ended before their handlers did: {}"
+LOST = "accepted Pylon webhook events are lost because the app ended before their handlers: {}"
 
 START = f"""
 import asyncio, logging, os, sys, threading

@@ -248,11 +248,11 @@ NO_TARGETS: dict[str, tuple[tuple[Any, ...], type[Exception], str]] = {
         TypeError,
         "on() takes event classes and names: write @handler.on(IssueNewEvent) above the handler",
     ),
-    "a class of no event": ((dict,), TypeError, "dict is no event class: call handler.register(kind, dict) first"),
+    "a class of no event": ((dict,), TypeError, "dict is no event class: call handler.register(name, dict) first"),
     "a good one and a bad one": (
         (IssueNewEvent, int),
         TypeError,
-        "int is no event class: call handler.register(kind, int) first",
+        "int is no event class: call handler.register(name, int) first",
     ),
 }
 
@@ -271,7 +271,7 @@ def test_a_subclass_of_an_event_is_refused_until_it_is_registered(handler: Webho
         pass
 
     # Deliveries never come as this class: a handler for it would silently never run.
-    with pytest.raises(TypeError, match=r"^Mine is no event class: call handler\.register\(kind, Mine\) first$"):
+    with pytest.raises(TypeError, match=r"^Mine is no event class: call handler\.register\(name, Mine\) first$"):
         handler.on(Mine)
     handler.register("issue_new", Mine)
     handler.on(Mine)(lambda event: event)
@@ -297,7 +297,9 @@ async def _async_generator(_event: Any) -> Any:
 @pytest.mark.parametrize("function", [_generator, _async_generator, functools.partial(_generator)])
 def test_a_generator_is_no_handler_for_calling_it_runs_nothing(function: Any, handler: WebhookHandler) -> None:
     for register in (handler.on(IssueNewEvent), handler.on_any(), handler.on_error()):
-        with pytest.raises(TypeError, match="^a handler must not be a generator: calling one runs none of its lines$"):
+        with pytest.raises(
+            TypeError, match="^a handler must not be a generator function: calling it runs none of its lines$"
+        ):
             register(function)
 
 
@@ -329,7 +331,7 @@ def test_a_probable_typo_is_warned_of_on_the_line_that_has_it(
         return
     (warning,) = caught
     assert warning.category is PylonWebhookNameWarning
-    assert str(warning.message) == f"nobody is likely to send {name!r}; was {meant!r} meant?"
+    assert str(warning.message) == f"Pylon is unlikely to send an event named {name!r}; did you mean {meant!r}?"
     assert (Path(warning.filename), warning.lineno) == (Path(__file__), line)
 
 
@@ -337,7 +339,8 @@ def test_a_name_near_a_kind_that_is_mapped_or_registered_is_no_typo(handler: Web
     # Warnings are errors here: the name is warned of once, where it is registered.
     dict_like = type("Newt", (), {})
     with pytest.warns(
-        PylonWebhookNameWarning, match="^nobody is likely to send 'issue_newt'; was 'issue_new' meant"
+        PylonWebhookNameWarning,
+        match="^Pylon is unlikely to send an event named 'issue_newt'; did you mean 'issue_new'",
     ) as caught:
         handler.register("issue_newt", dict_like)
     assert caught[0].filename == __file__
@@ -354,7 +357,7 @@ def test_verification_switched_off_is_warned_of_loudly_on_the_line_that_does_it(
     (warning,) = caught
     assert warning.category is PylonWebhookUnverifiedWarning
     assert str(warning.message) == (
-        "verify_signature=False: whoever finds the address can send events; sign test deliveries with "
+        "verify_signature=False: anyone who finds the address can send events; sign test deliveries with "
         "pylon_webhooks.sign instead"
     )
     assert (Path(warning.filename), warning.lineno) == (Path(__file__), line)
@@ -602,7 +605,7 @@ def test_context_variables_reach_the_handlers_and_come_back(handler: WebhookHand
 
 @pytest.mark.parametrize("trusted", [b"{}", {}, None, "issue_new", 1], ids=lambda value: type(value).__name__)
 def test_dispatch_takes_events_alone(trusted: Any, handler: WebhookHandler) -> None:
-    expected = "dispatch() takes an event that is trusted already; a delivery that has just arrived goes to handle()"
+    expected = "dispatch() takes an event that is already verified; pass a delivery that has just arrived to handle()"
     with pytest.raises(TypeError) as caught:
         handler.dispatch(trusted)
     assert str(caught.value) == expected

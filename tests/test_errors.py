@@ -121,7 +121,7 @@ def test_text_stands_for_its_utf8(text: str, handler: WebhookHandler, secret: st
 
 def test_a_mismatch_of_text_says_that_text_was_given(handler: WebhookHandler) -> None:
     message = refusal(handler, BODY.decode(), "0" * 64)[2]
-    assert "; the body was given as text, and the raw bytes that arrived are what was signed: " in message
+    assert "; the body was given as text, and the signature covers the raw bytes: " in message
     assert "text" not in refusal(handler, BODY, "0" * 64)[2]
 
 
@@ -431,8 +431,8 @@ SETTINGS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "a tolerance in fractions": ({"timestamp_tolerance": 1.5}, TypeError, "timestamp_tolerance must be a whole number of seconds"),
     "a tolerance that is a bool": ({"timestamp_tolerance": True}, TypeError, "timestamp_tolerance must be a whole number of seconds"),
     "a tolerance as text": ({"timestamp_tolerance": "300"}, TypeError, "timestamp_tolerance must be a whole number of seconds"),
-    "a negative tolerance": ({"timestamp_tolerance": -1}, ValueError, "timestamp_tolerance must not be negative, nor beyond 63 bits"),
-    "a tolerance beyond 63 bits": ({"timestamp_tolerance": 2**63}, ValueError, "timestamp_tolerance must not be negative, nor beyond 63 bits"),
+    "a negative tolerance": ({"timestamp_tolerance": -1}, ValueError, "timestamp_tolerance must be at least 0, and less than 2**63"),
+    "a tolerance beyond 63 bits": ({"timestamp_tolerance": 2**63}, ValueError, "timestamp_tolerance must be at least 0, and less than 2**63"),
     "an empty header name": ({"signature_header": ""}, ValueError, "a header name must be letters, digits and `-`, for instance X-Pylon-Signature"),
     "a header name with a space": ({"timestamp_header": "X Y"}, ValueError, "a header name must be letters, digits and `-`, for instance X-Pylon-Signature"),
     "a clock that is a number": ({"clock": 1700000000}, TypeError, "clock must be callable, not int"),

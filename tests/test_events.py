@@ -462,7 +462,7 @@ def test_model_validate_json_refuses_what_is_no_such_event() -> None:
         IssueNewEvent.model_validate_json('{"event_type": "issue_reaction"}')
     with pytest.raises(ValueError, match="^expected a dict of fields or an instance of IssueNewEvent, found list$"):
         IssueNewEvent.model_validate_json("[]")
-    with pytest.raises(PylonWebhookPayloadError, match="found dict; a parsed"):
+    with pytest.raises(PylonWebhookPayloadError, match="found dict: the signature covers"):
         IssueNewEvent.model_validate_json({})  # type: ignore[arg-type]
 
 
@@ -598,7 +598,7 @@ def test_the_vectors_of_the_wire_are_signed_as_pylon_signs() -> None:
     with pytest.raises(ValueError, match="^a secret is empty, so anyone could sign"):
         sign("", b"{}")
     assert {body: sign("test-secret", body.decode()) for body in vectors} == vectors, "text stands for its UTF-8"
-    with pytest.raises(PylonWebhookPayloadError, match="found dict; a parsed"):
+    with pytest.raises(PylonWebhookPayloadError, match="found dict: the signature covers"):
         sign("test-secret", {})  # type: ignore[arg-type]
 
 
@@ -703,8 +703,8 @@ def test_a_body_that_is_no_object_does_not_fit_ones_own_class() -> None:
 # What register() does not take.
 UNREGISTERED: dict[str, tuple[str, Any, type[Exception], str]] = {
     "arguments the wrong way round": (Record, "account.updated", TypeError, "register() needs a class"),  # type: ignore[dict-item]
-    "a class of this package": ("x", IssueNewEvent, ValueError, "this class is known already: give further names of it as names={...}"),
-    "a base of this package": ("x", WebhookEvent, ValueError, "this class is known already: give further names of it as names={...}"),
+    "a class of this package": ("x", IssueNewEvent, ValueError, "this class is an event class of the package: give it further names with names={...}"),
+    "a base of this package": ("x", WebhookEvent, ValueError, "this class is an event class of the package: give it further names with names={...}"),
     "an empty name": (" ", Record, ValueError, "an event name is empty: pass the name that the trigger's template sends"),
 }  # fmt: skip
 

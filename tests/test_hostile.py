@@ -99,12 +99,12 @@ def test_a_class_is_registered_under_one_name() -> None:
     handler = WebhookHandler("secret")
     handler.register("a", Own := type("Own", (), {}))
     handler.register("a", Own)
-    with pytest.raises(ValueError, match="^this class is registered under another name already"):
+    with pytest.raises(ValueError, match="^this class is already registered under another name"):
         handler.register("b", Own)
 
 
 def test_a_slip_in_a_fixed_kind_warns() -> None:
-    with pytest.warns(PylonWebhookNameWarning, match="was 'issue_new' meant"):
+    with pytest.warns(PylonWebhookNameWarning, match="did you mean 'issue_new'"):
         WebhookHandler("secret", kind="isue_new")
 
 
@@ -194,7 +194,7 @@ def test_fields_that_nest_too_deep_are_a_value_error() -> None:
     deep: dict[str, Any] = {}
     for _ in range(5000):
         deep = {"a": deep}
-    with pytest.raises(ValueError, match="^an event's fields must not nest so deep$"):
+    with pytest.raises(ValueError, match="^an event's fields nest too deep$"):
         IssueNewEvent.model_validate(deep)
 
 

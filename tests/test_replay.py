@@ -60,7 +60,7 @@ class App:
 
 
 # What is no setting of a guard.
-WINDOW = "window must be at least 1 second, and not beyond 63 bits"
+WINDOW = "window must be at least 1 second, and less than 2**63"
 WHOLE = "window must be a whole number of seconds"
 POINTER = "a JSON pointer must start with `/`, for instance /meta/event"
 REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
@@ -131,14 +131,6 @@ def test_guards_say_what_they_go_by() -> None:
     assert repr(ReplayGuard.body_hash(window=1)) == "<ReplayGuard by body hash, 1 seconds>"
 
 
-def test_a_guard_that_no_endpoint_has_cannot_be_asked() -> None:
-    guard = ReplayGuard.exact_request()
-    with pytest.raises(TypeError, match=r"^this guard has no store yet: pass it to an Endpoint$"):
-        guard.first_seen("key", None)
-    guard.forget("key")
-    asyncio.run(guard.aforget("key"))
-
-
 def test_the_protocol_of_stores_is_there_for_annotations() -> None:
     assert pylon_webhooks.replay.ReplayStore.__name__ == "ReplayStore"
     with pytest.raises(AttributeError, match=r"^module 'pylon_webhooks\.replay' has no attribute 'RedisStore'$"):
@@ -161,7 +153,7 @@ def test_a_duplicate_is_answered_200_told_in_the_log_and_handled_by_nobody(
     assert (record.levelname, record.getMessage()) == (
         "INFO",
         (
-            "Pylon webhook answered and not handled: it has been here before (<IssueNewEvent event_type='issue_new' issue_id='', "
+            "Pylon webhook not handled again: it is a copy of an earlier delivery (<IssueNewEvent event_type='issue_new' issue_id='', "
             "47 bytes>)"
         ),
     )
@@ -419,7 +411,7 @@ def test_stores_of_every_manner_are_asked_under_arespond(store_class: type[Store
     assert (len(key), set(key) <= set("0123456789abcdef")) == (64, True)
 
 
-ASYNC_NEEDED = "one that is async needs an async framework"
+ASYNC_NEEDED = "an async store needs an async framework"
 
 
 @pytest.mark.parametrize("store_class", [AsyncStore, AwaitableStore])
@@ -433,7 +425,7 @@ def test_an_async_store_under_respond_is_a_500_that_says_what_to_do(
     gc.collect()
     assert app.seen == []
     (record,) = caplog.records
-    assert record.getMessage() == "Pylon webhook not handled, for something before its handlers failed"
+    assert record.getMessage() == "Pylon webhook not handled: something failed before its handlers ran"
     assert caplog.text.rstrip().endswith(
         f"WrongAnswerError: first_seen must return True or False, not {name}; {ASYNC_NEEDED}"
     )
@@ -476,7 +468,7 @@ def test_a_store_that_fails_is_a_500_and_no_handler_runs(
     (record,) = caplog.records
     assert (record.levelname, record.getMessage()) == (
         "ERROR",
-        "Pylon webhook not handled, for something before its handlers failed",
+        "Pylon webhook not handled: something failed before its handlers ran",
     )
     assert record.exc_info is not None
     assert record.exc_info[1] is error
@@ -506,7 +498,7 @@ def test_a_store_that_cannot_forget_is_told_of_and_the_first_failure_too(
             "Pylon webhook not handled: a handler failed for <IssueNewEvent event_type='issue_new' issue_id='', 47 bytes>"
             " (1 sub-exception)"
         ),
-        "the replay store did not forget a delivery that failed: sent again, it counts as seen",
+        "the replay store failed to forget a delivery whose handlers failed: if Pylon sends it again, it is not handled",
     ]
 
 
@@ -655,7 +647,7 @@ def test_of_64_identical_requests_in_tasks_one_is_handled(store_class: type[Stor
     assert asyncio.run(app.asend()) == "duplicate"
 
 
-IN_FLIGHT = "Pylon webhook turned away: a copy of it is being handled at this moment"
+IN_FLIGHT = "Pylon webhook turned away: a copy of the delivery is being handled"
 
 
 @pytest.mark.parametrize("store_class", ASYNC_STORES)
@@ -795,6 +787,59 @@ def test_an_arrival_is_ended_by_whoever_took_it(secret: str) -> None:
         assert await app.endpoint.areceive("POST", app.headers(body), body) == Outcome.DUPLICATE
 
     asyncio.run(areceive())
+
+
+def test_an_arrival_as_a_context_manager_ends_as_the_block_does(secret: str) -> None:
+    app = App(secret, ReplayGuard.exact_request())
+
+    def receive() -> Any:
+        return app.endpoint.receive("POST", app.headers(BODY), BODY)
+
+    async def areceive() -> Any:
+        return await app.endpoint.areceive("POST", app.headers(OTHER), OTHER)
+
+    with pytest.raises(LookupError), receive() as arrival:
+        assert arrival.event.raw == BODY
+        assert receive() == Outcome.UNAVAILABLE
+        raise LookupError
+    with receive() as arrival:
+        # What the function has ended itself stays so.
+        arrival.give_back()
+    with receive():
+        pass
+    assert receive() == Outcome.DUPLICATE
+
+    async def use() -> None:
+        for error in (LookupError, GeneratorExit, asyncio.CancelledError):
+            with pytest.raises(error):
+                async with await areceive() as arrival:
+                    assert arrival.event.raw == OTHER
+                    assert await areceive() == Outcome.UNAVAILABLE
+                    raise error
+        async with await areceive() as arrival:
+            await arrival.agive_back()
+        async with await areceive():
+            pass
+        assert await areceive() == Outcome.DUPLICATE
+
+    asyncio.run(use())
+
+
+def test_what_is_given_back_twice_is_forgotten_once(secret: str) -> None:
+    forgotten: list[str] = []
+
+    class Noting(Store):
+        def forget(self, key: str) -> Any:
+            forgotten.append(key)
+            return super().forget(key)
+
+    app = App(secret, ReplayGuard.exact_request(store=Noting()))
+    arrival = app.endpoint.receive("POST", app.headers(BODY), BODY)
+    assert isinstance(arrival, Arrival)
+    arrival.give_back()
+    arrival.give_back()
+    asyncio.run(arrival.agive_back())
+    assert len(forgotten) == 1
 
 
 def test_an_arrival_without_a_guard_can_be_ended_all_the_same(secret: str) -> None:
@@ -1029,7 +1074,7 @@ def test_an_event_that_the_guard_cannot_tell_is_warned_of_once_for_each_name(
     secret: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = App(secret, ReplayGuard.pointer("/message_id"))
-    line = "the replay guard finds nothing to go by in events named {!r}: each is handled as often as it comes"
+    line = "the replay guard cannot identify events named {!r}, so copies of them are handled again"
     for _ in range(2):
         for name in ("a", "b\n"):
             assert app.send(json.dumps({"event_type": name}).encode()) == "handled"

@@ -146,7 +146,7 @@ def test_a_quote_or_backslash_that_is_not_escaped_is_refused_with_its_line(kind:
     # A backslash at the very end hides the quote after it, so that the fault shows where the next line begins.
     found = int(re.findall(r"at line (\d+) column", str(caught.value))[0])
     assert found in ((line,) if name == "quotes" else (line, line + 1))
-    assert "take that variable out of the trigger's template" in str(caught.value)
+    assert "remove that variable from the trigger's template" in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", KINDS)

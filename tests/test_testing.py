@@ -191,6 +191,12 @@ def test_a_timestamp_without_a_secret_is_refused() -> None:
     )
 
 
+def test_a_request_of_text_is_sent_as_its_utf8() -> None:
+    request, same = (WebhookRequest(body, secret=SECRET, timestamp=NOW) for body in ("Zo\u00eb", "Zo\u00eb".encode()))
+    assert (request.body, request.headers) == (same.body, same.headers)
+    assert signed_headers(SECRET, "Zo\u00eb") == signed_headers(SECRET, bytearray("Zo\u00eb".encode()))
+
+
 def test_no_request_shows_its_secret() -> None:
     request = WebhookRequest(b"{}", secret=SECRET)
     assert SECRET not in f"{request!r} {vars(request)}"
@@ -403,7 +409,7 @@ print(
     assert run(code) == "True True True True pylon_webhooks.testing"
 
 
-MISSING = "this module is for hypothesis: install it, or this package with its extra [testing]"
+MISSING = "this module needs hypothesis: install hypothesis, or this package with the extra [testing]"
 
 
 @pytest.mark.parametrize(
@@ -446,7 +452,7 @@ else:
 
 def test_a_slip_in_a_kinds_name_is_warned_of() -> None:
     with pytest.warns(
-        PylonWebhookNameWarning, match="nobody is likely to send 'isue_new'; was 'issue_new' meant"
+        PylonWebhookNameWarning, match="Pylon is unlikely to send an event named 'isue_new'; did you mean 'issue_new'"
     ) as warned:
         assert sample_payload("isue_new") == b'{"event_type":"isue_new"}'
     assert warned[0].filename == __file__

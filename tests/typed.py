@@ -132,12 +132,21 @@ class AsyncStore:
 stores: list[ReplayStore] = [Store(), AsyncStore(), MemoryReplayStore()]
 endpoint = Endpoint(handler, replay_guard=ReplayGuard.pointer("/message_id", store=Store()))
 assert_type(endpoint.is_async, bool)
-assert_type(endpoint.refuse(RequestFault.BROKEN), Outcome)
+assert_type(endpoint.respond("POST", [(b"a", "b")], lambda limit: RequestFault.too_large(limit)), Outcome)
+assert_type(endpoint.respond("POST", {}, "{}"), Outcome)
+
+
+async def read_body(limit: int) -> bytes:
+    return b"{}"[:limit]
 
 
 async def take() -> None:
-    for arrival in (endpoint.receive("POST", {}, b""), await endpoint.areceive("POST", {}, b"")):
+    for arrival in (endpoint.receive("POST", {}, b""), await endpoint.areceive("POST", {}, read_body)):
         if isinstance(arrival, Arrival):
+            with arrival as entered:
+                assert_type(entered, Arrival)
+            async with arrival as entered:
+                assert_type(entered, Arrival)
             assert_type(arrival.event, WebhookEvent)
             assert_type(arrival.settle(), None)
             assert_type(arrival.give_back(), None)

@@ -1,7 +1,7 @@
 """The import path `pylon.webhooks`: the same modules as `pylon_webhooks`, not copies.
 
-Where py-usepylon-sdk is installed too, its `pylon.webhooks` stays in force, for this file loses to its package folder;
-`pylon_webhooks` is then the way to import this one.
+If py-usepylon-sdk is installed too, `pylon.webhooks` is that package's: a package folder takes precedence over this file. Import
+`pylon_webhooks` then.
 """
 
 import sys

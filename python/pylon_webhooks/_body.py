@@ -1,4 +1,4 @@
-"""Reading a request's body, never more of it than the limit and one piece."""
+"""Reading a request's body: no more of it than the limit and one piece."""
 
 from __future__ import annotations
 
@@ -6,30 +6,28 @@ TYPE_CHECKING = False  # importing `typing` takes longer than importing all of t
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable
 
-#: How much is asked for at once, bytes.
+#: The size of a piece, bytes.
 PIECE = 65_536
 
 
-def read_body(read: Callable[[int], bytes], limit: int) -> bytes | None:
-    """What `read` gives, piece by piece, until it gives nothing; None where that is more than the limit."""
+def read_body(read: Callable[[int], bytes], limit: int) -> bytes:
+    """Joins what `read` returns, until it returns nothing or the limit is passed."""
     body = bytearray()
-    while piece := read(min(PIECE, limit + 1 - len(body))):
+    while len(body) <= limit and (piece := read(min(PIECE, limit + 1 - len(body)))):
         body += piece
-        if len(body) > limit:
-            return None
     return bytes(body)
 
 
-async def aread_body(pieces: AsyncIterable[bytes], limit: int) -> bytes | None:
-    """The pieces together; None as soon as they are more than the limit."""
+async def aread_body(pieces: AsyncIterable[bytes], limit: int) -> bytes:
+    """Joins the pieces, until there are no more or the limit is passed."""
     body = bytearray()
     try:
         async for piece in pieces:
             body += piece
             if len(body) > limit:
-                return None
+                break
         return bytes(body)
     finally:
-        # A generator that is left half-way would else be closed by whoever finds it.
+        # An async generator that is left half-way would otherwise be closed by the garbage collector.
         if (close := getattr(pieces, "aclose", None)) is not None:
             await close()

@@ -1,4 +1,4 @@
-"""Who is called for an event: targets, subscriptions, and the plan that comes of them."""
+"""Which handler an event is for: targets, subscriptions, and the calls planned from them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-#: The name of each class that stands for one kind.
+#: The kind of each class that stands for one kind.
 KINDS: dict[type[WebhookEvent], str] = {
     IssueNewEvent: "issue_new",
     IssueAssignedEvent: "issue_assigned",
@@ -39,22 +39,22 @@ class Callee:
         if not callable(function):
             raise TypeError("a handler must be callable")
         if is_generator(function):
-            raise TypeError("a handler must not be a generator: calling one runs none of its lines")
+            raise TypeError("a handler must not be a generator function: calling it runs none of its lines")
         self.function = function
         self.is_async = is_async(function)
 
 
 class Subscription(Callee):
-    """A handler and the events that it is for."""
+    """A handler and its targets."""
 
     __slots__ = ("targets",)
 
-    def __init__(self, function: Any, targets: tuple[AnyEvent | OfClass | Named | OfOwnClass, ...]) -> None:
+    def __init__(self, function: Any, targets: tuple[Target, ...]) -> None:
         super().__init__(function)
         self.targets = targets
 
     def match(self, event: WebhookEvent) -> tuple[Subscription, Callable[[WebhookEvent], Any] | None] | None:
-        """The handler and what makes its argument, where one of its targets fits the event."""
+        """The handler and what makes its argument; None if no target fits the event."""
         for target in self.targets:
             if target.fits(event):
                 return self, target.make
@@ -62,7 +62,7 @@ class Subscription(Callee):
 
 
 class Plan:
-    """What to call for an event."""
+    """The calls for an event."""
 
     __slots__ = ("calls", "first_async")
 
@@ -72,38 +72,52 @@ class Plan:
         self.first_async: str | None = next(names, None)
 
 
-class AnyEvent:
+class Target:
+    """The events that a handler is for: every event here, fewer in subclasses."""
+
+    #: The names that the handler is registered for.
     names: tuple[str, ...] = ()
+    #: Makes the argument of the handler; None: the event itself.
     make: Callable[[WebhookEvent], Any] | None = None
 
     def fits(self, event: WebhookEvent) -> bool:
+        """Whether the event is one of them."""
         return True
 
 
-class Named(AnyEvent):
+class Named(Target):
+    """The events of one name."""
+
     def __init__(self, name: str) -> None:
         self.names = (name,)
 
     def fits(self, event: WebhookEvent) -> bool:
+        """Whether the event has the name, or is of its kind."""
         return event.is_named(self.names[0])
 
 
-class OfClass(AnyEvent):
+class OfClass(Target):
+    """The events of one of the package's classes."""
+
     def __init__(self, event_class: type[WebhookEvent]) -> None:
         self.event_class = event_class
         self.names = tuple(name for known, name in KINDS.items() if issubclass(known, event_class))
 
     def fits(self, event: WebhookEvent) -> bool:
+        """Whether the event is of the class."""
         return isinstance(event, self.event_class)
 
 
 class OfOwnClass(Named):
+    """The events of one name, as a class of the app's own."""
+
     def __init__(self, event_class: type[Any], kind: str) -> None:
         super().__init__(kind)
         self.make = maker(event_class)
 
 
 def maker(event_class: Any) -> Callable[[WebhookEvent], Any]:
+    """Makes instances of the class from events: by `from_event`, by `model_validate`, or by its constructor."""
     if hasattr(event_class, "from_event"):
         return lambda event: event_class.from_event(event)
     if hasattr(event_class, "model_validate"):
@@ -128,6 +142,7 @@ def maker(event_class: Any) -> Callable[[WebhookEvent], Any]:
 
 
 def is_async(function: Any) -> bool:
+    """Whether what a call returns has to be awaited."""
     from inspect import iscoroutinefunction
 
     call = type(function).__call__
@@ -135,10 +150,12 @@ def is_async(function: Any) -> bool:
 
 
 def is_generator(function: Any) -> bool:
+    """Whether a call returns a generator, and runs none of its lines."""
     from inspect import isasyncgenfunction, isgeneratorfunction
 
     return isgeneratorfunction(function) or isasyncgenfunction(function)
 
 
 def name_of(function: Any) -> str:
+    """The name of a function or of a callable object, for messages."""
     return str(getattr(function, "__qualname__", type(function).__qualname__))

@@ -1,4 +1,4 @@
-"""JSON for the native half; loaded when first needed, so that importing the package stays quick."""
+"""JSON for the native module. Loaded when first needed, so that importing the package stays quick."""
 
 import json
 from datetime import date
@@ -12,14 +12,14 @@ def dumps(value: object) -> str:
 
 
 def encode(fields: dict[str, object]) -> bytes:
-    """The body that an event made from keywords has.
+    """The body of an event that is made from keywords.
 
-    Raises TypeError for a value without JSON form, ValueError for one that JSON cannot hold or that nests too deep.
+    Raises TypeError for a value without a JSON form, ValueError for a number that JSON has not, or too deep nesting.
     """
     try:
         return json.dumps(fields, default=_text, separators=(",", ":"), allow_nan=False).encode()
     except RecursionError:
-        raise ValueError("an event's fields must not nest so deep") from None
+        raise ValueError("an event's fields nest too deep") from None
 
 
 def _text(value: object) -> str:

@@ -1,4 +1,4 @@
-"""The logger of the package; `logging` is loaded with the first line."""
+"""The logger of the package. `logging` is loaded for the first line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The native half of the package: events, signing, and what `WebhookHandler` stands on."""
+"""The native half of the package: events, signing, and the core of `WebhookHandler` and `Endpoint`."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -42,10 +42,9 @@ __version__: str
 def sign(secret: str | bytes, payload: bytes | bytearray | memoryview | str, timestamp: str | int | None = None) -> str:
     """Sign a body as Pylon does: lowercase hexadecimal HMAC-SHA256, 64 digits; for tests and tools.
 
-    secret: the secret as it stands; text means its UTF-8.
-    payload: the body's raw bytes, or text that stands for its UTF-8.
-    timestamp: Unix seconds, as int or text, where the delivery bears a timestamp: `{timestamp}.{payload}` is then signed; it goes in
-    unchecked, so that a test can make odd deliveries.
+    secret: the secret, used byte for byte; text is encoded as UTF-8.
+    payload: the body's raw bytes, or text, which is encoded as UTF-8.
+    timestamp: Unix seconds, as int or text, to sign `{timestamp}.{payload}`. It is not checked, so that a test can sign a malformed one.
 
     >>> sign("test-secret", b'{"id":"1"}')
     'b6ee61d26a3494ddc3437b55028299a9c39956dfdcf623629b0b1f7d0c64baf1'
@@ -56,27 +55,27 @@ def sign(secret: str | bytes, payload: bytes | bytearray | memoryview | str, tim
 def template(kind: str) -> str:
     """The body to paste into a trigger's "Send webhook" action, so that every typed field arrives under its name.
 
-    kind: name of a typed event such as `issue_new`; case, and the choice among `_`, `.`, `-` and spaces, do not count.
+    kind: name of a typed event such as `issue_new`. Case does not count, and `_`, `.`, `-` and spaces are equal.
 
     Raises ValueError for a name of no typed event.
     """
 
 def sample(kind: str) -> bytes:
-    """The body that Pylon would send of a kind's template, every variable replaced by a sample.
+    """The body that Pylon sends with a kind's template, with a sample value for each variable.
 
     Raises ValueError for a name of no typed event.
     """
 
 def names_match(one: str, other: str) -> bool:
-    """Whether two event names are one: case, outer white space, and the choice among `_`, `.`, `-` and spaces do not count."""
+    """Whether two event names are equal. Outer whitespace and case do not count, and `_`, `.`, `-` and spaces are equal."""
 
 def probably_meant(name: str) -> str | None:
-    """Name of the typed event that a name was probably meant to be: near it, and yet not it; None where there is none."""
+    """Name of the typed event whose name is close to this one, but not equal: probably a misspelling. None when there is none."""
 
 def parse_webhook_event(payload: bytes | bytearray | memoryview | str | dict[str, Any]) -> WebhookEvent:
-    """Read an event from a body without verifying anything.
+    """Read an event from a body. Checks no signature.
 
-    payload: the body's raw bytes, text that stands for its UTF-8, or a dict of fields.
+    payload: the body's raw bytes, text, which is encoded as UTF-8, or a dict of fields.
 
     >>> parse_webhook_event(b'{"event_type": "issue_new", "issue_id": "i1"}')
     <IssueNewEvent event_type='issue_new' issue_id='i1', 45 bytes>
@@ -85,16 +84,16 @@ def parse_webhook_event(payload: bytes | bytearray | memoryview | str | dict[str
     """
 
 def rebuild_event(raw: bytes, event_type: str, kind: str | None, class_: type[WebhookEvent], /) -> WebhookEvent:
-    """Make an event again of the bytes, name, kind and class that it had: what unpickling calls."""
+    """Rebuild an event from its bytes, name, kind and class. Unpickling calls it."""
 
 @disjoint_base
 class WebhookEvent:
-    """Any event: the exact bytes, the name they bear, and their fields, each decoded when it is read.
+    """Any event: the exact bytes, the event's name and kind, and its fields, each decoded when it is read.
 
-    Frozen and hashable; equal when class, bytes, name and kind are. Made of keywords it is the event whose body holds them:
-    values are JSON, `date` or `datetime`.
+    Frozen and hashable. Two events are equal when their classes, bytes, names and kinds are equal. Keywords make an event whose body has
+    these fields; values are JSON, `date` or `datetime`.
 
-    Raises ValueError where `event_type` names an event of another class, TypeError for a value that JSON has no form for.
+    Raises ValueError when `event_type` names an event of another class, TypeError for a value that JSON cannot represent.
     """
 
     __match_args__ = ("event_type",)
@@ -102,11 +101,11 @@ class WebhookEvent:
     def __new__(cls, **fields: object) -> Self: ...
     @property
     def event_type(self) -> str:
-        """Name as it was sent, or as it was fixed by configuration; empty when the body bears none."""
+        """Event's name as it was sent, or as configured; empty when the body has none."""
 
     @property
     def kind(self) -> str | None:
-        """Name of the typed event that it is; None for an unknown one."""
+        """Name of the kind that the event is taken for; None for an unknown event."""
 
     @property
     def raw(self) -> bytes:
@@ -114,7 +113,7 @@ class WebhookEvent:
 
     @property
     def payload(self) -> Any:
-        """Body as JSON, parsed when first asked for and kept; do not change it."""
+        """Body as JSON, parsed on each access: one handler's changes are invisible to the others."""
 
     @property
     def custom_fields(self) -> dict[str, Any]:
@@ -122,20 +121,20 @@ class WebhookEvent:
 
     @property
     def extra(self) -> dict[str, Any]:
-        """Keys that nothing typed has claimed, with their values; a new dict each time."""
+        """Keys and values that no typed field uses; a new dict each time."""
 
     @property
     def problems(self) -> list[Problem]:
-        """Fields without a typed value, and what had to be mended in the body."""
+        """Fields without a typed value, and what was repaired in the body."""
 
     def text(self, name: str) -> str:
-        """Text that stands for a field before any typing, empty where there is none.
+        """Text of a field before typing, empty when there is none.
 
         name: a field's name, such as `issue_number`, or any key of the body.
         """
 
     def is_named(self, name: str) -> bool:
-        """Whether the event bears this name, or is of the kind of this name; compares as `names_match` does."""
+        """Whether the event has this name, or is of the kind with this name. Names are compared by `names_match`."""
 
     def model_dump(self, *, mode: str = "python") -> dict[str, Any]:
         """Typed fields, custom fields and all other keys as a dict.
@@ -146,20 +145,20 @@ class WebhookEvent:
         """
 
     def model_dump_json(self) -> str:
-        """What `model_dump(mode="json")` gives, as JSON text without spaces."""
+        """The result of `model_dump(mode="json")` as JSON text without spaces."""
 
     @classmethod
     def model_validate(cls, value: object) -> Self:
-        """An event of this class, or of the one below it that fits best, from a dict of fields or such an event itself.
+        """An event of this class or its most specific subclass, from a dict of fields; an event of this class is returned unchanged.
 
-        Raises ValueError for another value, or where `event_type` names an event of another class.
+        Raises ValueError for another value, or when `event_type` names an event of another class.
         """
 
     @classmethod
     def model_validate_json(cls, body: str | bytes | bytearray | memoryview) -> Self:
-        """An event of this class, or of the one below it that fits best, from a JSON body; keeps the body's bytes.
+        """An event of this class or its most specific subclass, from a JSON body. Keeps the body's bytes.
 
-        Raises PylonWebhookPayloadError for a body that is not JSON, ValueError where it is no object or names an event of
+        Raises PylonWebhookPayloadError for a body that is not JSON, ValueError when it is not an object or names an event of
         another class.
         """
 
@@ -177,7 +176,7 @@ class WebhookEvent:
         """JSON schema of the class; pydantic calls it."""
 
 class BaseIssueEvent(WebhookEvent):
-    """Any issue event, messages included, with the fields that all of them have."""
+    """Any issue event, including messages, with the fields that all of them have."""
 
     __match_args__ = (
         "event_type",
@@ -291,7 +290,7 @@ class BaseIssueEvent(WebhookEvent):
         """Short for `issue_salesforce_account_id`."""
 
 class IssueSnapshotEvent(BaseIssueEvent):
-    """Any issue event but a message, with the issue's state at that time."""
+    """Any issue event except a message, with the issue's state at that time."""
 
     __match_args__ = (
         "event_type",
@@ -460,7 +459,7 @@ class UnknownEvent(WebhookEvent):
 
 @final
 class Problem:
-    """A typed field without a typed value, or a body that had to be mended to be read; `str` gives both parts."""
+    """A typed field without a typed value, or a repaired body; `str` gives both parts."""
 
     def __new__(cls, field: str, reason: str) -> Self: ...
     def __getnewargs__(self) -> tuple[str, str]: ...
@@ -497,13 +496,11 @@ class Field:
 
 @final
 class Intake:
-    """What is accepted at an address: who is believed, what an event is, how large a body may be.
+    """The settings of an address: verifier, reader and body limit. Immutable, and safe to share between threads.
 
-    `WebhookHandler` and `Endpoint` stand on it. Immutable; safe to share between threads.
+    verify_signature: False accepts every delivery.
 
-    verify_signature: False believes every delivery.
-
-    Raises ValueError or TypeError for a setting that cannot hold.
+    Raises ValueError or TypeError for an invalid setting.
     """
 
     def __new__(
@@ -529,7 +526,7 @@ class Intake:
         """The largest body that is accepted, bytes."""
 
     def admit(self, method: str, headers: object) -> Admitted | RequestFault:
-        """Decide by method and headers whether the body is read; the headers are gone through once.
+        """Decide by method and headers whether to read the body. Goes through the headers once.
 
         headers: a mapping, or pairs of name and value, as text or bytes.
         """
@@ -541,37 +538,36 @@ class Intake:
         """
 
     def receive(self, payload: object, signature: object, timestamp: object, headers: object) -> WebhookEvent:
-        """Verify a delivery and read its event; `headers`, or a signature that has items, stands for all the headers.
+        """Verify a delivery and read its event. `headers`, or a mapping as signature, means all headers.
 
-        Raises as `verify` does, and TypeError where `headers` comes with a signature or timestamp.
+        Raises as `verify` does, and TypeError when `headers` comes with a signature or timestamp.
         """
 
     def kind_of(self, name: str) -> str | None:
-        """Name of the typed event that a name means here; None where it means none."""
+        """Name of the kind that a name means to this handler; None when it means none."""
 
 @final
 class Admitted:
-    """A request whose method and declared length are right: its body may be read. Made by `Intake.admit`."""
+    """A request whose method and declared length are accepted. Its body can be read. Made by `Intake.admit`."""
 
     @property
     def body_limit(self) -> int:
-        """The largest body that is accepted, bytes: read no more than this and one piece."""
+        """The largest body that is accepted, bytes. Read no more than one piece beyond it."""
 
     def receive(
         self, body: object, rule: ReplayRule | None = None
     ) -> tuple[WebhookEvent, tuple[str, int | None] | None] | RequestFault:
         """Take the whole body, verify the delivery, and read its event.
 
-        Returns the event, and with a rule the key that a replay guard remembers it by and the Unix second from which on the key may
-        be forgotten; None for the key without a rule, and where the rule finds nothing in the event to go by. Returns a RequestFault
-        for a body that is too large or not whole.
+        Returns the event and its replay key: the key, and the Unix time in seconds at which it may be forgotten. The replay key is None
+        without a rule, and when the rule finds no value in the event. Returns a RequestFault for a body that is too large or incomplete.
 
         Raises PylonWebhookSignatureError, PylonWebhookTimestampError or PylonWebhookPayloadError.
         """
 
 @final
 class Outcome:
-    """What comes of a request, and so what the sender is told: the class of it, never why.
+    """The result of a request, as the sender sees it. It shows the class of a refusal, never the reason.
 
     >>> Outcome.UNAUTHORIZED.status, Outcome.UNAUTHORIZED.body
     (401, b'{"error":"unauthorized"}')
@@ -582,11 +578,11 @@ class Outcome:
     ACCEPTED: ClassVar[Outcome]
     """The handlers will run in the background: 200."""
     DUPLICATE: ClassVar[Outcome]
-    """The replay guard has seen it before; no handler ran: 200."""
+    """The replay guard has seen the delivery before. No handler ran: 200."""
     IGNORED: ClassVar[Outcome]
-    """An authentic event of a class that the function behind it does not take; it did not run: 200."""
+    """An authentic event of a class that the function does not take. The function did not run: 200."""
     UNREADABLE: ClassVar[Outcome]
-    """The body is not JSON, or did not arrive whole: 400."""
+    """The body is not JSON or is incomplete: 400."""
     UNAUTHORIZED: ClassVar[Outcome]
     """The signature or the timestamp was refused: 401."""
     METHOD_NOT_ALLOWED: ClassVar[Outcome]
@@ -594,9 +590,9 @@ class Outcome:
     TOO_LARGE: ClassVar[Outcome]
     """The body is larger than the limit: 413."""
     FAILED: ClassVar[Outcome]
-    """A handler failed, or something that stands before the handlers; the sender may try again: 500."""
+    """A handler, the replay store or the clock failed. The sender can retry: 500."""
     UNAVAILABLE: ClassVar[Outcome]
-    """The app is shutting down, or has as many events waiting as it takes; the sender may try again: 503."""
+    """The app is shutting down, has no room for more events, or is handling a copy. The sender can retry: 503."""
 
     @staticmethod
     def of_code(code: str) -> Outcome:
@@ -616,7 +612,7 @@ class Outcome:
 
     @property
     def headers(self) -> list[tuple[str, str]]:
-        """Headers to answer with, beside the body's length; names in lower case."""
+        """Headers to answer with, except the body's length. Names are in lower case."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
@@ -624,12 +620,12 @@ class Outcome:
 
 @final
 class RequestFault:
-    """Why a request was refused before its signature was looked at; `str` says it to the operator."""
+    """Why a request was refused before its signature was checked. `str` gives the reason for the log."""
 
     BROKEN: ClassVar[RequestFault]
     """The body could not be read to the end."""
     CONSUMED: ClassVar[RequestFault]
-    """Something before this had read the body."""
+    """Something else in the app had already read the body."""
 
     @staticmethod
     def too_large(limit: int) -> RequestFault:
@@ -641,17 +637,17 @@ class RequestFault:
 
 @final
 class ReplayRule:
-    """What makes two deliveries the same."""
+    """The rule that decides whether two deliveries are the same."""
 
     @staticmethod
     def exact_request() -> ReplayRule:
-        """The same timestamp, where there is one, and the same body."""
+        """The same timestamp, if there is one, and the same body."""
 
     @staticmethod
     def pointer(pointer: str, window_seconds: int | None) -> ReplayRule:
-        """The same event name, and the same value where the JSON pointer leads.
+        """The same kind or event name, and the same value at the JSON pointer.
 
-        Raises ValueError for a pointer that does not begin with `/`.
+        Raises ValueError for a pointer that does not start with `/`.
         """
 
     @staticmethod
@@ -660,20 +656,20 @@ class ReplayRule:
 
 @final
 class MemoryReplayStore:
-    """Remembers keys in this process, a bounded number of them: forgotten when it ends, and not shared with others.
+    """Remembers a bounded number of keys in this process. They are lost when the process ends, and not shared between processes.
 
     >>> store = MemoryReplayStore(capacity=1000)
     >>> store.first_seen("a", None), store.first_seen("a", None)
     (True, False)
 
-    When it is full, the key that expires first makes room; of those that never expire, the oldest.
+    When the store is full, it drops the key that expires first; of keys that never expire, the oldest.
 
     Raises ValueError for a capacity below 1, TypeError for a clock that cannot be called.
     """
 
     def __new__(cls, capacity: int = 100_000, *, clock: Callable[[], float] | None = None) -> Self: ...
     def first_seen(self, key: str, expires: int | None) -> bool:
-        """Remember the key until `expires` (Unix seconds; None: for ever), and say whether it was not remembered already."""
+        """Remember the key until `expires` (Unix seconds; None: for ever). Returns whether the key was new."""
 
     def forget(self, key: str) -> None:
         """Forget the key."""

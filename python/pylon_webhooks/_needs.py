@@ -1,4 +1,4 @@
-"""What an adapter needs that this package does not bring."""
+"""Errors for missing packages that an adapter needs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ if TYPE_CHECKING:
 
 
 class needs:
-    """Around imports: where one is missing, the error says how to get it."""
+    """Put around imports: if a package is missing, the error says how to install it."""
 
     def __init__(self, name: str, extra: str) -> None:
-        self._note = f"this module is for {name}: install it, or this package with its extra [{extra}]"
+        self._note = f"this module needs {name}: install {name}, or this package with the extra [{extra}]"
 
     def __enter__(self) -> None:
         pass

@@ -1,4 +1,4 @@
-"""The end of the process, and its forks, as the queues of background work meet them."""
+"""The end of the process, and forks of it, for the queues of background work."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ from _thread import allocate_lock
 
 TYPE_CHECKING = False  # importing `typing` takes longer than importing all of this package
 if TYPE_CHECKING:
+    from typing import Protocol
     from weakref import WeakSet
 
-    from ._tasks import TaskQueue
-    from ._threads import ThreadQueue
+    class _Queue(Protocol):
+        def close(self) -> None: ...
+        def end(self) -> None: ...
+        def forked(self) -> None: ...
 
-#: All queues that there are, once there is one.
-_queues: WeakSet[TaskQueue | ThreadQueue] | None = None
+
+#: All queues; None before the first.
+_queues: WeakSet[_Queue] | None = None
 _lock = allocate_lock()
 
 
-def end_with_the_process(queue: TaskQueue | ThreadQueue) -> None:
-    """Let the queue end when the process does, and begin anew in a process that is forked from it."""
+def end_with_the_process(queue: _Queue) -> None:
+    """End the queue when the process ends, and begin it anew in a forked process."""
     global _queues
     with _lock:
         if _queues is None:
@@ -28,10 +32,9 @@ def end_with_the_process(queue: TaskQueue | ThreadQueue) -> None:
             from weakref import WeakSet
 
             _queues = WeakSet()
-            # What is registered first is called last: this, then the executors.
+            # Registered first, called last: the executors shut down after `_end`.
             import_module("concurrent.futures.thread")
-            # `atexit` calls when executors are shut already, and with them name lookups and all that async handlers leave to
-            # threads.
+            # Not by `atexit` if it can be helped: executors are shut by then, and async handlers need them, for name lookups too.
             getattr(threading, "_register_atexit", atexit.register)(_end)
             if hasattr(os, "register_at_fork"):
                 os.register_at_fork(after_in_child=_forked)
@@ -41,7 +44,7 @@ def end_with_the_process(queue: TaskQueue | ThreadQueue) -> None:
 def _end() -> None:
     with _lock:
         queues = [*(_queues or ())]
-    # All at once: the process must not wait for one after the other.
+    # Close all, then wait: the process must not wait for one queue after the other.
     for queue in queues:
         queue.close()
     for queue in queues:
@@ -50,7 +53,7 @@ def _end() -> None:
 
 def _forked() -> None:
     global _lock
-    # Another thread may have held it.
+    # Another thread may have held the lock.
     _lock = allocate_lock()
     for queue in [*(_queues or ())]:
         queue.forked()

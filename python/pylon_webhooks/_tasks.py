@@ -1,35 +1,36 @@
-"""Background work as tasks of the server's event loop."""
+"""Background work in tasks of the server's event loop."""
 
 from __future__ import annotations
 
+from ._losses import SHUTTING_DOWN, full, log_lost, log_strange
 from ._process import end_with_the_process
-from .background import SHUTTING_DOWN, Background
 
 TYPE_CHECKING = False  # importing `typing` takes longer than importing all of this package
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Semaphore, Task
     from typing import Any
 
+    from ._arrival import Arrival
     from ._types import AsyncWork
-    from .endpoint import Arrival
+    from .background import Background
 
 #: How long cancelled handlers may take to tidy up.
 _TIDYING_SECONDS = 1.0
 
 
 class TaskQueue:
-    """Work as tasks of the event loop that it is submitted on."""
+    """Work in tasks of the event loop that submits it."""
 
     def __init__(self, background: Background) -> None:
         self._background = background
-        # Loops follow one another in tests, and stand beside each other where threads have one each.
+        # Several event loops: one after the other in tests, or one for each thread.
         self._loops: dict[AbstractEventLoop, tuple[Semaphore, dict[Task[None], Arrival]]] = {}
         self._given_up: set[Task[None]] = set()
         self._closed = False
         end_with_the_process(self)
 
     def submit(self, work: AsyncWork, arrival: Arrival) -> str | None:
-        """Run the work soon, or give its arrival back where it never begins; why not, where it is not taken."""
+        """Run the work soon. If it never begins, its arrival is given back. Returns the reason if the work is refused."""
         from asyncio import Semaphore, get_running_loop
 
         if self._closed:
@@ -40,7 +41,7 @@ class TaskQueue:
             self._bury()
             here = self._loops[loop] = (Semaphore(self._background.workers), {})
         if sum(len(tasks) for _, tasks in [*self._loops.values()]) >= self._background.capacity:
-            return self._background.full()
+            return full(self._background)
         workers, tasks = here
         begun: list[bool] = []
         task = loop.create_task(self._run(work, arrival, workers, begun))
@@ -49,7 +50,7 @@ class TaskQueue:
 
         def done(task: Task[None]) -> None:
             if tasks.pop(task, None) is not None and not begun and task.cancelled():
-                # Cancelled before its first line: nothing in it could tell.
+                # Cancelled before its first line: the work itself could not log it.
                 self._tell(task)
                 arrival.give_back()
             self._given_up.discard(task)
@@ -62,12 +63,12 @@ class TaskQueue:
         self._closed = False
 
     def close(self) -> None:
-        """Take nothing more."""
+        """Refuse work from now on."""
         self._closed = True
         self._bury()
 
     async def drain(self) -> None:
-        """Take nothing more, and wait until all is done, as long as that is allowed."""
+        """Refuse work from now on, and wait for what was accepted, for `drain_seconds` at most."""
         from asyncio import current_task, get_running_loop, wait
 
         self.close()
@@ -82,19 +83,19 @@ class TaskQueue:
         self._given_up |= late
         for task in late:
             task.cancel()
-        # Not without end: a handler may take no notice.
+        # Bounded: a handler may ignore its cancellation.
         await wait(late, timeout=_TIDYING_SECONDS)
         lost = sum(not task.done() or task.cancelled() for task in late)
         if lost:
-            self._background.lost(lost)
+            log_lost(lost)
 
     def end(self) -> None:
-        """The process ends: whatever is left is lost."""
+        """The process ends: log what is left as lost."""
         self._closed = True
         self._abandon([*self._loops])
 
     def forked(self) -> None:
-        """Begin anew, in a process that has none of the loops running; what waits is its parent's to do."""
+        """Begin anew in a forked process, which runs none of the loops. The waiting work is left to the parent."""
         self._loops = {}
 
     async def _run(self, work: AsyncWork, arrival: Arrival, workers: Semaphore, begun: list[bool]) -> None:
@@ -107,7 +108,7 @@ class TaskQueue:
                 waits = False
                 await work()
         except GeneratorExit:
-            # The loop was closed under it, and nothing can be awaited: `_bury` tells.
+            # The loop was closed, and nothing can be awaited: `_bury` logs it.
             raise
         except CancelledError:
             # Cut short by `drain`, or by a server that ended its loop without it.
@@ -118,15 +119,15 @@ class TaskQueue:
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001 - nobody awaits this task
-            self._background.strange(error)
+            log_strange(error)
 
     def _tell(self, task: Task[Any] | None) -> None:
-        # `drain` tells of its own together.
+        # `drain` logs what it cancels, together.
         if task not in self._given_up:
-            self._background.lost(1)
+            log_lost(1)
 
     def _bury(self) -> None:
-        """Give up what was left in loops that are closed."""
+        """Give up what is left in closed loops."""
         self._abandon([loop for loop in [*self._loops] if loop.is_closed()])
 
     def _abandon(self, loops: list[AbstractEventLoop]) -> None:
@@ -134,6 +135,6 @@ class TaskQueue:
             here = self._loops.pop(loop, None)
             lost = [] if here is None else [arrival for task, arrival in [*here[1].items()] if not task.done()]
             if lost:
-                self._background.lost(len(lost))
+                log_lost(len(lost))
             for arrival in lost:
                 arrival.give_back()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ._losses import SHUTTING_DOWN, full, log_lost, log_strange
 from ._process import end_with_the_process
-from .background import SHUTTING_DOWN, Background
 
 TYPE_CHECKING = False  # importing `typing` takes longer than importing all of this package
 if TYPE_CHECKING:
@@ -11,40 +11,43 @@ if TYPE_CHECKING:
     from threading import Condition
 
     from ._arrival import Arrival
-    from ._types import Job, Work
+    from ._types import Work
+    from .background import Background
+
+    _Job = tuple[Work, Arrival]
 
 
 class ThreadQueue:
-    """Work on threads of its own, begun when first needed: after a server has forked its workers."""
+    """Work on threads of its own. They start when first needed, after a server has forked its workers."""
 
     def __init__(self, background: Background) -> None:
         self._background = background
-        # Until when `drain` waits; None while it is open.
+        # The end of what `drain` waits; None while the queue is open.
         self._until: float | None = None
         self.forked()
         end_with_the_process(self)
 
     def forked(self) -> None:
-        """Begin anew, in a process that has none of the threads; what waits is its parent's to do."""
+        """Begin anew in a forked process, which has none of the threads. The waiting work is left to the parent."""
         from collections import deque
         from threading import Condition, RLock
 
-        # One that a signal handler may take again while `submit` has it.
+        # Reentrant: a signal handler may take it while `submit` holds it.
         lock = RLock()
         self._offered: Condition = Condition(lock)
         self._done: Condition = Condition(lock)
-        self._waiting: deque[Job] = deque()
+        self._waiting: deque[_Job] = deque()
         # By the identifier of the thread that runs it.
-        self._running: dict[int, Job] = {}
+        self._running: dict[int, _Job] = {}
         self._threads = 0
 
     @property
     def is_busy(self) -> bool:
-        """Whether anything is accepted and not yet handled."""
+        """Whether accepted work is not yet done."""
         return bool(self._waiting or self._running)
 
     def submit(self, work: Work, arrival: Arrival) -> str | None:
-        """Run the work soon, or give its arrival back where there is no time left for it; why not, where it is not taken."""
+        """Run the work soon. If no time is left for it, its arrival is given back. Returns the reason if the work is refused."""
         from threading import Thread
 
         job = (work, arrival)
@@ -52,7 +55,7 @@ class ThreadQueue:
             if self._until is not None:
                 return SHUTTING_DOWN
             if len(self._waiting) + len(self._running) >= self._background.capacity:
-                return self._background.full()
+                return full(self._background)
             self._waiting.append(job)
             if self._threads < min(self._background.workers, len(self._waiting) + len(self._running)):
                 self._threads += 1
@@ -60,7 +63,7 @@ class ThreadQueue:
                     # Daemons: a handler that hangs must not keep the process from ending.
                     Thread(target=self._work, name="pylon-webhooks", daemon=True).start()
                 except RuntimeError:
-                    # The system has no more, or the process is ending; those that run will come to it.
+                    # The system has no more threads, or the process is ending. Running threads will take the work.
                     self._threads -= 1
                     if self._threads == 0:
                         self._waiting.pop()
@@ -74,17 +77,17 @@ class ThreadQueue:
             self._until = None
 
     def close(self) -> None:
-        """Take nothing more; the time that `drain` allows begins."""
+        """Refuse work from now on; `drain_seconds` begin."""
         from time import monotonic
 
         with self._offered:
             if self._until is None:
                 self._until = monotonic() + self._background.drain_seconds
-                # Threads that have nothing to do end.
+                # Idle threads end.
                 self._offered.notify_all()
 
     def drain(self) -> None:
-        """Take nothing more, and wait until all is done, as long as that is allowed."""
+        """Refuse work from now on, and wait for what was accepted, for `drain_seconds` at most."""
         from threading import get_ident
         from time import monotonic
 
@@ -98,8 +101,8 @@ class ThreadQueue:
             unbegun = [*self._waiting]
             self._waiting.clear()
         if late or unbegun:
-            self._background.lost(len(late) + len(unbegun))
-        # Those that run may yet end well, and give themselves back where they do not.
+            log_lost(len(late) + len(unbegun))
+        # Running work may still succeed, and gives its arrival back if it fails.
         for _, arrival in unbegun:
             arrival.give_back()
 
@@ -117,15 +120,15 @@ class ThreadQueue:
             try:
                 # Without the request's context variables, which end with the request.
                 Context().run(work)
-            except BaseException as error:  # noqa: BLE001 - a thread that ends would leave the others' work undone
-                self._background.strange(error)
+            except BaseException as error:  # noqa: BLE001 - a thread that ends would leave other work undone
+                log_strange(error)
             with self._done:
                 self._running.pop(me, None)
                 self._done.notify_all()
-            # While it waits for the next one, it must not keep the last one's event alive.
+            # While the thread waits, it must not keep the last event alive.
             del job, work, _
 
-    def _next(self, me: int) -> Job | None:
+    def _next(self, me: int) -> _Job | None:
         with self._offered:
             self._offered.wait_for(lambda: self._waiting or self._until is not None)
             if not self._waiting:

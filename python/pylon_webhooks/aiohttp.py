@@ -5,23 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._body import PIECE, aread_body
-from ._native import Outcome, RequestFault
+from ._native import RequestFault
 from ._needs import needs
 from .endpoint import Endpoint
 
 with needs("aiohttp", "aiohttp"):
-    from aiohttp import ClientPayloadError, web
+    from aiohttp import web
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ._types import HandlerOrEndpoint
+    from .handler import WebhookHandler
+
 
 __all__ = ["add_webhook", "webhook_handler"]
 
 
-def add_webhook(app: web.Application, handler: HandlerOrEndpoint, path: str = "/webhook") -> None:
-    """Answer webhook requests at one path; the endpoint is closed when the app shuts down.
+def add_webhook(app: web.Application, handler: WebhookHandler | Endpoint, path: str = "/webhook") -> None:
+    """Answer webhook requests at one path. The endpoint closes when the app shuts down.
 
     >>> from pylon_webhooks import WebhookHandler
     >>> app = web.Application()
@@ -40,34 +41,24 @@ def add_webhook(app: web.Application, handler: HandlerOrEndpoint, path: str = "/
     app.on_shutdown.append(close)
 
 
-def webhook_handler(handler: HandlerOrEndpoint) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """A request handler for `add_route("*", path, ...)`; who adds it so closes the endpoint as well."""
+def webhook_handler(handler: WebhookHandler | Endpoint) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """A request handler for `app.router.add_route("*", path, ...)`. Close the endpoint yourself when the app shuts down."""
     endpoint = Endpoint.of(handler)
 
     async def webhook(request: web.Request) -> web.Response:
-        body = await _body(endpoint, request)
-        if not isinstance(body, Outcome):
-            body = await endpoint.arespond(request.method, request.headers, body)
-        return web.Response(body=body.body, status=body.status, headers=dict(body.headers))
+        outcome = await endpoint.arespond(request.method, request.headers, lambda limit: _body(request, limit))
+        return web.Response(body=outcome.body, status=outcome.status, headers=dict(outcome.headers))
 
     return webhook
 
 
-async def _body(endpoint: Endpoint, request: web.Request) -> bytes | Outcome:
-    outcome = endpoint.admit(request.method, request.headers)
-    if outcome is not None:
-        return outcome
-    # Of a declared body nothing is left before anything was read here: somebody else has read it.
-    # A packed one may be empty once it is unpacked.
+async def _body(request: web.Request, limit: int) -> bytes | RequestFault:
+    # The stream is at its end before anything was read here: something else has read the declared body.
+    # A compressed body may be empty once it is unpacked.
     was_read = bool(request.content_length) and request.content.at_eof() and "Content-Encoding" not in request.headers
     try:
-        body = await aread_body(request.content.iter_chunked(PIECE), endpoint.body_limit)
-        # What middleware has read through `request.read()` is kept there.
-        body = await request.read() if body == b"" else body
+        # A body that middleware has read through `request.read()` is kept there.
+        body = await aread_body(request.content.iter_chunked(PIECE), limit) or await request.read()
     except web.HTTPRequestEntityTooLarge:
-        body = None
-    except (ClientPayloadError, ConnectionError, web.RequestPayloadError):
-        return endpoint.refuse(RequestFault.BROKEN)
-    if body == b"" and was_read:
-        return endpoint.refuse(RequestFault.CONSUMED)
-    return endpoint.refuse_too_large() if body is None else body
+        return RequestFault.too_large(limit)
+    return RequestFault.CONSUMED if was_read and not body else body

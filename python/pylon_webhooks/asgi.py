@@ -1,24 +1,25 @@
-"""An ASGI app that answers webhook requests: for any ASGI server, or mounted in Starlette, FastAPI, Litestar or Quart."""
+"""An ASGI app that answers webhook requests, for any ASGI server, or mounted in Starlette, FastAPI, Litestar or Quart."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 
 from ._body import aread_body
-from ._native import Outcome, RequestFault
+from ._native import Outcome
 from .endpoint import Endpoint
 
 TYPE_CHECKING = False  # importing `typing` takes longer than importing all of this package
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from ._types import ASGIApp, HandlerOrEndpoint, Receive, Scope, Send
+    from ._types import ASGIApp, Receive, Scope, Send
+    from .handler import WebhookHandler
 
 __all__ = ["WebhookApp", "lifespan_app", "webhook_app"]
 
 
-def webhook_app(handler: HandlerOrEndpoint) -> WebhookApp:
-    """An ASGI app that answers webhook requests at whatever path it is mounted.
+def webhook_app(handler: WebhookHandler | Endpoint) -> WebhookApp:
+    """An ASGI app that answers webhook requests at the path where it is mounted.
 
     >>> from pylon_webhooks import WebhookHandler
     >>> app = webhook_app(WebhookHandler(secret="your-webhook-secret"))
@@ -27,7 +28,7 @@ def webhook_app(handler: HandlerOrEndpoint) -> WebhookApp:
 
 
 def lifespan_app(app: ASGIApp, endpoint: Endpoint) -> ASGIApp:
-    """An app of a framework that takes no lifespan, such as Django, so that the endpoint closes when the server shuts down.
+    """Closes the endpoint when the server shuts down, for an app of a framework without lifespan, such as Django.
 
     >>> from pylon_webhooks import WebhookHandler
     >>> endpoint = Endpoint(WebhookHandler(secret="your-webhook-secret"))
@@ -43,7 +44,7 @@ def lifespan_app(app: ASGIApp, endpoint: Endpoint) -> ASGIApp:
 
 
 class WebhookApp:
-    """The ASGI app; served on its own, it closes the endpoint when the server shuts down."""
+    """The ASGI app. Served on its own, it closes the endpoint when the server shuts down."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
@@ -55,26 +56,17 @@ class WebhookApp:
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "websocket":
-            # Before it is accepted, this refuses it.
+            # Before the connection is accepted, this refuses it.
             await send({"type": "websocket.close", "code": 1000})
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        endpoint, method, headers = self.endpoint, scope["method"], scope["headers"]
-        outcome = endpoint.admit(method, headers)
-        if outcome is None:
-            try:
-                body = await aread_body(_pieces(receive), endpoint.body_limit)
-            except ConnectionError:
-                outcome = endpoint.refuse(RequestFault.BROKEN)
-                # Nobody is there to read it, but Starlette's middleware takes an app that answers nothing for a broken one.
-                with suppress(OSError):
-                    await _send(outcome, method, send)
-                return
-            if body is None:
-                outcome = endpoint.refuse_too_large()
-            else:
-                outcome = await endpoint.arespond(method, headers, body)
-        await _send(outcome, method, send)
+        method = scope["method"]
+        outcome = await self.endpoint.arespond(
+            method, scope["headers"], lambda limit: aread_body(_pieces(receive), limit)
+        )
+        # The sender may have hung up. An app that sends nothing at all is broken in the eyes of Starlette's middleware.
+        with suppress(OSError):
+            await _send(outcome, method, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:

@@ -1,4 +1,4 @@
-"""Django views that answer webhook requests, exempt from the CSRF check: the signature is the check."""
+"""Django views that answer webhook requests. They are exempt from the CSRF check: the signature takes its place."""
 
 from __future__ import annotations
 
@@ -20,82 +20,79 @@ with needs("Django", "django"):
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
 
-    from ._types import HandlerOrEndpoint
+    from .handler import WebhookHandler
+
 
 __all__ = ["async_webhook_view", "webhook_view"]
 
 _View = TypeVar("_View", bound="Callable[..., Any]")
 
 
-def webhook_view(handler: HandlerOrEndpoint) -> Callable[[HttpRequest], HttpResponse]:
+def webhook_view(handler: WebhookHandler | Endpoint) -> Callable[[HttpRequest], HttpResponse]:
     """A view that answers webhook requests: `path("webhook", webhook_view(handler))` among the urlpatterns."""
     endpoint = Endpoint.of(handler)
 
     def webhook(request: HttpRequest) -> HttpResponse:
-        body = _body(endpoint, request)
-        if not isinstance(body, Outcome):
-            body = endpoint.respond(request.method or "", request.headers, body, around=_as_a_request)
-        return _response(body)
+        return _response(
+            endpoint.respond(
+                request.method or "", request.headers, lambda limit: _body(request, limit), around=_as_a_request
+            )
+        )
 
     return _exempt(webhook)
 
 
-def async_webhook_view(handler: HandlerOrEndpoint) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
-    """The same as an async view, which runs `async def` handlers.
+def async_webhook_view(handler: WebhookHandler | Endpoint) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
+    """As `webhook_view`, as an async view, which runs `async def` handlers.
 
-    A background runs on threads here, each event's `async def` handlers in an event loop of its own: Django tells nobody when its
-    server's loop ends.
+    A background runs on threads, the async handlers of each event in an event loop of their own: Django does not say when the
+    server's event loop ends.
     """
     endpoint = Endpoint.of(handler)
 
     async def webhook(request: HttpRequest) -> HttpResponse:
-        body = _body(endpoint, request)
-        if not isinstance(body, Outcome):
-            body = await endpoint.arespond(
-                request.method or "", request.headers, body, on_threads=True, around=_as_a_request
-            )
-        return _response(body)
+        async def read(limit: int) -> bytes | RequestFault:
+            return _body(request, limit)
+
+        outcome = await endpoint.arespond(
+            request.method or "", request.headers, read, on_threads=True, around=_as_a_request
+        )
+        return _response(outcome)
 
     return _exempt(webhook)
 
 
 def _exempt(view: _View) -> _View:
-    """Without the CSRF check, and without the transaction that `ATOMIC_REQUESTS` puts around a view: see `_as_a_request`."""
+    """Without the CSRF check, and without the transaction of `ATOMIC_REQUESTS`, which `_as_a_request` puts around the handlers."""
     for alias in connections.settings:
         view = transaction.non_atomic_requests(alias)(view)
     return csrf_exempt(view)
 
 
-def _body(endpoint: Endpoint, request: HttpRequest) -> bytes | Outcome:
-    outcome = endpoint.admit(request.method or "", request.headers)
-    if outcome is not None:
-        return outcome
+def _body(request: HttpRequest, limit: int) -> bytes | RequestFault:
     environ = getattr(request, "environ", None)
     was_read = bool(getattr(request, "_read_started", False))
-    try:
-        if environ is not None and environ.get("wsgi.input_terminated") and not environ.get("CONTENT_LENGTH"):
-            # Django takes a body without a declared length for none.
-            body = body_of(environ, endpoint.body_limit)
-        else:
-            body = read_body(request.read, endpoint.body_limit)
-    except Exception:  # noqa: BLE001 - each server has exceptions of its own for a body that breaks off
-        return endpoint.refuse(RequestFault.BROKEN)
+    if environ is not None and environ.get("wsgi.input_terminated") and not environ.get("CONTENT_LENGTH"):
+        # Django reads no body without a declared length.
+        body = body_of(environ, limit)
+    else:
+        body = read_body(request.read, limit)
     if body == b"":
-        # What was read through `request.body` is kept there; where it was read otherwise, there is nothing.
+        # A body that was read through `request.body` is kept there. If it was read otherwise, it is gone.
         try:
             body = request.body
         except RawPostDataException:
             if was_read and request.headers.get("Content-Length", "0") != "0":
-                return endpoint.refuse(RequestFault.CONSUMED)
-    return endpoint.refuse_too_large() if body is None else body
+                return RequestFault.CONSUMED
+    return body
 
 
 @contextmanager
 def _as_a_request() -> Generator[None]:
-    """What Django does around each request, done around an event's handlers.
+    """What Django does around each request, done around the handlers of an event.
 
-    With `ATOMIC_REQUESTS` they are a transaction, which ends before anything is told of them: a failed handler, or a failed commit,
-    leaves nothing behind, and the delivery may come again.
+    With `ATOMIC_REQUESTS`, the handlers are one transaction, which ends before the answer: after a failed handler or a failed
+    commit, nothing is left behind, and the sender may send the delivery again.
     """
     _close_old_connections()
     try:
@@ -110,7 +107,7 @@ def _as_a_request() -> Generator[None]:
 
 def _close_old_connections() -> None:
     for connection in connections.all(initialized_only=True):
-        # A view around this one may have a transaction open; Django's own function would close that under it.
+        # A view around this one may have a transaction open. Django's own function would close the connection under it.
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
 

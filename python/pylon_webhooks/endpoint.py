@@ -1,35 +1,35 @@
-"""What stands at an address: decides what to answer a request, whatever the web framework."""
+"""`Endpoint`: decides what to answer a request, in any web framework."""
 
 from __future__ import annotations
 
 from _thread import allocate_lock
 
-from ._arrival import Arrival
+from ._arrival import Arrival, GuardedArrival
+from ._guard import Guard
 from ._log import log
+from ._losses import SHUTTING_DOWN
 from ._native import Outcome, RequestFault
 from ._tasks import TaskQueue
 from ._threads import ThreadQueue
-from .background import SHUTTING_DOWN, Background
+from .background import Background
 from .exceptions import PylonWebhookAsyncHandlerError, PylonWebhookError, PylonWebhookHandlerErrors
 from .handler import WebhookHandler
-from .replay import ReplayGuard, WrongAnswerError
+from .replay import ReplayGuard
 
 TYPE_CHECKING = False  # importing `typing` takes longer than importing all of this package
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import Awaitable, Callable
     from contextlib import AbstractContextManager
     from typing import Any, Self, TypeVar
 
-    from ._native import Admitted, ReplayRule
-    from ._types import HandlerOrEndpoint, Headers, Payload
+    from ._native import Admitted
+    from ._types import AsyncReadBody, Headers, Payload, ReadBody
     from .events import WebhookEvent
 
     _E = TypeVar("_E")
 
 __all__ = ["Arrival", "Endpoint", "Outcome", "RequestFault"]
-
-
-_IN_FLIGHT = "a copy of it is being handled at this moment"
 
 
 class Endpoint:
@@ -43,14 +43,14 @@ class Endpoint:
     >>> endpoint.respond("POST", {}, body).body
     b'{"error":"unauthorized"}'
 
-    The answer tells the sender the class of a refusal; the log (logger `pylon_webhooks`) tells the operator why.
+    The answer tells the sender the class of a refusal. The log (logger `pylon_webhooks`) tells the operator the reason.
 
-    handler: what verifies deliveries and has the handlers.
-    body_limit: the largest body that is accepted, bytes; a larger one is refused before it is buffered.
-    replay_guard: answers a delivery that comes again, and handles it once; none unless given.
-    background: answers first and runs the handlers after; they run before the answer unless given.
+    handler: verifies deliveries and has the handlers.
+    body_limit: the largest body that is accepted, bytes. A larger one is refused before it is buffered.
+    replay_guard: handles a delivery once, and answers a copy without handling it. Default: no guard.
+    background: runs the handlers after the answer. Default: they run before it.
 
-    As a context manager it closes at the end, and opens again where it had been closed: `with`, and `async with` in an event loop.
+    As a context manager, plain or async, the endpoint opens, and closes at the end.
     """
 
     def __init__(
@@ -66,14 +66,16 @@ class Endpoint:
         if isinstance(body_limit, bool) or not isinstance(body_limit, int):
             raise TypeError("body_limit must be a whole number of bytes")
         if not 0 < body_limit < 2**63:
-            raise ValueError("body_limit must be at least 1 byte, and not beyond 63 bits")
+            raise ValueError("body_limit must be at least 1 byte, and less than 2**63")
         if replay_guard is not None and not isinstance(replay_guard, ReplayGuard):
             raise TypeError(f"replay_guard must be a ReplayGuard, not {type(replay_guard).__name__}")
         if background is not None and not isinstance(background, Background):
             raise TypeError(f"background must be a Background, not {type(background).__name__}")
         self._handler = handler
-        self._intake = handler.intake(body_limit)
-        self._guard = None if replay_guard is None else replay_guard.with_clock(handler.clock)
+        # Of one package: the endpoint has a limit of its own, and tells the error handlers itself.
+        self._intake = handler._intake.with_body_limit(body_limit)  # pyright: ignore[reportPrivateUsage]
+        self._handlers = handler._handlers  # pyright: ignore[reportPrivateUsage]
+        self._guard = None if replay_guard is None else Guard(replay_guard, handler.clock)
         self._background = background
         self._threads = None if background is None else ThreadQueue(background)
         self._tasks = None if background is None else TaskQueue(background)
@@ -83,18 +85,18 @@ class Endpoint:
         self._unguarded: set[str] = set()
 
     @classmethod
-    def of(cls, handler: HandlerOrEndpoint) -> Endpoint:
-        """The endpoint itself, or one with the usual settings for a handler."""
+    def of(cls, handler: WebhookHandler | Endpoint) -> Endpoint:
+        """The endpoint itself, or an endpoint with the default settings for a handler."""
         return handler if isinstance(handler, Endpoint) else cls(handler)
 
     @property
     def handler(self) -> WebhookHandler:
-        """What verifies deliveries and has the handlers."""
+        """The handler that verifies deliveries."""
         return self._handler
 
     @property
     def is_async(self) -> bool:
-        """Whether any handler, or the replay guard's store, is `async def`, and so wants `arespond`."""
+        """Whether any handler, or the replay store, is `async def`, and so needs `arespond`."""
         return self._handler.is_async or (self._guard is not None and self._guard.is_async)
 
     @property
@@ -104,26 +106,25 @@ class Endpoint:
 
     @property
     def background(self) -> Background | None:
-        """How handlers run after the answer; None where they run before it."""
+        """How handlers run after the answer; None if they run before it."""
         return self._background
-
-    def admit(self, method: str, headers: Headers) -> Outcome | None:
-        """What to answer a request without reading its body; None where the body is worth reading."""
-        admitted = self._admit(method, headers)
-        return admitted if isinstance(admitted, Outcome) else None
 
     def respond(
         self,
         method: str,
         headers: Headers,
-        body: Payload,
+        body: Payload | ReadBody,
         *,
         around: Callable[[], AbstractContextManager[object]] | None = None,
     ) -> Outcome:
-        """Decide what to answer: verify, read, ask the replay guard, call the handlers or leave them to a background thread.
+        """Decide what to answer: verify, read, ask the replay guard, then call the handlers or leave them to a background thread.
 
-        around: makes what the handlers run within, such as a transaction. A background thread has no context variables of the
-        request.
+        headers: all headers of the request; the endpoint goes through them once.
+        body: the raw body, or a function that reads it. The function is called with the limit in bytes, and only if method and
+            declared length are right. It returns the body, of which it reads no more than the limit and one piece, or a RequestFault.
+            If it raises, the body counts as broken off.
+        around: makes the context that the handlers run in, such as a transaction. A background thread has no context variables
+            of the request.
         """
         arrival = self.receive(method, headers, body)
         if isinstance(arrival, Outcome):
@@ -141,15 +142,16 @@ class Endpoint:
         self,
         method: str,
         headers: Headers,
-        body: Payload,
+        body: Payload | AsyncReadBody,
         *,
         on_threads: bool = False,
         around: Callable[[], AbstractContextManager[object]] | None = None,
     ) -> Outcome:
-        """As `respond`, awaiting what is async; where a handler is, the background is tasks of the running event loop.
+        """As `respond`, awaiting async functions. If a handler is async, the background runs in tasks of the running event loop.
 
-        on_threads: the background is threads in any case, for a framework that cannot say when its event loop ends.
-        around: makes what handlers on a thread run within.
+        body: the raw body, or an async function that reads it.
+        on_threads: run the background on threads in any case, for a framework that cannot say when its event loop ends.
+        around: makes the context for handlers on a thread.
         """
         arrival = await self.areceive(method, headers, body)
         if isinstance(arrival, Outcome):
@@ -166,99 +168,65 @@ class Endpoint:
         arrival.settle()
         return Outcome.ACCEPTED
 
-    def receive(self, method: str, headers: Headers, body: Payload) -> Arrival | Outcome:
-        """Verify a delivery, read its event and ask the replay guard; what to answer where it is not to be handled.
+    def receive(self, method: str, headers: Headers, body: Payload | ReadBody) -> Arrival | Outcome:
+        """Verify a delivery, read its event and ask the replay guard; what to answer if the event is not to be handled.
 
-        For functions that take the event themselves. They end with the arrival's `settle`, or with `give_back` where they fail.
+        For functions of your own that take the event. They end the arrival: `with arrival: ...`.
         """
         admitted = self._admit(method, headers)
         if isinstance(admitted, Outcome):
             return admitted
         try:
-            received = self._handler.receive_admitted(admitted, body, self._rule)
-            if isinstance(received, RequestFault):
-                return self.refuse(received)
-            event, key = received
-            if self._guard is None or key is None:
-                return self._unguarded_arrival(event)
-            if not self._enter(key[0]):
-                return _unavailable(_IN_FLIGHT)
-            arrival = Arrival(event, self._guard, key[0], self._in_flight)
-            try:
-                is_first = self._guard.first_seen(*key)
-            except WrongAnswerError:
-                arrival.settle()
-                raise
-            except BaseException:
-                # It may have been remembered all the same.
-                arrival.give_back()
-                raise
-            return arrival if is_first else _duplicate(arrival)
+            found = body(admitted.body_limit) if callable(body) else body
+        except Exception as error:  # noqa: BLE001 - servers have exceptions of their own for a body that breaks off
+            found = _broken(error)
+        try:
+            arrival = self._arrival(admitted, found)
+            if isinstance(arrival, GuardedArrival) and not arrival.is_first():
+                return _duplicate(arrival)
+            return arrival
+        except PylonWebhookError as error:
+            self._handlers.tell(error)
+            return _failed(error)
         except Exception as error:  # noqa: BLE001 - whatever fails here, the sender must get an answer
             return _failed(error)
 
-    async def areceive(self, method: str, headers: Headers, body: Payload) -> Arrival | Outcome:
-        """As `receive`, awaiting what is async; ended by `settle` or `agive_back`."""
+    async def areceive(self, method: str, headers: Headers, body: Payload | AsyncReadBody) -> Arrival | Outcome:
+        """As `receive`, awaiting async functions: `async with arrival: ...`."""
         admitted = self._admit(method, headers)
         if isinstance(admitted, Outcome):
             return admitted
         try:
-            received = await self._handler.areceive_admitted(admitted, body, self._rule)
-            if isinstance(received, RequestFault):
-                return self.refuse(received)
-            event, key = received
-            if self._guard is None or key is None:
-                return self._unguarded_arrival(event)
-            if not self._enter(key[0]):
-                return _unavailable(_IN_FLIGHT)
+            found = await body(admitted.body_limit) if callable(body) else body
+        except Exception as error:  # noqa: BLE001 - servers have exceptions of their own for a body that breaks off
+            found = _broken(error)
+        try:
             from asyncio import get_running_loop
 
-            arrival = Arrival(event, self._guard, key[0], self._in_flight, get_running_loop())
-            try:
-                # Cancelled, it may have been handled long ago: the guard forgets no more than what it has just remembered.
-                is_first = await self._guard.afirst_seen(*key, arrival.settle)
-            except WrongAnswerError:
-                arrival.settle()
-                raise
-            except Exception:
-                # It may have been remembered all the same.
-                await arrival.agive_back()
-                raise
-            except GeneratorExit:
-                # The loop was closed under it, and nothing can be awaited.
-                arrival.settle()
-                raise
-            return arrival if is_first else _duplicate(arrival)
+            arrival = self._arrival(admitted, found, get_running_loop())
+            if isinstance(arrival, GuardedArrival) and not await arrival.ais_first():
+                return _duplicate(arrival)
+            return arrival
+        except PylonWebhookError as error:
+            await self._handlers.atell(error)
+            return _failed(error)
         except Exception as error:  # noqa: BLE001 - whatever fails here, the sender must get an answer
             return _failed(error)
 
     def view(self, event_class: type[_E]) -> Callable[[WebhookEvent], _E | None]:
-        """What gives an event as this class to a function of the app's own; None for an event that is not for it.
+        """A function that gives an event as this class, or None for an event of another class.
 
-        Raises TypeError for a class that is no event class, and for an endpoint with a background, where the function that
-        takes the event runs before the answer.
+        Raises TypeError for a class that is no event class. Raises TypeError for an endpoint with a background: a function of
+        your own that takes the event runs before the answer.
         """
         if self._background is not None:
             raise TypeError(
-                "a background runs registered handlers, and not the function that takes the event: use one of the two"
+                "a background runs registered handlers, not a function that takes the event: use one of the two"
             )
-        return self._handler.view(event_class)
-
-    def refuse(self, fault: RequestFault) -> Outcome:
-        """What to answer a request whose body could not be had; the log says why."""
-        outcome = fault.outcome
-        if outcome == Outcome.FAILED:
-            log().error("Pylon webhook not read: %s", fault)
-        else:
-            log().warning("Pylon webhook refused: %s", fault)
-        return outcome
-
-    def refuse_too_large(self) -> Outcome:
-        """What to answer a request whose body turned out to be larger than the limit."""
-        return self.refuse(RequestFault.too_large(self.body_limit))
+        return self._handlers.view(event_class)
 
     def close(self) -> None:
-        """Answer 503 from now on, and wait until the background threads have done what they accepted."""
+        """Answer 503 from now on, and wait until the background threads have handled the accepted events."""
         self._closing = True
         if self._tasks is not None:
             self._tasks.close()
@@ -266,7 +234,7 @@ class Endpoint:
             self._threads.drain()
 
     async def aclose(self) -> None:
-        """Answer 503 from now on, and wait until the background has done what it accepted."""
+        """Answer 503 from now on, and wait until the background has handled the accepted events."""
         self._closing = True
         if self._threads is not None:
             self._threads.close()
@@ -300,29 +268,37 @@ class Endpoint:
     def _admit(self, method: str, headers: Headers) -> Admitted | Outcome:
         admitted = self._intake.admit(method, headers)
         if isinstance(admitted, RequestFault):
-            return self.refuse(admitted)
+            return _refused(admitted)
         return _unavailable(SHUTTING_DOWN) if self._closing else admitted
 
-    @property
-    def _rule(self) -> ReplayRule | None:
-        return None if self._guard is None else self._guard.rule
-
-    def _unguarded_arrival(self, event: WebhookEvent) -> Arrival:
-        if self._guard is not None:
+    def _arrival(
+        self, admitted: Admitted, body: Payload | RequestFault, loop: AbstractEventLoop | None = None
+    ) -> Arrival | Outcome:
+        """The verified event, before the replay store is asked; what to answer if there is none, or a copy is in flight."""
+        if isinstance(body, RequestFault):
+            return _refused(body)
+        received = admitted.receive(body, None if self._guard is None else self._guard.rule)
+        if isinstance(received, RequestFault):
+            return _refused(received)
+        event, key = received
+        if self._guard is None:
+            return Arrival(event)
+        if key is None:
             self._warn_of(event.event_type)
-        return Arrival(event)
+            return Arrival(event)
+        if not self._enter(key[0]):
+            return _unavailable("a copy of the delivery is being handled")
+        return GuardedArrival(event, self._guard, *key, self._in_flight, loop)
 
     def _warn_of(self, name: str) -> None:
-        """Say once for each event name that its events are not guarded."""
-        # Senders choose names: not without end.
+        """Log, once for each event name, that its events are not guarded."""
+        # Senders choose names: the set must not grow without end.
         if name not in self._unguarded and len(self._unguarded) < 100:
             self._unguarded.add(name)
-            log().warning(
-                "the replay guard finds nothing to go by in events named %r: each is handled as often as it comes", name
-            )
+            log().warning("the replay guard cannot identify events named %r, so copies of them are handled again", name)
 
     def _enter(self, key: str) -> bool:
-        """Whether no copy of it is between the guard and its handlers' end."""
+        """Whether no copy is between the guard and the end of its handlers."""
         with self._lock:
             is_alone = key not in self._in_flight
             self._in_flight.add(key)
@@ -334,41 +310,30 @@ class Endpoint:
         around: Callable[[], AbstractContextManager[object]] | None = None,
         run: Callable[[Awaitable[Any]], Any] | None = None,
     ) -> Outcome:
-        try:
-            if around is None:
-                self._handler.dispatch(arrival.event, run=run)
-            else:
-                # What it ends with, such as a commit, may fail as the handlers may.
-                with around():
+        with arrival:
+            try:
+                if around is None:
                     self._handler.dispatch(arrival.event, run=run)
-        except Exception as error:  # noqa: BLE001 - whatever fails here, the sender must get an answer
-            outcome = _failed(error)
-            arrival.give_back()
-            return outcome
-        except BaseException:
-            # Interrupted half-way: it may come again.
-            arrival.give_back()
-            raise
-        arrival.settle()
+                else:
+                    # The end of the context, such as a commit, may fail as the handlers may.
+                    with around():
+                        self._handler.dispatch(arrival.event, run=run)
+            except Exception as error:  # noqa: BLE001 - whatever fails here, the sender must get an answer
+                # Logged first: a store may take its time.
+                outcome = _failed(error)
+                arrival.give_back()
+                return outcome
         return Outcome.HANDLED
 
     async def _arun(self, arrival: Arrival) -> Outcome:
-        try:
-            await self._handler.adispatch(arrival.event)
-        except Exception as error:  # noqa: BLE001 - whatever fails here, the sender must get an answer
-            # Told first: a store may take its time, or the process what is left of it.
-            outcome = _failed(error)
-            await arrival.agive_back()
-            return outcome
-        except GeneratorExit:
-            # The loop was closed under it, and nothing can be awaited.
-            arrival.give_back()
-            raise
-        except BaseException:
-            # Cancelled half-way: it may come again.
-            await arrival.agive_back()
-            raise
-        arrival.settle()
+        async with arrival:
+            try:
+                await self._handler.adispatch(arrival.event)
+            except Exception as error:  # noqa: BLE001 - whatever fails here, the sender must get an answer
+                # Logged first: a store may take its time, and the process may end meanwhile.
+                outcome = _failed(error)
+                await arrival.agive_back()
+                return outcome
         return Outcome.HANDLED
 
     def _run_in_thread(self, arrival: Arrival, around: Callable[[], AbstractContextManager[object]] | None) -> None:
@@ -377,7 +342,7 @@ class Endpoint:
             return
         from asyncio import Runner
 
-        # Plain handlers run on the thread itself, where no event loop runs: some of what they call refuses to run in one.
+        # Plain handlers run on the thread itself, outside of the event loop: some of what they call refuses to run in one.
         with Runner() as runner:
             self._run(arrival, around, lambda result: runner.run(_awaited(result)))
 
@@ -393,7 +358,7 @@ async def _awaited(result: Awaitable[Any]) -> Any:
 
 
 def _failed(error: Exception) -> Outcome:
-    """Log why, and give what to answer."""
+    """Log the reason, and give what to answer."""
     if isinstance(error, PylonWebhookError):
         log().warning("Pylon webhook refused (%s): %s", error.code, error)
         return Outcome.of_code(error.code)
@@ -401,19 +366,34 @@ def _failed(error: Exception) -> Outcome:
         log().error("Pylon webhook not handled: %s", error, exc_info=error)
     elif isinstance(error, PylonWebhookAsyncHandlerError):
         log().error(
-            "Pylon webhook not handled: %s; in a web framework, use an adapter that is async (ASGI, `async_webhook_view` of Django), "
+            "Pylon webhook not handled: %s; in a web framework, use an async adapter (ASGI, Django's `async_webhook_view`), "
             "an endpoint with a background, or a plain handler",
             error,
         )
     else:
-        log().error("Pylon webhook not handled, for something before its handlers failed", exc_info=error)
+        log().error("Pylon webhook not handled: something failed before its handlers ran", exc_info=error)
     return Outcome.FAILED
+
+
+def _refused(fault: RequestFault) -> Outcome:
+    """Log the fault, and give what to answer."""
+    outcome = fault.outcome
+    if outcome == Outcome.FAILED:
+        log().error("Pylon webhook not read: %s", fault)
+    else:
+        log().warning("Pylon webhook refused: %s", fault)
+    return outcome
+
+
+def _broken(error: Exception) -> RequestFault:
+    log().debug("reading the body of a Pylon webhook failed", exc_info=error)
+    return RequestFault.BROKEN
 
 
 def _duplicate(arrival: Arrival) -> Outcome:
     arrival.settle()
-    # As `repr` has it: whoever writes the template chooses the name, line feeds included.
-    log().info("Pylon webhook answered and not handled: it has been here before (%r)", arrival.event)
+    # As `repr` shows it: whoever writes the template chooses the name, line feeds included.
+    log().info("Pylon webhook not handled again: it is a copy of an earlier delivery (%r)", arrival.event)
     return Outcome.DUPLICATE
 
 

@@ -1,4 +1,4 @@
-"""The events: frozen native classes, their other names, and what pydantic needs to know of them."""
+"""The events: frozen native classes, aliases of them, and their pydantic schemas."""
 
 from __future__ import annotations
 
@@ -44,19 +44,18 @@ __all__ = [
     "parse_webhook_event",
 ]
 
-#: The other name of IssueStateChangedEvent, after what arrives on the wire.
+#: An alias of IssueStateChangedEvent, after the name on the wire.
 IssueStatusChangedEvent = IssueStateChangedEvent
-#: The other name of MessageNewEvent, after what arrives on the wire.
+#: An alias of MessageNewEvent, after the name on the wire.
 IssueMessageNewEvent = MessageNewEvent
 #: Any event.
 PylonWebhookEvent = WebhookEvent
 
 
 def _validated(cls: type[WebhookEvent], value: object) -> WebhookEvent:
-    """What pydantic takes a value for: of several classes that it may try, only the one that the name means fits.
+    """The event of a value for pydantic. In a union of event classes, only the class that the name means takes the value.
 
-    `model_validate` takes the caller's word for a name that is of no kind, for it may have been mapped; here the first class
-    of a union would always win.
+    `model_validate` alone accepts a name of no kind, because `names` may have mapped it. So the first class of a union would always win.
     """
     event = cls.model_validate(value)
     if (

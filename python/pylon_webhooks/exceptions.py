@@ -1,19 +1,19 @@
-"""What can go wrong.
+"""The exceptions and warnings.
 
 ValueError
  └ PylonWebhookError                  the delivery was not handled, and no handler has run
-    ├ PylonWebhookSignatureError      signature missing, malformed, or not ours: answer 401
+    ├ PylonWebhookSignatureError      signature missing, malformed, or of no configured secret: answer 401
     ├ PylonWebhookTimestampError      timestamp missing, malformed, stale, or from the future: answer 401
     └ PylonWebhookPayloadError        an authentic body that is not JSON: answer 400
 ExceptionGroup
- └ PylonWebhookHandlerErrors          some handlers failed, all have run: answer 500
+ └ PylonWebhookHandlerErrors          all handlers have run, some failed: answer 500
 RuntimeError
- └ PylonWebhookAsyncHandlerError      `handle` met an `async def` handler before any handler has run: call `ahandle`
+ └ PylonWebhookAsyncHandlerError      `handle` found an `async def` handler, and no handler has run: call `ahandle`
 UserWarning
- ├ PylonWebhookNameWarning            a handler for a name that nobody is likely to send
+ ├ PylonWebhookNameWarning            a handler for a name that is probably misspelled
  └ PylonWebhookUnverifiedWarning      verification is switched off
 
-A handler's own failure is no ValueError, so that `except ValueError` around `handle` never takes a bug for a forgery.
+The failure of a handler is no ValueError: `except ValueError` around `handle` never takes a bug for a forgery.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
 
 
 class PylonWebhookError(ValueError):
-    """A delivery that was not handled; `code` is a stable name of the reason, such as `signature_mismatch`."""
+    """A delivery that was not handled. `code` is the stable name of the reason, such as `signature_mismatch`."""
 
     def __init__(self, message: str, code: str = "") -> None:
         super().__init__(message)
@@ -54,14 +54,14 @@ class PylonWebhookError(ValueError):
 
 
 class PylonWebhookSignatureError(PylonWebhookError):
-    """The signature is missing, malformed, or fits none of the secrets."""
+    """The signature is missing or malformed, or matches none of the secrets."""
 
 
 class PylonWebhookTimestampError(PylonWebhookError):
     """The timestamp is missing, malformed, stale, or from the future.
 
-    `age_seconds` is how old it is (negative when it lies ahead) and `tolerance_seconds` how old it may be; both are None
-    where there was no timestamp to compare.
+    `age_seconds` is the age of the timestamp, negative if it lies in the future; `tolerance_seconds` is the age that is allowed.
+    Both are None if there was no timestamp to compare.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class PylonWebhookTimestampError(PylonWebhookError):
 
 
 class PylonWebhookPayloadError(PylonWebhookError):
-    """The body is not JSON; `payload` is the body, None where it was not bytes."""
+    """The body is not JSON. `payload` is the body as bytes, None if it was neither bytes nor text."""
 
     def __init__(self, message: str, payload: bytes | None = None) -> None:
         super().__init__(message, "payload")
@@ -85,35 +85,28 @@ class PylonWebhookPayloadError(PylonWebhookError):
 
 
 class PylonWebhookHandlerErrors(ExceptionGroup[Exception]):
-    """The failures of one event's handlers, in order of registration; `event` is the event."""
+    """The failures of the handlers of one event, in order of registration. `event` is the event."""
 
     event: WebhookEvent
 
-    @classmethod
-    def of(cls, event: WebhookEvent, failures: list[Exception]) -> PylonWebhookHandlerErrors:
-        """The group of an event's failures; the list is emptied, for the failures hold the frame that holds it."""
-        count = "a handler" if len(failures) == 1 else f"{len(failures)} handlers"
-        group = cls(f"{count} failed for {event!r}", tuple(failures))
-        group.event = event
-        failures.clear()
-        return group
-
     def derive(self, excs: Sequence[Exception], /) -> PylonWebhookHandlerErrors:  # type: ignore[override]
-        """Part of the group, as `except*` and `split` make it; it keeps the event."""
+        """Part of the group, as `except*` and `split` make it, with the same event."""
         group = type(self)(self.message, excs)
-        # One made by hand has no event.
+        # A group made by hand has no event.
         group.__dict__.update(self.__dict__)
         return group
 
 
 class PylonWebhookAsyncHandlerError(RuntimeError):
-    """`handle` cannot await: an `async def` handler was due, and none has run; or, within PylonWebhookHandlerErrors, a plain
-    handler returned something to be awaited."""
+    """`handle` cannot await an `async def` handler; no handler has run.
+
+    Within PylonWebhookHandlerErrors: a plain handler returned something to be awaited.
+    """
 
 
 class PylonWebhookNameWarning(UserWarning):
-    """A handler was registered for a name that nobody is likely to send."""
+    """A handler was registered for a name that is probably misspelled."""
 
 
 class PylonWebhookUnverifiedWarning(UserWarning):
-    """Verification is switched off: whoever finds the address can send events."""
+    """Verification is switched off: anyone who finds the address can send events."""

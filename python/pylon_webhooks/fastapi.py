@@ -10,20 +10,20 @@ from ._native import Outcome
 from ._needs import needs
 from .endpoint import Endpoint
 from .events import WebhookEvent
-from .starlette import OtherMethods, receive, respond
+from .starlette import View, body_of, respond
 
 with needs("FastAPI", "fastapi"):
     from fastapi import APIRouter, HTTPException, Request, Response
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ._types import HandlerOrEndpoint
+    from .handler import WebhookHandler
 
 __all__ = ["verified_event", "webhook_router"]
 
 _E = TypeVar("_E")
 
-#: What the API's documentation says of the answers.
+#: The answers, for the documentation of the API.
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     400: {"description": "The body is not JSON, or did not arrive whole"},
     401: {"description": "The signature or the timestamp was refused"},
@@ -34,15 +34,15 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def webhook_router(handler: HandlerOrEndpoint, path: str = "/webhook", **options: Any) -> APIRouter:
-    """A router that answers webhook requests at one path; the endpoint is closed when the app shuts down.
+def webhook_router(handler: WebhookHandler | Endpoint, path: str = "/webhook", **options: Any) -> APIRouter:
+    """A router that answers webhook requests at one path. The endpoint closes when the app shuts down.
 
     >>> from fastapi import FastAPI
     >>> from pylon_webhooks import WebhookHandler
     >>> app = FastAPI()
     >>> app.include_router(webhook_router(WebhookHandler(secret="your-webhook-secret")))
 
-    options: what `APIRouter` takes besides, such as `tags`.
+    options: further options of `APIRouter`, such as `tags`.
     """
     endpoint = Endpoint.of(handler)
     inner = options.pop("lifespan", None)
@@ -62,17 +62,19 @@ def webhook_router(handler: HandlerOrEndpoint, path: str = "/webhook", **options
     async def webhook(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction] - the router has it
         return await respond(endpoint, request)
 
-    # A plain route has neither the router's prefix nor its dependencies: it is for the other methods, and lets nothing in.
-    router.add_route(router.prefix + path, OtherMethods(endpoint), include_in_schema=False)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - Starlette takes ASGI apps too
+    # A plain route has neither the router's prefix nor its dependencies. It answers the other methods: every POST has the route above.
+    router.add_route(router.prefix + path, View(endpoint), include_in_schema=False)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - Starlette takes ASGI apps too
     return router
 
 
 @overload
-def verified_event(handler: HandlerOrEndpoint) -> Callable[[Request], AsyncGenerator[WebhookEvent]]: ...
+def verified_event(handler: WebhookHandler | Endpoint) -> Callable[[Request], AsyncGenerator[WebhookEvent]]: ...
 @overload
-def verified_event(handler: HandlerOrEndpoint, event_class: type[_E]) -> Callable[[Request], AsyncGenerator[_E]]: ...
 def verified_event(
-    handler: HandlerOrEndpoint, event_class: type[Any] = WebhookEvent
+    handler: WebhookHandler | Endpoint, event_class: type[_E]
+) -> Callable[[Request], AsyncGenerator[_E]]: ...
+def verified_event(
+    handler: WebhookHandler | Endpoint, event_class: type[Any] = WebhookEvent
 ) -> Callable[[Request], AsyncGenerator[Any]]:
     """A dependency that yields the verified event, for a path function of your own instead of registered handlers.
 
@@ -84,32 +86,25 @@ def verified_event(
     ... async def webhook(event: Annotated[IssueNewEvent, Depends(verified_event(handler, IssueNewEvent))]) -> None:
     ...     print(f"New issue: {event.issue_title}")
 
-    An event of another class is answered 200, and the function does not run. The answers' JSON is FastAPI's:
-    `{"detail": "unauthorized"}`. With a replay guard, a function that raises lets the delivery come again, an `HTTPException` too; an
-    answer of 500 that it returns is not seen here.
+    An event of another class is answered 200, and the function does not run. Refusals have FastAPI's JSON:
+    `{"detail": "unauthorized"}`. With a replay guard, the sender may send a delivery again if the function raises, an
+    `HTTPException` too. An answer of 500 that the function returns has no such effect.
 
-    Raises TypeError for a class that is no event class, and for an endpoint with a background: the function runs before the answer.
+    Raises TypeError for a class that is no event class. Raises TypeError for an endpoint with a background: the function runs
+    before the answer.
     """
     endpoint = Endpoint.of(handler)
     view = endpoint.view(event_class)
 
     async def event_of(request: Request) -> AsyncGenerator[Any]:
-        arrival = await receive(endpoint, request)
+        arrival = await endpoint.areceive(request.method, request.headers, body_of(request))
         if isinstance(arrival, Outcome):
             raise _exception(arrival)
-        try:
+        async with arrival:
             event = view(arrival.event)
             if event is None:
                 raise _exception(Outcome.IGNORED)
             yield event
-        except GeneratorExit:
-            # Closed before its end, and nothing can be awaited.
-            arrival.give_back()
-            raise
-        except BaseException:
-            await arrival.agive_back()
-            raise
-        arrival.settle()
 
     return event_of
 

@@ -20,7 +20,8 @@ with needs("Flask", "flask"):
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ._types import HandlerOrEndpoint
+    from .handler import WebhookHandler
+
 
 __all__ = ["verified_event", "webhook_blueprint"]
 
@@ -30,7 +31,9 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-def webhook_blueprint(handler: HandlerOrEndpoint, path: str = "/webhook", *, name: str = "pylon_webhook") -> Blueprint:
+def webhook_blueprint(
+    handler: WebhookHandler | Endpoint, path: str = "/webhook", *, name: str = "pylon_webhook"
+) -> Blueprint:
     """A blueprint that answers webhook requests at one path.
 
     >>> from flask import Flask
@@ -38,32 +41,29 @@ def webhook_blueprint(handler: HandlerOrEndpoint, path: str = "/webhook", *, nam
     >>> app = Flask(__name__)
     >>> app.register_blueprint(webhook_blueprint(WebhookHandler(secret="your-webhook-secret")))
 
-    name: the blueprint's; an app with several needs several.
+    name: the name of the blueprint. An app with several needs several names.
     """
     endpoint = Endpoint.of(handler)
     blueprint = Blueprint(name, __name__)
 
     @blueprint.route(path, methods=_METHODS, provide_automatic_options=False)
     def webhook() -> Response:  # pyright: ignore[reportUnusedFunction] - the blueprint has it
-        body = _body(endpoint, request)
-        if not isinstance(body, Outcome):
-            # A background thread has no app of its own; before the answer there is one.
-            around = None if endpoint.background is None else current_app.app_context
-            body = endpoint.respond(request.method, request.headers, body, around=around)
-        return _response(body)
+        # A background thread has no app context of its own; before the answer, handlers run in that of the request.
+        around = None if endpoint.background is None else current_app.app_context
+        return _response(endpoint.respond(request.method, request.headers, _body, around=around))
 
     return blueprint
 
 
 @overload
 def verified_event(
-    handler: HandlerOrEndpoint,
+    handler: WebhookHandler | Endpoint,
 ) -> Callable[[Callable[Concatenate[WebhookEvent, _P], _R]], Callable[_P, _R | Response]]: ...
 @overload
 def verified_event(
-    handler: HandlerOrEndpoint, event_class: type[_E]
+    handler: WebhookHandler | Endpoint, event_class: type[_E]
 ) -> Callable[[Callable[Concatenate[_E, _P], _R]], Callable[_P, _R | Response]]: ...
-def verified_event(handler: HandlerOrEndpoint, event_class: type[Any] = WebhookEvent) -> Any:
+def verified_event(handler: WebhookHandler | Endpoint, event_class: type[Any] = WebhookEvent) -> Any:
     """Decorate a view that takes the verified event first, instead of registered handlers.
 
     >>> from flask import Flask
@@ -74,10 +74,11 @@ def verified_event(handler: HandlerOrEndpoint, event_class: type[Any] = WebhookE
     ... def webhook(event: IssueNewEvent) -> str:
     ...     return event.issue_title
 
-    An event of another class is answered 200, and the view does not run. With a replay guard, a view that raises or answers 500 or
-    more lets the delivery come again.
+    An event of another class is answered 200, and the view does not run. With a replay guard, the sender may send a delivery again
+    if the view raises, or answers with a status of 500 or more.
 
-    Raises TypeError for a class that is no event class, and for an endpoint with a background: the view runs before the answer.
+    Raises TypeError for a class that is no event class. Raises TypeError for an endpoint with a background: the view runs before
+    the answer.
     """
     endpoint = Endpoint.of(handler)
     view = endpoint.view(event_class)
@@ -85,56 +86,42 @@ def verified_event(handler: HandlerOrEndpoint, event_class: type[Any] = WebhookE
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
         def webhook(*args: Any, **kwargs: Any) -> Any:
-            body = _body(endpoint, request)
-            arrival = body if isinstance(body, Outcome) else endpoint.receive(request.method, request.headers, body)
+            arrival = endpoint.receive(request.method, request.headers, _body)
             if isinstance(arrival, Outcome):
                 return _response(arrival)
-            try:
+            with arrival:
                 event = view(arrival.event)
                 if event is None:
-                    answer = _response(Outcome.IGNORED)
-                else:
-                    answer = make_response(current_app.ensure_sync(function)(event, *args, **kwargs))
-            except BaseException:
-                arrival.give_back()
-                raise
-            if answer.status_code >= 500:
-                arrival.give_back()
-            else:
-                arrival.settle()
-            return answer
+                    return _response(Outcome.IGNORED)
+                answer = make_response(current_app.ensure_sync(function)(event, *args, **kwargs))
+                if answer.status_code >= 500:
+                    arrival.give_back()
+                return answer
 
         return webhook
 
     return decorate
 
 
-def _body(endpoint: Endpoint, request: Request) -> bytes | Outcome:
-    outcome = endpoint.admit(request.method, request.headers)
-    if outcome is not None:
-        return outcome
-    # Somebody has had the stream before, or what comes of it.
+def _body(limit: int) -> bytes | RequestFault:
+    # True if something else has had the stream, or the form parsed from it.
     was_read = "stream" in vars(request) or "form" in vars(request)
     try:
-        body = read_body(_reader(request), endpoint.body_limit)
+        body = read_body(_reader(request), limit)
     except RequestEntityTooLarge:
-        return endpoint.refuse_too_large()
-    except Exception:  # noqa: BLE001 - each server has exceptions of its own for a body that breaks off
-        return endpoint.refuse(RequestFault.BROKEN)
+        return RequestFault.too_large(limit)
     if body == b"":
-        # What the app has read through `get_data()` is kept there; where it has read otherwise, there is nothing.
+        # A body that the app has read through `get_data()` is kept there. If the app has read it otherwise, it is gone.
         with suppress(Exception):
             body = request.get_data()
-        if body == b"" and was_read and request.content_length:
-            return endpoint.refuse(RequestFault.CONSUMED)
-    return endpoint.refuse_too_large() if body is None else body
+    return RequestFault.CONSUMED if body == b"" and was_read and request.content_length else body
 
 
 def _reader(request: Request) -> Callable[[int], bytes]:
     stream = request.stream
 
     def read(size: int) -> bytes:
-        # Where the body is as large as `MAX_CONTENT_LENGTH`, Werkzeug takes the read that finds its end for one beyond it.
+        # If the body is exactly as large as `MAX_CONTENT_LENGTH`, Werkzeug takes the read that finds its end for one beyond the limit.
         if isinstance(stream, LimitedStream) and stream.is_exhausted and stream.limit == request.content_length:
             return b""
         return stream.read(size)

@@ -1,9 +1,8 @@
-"""A WSGI app that answers webhook requests: for any WSGI server, or mounted beside another app."""
+"""A WSGI app that answers webhook requests, for any WSGI server, or mounted beside another app."""
 
 from __future__ import annotations
 
 from ._body import read_body
-from ._native import RequestFault
 from .endpoint import Endpoint
 
 TYPE_CHECKING = False  # importing `typing` takes longer than importing all of this package
@@ -11,13 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-    from ._types import HandlerOrEndpoint
+    from .handler import WebhookHandler
+
 
 __all__ = ["WebhookApp", "webhook_app"]
 
 
-def webhook_app(handler: HandlerOrEndpoint) -> WebhookApp:
-    """A WSGI app that answers webhook requests at whatever path it is mounted.
+def webhook_app(handler: WebhookHandler | Endpoint) -> WebhookApp:
+    """A WSGI app that answers webhook requests at the path where it is mounted.
 
     >>> from pylon_webhooks import WebhookHandler
     >>> app = webhook_app(WebhookHandler(secret="your-webhook-secret"))
@@ -35,39 +35,32 @@ class WebhookApp:
         """Answer one request."""
         from http import HTTPStatus
 
-        endpoint, method, headers = self.endpoint, environ["REQUEST_METHOD"], headers_of(environ)
-        outcome = endpoint.admit(method, headers)
-        if outcome is None:
-            try:
-                body = body_of(environ, endpoint.body_limit)
-            except Exception:  # noqa: BLE001 - each server has exceptions of its own for a body that breaks off
-                outcome = endpoint.refuse(RequestFault.BROKEN)
-            else:
-                outcome = endpoint.refuse_too_large() if body is None else endpoint.respond(method, headers, body)
-        answer = outcome.body
+        method = environ["REQUEST_METHOD"]
+        outcome = self.endpoint.respond(method, headers_of(environ), lambda limit: body_of(environ, limit))
+        body = outcome.body
         start_response(
             f"{outcome.status} {HTTPStatus(outcome.status).phrase}",
-            [*outcome.headers, ("content-length", str(len(answer)))],
+            [*outcome.headers, ("content-length", str(len(body)))],
         )
-        return [] if method == "HEAD" else [answer]
+        return [] if method == "HEAD" else [body]
 
 
 def headers_of(environ: WSGIEnvironment) -> list[tuple[str, str]]:
-    """The request's headers; several of one name are one here, joined by commas."""
+    """The request's headers. A WSGI server joins several headers of one name with commas."""
     headers = [(key[5:].replace("_", "-"), value) for key, value in environ.items() if key.startswith("HTTP_")]
     if environ.get("CONTENT_LENGTH"):
         headers.append(("CONTENT-LENGTH", environ["CONTENT_LENGTH"]))
     return headers
 
 
-def body_of(environ: WSGIEnvironment, limit: int) -> bytes | None:
-    """The request's body; None where it is larger than the limit."""
+def body_of(environ: WSGIEnvironment, limit: int) -> bytes:
+    """The request's body, no more of it than the limit and one byte."""
     stream = environ["wsgi.input"]
     if environ.get("wsgi.input_terminated"):
         return read_body(stream.read, limit)
-    # A stream without an end of its own must not be read beyond the declared length.
+    # Such a stream has no end of its own: it must not be read beyond the declared length.
     declared: str = environ.get("CONTENT_LENGTH") or ""
-    # A negative one would read it to the end.
+    # A negative length would read the stream to its end.
     left = int(declared) if declared.isascii() and declared.isdigit() else 0
 
     def read(size: int) -> bytes:

@@ -23,8 +23,8 @@ NO_JSON_HEADERS = signed_headers(SECRET, NO_JSON)
 BROKEN = "Pylon webhook refused: incomplete body: the connection closed before the end of the body"
 TOO_LARGE = "Pylon webhook refused: body too large: expected at most 100 bytes, found more"
 SHUTTING_DOWN = "Pylon webhook turned away: the app is shutting down"
-IN_FLIGHT = "Pylon webhook turned away: a copy of it is being handled at this moment"
-DUPLICATE = "Pylon webhook answered and not handled: it has been here before"
+IN_FLIGHT = "Pylon webhook turned away: a copy of the delivery is being handled"
+DUPLICATE = "Pylon webhook not handled again: it is a copy of an earlier delivery"
 
 
 class Failing:

@@ -212,7 +212,7 @@ def test_when_the_app_shuts_down_what_was_accepted_is_handled_and_nothing_more_i
         assert await post(client) == (503, {"error": "unavailable"})
 
     ask(app, use)
-    assert endpoint.admit("POST", {}) is not None
+    assert endpoint.respond("POST", {}, b"") == Outcome.UNAVAILABLE
 
 
 def test_whoever_adds_the_handler_alone_closes_the_endpoint() -> None:
@@ -220,7 +220,7 @@ def test_whoever_adds_the_handler_alone_closes_the_endpoint() -> None:
     app = web.Application()
     app.router.add_route("*", "/hooks/pylon", webhook_handler(endpoint))
     assert ask(app, lambda client: post(client, "/hooks/pylon")) == (200, {"status": "handled"})
-    assert endpoint.admit("POST", {}) is None
+    assert endpoint.respond("POST", {}, b"") == Outcome.UNAUTHORIZED
 
 
 def test_an_endpoint_that_an_app_closed_is_opened_by_the_next_that_starts() -> None:
@@ -228,7 +228,7 @@ def test_an_endpoint_that_an_app_closed_is_opened_by_the_next_that_starts() -> N
     endpoint = Endpoint(noting(seen), background=Background())
     for _ in range(2):
         assert ask(app_of(endpoint), post) == (200, {"status": "accepted"})
-        assert endpoint.admit("POST", {}) == Outcome.UNAVAILABLE
+        assert endpoint.respond("POST", {}, b"") == Outcome.UNAVAILABLE
     assert seen == ["issue_new"] * 2
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: A body that is declared and not sent never becomes an event; how it is cut on the way, no event shows.
 SENT = {name: case for name, case in CASES.items() if not isinstance(case.get("transfer"), dict)}
-NO_EVENT = "expected an event of API Gateway (1.0 or 2.0), a function URL or a load balancer, found another"
+NO_EVENT = "expected an event of API Gateway (1.0 or 2.0), a function URL or a load balancer, found another object"
 
 
 def joined(case: Case, *, lower: bool = False) -> dict[str, str]:
@@ -221,7 +221,7 @@ def test_a_background_is_refused_where_the_process_is_frozen_after_the_answer() 
     with pytest.raises(TypeError) as caught:
         webhook_function(endpoint)
     assert str(caught.value) == (
-        "Lambda freezes the process after the answer, and with it what runs in the background: send the event to a queue "
+        "Lambda freezes the process after the answer, and the background with it: send the event to a queue "
         "in a handler instead"
     )
 

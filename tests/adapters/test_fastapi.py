@@ -121,7 +121,7 @@ def test_where_a_background_would_run_nothing_the_dependency_refuses_it() -> Non
     with pytest.raises(TypeError) as caught:
         verified_event(endpoint)
     assert str(caught.value) == (
-        "a background runs registered handlers, and not the function that takes the event: use one of the two"
+        "a background runs registered handlers, not a function that takes the event: use one of the two"
     )
 
 

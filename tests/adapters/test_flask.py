@@ -214,7 +214,7 @@ def test_a_view_that_fails_gets_the_delivery_again_and_one_that_ran_does_not() -
 
 def test_where_a_background_would_run_nothing_the_decorator_refuses_it() -> None:
     endpoint = Endpoint(WebhookHandler(SECRET), background=Background())
-    with pytest.raises(TypeError, match="a background runs registered handlers, and not the function"):
+    with pytest.raises(TypeError, match="a background runs registered handlers, not a function"):
         verified_event(endpoint)
 
 

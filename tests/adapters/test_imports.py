@@ -60,5 +60,5 @@ except ModuleNotFoundError as error:
 """
     line, note = run(code)
     assert line.startswith(f"{adapter} No module named '{adapter}")
-    assert note.startswith("this module is for ")
-    assert note.endswith(f": install it, or this package with its extra [{adapter}]")
+    assert note.startswith("this module needs ")
+    assert note.endswith(f", or this package with the extra [{adapter}]")

@@ -191,7 +191,7 @@ def test_the_log_says_how_async_handlers_are_run(caplog: pytest.LogCaptureFixtur
     assert post(webhook_app(handler))[0] == "500 Internal Server Error"
     (message,) = caplog.messages
     assert message.endswith(
-        "; in a web framework, use an adapter that is async (ASGI, `async_webhook_view` of Django), an endpoint with a background, "
+        "; in a web framework, use an async adapter (ASGI, Django's `async_webhook_view`), an endpoint with a background, "
         "or a plain handler"
     )
     # The second of them:

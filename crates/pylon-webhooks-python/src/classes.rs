@@ -41,7 +41,7 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
         }
         let parent = match_args.iter().rev().find(|(parent, _)| class.is_subclass(parent).unwrap_or(false));
         let inherited = parent.map_or_else(|| vec!["event_type"], |(_, names)| names.clone());
-        // What is only another look at a field is not matched by place.
+        // Views of a field are not matched by position.
         let names: Vec<&str> = inherited.into_iter().chain(fields.iter().map(|field| field.name)).collect();
         class.setattr("__match_args__", PyTuple::new(py, &names)?)?;
         module.add(class.name()?, &class)?;
@@ -50,7 +50,7 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Ok(())
 }
 
-/// The names under which a field is an attribute: the requester's in both ways of spelling, each also without `issue_`.
+/// The attribute names of a field: both spellings of the requester, each also without `issue_`.
 fn attribute_names(name: &str) -> BTreeSet<String> {
     let spellings = [name.to_owned(), name.replace("requesteer", "requester")];
     let bare = |name: &String| name.strip_prefix("issue_").map(str::to_owned);

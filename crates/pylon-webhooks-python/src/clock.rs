@@ -1,4 +1,4 @@
-//! A clock of Python's.
+//! A clock written in Python.
 
 use crate::text;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -13,7 +13,7 @@ pub(crate) fn check(clock: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
     }
 }
 
-/// What a clock says, in whole Unix seconds; one that stands before 1970 is read as 1970.
+/// A clock's time in whole Unix seconds. A time before 1970 reads as 1970.
 pub(crate) fn unix_seconds(clock: &Bound<'_, PyAny>) -> PyResult<u64> {
     let now = clock.call0()?;
     if let Ok(seconds) = now.cast::<PyFloat>() {

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyType};
 
-/// The exception of an error; a payload error keeps the bytes.
+/// The exception for an error. A payload error keeps the bytes.
 pub(crate) fn exception(py: Python<'_>, error: Error) -> PyErr {
     let message = error.to_string();
     let made = match &error {
@@ -25,12 +25,12 @@ pub(crate) fn exception(py: Python<'_>, error: Error) -> PyErr {
     made.map_or_else(|error| error, PyErr::from_value)
 }
 
-/// The exception of a body that is not JSON, with the body.
+/// The exception for a body that is not JSON, with the body.
 pub(crate) fn unreadable(py: Python<'_>, error: &PayloadError) -> PyErr {
     payload_exception(py, error).map_or_else(|error| error, PyErr::from_value)
 }
 
-/// The exception of a body that is not bytes, before there is anything to keep.
+/// The exception for a body of another type; there are no bytes to keep.
 pub(crate) fn not_bytes(py: Python<'_>, found: &'static str) -> PyErr {
     let message = format!("unreadable payload: {}", pylon_webhooks::PayloadFault::Type(found));
     let made = class(py, "PylonWebhookPayloadError").and_then(|class| class.call1((message, py.None())));

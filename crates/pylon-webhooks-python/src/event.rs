@@ -11,7 +11,7 @@ use pyo3::pyclass::CompareOp;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple, PyType};
 use std::borrow::Cow;
 
-/// Any event: the exact bytes, the name they bear, and their fields, each decoded when it is read.
+/// Any event: the exact bytes, the event's name and kind, and its fields, each decoded when it is read.
 #[pyclass(frozen, subclass, module = "pylon_webhooks.events")]
 pub(crate) struct WebhookEvent {
     event: pylon_webhooks::WebhookEvent,
@@ -40,13 +40,13 @@ impl WebhookEvent {
         build(py, "WebhookEvent", None, pylon_webhooks::WebhookEvent::accepts, fields)
     }
 
-    /// Name as it was sent, or as it was fixed by configuration; empty when the body bears none.
+    /// Event's name as it was sent, or as configured; empty when the body has none.
     #[getter]
     fn event_type(&self) -> &str {
         self.event.event_type()
     }
 
-    /// Name of the kind that the event is of; None for an unknown one.
+    /// Name of the kind that the event is taken for; None for an unknown event.
     #[getter]
     fn kind(&self) -> Option<&'static str> {
         self.event.kind().map(EventKind::name)
@@ -58,7 +58,7 @@ impl WebhookEvent {
         self.raw.clone_ref(py)
     }
 
-    /// Body as JSON, parsed anew each time it is asked for: what one handler does to it no other sees.
+    /// Body as JSON, parsed on each access: one handler's changes are invisible to the others.
     #[getter]
     fn payload<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         loads(py, &self.event.json())
@@ -74,7 +74,7 @@ impl WebhookEvent {
         Ok(fields)
     }
 
-    /// Keys that nothing typed has claimed, with their values.
+    /// Keys and values that no typed field uses.
     #[getter]
     fn extra<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let extra = PyDict::new(py);
@@ -84,20 +84,20 @@ impl WebhookEvent {
         Ok(extra)
     }
 
-    /// Fields without a typed value, and what had to be mended in the body.
+    /// Fields without a typed value, and what was repaired in the body.
     #[getter]
     fn problems(&self) -> Vec<Problem> {
         self.event.problems().into_iter().map(Problem::from).collect()
     }
 
-    /// Text that stands for a field before any typing, empty where there is none; takes a field's name or any key.
+    /// Text of a field before typing, empty when there is none. Takes a field's name or any key.
     fn text<'py>(&self, name: &Bound<'py, PyString>) -> Bound<'py, PyString> {
         // No key of a body is text that UTF-8 cannot encode.
         let text = name.to_str().map_or(Cow::Borrowed(""), |name| self.event.text(name));
         PyString::new(name.py(), &text)
     }
 
-    /// Whether the event bears this name, or is of the kind of this name.
+    /// Whether the event has this name, or is of the kind with this name.
     fn is_named(&self, name: &Bound<'_, PyString>) -> bool {
         name.to_str().is_ok_and(|name| self.event.is_named(name))
     }
@@ -132,7 +132,7 @@ impl WebhookEvent {
         Ok(dump)
     }
 
-    /// What model_dump(mode="json") gives, as JSON text.
+    /// The result of model_dump(mode="json") as JSON text.
     fn model_dump_json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         helper(py, "dumps")?.call1((self.model_dump(py, "json")?,))
     }
@@ -172,7 +172,7 @@ impl WebhookEvent {
         let py = name.py();
         let name = name.to_str().unwrap_or("text that UTF-8 cannot encode");
         match name.strip_prefix(CUSTOM_FIELD) {
-            // A template that lacks the field is as good as a field without a value.
+            // A missing custom field reads as one without a value.
             Some(slug) => {
                 let fields = bindings::custom_fields_json(&self.event);
                 match fields.iter().rev().find(|(found, _)| found == slug) {
@@ -190,7 +190,7 @@ impl WebhookEvent {
         let event = &slf.get().event;
         let class = slf.get_type();
         let name = class.name()?;
-        // Whoever writes the template chooses the name, and a log is no place for a whole body.
+        // The template's author chooses the name, and a log must not show a whole body.
         let shown = |text: &str| {
             let end = text.char_indices().nth(MOST_SHOWN).map(|(end, _)| end);
             let shown = end.map_or_else(|| text.to_owned(), |end| format!("{}…", &text[..end]));
@@ -237,7 +237,7 @@ impl WebhookEvent {
     }
 }
 
-/// An event of bytes that were read before, of the name, kind and class that it had then; what pickling calls.
+/// Rebuilds an event from its bytes, name, kind and class. Unpickling calls it.
 #[pyfunction]
 pub(crate) fn rebuild_event<'py>(
     raw: &Bound<'py, PyBytes>,
@@ -251,23 +251,23 @@ pub(crate) fn rebuild_event<'py>(
     if event.get_type().is(class) {
         return Ok(event);
     }
-    // A base class or a class of the user's own: made from keywords then, and so now.
+    // A base class or a user's class: it was made from keywords, and is made so again.
     class.call((), Some(event.getattr("payload")?.cast::<PyDict>()?))
 }
 
-/// Read an event from a body without verifying anything.
+/// Read an event from a body. Checks no signature.
 #[pyfunction]
 pub(crate) fn parse_webhook_event<'py>(payload: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = payload.py();
     let raw = match payload.cast::<PyDict>() {
-        // py-usepylon-sdk takes a dict here; without a signature there are no bytes to be true to.
+        // py-usepylon-sdk takes a dict here. Nothing is verified, so the exact bytes do not matter.
         Ok(fields) => encode(fields)?,
         Err(_) => text::body(payload)?.bytes,
     };
     object(&raw, read(py, &raw)?)
 }
 
-/// Declares an event class on top of another; it takes the events that the core's type of the same name takes.
+/// Declares an event class below another one, for the events of the core's type with the same name.
 macro_rules! class {
     ($(#[doc = $doc:literal])+ $name:ident($parent:ident), $kind:expr) => {
         $(#[doc = $doc])+
@@ -297,7 +297,7 @@ class! {
     BaseIssueEvent(WebhookEvent), None
 }
 class! {
-    /// Any issue event but a message, with the issue's state at that time.
+    /// Any issue event except a message, with the issue's state at that time.
     IssueSnapshotEvent(BaseIssueEvent), None
 }
 class! {
@@ -329,11 +329,11 @@ class! {
     MessageNewEvent(BaseIssueEvent), Some(EventKind::IssueMessageNew)
 }
 class! {
-    /// A body of any other kind, or of none.
+    /// An event of no known kind.
     UnknownEvent(WebhookEvent), None
 }
 
-/// The event as an instance of the class that fits it best.
+/// The event as an instance of its most specific class.
 pub(crate) fn object<'py>(
     raw: &Bound<'py, PyBytes>,
     event: pylon_webhooks::WebhookEvent,
@@ -354,12 +354,12 @@ pub(crate) fn object<'py>(
         Some(EventKind::IssueTagsChanged) => instance!(IssueTagsChangedEvent),
         Some(EventKind::IssueReaction) => instance!(IssueReactionEvent),
         Some(EventKind::IssueMessageNew) => instance!(MessageNewEvent),
-        // A kind that the core has and this file does not is still an event of no class of its own.
+        // A kind that only the core knows has no class here.
         _ => instance!(UnknownEvent),
     })
 }
 
-/// An event of keywords: what a constructor makes.
+/// Makes an event from keywords, for a constructor.
 fn build(
     py: Python<'_>,
     class: &str,
@@ -376,7 +376,7 @@ fn build(
     }
     let encoded = encode(&body)?;
     let event = read(py, &encoded)?;
-    // A name that is of no kind elsewhere may be one that the caller has mapped to this class.
+    // The caller may have mapped an unknown name to this class.
     let event = match (event.kind(), kind) {
         (None, Some(_)) => {
             let name = event.event_type().to_owned();
@@ -396,7 +396,7 @@ fn read(py: Python<'_>, raw: &Bound<'_, PyBytes>) -> PyResult<pylon_webhooks::We
     pylon_webhooks::parse_webhook_event(raw.as_bytes()).map_err(|error| error::unreadable(py, &error))
 }
 
-/// The event as the class that fits it best where that is one of these, else what the class itself makes of the fields.
+/// The event as its most specific class, if that is a subclass; otherwise the class makes one from the fields.
 fn fit<'py>(
     class: &Bound<'py, PyType>,
     raw: &Bound<'py, PyBytes>,
@@ -422,7 +422,7 @@ fn encode<'py>(fields: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyBytes>> {
     Ok(helper(fields.py(), "encode")?.call1((fields,))?.cast_into::<PyBytes>()?)
 }
 
-/// A function of the Python half that deals in JSON.
+/// A function of the Python module that handles JSON.
 fn helper<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     py.import("pylon_webhooks._json")?.getattr(name)
 }
@@ -431,7 +431,7 @@ fn loads<'py>(py: Python<'py>, json: &str) -> PyResult<Bound<'py, PyAny>> {
     helper(py, "loads")?.call1((json,))
 }
 
-/// What stands before the slug in the attribute of a custom field.
+/// Prefix of a custom field's attribute, before the slug.
 const CUSTOM_FIELD: &str = "issue_custom_field_";
-/// How many characters of a name or identifier `repr` shows.
+/// Most characters of a name or identifier that `repr` shows.
 const MOST_SHOWN: usize = 80;

@@ -18,7 +18,7 @@ impl Field {
 
 #[pymethods]
 impl Field {
-    /// Name under which the field is read and sent.
+    /// Field's name, and the key in our templates.
     #[getter]
     fn name(&self) -> &'static str {
         self.0.name
@@ -30,7 +30,7 @@ impl Field {
         self.0.doc
     }
 
-    /// What it reads as: text, number, boolean, date_time or list.
+    /// Shape: text, number, boolean, date_time or list.
     #[getter]
     fn shape(&self) -> &'static str {
         match self.0.shape {

@@ -1,4 +1,4 @@
-//! From a delivery to its event: what the Python `WebhookHandler` and `Endpoint` stand on.
+//! From a delivery to its event: the native part of the Python `WebhookHandler` and `Endpoint`.
 
 use crate::clock;
 use crate::error;
@@ -14,14 +14,14 @@ use pyo3::types::PyInt;
 use pyo3::{PyTraverseError, PyVisit};
 use std::time::Duration;
 
-/// A key that a replay guard remembers, and the Unix second from which on it may be forgotten.
+/// The key of a replay guard, and the Unix time in seconds at which it may be forgotten.
 type ReplayKey = (String, Option<u64>);
 
-/// What is accepted at an address: who is believed, what an event is, how large a body may be.
+/// The settings of an address: verifier, reader and body limit.
 #[pyclass(frozen, module = "pylon_webhooks._native")]
 pub(crate) struct Intake {
     verifier: Verifier,
-    /// False: every delivery is believed, as code written for py-usepylon-sdk may ask for.
+    /// False accepts every delivery, as code written for py-usepylon-sdk may need.
     verifies: bool,
     reader: EventReader,
     admission: Admission,
@@ -49,7 +49,7 @@ impl Intake {
         names: Vec<(String, String)>,
         depth_limit: &Bound<'_, PyInt>,
     ) -> PyResult<Self> {
-        // What does not fit is beyond every limit.
+        // A number that does not fit exceeds every limit.
         let depth_limit = depth_limit.extract().unwrap_or(usize::MAX);
         let rule = if require_timestamp { TimestampRule::Required } else { TimestampRule::Optional };
         let mut verifier = Verifier::builder()
@@ -99,7 +99,7 @@ impl Intake {
         self.admission.limit()
     }
 
-    /// Decide by method and headers whether the body is read; the headers are gone through once.
+    /// Decide by method and headers whether to read the body. Goes through the headers once.
     fn admit<'py>(slf: &Bound<'py, Self>, method: &str, headers: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         match text::walk(headers, &slf.get().admission)?.admit(method) {
@@ -121,7 +121,7 @@ impl Intake {
         self.check(payload.py(), &bindings::received(body.payload(), credentials))
     }
 
-    /// Verify a delivery and read its event; `headers`, or a signature that is a mapping, stands for all the headers.
+    /// Verify a delivery and read its event. `headers`, or a mapping as signature, means all headers.
     #[pyo3(signature = (payload, signature, timestamp, headers))]
     fn receive<'py>(
         &self,
@@ -173,19 +173,19 @@ impl Intake {
         }
     }
 
-    /// Verifies a delivery; a clock of Python's is read only where a timestamp has to be judged.
+    /// Verifies a delivery. Reads a Python clock only to check a timestamp.
     fn check(&self, py: Python<'_>, received: &Received<'_>) -> PyResult<()> {
         self.at_now(py, |now| bindings::check(&self.verifier, received, now))
     }
 
-    /// Reads the event of a body whoever sent it; the body is shared with Python, not copied.
+    /// Reads the event of a body without verifying it. The body is shared with Python, not copied.
     fn parse<'py>(&self, body: &Body<'py>) -> PyResult<Bound<'py, PyAny>> {
         let py = body.bytes.py();
         let event = self.reader.parse(body.shared()).map_err(|error| error::exception(py, Error::Payload(error)))?;
         event::object(&body.bytes, event)
     }
 
-    /// Verifies a delivery, reads its event, and makes the key by which a replay guard knows it.
+    /// Verifies a delivery, reads its event, and makes its replay key.
     fn guarded<'py>(
         &self,
         body: &Body<'py>,
@@ -202,7 +202,7 @@ impl Intake {
         Ok((event::object(&body.bytes, event.into_inner())?, key))
     }
 
-    /// Runs what may ask for the present time.
+    /// Runs a check that may need the current time.
     fn at_now<T>(
         &self,
         py: Python<'_>,
@@ -217,14 +217,14 @@ impl Intake {
             }),
         });
         match clock_error {
-            // Not the delivery's fault: a clock that fails says so itself.
+            // A failing clock is not the delivery's fault: raise the clock's own error.
             Some(error) => Err(error),
             None => judged.map_err(|error| error::exception(py, error)),
         }
     }
 }
 
-/// A request whose method and declared length are right: its body may be read.
+/// A request whose method and declared length are accepted. Its body can be read.
 #[pyclass(frozen, module = "pylon_webhooks._native")]
 pub(crate) struct Admitted {
     admitted: pylon_webhooks::Admitted,
@@ -239,7 +239,7 @@ impl Admitted {
         self.admitted.body_limit()
     }
 
-    /// Take the whole body, verify the delivery, and read its event; with a rule, also the key that a replay guard remembers.
+    /// Take the whole body, verify the delivery, and read its event. With a rule, also make its replay key.
     #[pyo3(signature = (body, rule = None))]
     fn receive<'py>(&self, body: &Bound<'py, PyAny>, rule: Option<&ReplayRule>) -> PyResult<Bound<'py, PyAny>> {
         let py = body.py();

@@ -40,13 +40,13 @@ enum TimestampText {
     UnixSeconds(u64),
 }
 
-/// The name of the kind that this name was probably meant to be.
+/// The kind whose name is close to this one: probably a misspelling.
 #[pyfunction]
 fn probably_meant(name: &str) -> Option<&'static str> {
     EventKind::probably_meant(name).map(EventKind::name)
 }
 
-/// Whether two event names are one.
+/// Whether two event names are equal.
 #[pyfunction]
 fn names_match(one: &str, other: &str) -> bool {
     pylon_webhooks::names_match(one, other)
@@ -58,7 +58,7 @@ fn template(kind: &str) -> PyResult<String> {
     Ok(text::kind(kind)?.template())
 }
 
-/// The body that Pylon would send of a kind's template, every variable replaced by a sample.
+/// The body that Pylon sends with a kind's template, with a sample value for each variable.
 #[pyfunction]
 fn sample(kind: &str) -> PyResult<Vec<u8>> {
     Ok(Sample::of(text::kind(kind)?).body())

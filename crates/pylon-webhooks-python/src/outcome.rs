@@ -1,9 +1,9 @@
-//! What a request is answered, and why one is refused before its signature is checked.
+//! The answer to a request, and why a request is refused before its signature is checked.
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-/// What comes of a request, and so what the sender is told.
+/// The result of a request, as the sender sees it.
 #[pyclass(frozen, eq, hash, module = "pylon_webhooks.endpoint")]
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Outcome(pub(crate) pylon_webhooks::Outcome);
@@ -55,7 +55,7 @@ impl Outcome {
         PyBytes::new(py, self.0.body().as_bytes())
     }
 
-    /// Headers to answer with, beside the body's length.
+    /// Headers to answer with, except the body's length.
     #[getter]
     fn headers(&self) -> Vec<(&'static str, &'static str)> {
         self.0.headers().to_vec()
@@ -66,7 +66,7 @@ impl Outcome {
     }
 }
 
-/// Why a request was refused before its signature was looked at.
+/// Why a request was refused before its signature was checked.
 #[pyclass(frozen, module = "pylon_webhooks._native")]
 pub(crate) struct RequestFault(pub(crate) pylon_webhooks::RequestFault);
 

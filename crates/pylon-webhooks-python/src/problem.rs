@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 
-/// A typed field without a typed value, or `payload` for a body that had to be mended.
+/// A typed field without a typed value, or `payload` for a repaired body.
 #[pyclass(frozen, eq, hash, module = "pylon_webhooks.events")]
 #[derive(PartialEq, Eq, Hash)]
 pub(crate) struct Problem {
@@ -27,7 +27,7 @@ impl Problem {
         Self { field, reason }
     }
 
-    // What copying and pickling call.
+    // Copying and pickling call this.
     fn __getnewargs__(&self) -> (&str, &str) {
         (&self.field, &self.reason)
     }

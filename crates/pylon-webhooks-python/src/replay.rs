@@ -1,4 +1,4 @@
-//! Telling deliveries that come again: rules, and the store in memory.
+//! Replay rules, and the store in memory.
 
 use crate::clock::{self, unix_seconds};
 use pylon_webhooks::SystemClock;
@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 use std::time::Duration;
 
-/// What makes two deliveries the same.
+/// The rule that decides whether two deliveries are the same.
 #[pyclass(frozen, module = "pylon_webhooks._native")]
 pub(crate) struct ReplayRule(pub(crate) pylon_webhooks::ReplayRule);
 
@@ -34,7 +34,8 @@ impl ReplayRule {
     }
 }
 
-/// Remembers keys in this process, a bounded number of them: forgotten when it ends, and not shared with others.
+/// Remembers a bounded number of keys in this process. They are lost when the process ends, and not shared between
+/// processes.
 #[pyclass(frozen, module = "pylon_webhooks.replay")]
 pub(crate) struct MemoryReplayStore {
     store: pylon_webhooks::MemoryReplayStore,
@@ -53,7 +54,7 @@ impl MemoryReplayStore {
         Ok(Self { store: pylon_webhooks::MemoryReplayStore::new(capacity), clock: clock.map(Bound::unbind) })
     }
 
-    /// Remember the key until `expires`, and say whether it was not remembered already.
+    /// Remember the key until `expires`. Returns whether it was new.
     fn first_seen(&self, py: Python<'_>, key: &str, expires: Option<u64>) -> PyResult<bool> {
         let now = match &self.clock {
             None => pylon_webhooks::Clock::unix_seconds(&SystemClock),

@@ -1,4 +1,4 @@
-//! What Python callers pass, as the bytes and texts that the core takes.
+//! Converts Python values to the bytes and texts that the core takes.
 
 use crate::error;
 use bytes::Bytes;
@@ -43,7 +43,7 @@ pub(crate) fn body<'py>(payload: &Bound<'py, PyAny>) -> PyResult<Body<'py>> {
         return of_bytes(bytes.clone());
     }
     if let Ok(bytes) = payload.cast::<PyBytes>() {
-        // A subclass may hold what it likes besides, even the event made of it.
+        // A subclass may hold other objects, even the event made from it.
         return of_bytes(PyBytes::new(py, bytes.as_bytes()));
     }
     if let Ok(text) = payload.cast::<PyString>() {
@@ -67,7 +67,7 @@ fn not_bytes(payload: &Bound<'_, PyAny>) -> PyErr {
     }
 }
 
-/// A secret's bytes: a text stands for its UTF-8.
+/// A secret's bytes; text is encoded as UTF-8.
 pub(crate) fn secret(secret: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     if let Ok(text) = secret.cast::<PyString>() {
         // The error of the conversion would show the text.
@@ -90,11 +90,11 @@ pub(crate) fn kind(name: &str) -> PyResult<EventKind> {
     })
 }
 
-/// A header's value as one that was looked up: none when it is `None`.
+/// A header's value; none for `None`.
 pub(crate) fn header_value<'a>(value: Option<&'a Bound<'_, PyAny>>) -> Option<HeaderValue<'a>> {
     let value = value?;
     if let Ok(text) = value.cast::<PyString>() {
-        // Text that UTF-8 cannot encode is outside ASCII; so is this byte.
+        // Text that UTF-8 cannot encode is not ASCII, and neither is this byte.
         Some(HeaderValue::Text(text.to_str().map_or(b"\xFF", str::as_bytes)))
     } else if let Ok(bytes) = value.cast::<PyBytes>() {
         Some(HeaderValue::Text(bytes.as_bytes()))
@@ -118,7 +118,7 @@ pub(crate) fn walk<'a>(headers: &Bound<'_, PyAny>, admission: &'a Admission) -> 
     });
     match walked {
         Ok(()) => Ok(walk),
-        // Whatever the object did when it was asked for its items, it has shown no signature.
+        // An object that fails to give its items has no signature.
         Err(error) if error.is_instance_of::<PyException>(headers.py()) => {
             walk.spoil(type_name(headers));
             Ok(walk)
@@ -164,8 +164,8 @@ fn visit_pair<'py>(
     let Ok(name) = std::str::from_utf8(name) else {
         return Ok(());
     };
-    // AWS gives a list of values for each name; each counts. Exact types alone: others could run code of their own, and change
-    // the headers, while these are read.
+    // AWS gives a list of values for each name; each one counts. Only exact types: subclasses could run code that
+    // changes the headers during the walk.
     if value.is_exact_instance_of::<PyList>() || value.is_exact_instance_of::<PyTuple>() {
         for value in value.try_iter()? {
             visit(name, &value?);
@@ -176,7 +176,7 @@ fn visit_pair<'py>(
     Ok(())
 }
 
-/// What a value is, for an error that must not show it.
+/// A value's type, for an error that must not show the value.
 pub(crate) fn type_name(value: &Bound<'_, PyAny>) -> &'static str {
     if value.is_none() {
         "None"

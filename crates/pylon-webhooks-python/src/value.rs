@@ -4,7 +4,7 @@ use pylon_webhooks::{DateTime, FieldValue, Shape};
 use pyo3::prelude::*;
 use pyo3::types::{PyDateTime, PyList, PyString, PyTzInfo};
 
-/// The field's value as Python has it: text and lists empty, all else `None`, where there is none.
+/// The field's value in Python. A missing text or list is empty, any other missing value is `None`.
 pub(crate) fn read<'py>(
     py: Python<'py>,
     event: &pylon_webhooks::WebhookEvent,
@@ -22,7 +22,7 @@ pub(crate) fn read<'py>(
     }
 }
 
-/// A `datetime` in UTC; Python keeps microseconds, what is finer is cut off.
+/// A `datetime` in UTC. Python keeps microseconds; finer digits are cut off.
 fn date_time(py: Python<'_>, time: DateTime) -> PyResult<Bound<'_, PyDateTime>> {
     let (year, month, day, hour, minute, second) = time.utc_parts();
     let part = |part: i8| part.unsigned_abs();

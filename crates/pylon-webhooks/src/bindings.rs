@@ -30,7 +30,7 @@ pub fn believe<'a>(verifier: &Verifier, received: Received<'a>, now: u64) -> Ver
     Verified::new(received.body, Signed { timestamp, now, tolerance_seconds: verifier.tolerance().as_secs() })
 }
 
-/// Verifies a delivery and makes nothing of it. `now` is called only where an authentic delivery bears a timestamp.
+/// Verifies a delivery and returns nothing. `now` is called only when the signature matches and there is a timestamp.
 ///
 /// # Errors
 /// As [`Verifier::verify`].
@@ -48,7 +48,7 @@ pub fn is_first_at(store: &MemoryReplayStore, key: &str, expires: Option<u64>, n
     store.is_first_at(key, expires, now)
 }
 
-/// The custom fields by slug, each value as JSON text; of several with one slug the last counts.
+/// The custom fields by slug, each value as JSON text. Of several with one slug, the last one counts.
 pub fn custom_fields_json(event: &WebhookEvent) -> Vec<(String, Cow<'_, str>)> {
     event.custom_fields_json()
 }

@@ -1,8 +1,8 @@
-//! Where the present time comes from.
+//! The current time.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The present time in whole Unix seconds; any `Fn() -> u64` is one.
+/// Gives the current time in whole Unix seconds. Any `Fn() -> u64` is a clock.
 ///
 /// ```
 /// use pylon_webhooks::Clock;
@@ -21,7 +21,7 @@ impl<F: Fn() -> u64 + Send + Sync> Clock for F {
     }
 }
 
-/// The operating system's clock, the one used unless another is given.
+/// The operating system's clock: the default.
 ///
 /// ```
 /// use pylon_webhooks::{Clock, SystemClock};
@@ -33,8 +33,7 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn unix_seconds(&self) -> u64 {
-        // A machine whose clock stands before 1970 is read as 1970: every delivery is then "from the future", which the
-        // error says.
+        // A clock before 1970 reads as 1970. Every timestamp is then in the future, and the error says so.
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
     }
 }

@@ -14,17 +14,17 @@ use std::fmt;
 pub enum ConfigError {
     /// No secret was given.
     NoSecret,
-    /// A secret has not one byte.
+    /// A secret is empty.
     EmptySecret,
     /// A header's name is not an HTTP token.
     HeaderName,
-    /// The signature and the timestamp are to come in the same header.
+    /// The signature header and the timestamp header have the same name.
     SameHeader,
-    /// A JSON pointer does not begin with `/`.
+    /// A JSON pointer does not start with `/`.
     Pointer,
-    /// An event name has no characters.
+    /// An event name is blank.
     EmptyName,
-    /// The depth limit lies outside 1 to [`DEFAULT_DEPTH_LIMIT`](crate::DEFAULT_DEPTH_LIMIT).
+    /// The depth limit is not between 1 and [`DEFAULT_DEPTH_LIMIT`](crate::DEFAULT_DEPTH_LIMIT).
     DepthLimit,
 }
 

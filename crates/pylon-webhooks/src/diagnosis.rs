@@ -1,31 +1,31 @@
-//! Why a signature usually fails, where that can be told without weakening anything.
+//! The usual causes of a signature that does not match.
 //!
-//! A hint never makes a delivery acceptable: it is worked out after the verdict, for the operator's log. The timestamped
-//! and the body-only scheme are never both tried, not even here.
+//! A hint never makes a delivery acceptable. It is computed after the delivery was refused, for the operator's log. The
+//! scheme with a timestamp and the scheme without one are never both tried, not even here.
 
 use crate::secret::HmacSha256;
 use crate::signature::{Signature, signed_bytes};
 use std::fmt;
 
-/// Bodies longer than this (16 KiB) are not looked into, so that a forgery costs no more than a genuine delivery of the usual
-/// limit.
+/// Longer bodies (over 16 KiB) are not examined, so that a forged delivery costs no more than a genuine one of the
+/// default limit.
 const MOST_BYTES: usize = 16 * 1024;
 
-/// What usually causes a missing or failing signature.
+/// The usual cause of a missing signature or a mismatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Hint {
-    /// The signature fits the secret without the white space at its ends.
+    /// The signature matches the secret without its leading or trailing whitespace.
     SecretHasOuterSpace,
-    /// The signature fits the same JSON with other white space: the body was parsed and written again.
+    /// The signature matches the same JSON with different whitespace: the body was parsed and serialized again.
     BodyReserialized,
-    /// The body is what a language prints for a value, such as `{'a': 1}` or `b'...'`.
+    /// The body is the printed form of a value, such as `{'a': 1}` or `b'...'`.
     BodyPrinted,
-    /// The body was given as text, and the signature covers bytes.
+    /// The body was given as text; the signature covers the raw bytes.
     BodyGivenAsText,
-    /// The signature header of this other product came along.
+    /// The request has the signature header of this other product.
     OtherProduct(&'static str),
-    /// None of these; a timestamp came along, so that the signature has to cover it.
+    /// None of these. The request has a timestamp, so the signature must cover it.
     TimestampCameAlong,
 }
 
@@ -73,7 +73,7 @@ pub(crate) fn product_of_header(name: &str) -> Option<&'static str> {
     PRODUCTS.iter().find(|(header, _)| name.eq_ignore_ascii_case(header)).map(|&(_, product)| product)
 }
 
-/// What the verifier knows once a signature has failed.
+/// What the verifier knows about a signature that does not match.
 pub(crate) struct Failure<'a> {
     pub(crate) keys: &'a [HmacSha256],
     pub(crate) trimmed_keys: &'a [HmacSha256],
@@ -113,8 +113,8 @@ fn looks_printed(body: &[u8]) -> bool {
     [b"{'".as_slice(), b"b'", b"b\""].iter().any(|start| body.starts_with(start)) || body == b"[object Object]"
 }
 
-/// The body as other serialisers and editors would have left it: compact, spaced as Python does, and with or without a
-/// line feed at its end. Each differs from the body.
+/// The body as other serializers and editors write it: compact, with Python's spaces, and with or without a line feed
+/// at the end. Each one differs from the body.
 fn other_spacings(body: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     type Form = fn(&[u8]) -> Vec<u8>;
     let forms: [Form; 4] = [

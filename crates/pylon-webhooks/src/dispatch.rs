@@ -1,8 +1,9 @@
-//! Who is called for an event, in which order, and what comes of it.
+//! Which handlers run for an event, in which order, and with what result.
 
 use crate::error::Error;
 use crate::event::{EventType, WebhookEvent};
-use crate::failure::{HandlerError, HandlerErrors, HandlerFailure, HandlerId};
+use crate::failure::{HandlerErrors, HandlerFailure, HandlerId};
+use crate::handler_error::HandlerError;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -11,18 +12,19 @@ type HandlerFuture<R> = Pin<Box<dyn Future<Output = Result<R, HandlerError>> + S
 type Handler<O> = Box<dyn Fn(&WebhookEvent) -> O + Send + Sync>;
 type ErrorHandler<O> = Box<dyn Fn(&Error) -> O + Send + Sync>;
 
-/// What handling an event gave.
+/// The result of handling an event.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Handled<R> {
     /// The event.
     pub event: WebhookEvent,
-    /// What the handlers returned, in order of registration.
+    /// The values that the handlers returned, in order of registration.
     pub results: Vec<R>,
 }
 
-/// What a handler may return: nothing, or a `Result` of what the [`WebhookHandler`](crate::WebhookHandler) collects.
+/// A handler's return type: `()`, or a `Result` whose value the [`WebhookHandler`](crate::WebhookHandler) collects.
 pub trait IntoHandlerResult<R> {
-    /// The result as dispatch keeps it.
+    /// Converts the value.
     ///
     /// # Errors
     /// The handler's own error.
@@ -135,7 +137,7 @@ impl<R> Handlers<R> {
         self.handlers.len() + self.on_error.len() < before
     }
 
-    /// Runs all handlers meant by the event; refuses before running any when one of them must be awaited.
+    /// Runs all matching handlers. Fails before running any when one of them is async.
     pub(crate) fn dispatch(&self, event: WebhookEvent) -> Result<Handled<R>, Error> {
         if self.due(&event).any(|(_, run)| matches!(run, Run::Later(_))) {
             return Err(Error::AsyncHandler);
@@ -149,7 +151,7 @@ impl<R> Handlers<R> {
         collected.finish(event)
     }
 
-    /// Runs all handlers meant by the event, one after the other.
+    /// Runs all matching handlers, one after the other.
     pub(crate) async fn dispatch_async(&self, event: WebhookEvent) -> Result<Handled<R>, Error> {
         let mut collected = Collected::default();
         for (id, run) in self.due(&event) {
@@ -162,7 +164,7 @@ impl<R> Handlers<R> {
         collected.finish(event)
     }
 
-    /// Tells the error handlers; those that must be awaited are passed over, with a warning in the log.
+    /// Runs the error handlers. Async ones are skipped, with a warning in the log.
     pub(crate) fn tell(&self, error: &Error) {
         for (_, run) in &self.on_error {
             match run {
@@ -172,7 +174,7 @@ impl<R> Handlers<R> {
         }
     }
 
-    /// Tells the error handlers, awaiting those that are async.
+    /// Runs the error handlers, and awaits async ones.
     pub(crate) async fn tell_async(&self, error: &Error) {
         for (_, run) in &self.on_error {
             note_failure(match run {
@@ -232,19 +234,19 @@ impl<R> Collected<R> {
     }
 }
 
-/// An error handler's own failure goes to the log: the first error is the one to be told.
+/// Logs the failure of an error handler. The caller gets the first error.
 fn note_failure(result: Result<(), HandlerError>) {
     if let Err(error) = result {
         tracing::error!(%error, "an on_error handler failed");
     }
 }
 
-/// A handler's panic as its error, so that it keeps no other handler from running and hides no other error.
+/// Turns a handler's panic into an error, so that the other handlers run and no other error is hidden.
 fn guarded<T>(run: impl FnOnce() -> Result<T, HandlerError>) -> Result<T, HandlerError> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err("it panicked".into()))
 }
 
-/// The same of an async handler, which may panic before its future is there as well.
+/// The same for an async handler, which can also panic before it returns its future.
 async fn awaited<R>(run: impl FnOnce() -> HandlerFuture<R>) -> Result<R, HandlerError> {
     match guarded(|| Ok(run())) {
         Ok(future) => Guarded(future).await,
@@ -252,7 +254,7 @@ async fn awaited<R>(run: impl FnOnce() -> HandlerFuture<R>) -> Result<R, Handler
     }
 }
 
-/// A future whose panic is an error.
+/// A future that turns its panic into an error.
 struct Guarded<R>(HandlerFuture<R>);
 
 impl<R> Future for Guarded<R> {

@@ -1,4 +1,4 @@
-//! Every way in which a delivery can fail, each with a sentence that says what to do.
+//! Every way in which a delivery can fail, each with a message that says what to do.
 
 use crate::diagnosis::Hint;
 use crate::event::PayloadError;
@@ -9,7 +9,7 @@ use std::fmt;
 
 /// Why a delivery was not handled.
 ///
-/// No variant ever shows a secret, an expected signature, or what a header or body held.
+/// No variant shows a secret, an expected signature, a header's value or a body.
 ///
 /// ```
 /// use pylon_webhooks::{Error, WebhookHandler};
@@ -26,61 +26,61 @@ use std::fmt;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The delivery bore no signature.
+    /// The delivery has no signature.
     SignatureMissing {
-        /// Name of the header that should have held it.
+        /// Name of the header.
         header: Box<str>,
-        /// What usually causes this, where it can be told.
+        /// The usual cause, when it can be determined.
         hint: Option<Hint>,
     },
     /// The signature was not 64 hexadecimal digits.
     SignatureMalformed {
-        /// Name of the header that should have held it.
+        /// Name of the header.
         header: Box<str>,
-        /// What it held, in kind.
+        /// The kind of value that was found.
         found: SignatureFault,
     },
-    /// The signature was well formed and fits none of the secrets.
+    /// The signature is well formed and matches none of the secrets.
     SignatureMismatch {
-        /// What usually causes this, where it can be told.
+        /// The usual cause, when it can be determined.
         hint: Option<Hint>,
     },
-    /// A timestamp is required and the delivery bore none.
+    /// A timestamp is required, and the delivery has none.
     TimestampMissing {
-        /// Name of the header that should have held it.
+        /// Name of the header.
         header: Box<str>,
     },
     /// The timestamp was not 1 to 19 ASCII digits.
     TimestampMalformed {
-        /// Name of the header that should have held it.
+        /// Name of the header.
         header: Box<str>,
-        /// What it held, in kind.
+        /// The kind of value that was found.
         found: TimestampFault,
     },
-    /// An authentic delivery whose timestamp lies too far back.
+    /// The delivery is authentic, and its timestamp is too old.
     TimestampStale {
         /// Its age in seconds.
         age_seconds: u64,
-        /// The age accepted, in seconds.
+        /// The largest accepted age, in seconds.
         tolerance_seconds: u64,
     },
-    /// An authentic delivery whose timestamp lies too far ahead.
+    /// The delivery is authentic, and its timestamp is too far in the future.
     TimestampFuture {
-        /// How far ahead, in seconds.
+        /// Seconds ahead of the clock.
         ahead_seconds: u64,
-        /// How far ahead is accepted, in seconds.
+        /// The largest accepted number of seconds ahead.
         tolerance_seconds: u64,
     },
-    /// An authentic delivery whose body is not JSON.
+    /// The delivery is authentic, and its body is not JSON.
     Payload(PayloadError),
-    /// Some handlers failed; all of them ran.
+    /// Some handlers failed. All matching handlers have run.
     Handlers(HandlerErrors),
-    /// An `async` handler is due and [`handle`](crate::WebhookHandler::handle) cannot await it; no handler has run.
+    /// A matching handler is async, and [`handle`](crate::WebhookHandler::handle) cannot await it. No handler has run.
     AsyncHandler,
 }
 
 impl Error {
-    /// Whether the delivery's signature or timestamp was refused: the answer to the sender is then 401.
+    /// Whether the signature or the timestamp was refused. The sender then gets a 401.
     ///
     /// ```
     /// use pylon_webhooks::WebhookHandler;
@@ -93,7 +93,7 @@ impl Error {
         !matches!(self, Self::Payload(_) | Self::Handlers(_) | Self::AsyncHandler)
     }
 
-    /// A stable name of the variant, for logs and metrics: `signature_mismatch`, `timestamp_stale`, `payload`...
+    /// A stable code of the variant, for logs and metrics: `signature_mismatch`, `timestamp_stale`, `payload`...
     ///
     /// ```
     /// use pylon_webhooks::WebhookHandler;

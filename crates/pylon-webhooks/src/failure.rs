@@ -1,12 +1,10 @@
-//! What handlers fail with.
+//! The failures of handlers.
 
 use crate::event::WebhookEvent;
+use crate::handler_error::HandlerError;
 use std::fmt;
 
-/// What a handler may fail with: any error.
-pub type HandlerError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Names a registered handler, to remove it by.
+/// Identifies a registered handler; see [`WebhookHandler::remove`](crate::WebhookHandler::remove).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HandlerId(usize);
 
@@ -16,7 +14,7 @@ impl HandlerId {
     }
 }
 
-/// The handlers that failed for one event; the others have run as well.
+/// The handlers that failed for one event. All matching handlers have run.
 #[derive(Debug)]
 pub struct HandlerErrors {
     event: WebhookEvent,
@@ -27,9 +25,9 @@ pub struct HandlerErrors {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct HandlerFailure {
-    /// The handler, as its registration named it.
+    /// The id that registering the handler returned.
     pub handler: HandlerId,
-    /// What it failed with.
+    /// The error.
     pub error: HandlerError,
 }
 

@@ -57,7 +57,7 @@ impl Timestamp {
     }
 }
 
-/// What a timestamp header held in place of 1 to 19 ASCII digits, in kind and never in content.
+/// The kind of value that was found in place of 1 to 19 ASCII digits; never the value itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TimestampFault {
@@ -67,11 +67,11 @@ pub enum TimestampFault {
     NotAscii,
     /// Something other than digits: a sign, a space, a point, a date.
     NotDigits,
-    /// So many digits.
+    /// This number of digits.
     Length(usize),
-    /// The header came more than once.
+    /// The header occurs more than once.
     Repeated,
-    /// Not text at all: a value of this type, which only a caller in a dynamic language can give.
+    /// A value of this type, not text. Only a caller in a dynamic language can pass one.
     #[doc(hidden)]
     Type(&'static str),
 }

@@ -1,4 +1,4 @@
-//! The whole way of a delivery: verified, read, dispatched.
+//! Verifies a delivery, reads its event, and calls the handlers.
 
 use crate::arrival::{Payload, Received};
 use crate::config_error::ConfigError;
@@ -11,9 +11,9 @@ use crate::verify::Verifier;
 use std::fmt;
 use std::future::Future;
 
-/// Receives deliveries: verifies each, reads its event, and calls the handlers that it is for.
+/// Receives deliveries: verifies each one, reads its event, and calls the matching handlers.
 ///
-/// `R` is what the handlers return; it is `()` unless made by [`returning`](Self::returning).
+/// `R` is the type that handlers return. It is `()` except for handlers made by [`returning`](Self::returning).
 ///
 /// ```
 /// use pylon_webhooks::{sign, IssueNewEvent, Secret, WebhookHandler};
@@ -34,7 +34,7 @@ pub struct WebhookHandler<R = ()> {
 }
 
 impl WebhookHandler {
-    /// A handler for deliveries signed with one secret, all else as it is by default.
+    /// Makes a handler for one secret, with the default settings.
     ///
     /// # Errors
     /// [`ConfigError::EmptySecret`].
@@ -42,7 +42,7 @@ impl WebhookHandler {
         Self::returning(secret)
     }
 
-    /// A handler of a verifier and a reader that were configured apart.
+    /// Makes a handler from a verifier and a reader.
     ///
     /// ```
     /// use pylon_webhooks::{EventKind, EventReader, TimestampRule, Verifier, WebhookHandler};
@@ -58,7 +58,7 @@ impl WebhookHandler {
 }
 
 impl<R> WebhookHandler<R> {
-    /// As [`new`](WebhookHandler::new), for handlers that return `Result<R, _>`: what they return is collected.
+    /// As [`new`](WebhookHandler::new), for handlers that return `Result<R, _>`. The results are collected.
     ///
     /// # Errors
     /// [`ConfigError::EmptySecret`].
@@ -71,17 +71,17 @@ impl<R> WebhookHandler<R> {
         Self { verifier, reader, handlers: Handlers::default() }
     }
 
-    /// What decides whether a delivery is Pylon's.
+    /// The verifier.
     pub fn verifier(&self) -> &Verifier {
         &self.verifier
     }
 
-    /// What makes events of bodies.
+    /// The reader.
     pub fn reader(&self) -> &EventReader {
         &self.reader
     }
 
-    /// Registers a handler for the type that it takes.
+    /// Registers a handler for the event type that it takes.
     pub fn on<E: EventType, O: IntoHandlerResult<R>>(
         &mut self,
         handler: impl Fn(E) -> O + Send + Sync + 'static,
@@ -90,7 +90,7 @@ impl<R> WebhookHandler<R> {
         self.handlers.add(Filter::Type(E::accepts), handler)
     }
 
-    /// Registers an async handler for the type that it takes.
+    /// Registers an async handler for the event type that it takes.
     ///
     /// ```
     /// use pylon_webhooks::{MessageNewEvent, WebhookHandler};
@@ -112,8 +112,8 @@ impl<R> WebhookHandler<R> {
         self.handlers.add_async(Filter::Type(E::accepts), handler)
     }
 
-    /// Registers a handler for events of any of these names, matched as [`names_match`](crate::names_match) does; a name
-    /// that was probably meant to be another one is warned of in the log.
+    /// Registers a handler for events of these names, compared by [`names_match`](crate::names_match). The log has a
+    /// warning for a name that looks misspelled.
     ///
     /// ```
     /// use pylon_webhooks::{WebhookEvent, WebhookHandler};
@@ -131,7 +131,7 @@ impl<R> WebhookHandler<R> {
         self.handlers.add(filter, handler)
     }
 
-    /// Registers an async handler for events of any of these names.
+    /// Registers an async handler for events of these names.
     pub fn on_names_async<N: AsRef<str>, F: Future<Output: IntoHandlerResult<R>> + Send + 'static>(
         &mut self,
         names: impl IntoIterator<Item = N>,
@@ -163,8 +163,8 @@ impl<R> WebhookHandler<R> {
         self.on_async(handler)
     }
 
-    /// Registers a handler for whatever is about to be returned as an error, refusals included; its own failure, a panic
-    /// too, goes to the log and hides nothing.
+    /// Registers a handler for errors, refused deliveries included. It runs before the error is returned. If it fails
+    /// or panics, the log says so, and the first error is still returned.
     pub fn on_error<O: IntoHandlerResult<()>>(
         &mut self,
         handler: impl Fn(&Error) -> O + Send + Sync + 'static,
@@ -172,7 +172,8 @@ impl<R> WebhookHandler<R> {
         self.handlers.add_on_error(handler)
     }
 
-    /// Registers an async handler for errors: it takes from the error what it needs, and the rest runs as a future.
+    /// Registers an async handler for errors. Take what you need from the error before the `async` block: the future
+    /// cannot borrow the error.
     ///
     /// ```
     /// use pylon_webhooks::{Error, WebhookHandler};
@@ -191,7 +192,7 @@ impl<R> WebhookHandler<R> {
         self.handlers.add_on_error_async(handler)
     }
 
-    /// Removes a handler; says whether it was there.
+    /// Removes a handler. Returns false when there was no such handler.
     pub fn remove(&mut self, handler: HandlerId) -> bool {
         self.handlers.remove(handler)
     }
@@ -199,7 +200,7 @@ impl<R> WebhookHandler<R> {
     /// Verifies a delivery, reads its event and calls its handlers.
     ///
     /// # Errors
-    /// Every variant of [`Error`]. A handler's failure, a panic too, does not keep the others from running.
+    /// Every variant of [`Error`]. When a handler fails or panics, the other handlers still run.
     pub fn handle<'a>(
         &self,
         payload: impl Into<Payload<'a>>,
@@ -209,7 +210,7 @@ impl<R> WebhookHandler<R> {
         self.finish(self.verifier.verify(payload, signature, timestamp))
     }
 
-    /// As [`handle`](Self::handle), with all the headers of the request; see [`Verifier::verify_headers`].
+    /// As [`handle`](Self::handle), with all headers of the request; see [`Verifier::verify_headers`].
     ///
     /// # Errors
     /// As [`handle`](Self::handle).
@@ -221,10 +222,10 @@ impl<R> WebhookHandler<R> {
         self.finish(self.verifier.verify_headers(payload, headers))
     }
 
-    /// As [`handle`](Self::handle), awaiting the handlers that are async.
+    /// As [`handle`](Self::handle), and awaits async handlers.
     ///
     /// # Errors
-    /// As [`handle`](Self::handle), but for [`Error::AsyncHandler`].
+    /// As [`handle`](Self::handle), except [`Error::AsyncHandler`].
     pub async fn handle_async(
         &self,
         payload: impl Into<Payload<'_>>,
@@ -235,10 +236,10 @@ impl<R> WebhookHandler<R> {
             .await
     }
 
-    /// As [`handle_headers`](Self::handle_headers), awaiting the handlers that are async.
+    /// As [`handle_headers`](Self::handle_headers), and awaits async handlers.
     ///
     /// # Errors
-    /// As [`handle`](Self::handle), but for [`Error::AsyncHandler`].
+    /// As [`handle`](Self::handle), except [`Error::AsyncHandler`].
     pub async fn handle_headers_async<N: AsRef<str>, V: AsRef<[u8]>>(
         &self,
         payload: impl Into<Payload<'_>>,
@@ -247,7 +248,7 @@ impl<R> WebhookHandler<R> {
         self.finish_async(self.verifier.verify_headers(payload, headers).and_then(|payload| self.read(payload))).await
     }
 
-    /// Verifies a delivery and reads its event; no handler runs but those of [`on_error`](Self::on_error).
+    /// Verifies a delivery and reads its event. Only [`on_error`](Self::on_error) handlers run.
     ///
     /// ```
     /// use pylon_webhooks::{sign, Secret, WebhookHandler};
@@ -270,7 +271,7 @@ impl<R> WebhookHandler<R> {
         self.told(self.verifier.verify(payload, signature, timestamp).and_then(|payload| self.read(payload)))
     }
 
-    /// As [`receive`](Self::receive), with all the headers of the request.
+    /// As [`receive`](Self::receive), with all headers of the request.
     ///
     /// # Errors
     /// As [`receive`](Self::receive).
@@ -282,7 +283,7 @@ impl<R> WebhookHandler<R> {
         self.told(self.verifier.verify_headers(payload, headers).and_then(|payload| self.read(payload)))
     }
 
-    /// Calls the handlers for an event that is trusted already.
+    /// Calls the handlers for a verified event.
     ///
     /// # Errors
     /// [`Error::Handlers`], [`Error::AsyncHandler`].
@@ -290,7 +291,7 @@ impl<R> WebhookHandler<R> {
         self.told(self.handlers.dispatch(event.into_inner()))
     }
 
-    /// As [`dispatch`](Self::dispatch), awaiting the handlers that are async.
+    /// As [`dispatch`](Self::dispatch), and awaits async handlers.
     ///
     /// # Errors
     /// [`Error::Handlers`].
@@ -298,12 +299,12 @@ impl<R> WebhookHandler<R> {
         self.finish_async(Ok(event)).await
     }
 
-    /// Verifies a delivery and reads its event; no `on_error` handler hears of an error.
+    /// Verifies a delivery and reads its event, without running `on_error` handlers.
     pub(crate) fn receive_unreported(&self, received: Received<'_>) -> Result<Verified<WebhookEvent>, Error> {
         self.verifier.verify_received(received).and_then(|payload| self.read(payload))
     }
 
-    /// Tells those who registered with [`on_error`](Self::on_error).
+    /// Runs the [`on_error`](Self::on_error) handlers.
     pub(crate) async fn tell_async(&self, error: &Error) {
         self.handlers.tell_async(error).await;
     }

@@ -32,8 +32,8 @@
 //! | `testing` | samples, signed requests, a clock that stands still |
 //! | `proptest` | `testing::strategies` |
 //!
-//! No feature is on unless asked for. Rules only: this crate opens no socket and no file, and reads the clock in [`SystemClock`]
-//! alone. It keeps no event: what a handler loses is lost.
+//! No feature is enabled by default. The crate opens no socket and no file, and only [`SystemClock`] reads the clock.
+//! It stores no events: to keep each event until your app has handled it, put `pylon-receiver` in front of the app.
 
 #![forbid(unsafe_code)]
 
@@ -52,6 +52,7 @@ mod event;
 mod failure;
 mod freshness;
 mod handler;
+mod handler_error;
 mod replay;
 mod secret;
 mod signature;
@@ -85,9 +86,10 @@ pub use event::{
     MessageNewEvent, NameSource, PayloadError, PayloadFault, Problem, Reason, Shape, TypedEvent, UnknownEvent,
     Variable, WebhookEvent, names_match, parse_webhook_event,
 };
-pub use failure::{HandlerError, HandlerErrors, HandlerFailure, HandlerId};
+pub use failure::{HandlerErrors, HandlerFailure, HandlerId};
 pub use freshness::TimestampFault;
 pub use handler::WebhookHandler;
+pub use handler_error::HandlerError;
 pub use replay::{MemoryReplayStore, ReplayGuard, ReplayKey, ReplayRule, ReplayStore, StoreFuture};
 pub use secret::Secret;
 pub use signature::{SignatureFault, sign};

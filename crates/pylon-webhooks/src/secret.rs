@@ -8,10 +8,10 @@ use zeroize::Zeroizing;
 
 pub(crate) type HmacSha256 = Hmac<Sha256>;
 
-/// The secret that Pylon shows when the webhook destination is created, used byte for byte as it stands.
+/// The secret that Pylon shows when you create the webhook destination.
 ///
-/// A text stands for its UTF-8 bytes: no base64, no prefix, no trimming. `Debug` prints `[redacted]`, and the bytes are
-/// wiped when the value is dropped.
+/// The secret is used byte for byte, text as UTF-8: no base64, no prefix, no trimming. `Debug` prints `[redacted]`.
+/// Dropping the value wipes its bytes.
 ///
 /// ```
 /// use pylon_webhooks::Secret;
@@ -24,10 +24,10 @@ pub(crate) type HmacSha256 = Hmac<Sha256>;
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
-    /// Takes the secret's bytes as they stand.
+    /// Takes the secret's bytes unchanged.
     ///
     /// # Errors
-    /// [`ConfigError::EmptySecret`] when there is not one byte: anybody could sign with that.
+    /// [`ConfigError::EmptySecret`]: anyone could sign with an empty secret.
     pub fn new(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         match secret.as_ref() {
             [] => Err(ConfigError::EmptySecret),
@@ -35,12 +35,12 @@ impl Secret {
         }
     }
 
-    /// The MAC with this secret worked in, to be cloned for each delivery.
+    /// The MAC keyed with this secret, to clone for each delivery.
     pub(crate) fn keyed(&self) -> HmacSha256 {
         keyed(&self.0)
     }
 
-    /// The MAC of the secret without the white space at its ends; none when there is no such space or nothing else.
+    /// The MAC keyed with the trimmed secret; none when trimming changes nothing or leaves nothing.
     pub(crate) fn keyed_without_outer_space(&self) -> Option<HmacSha256> {
         let trimmed = self.0.trim_ascii();
         (!trimmed.is_empty() && trimmed.len() < self.0.len()).then(|| keyed(trimmed))

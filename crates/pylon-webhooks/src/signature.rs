@@ -11,8 +11,8 @@ const SIGNATURE_DIGITS: usize = 2 * SIGNATURE_BYTES;
 
 /// Signs a body as Pylon does: lowercase hexadecimal HMAC-SHA256, 64 digits.
 ///
-/// Without a timestamp the signed bytes are the body; with one they are `{timestamp}.{body}`. The timestamp goes in as
-/// it stands, so that tools can make deliveries with an odd one; [`Verifier`](crate::Verifier) takes Unix seconds.
+/// The signed bytes are the body, or `{timestamp}.{body}` with a timestamp. The timestamp is not checked, so that tests
+/// can sign malformed ones; [`Verifier`](crate::Verifier) accepts Unix seconds.
 ///
 /// ```
 /// use pylon_webhooks::{sign, Secret};
@@ -45,7 +45,7 @@ pub(crate) fn signed_bytes(mut mac: HmacSha256, body: &[u8], timestamp: Option<&
 pub(crate) struct Signature([u8; SIGNATURE_BYTES]);
 
 impl Signature {
-    /// Reads 64 hexadecimal digits, with one `sha256=` in front and ASCII white space around allowed.
+    /// Reads 64 hexadecimal digits. Allows one `sha256=` prefix and ASCII whitespace around.
     pub(crate) fn parse(text: &[u8]) -> Result<Self, SignatureFault> {
         let trimmed = text.trim_ascii();
         let digits = trimmed.strip_prefix(b"sha256=").unwrap_or(trimmed);
@@ -56,23 +56,23 @@ impl Signature {
         Err(SignatureFault::of(trimmed, digits))
     }
 
-    /// Whether the MAC comes out as this signature; the comparison takes the same time wherever they differ.
+    /// Whether the MAC equals this signature, compared in constant time.
     pub(crate) fn matches(&self, mac: HmacSha256) -> bool {
         mac.verify_slice(&self.0).is_ok()
     }
 }
 
-/// What a signature header held in place of 64 hexadecimal digits, in kind and never in content.
+/// The kind of value that was found in place of 64 hexadecimal digits; never the value itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SignatureFault {
-    /// No characters, or white space alone.
+    /// Empty, or whitespace alone.
     Empty,
     /// A byte outside ASCII.
     NotAscii,
     /// Several values in one header, split by commas.
     List,
-    /// The header came more than once.
+    /// The header occurs more than once.
     Repeated,
     /// `hs256=...`: the scheme of getpylon.com, another product.
     Hs256Scheme,
@@ -80,13 +80,13 @@ pub enum SignatureFault {
     TimestampedScheme,
     /// `sha256=` more than once.
     RepeatedPrefix,
-    /// Some other `name=` in front.
+    /// Another `name=` prefix.
     OtherPrefix,
-    /// So many characters, where 64 are due.
+    /// This number of characters; expected 64.
     Length(usize),
     /// 64 characters, not all of them hexadecimal digits.
     NotHexadecimal,
-    /// Not text at all: a value of this type, which only a caller in a dynamic language can give.
+    /// A value of this type, not text. Only a caller in a dynamic language can pass one.
     #[doc(hidden)]
     Type(&'static str),
 }
@@ -116,7 +116,7 @@ impl SignatureFault {
     }
 }
 
-/// `name=` in front of something: base64 padding stands at the end and does not count.
+/// Whether the text has a `name=` prefix. Base64 padding is at the end and does not count.
 fn looks_prefixed(text: &[u8]) -> bool {
     text.iter().position(|&byte| byte == b'=').is_some_and(|at| {
         let (name, rest) = (&text[..at], &text[at + 1..]);

@@ -1,9 +1,9 @@
-//! The one value that says that a delivery is genuine, and by what it was judged.
+//! The mark of a verified delivery, with what was signed.
 
-use crate::event::WebhookEvent;
+use crate::arrival::{Payload, Received};
 use std::ops::Deref;
 
-/// Something that a [`Verifier`](crate::Verifier) accepted, with what was signed: what dispatch takes.
+/// A value that a [`Verifier`](crate::Verifier) accepted, with what was signed. Only verified events can be dispatched.
 ///
 /// ```
 /// use pylon_webhooks::{Secret, Verifier, sign};
@@ -22,15 +22,15 @@ pub struct Verified<T> {
     signed: Option<Signed>,
 }
 
-/// What was signed beside the body, and by what it was judged; times are Unix seconds.
+/// What was signed besides the body, and the time of the check. Times are Unix seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Signed {
-    /// The timestamp that was signed; none where the signature covers the body alone.
+    /// The signed timestamp; none when the signature covers the body alone.
     pub timestamp: Option<u64>,
-    /// The present time when the delivery was verified.
+    /// The time of the check.
     pub now: u64,
-    /// How far a timestamp may lie from now, in seconds.
+    /// How much a timestamp may differ from the clock, in seconds.
     pub tolerance_seconds: u64,
 }
 
@@ -39,18 +39,17 @@ impl<T> Verified<T> {
         Self { value, signed: Some(signed) }
     }
 
-    /// The value of a test, as if it had been verified.
-    #[cfg(feature = "testing")]
-    pub(crate) fn of_test(value: T) -> Self {
+    /// A value that did not just arrive.
+    pub(crate) fn without_request(value: T) -> Self {
         Self { value, signed: None }
     }
 
-    /// What was signed; none for a [stored](Self::stored) event, whose request is gone.
+    /// What was signed; none for a [stored](Self::stored) event.
     pub fn signed(&self) -> Option<Signed> {
         self.signed
     }
 
-    /// The value itself, no longer marked.
+    /// The value without its mark.
     pub fn into_inner(self) -> T {
         self.value
     }
@@ -60,20 +59,23 @@ impl<T> Verified<T> {
     }
 }
 
-impl Verified<WebhookEvent> {
-    /// Vouches for an event that was verified before it was stored, and is read again from your own storage. Use it for nothing
-    /// else: what has just arrived goes to [`WebhookHandler::handle`](crate::WebhookHandler::handle).
+impl<'a> Received<'a> {
+    /// Accepts the delivery without checking a signature. Call it only when something else proves that the delivery is
+    /// genuine: a header with a secret value, mutual TLS.
+    ///
+    /// `now` is the current time in Unix seconds: the windows of a [`ReplayRule`](crate::ReplayRule) begin then.
     ///
     /// ```
-    /// use pylon_webhooks::{Verified, WebhookHandler, parse_webhook_event};
+    /// use pylon_webhooks::Admission;
     ///
-    /// let event = parse_webhook_event(br#"{"event_type": "issue_new"}"#)?;
-    /// let handler = WebhookHandler::new("your-webhook-secret")?;
-    /// handler.dispatch(Verified::stored(event))?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// let received = Admission::new().admit("POST", [("X-Token", "…")])?.whole(b"{}")?;
+    /// // Here your app has compared the token, and only then:
+    /// let verified = received.accept_unsigned(1_700_000_000);
+    /// assert_eq!(verified.as_bytes(), b"{}");
+    /// # Ok::<(), pylon_webhooks::RequestFault>(())
     /// ```
-    pub fn stored(event: WebhookEvent) -> Self {
-        Self { value: event, signed: None }
+    pub fn accept_unsigned(self, now: u64) -> Verified<Payload<'a>> {
+        Verified::new(self.body, Signed { timestamp: None, now, tolerance_seconds: 0 })
     }
 }
 

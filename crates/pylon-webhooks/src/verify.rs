@@ -15,20 +15,20 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How far a timestamp may lie from now in either direction unless configured: 300 seconds.
+/// The default tolerance: a timestamp may differ from the clock by 300 seconds.
 pub const DEFAULT_TOLERANCE: Duration = Duration::from_secs(300);
 
-/// Whether a delivery may come without a timestamp.
+/// Whether a delivery may have no timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TimestampRule {
-    /// Without one, the signature covers the body alone, as Pylon's own deliveries do.
+    /// Without a timestamp, the signature covers the body alone. Pylon's deliveries are like that.
     #[default]
     Optional,
-    /// A delivery without one is refused.
+    /// A delivery without a timestamp is refused.
     Required,
 }
 
-/// Decides whether a delivery is Pylon's: the secrets, the timestamp's rule, the header names and the clock.
+/// Checks that a delivery is from Pylon. Has the secrets, the timestamp rule, the header names and the clock.
 ///
 /// ```
 /// use pylon_webhooks::{sign, Secret, Verifier};
@@ -55,19 +55,19 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// Starts a configuration; at least one secret must follow.
+    /// Starts a configuration. At least one secret is required.
     pub fn builder() -> VerifierBuilder {
         VerifierBuilder::default()
     }
 
-    /// Verifies a body against the texts of the two headers, at the clock's present time.
+    /// Verifies a body against the values of the two headers.
     ///
-    /// With a timestamp the signature covers `{timestamp}.{body}` and the timestamp must be fresh; without one it covers
-    /// the body alone. One request is only ever held to one of the two. The texts' form is looked at first, then the
-    /// signature, then freshness.
+    /// With a timestamp, the signature covers `{timestamp}.{body}` and the timestamp must be fresh. Without a
+    /// timestamp, the signature covers the body alone. A delivery is never checked against both. The verifier checks
+    /// the form of the header values first, then the signature, then freshness.
     ///
     /// # Errors
-    /// The refusals of [`Error`]: those for which [`Error::is_refusal`] holds.
+    /// The variants of [`Error`] for which [`Error::is_refusal`] is true.
     pub fn verify<'a>(
         &self,
         payload: impl Into<Payload<'a>>,
@@ -78,10 +78,10 @@ impl Verifier {
         self.verify_received(Received::new(payload.into(), credentials))
     }
 
-    /// Verifies a body against all the headers of its request, in any type that yields names and values: a slice or map
+    /// Verifies a body against all headers of its request. Takes any type that yields names and values: a slice or map
     /// of texts, or `&http::HeaderMap` of any version.
     ///
-    /// Names match in any case; a signature or timestamp header that comes twice is refused.
+    /// Header names match in any case. A signature or timestamp header that occurs twice is refused.
     ///
     /// ```
     /// use pylon_webhooks::{sign, Secret, Verifier};
@@ -107,7 +107,7 @@ impl Verifier {
         self.verify_received(Received::new(payload.into(), credentials))
     }
 
-    /// Verifies a delivery that was [admitted](Admission::admit) and has arrived, at the clock's present time.
+    /// Verifies a delivery that was [admitted](Admission::admit) and whose body has arrived.
     ///
     /// # Errors
     /// As [`verify`](Self::verify).
@@ -115,8 +115,8 @@ impl Verifier {
         self.verify_received_at(received, || self.clock.unix_seconds())
     }
 
-    /// As [`verify_received`](Self::verify_received), at the time that `now` gives in Unix seconds. `now` is called once, for
-    /// authentic deliveries alone; the clock is not read.
+    /// As [`verify_received`](Self::verify_received), with `now` in place of the clock, in Unix seconds. `now` is
+    /// called once, and only when the signature matches.
     ///
     /// # Errors
     /// As [`verify`](Self::verify).
@@ -134,7 +134,8 @@ impl Verifier {
         Ok(Verified::new(received.body, Signed { timestamp, now, tolerance_seconds: self.tolerance_seconds }))
     }
 
-    /// Checks a delivery and makes nothing of it. `now` is called only where an authentic delivery bears a timestamp.
+    /// Verifies a delivery and returns nothing. `now` is called only when the signature matches and there is a
+    /// timestamp.
     pub(crate) fn check(&self, received: &Received<'_>, now: impl FnOnce() -> u64) -> Result<(), Error> {
         match self.authenticate(received)? {
             Some(timestamp) => self.check_freshness(&timestamp, now()),
@@ -142,7 +143,7 @@ impl Verifier {
         }
     }
 
-    /// What an endpoint admits whose deliveries this verifies: the default limit, and the header names that are configured here.
+    /// An admission with this verifier's header names and the default body limit.
     pub fn admission(&self) -> Admission {
         Admission::of_headers(self.header_names())
     }
@@ -157,24 +158,24 @@ impl Verifier {
         self.clock.unix_seconds()
     }
 
-    /// How far a timestamp may lie from now in either direction.
+    /// How much a timestamp may differ from the clock.
     pub fn tolerance(&self) -> Duration {
         Duration::from_secs(self.tolerance_seconds)
     }
 
-    /// Whether a delivery may come without a timestamp.
+    /// Whether a delivery may have no timestamp.
     pub fn timestamp_rule(&self) -> TimestampRule {
         self.timestamp_rule
     }
 
-    /// The form of what was presented, then the signature; gives the timestamp that was signed.
+    /// Checks the form of the credentials, then the signature. Returns the timestamp that was signed.
     fn authenticate(&self, received: &Received<'_>) -> Result<Option<Timestamp>, Error> {
         let Received { body: payload, credentials } = received;
         let signature = self.signature(credentials)?;
         let timestamp = self.timestamp(credentials)?;
         let signed_timestamp = timestamp.as_ref().map(Timestamp::text);
         let body = payload.as_bytes();
-        // Every secret is tried, so that the time taken does not tell which one it was.
+        // Try every secret, so that the time does not reveal which one matched.
         let authentic = self.keys.iter().fold(false, |authentic, key| {
             signature.matches(signed_bytes(key.clone(), body, signed_timestamp)) | authentic
         });
@@ -240,7 +241,7 @@ impl fmt::Debug for Verifier {
     }
 }
 
-/// The configuration of a [`Verifier`] in the making.
+/// Builds a [`Verifier`].
 #[must_use]
 pub struct VerifierBuilder {
     secrets: Vec<Result<Secret, ConfigError>>,
@@ -265,43 +266,43 @@ impl Default for VerifierBuilder {
 }
 
 impl VerifierBuilder {
-    /// Adds a secret; during rotation there are two, and a delivery signed with either is accepted.
+    /// Adds a secret. During a rotation, add both: a delivery signed with either one is accepted.
     pub fn secret(mut self, secret: impl AsRef<[u8]>) -> Self {
         self.secrets.push(Secret::new(secret));
         self
     }
 
-    /// How far a timestamp may lie from now in either direction, in whole seconds; zero accepts the present second alone.
+    /// How much a timestamp may differ from the clock, in whole seconds. Zero accepts only the current second.
     pub fn tolerance(mut self, tolerance: Duration) -> Self {
         self.tolerance = tolerance;
         self
     }
 
-    /// Whether a delivery may come without a timestamp.
+    /// Whether a delivery may have no timestamp.
     pub fn timestamp_rule(mut self, rule: TimestampRule) -> Self {
         self.timestamp_rule = rule;
         self
     }
 
-    /// The name of the header that bears the signature.
+    /// Name of the signature header.
     pub fn signature_header(mut self, name: impl Into<Box<str>>) -> Self {
         self.signature_header = name.into();
         self
     }
 
-    /// The name of the header that bears the timestamp.
+    /// Name of the timestamp header.
     pub fn timestamp_header(mut self, name: impl Into<Box<str>>) -> Self {
         self.timestamp_header = name.into();
         self
     }
 
-    /// The clock, in Unix seconds; a closure will do.
+    /// The clock, in Unix seconds. A closure is a clock.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Makes the verifier, its MACs keyed once and for all.
+    /// Builds the verifier and prepares the MACs.
     ///
     /// # Errors
     /// [`ConfigError::NoSecret`], [`ConfigError::EmptySecret`], [`ConfigError::HeaderName`] or [`ConfigError::SameHeader`].

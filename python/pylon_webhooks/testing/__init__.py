@@ -1,7 +1,7 @@
-"""What an app's own tests need: sample payloads, signed requests, a clock that stands still.
+"""For the tests of your app: sample payloads, signed requests, a clock that you move.
 
-`pylon_webhooks.testing.strategies` are strategies for hypothesis; `pylon_webhooks.testing.pytest_plugin` are fixtures, for
-`pytest_plugins = ["pylon_webhooks.testing.pytest_plugin"]`. Neither is loaded before it is named.
+`pylon_webhooks.testing.strategies` has strategies for hypothesis. `pylon_webhooks.testing.pytest_plugin` has fixtures: name it in
+conftest.py, `pytest_plugins = ["pylon_webhooks.testing.pytest_plugin"]`. Neither is loaded before you name it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ TYPE_CHECKING = False  # importing `typing` takes longer than importing all of t
 if TYPE_CHECKING:
     from typing import Any
 
+    from .._types import Payload
     from ..events import WebhookEvent
 
 __all__ = [
@@ -26,7 +27,7 @@ __all__ = [
     "signed_headers",
 ]
 
-#: The names of the typed events.
+#: The kinds of the typed events.
 KINDS = (
     "issue_new",
     "issue_assigned",
@@ -48,13 +49,14 @@ ABSENT = _Absent()
 
 
 def sample_payload(kind: str = "issue_new", /, **overrides: Any) -> bytes:
-    """The body that Pylon would send of a kind's template, every variable replaced by a sample.
+    """The body that Pylon sends for the template of a kind, with samples in place of the variables.
 
     >>> sample_payload("issue_new", issue_title="Export fails", region="eu")[:52]
     b'{"event_type":"issue_new","issue_id":"5b0c0f0e-1111-'
 
-    overrides: keys and their values, those of the template and further ones; ABSENT leaves a key out. A kind that is not typed
-    has an `event_type`, and nothing else but the overrides; one that was probably meant to be another is warned of.
+    kind: the kind of a typed event, or any other name. The body of another name has an `event_type` and the overrides. A name
+        that was probably meant to be that of a typed event causes a warning.
+    overrides: values for keys of the template, and further keys. ABSENT leaves a key out.
     """
     import json
 
@@ -64,7 +66,11 @@ def sample_payload(kind: str = "issue_new", /, **overrides: Any) -> bytes:
 
         from ..exceptions import PylonWebhookNameWarning
 
-        warnings.warn(f"nobody is likely to send {kind!r}; was {meant!r} meant?", PylonWebhookNameWarning, stacklevel=2)
+        warnings.warn(
+            f"Pylon is unlikely to send an event named {kind!r}; did you mean {meant!r}?",
+            PylonWebhookNameWarning,
+            stacklevel=2,
+        )
     members: dict[str, Any] = json.loads(sample(kind)) if known else {"event_type": kind}
     members.update(overrides)
     members = {key: value for key, value in members.items() if value is not ABSENT}
@@ -72,7 +78,7 @@ def sample_payload(kind: str = "issue_new", /, **overrides: Any) -> bytes:
 
 
 def sample_event(kind: str = "issue_new", /, **overrides: Any) -> WebhookEvent:
-    """The event of a sample payload, for `handler.dispatch`.
+    """The event of `sample_payload`, for `handler.dispatch`.
 
     >>> sample_event("issue_message_new", message_author_name="Sam Doe").message_author_name
     'Sam Doe'
@@ -80,8 +86,10 @@ def sample_event(kind: str = "issue_new", /, **overrides: Any) -> WebhookEvent:
     return parse_webhook_event(sample_payload(kind, **overrides))
 
 
-def signed_headers(secret: str | bytes, payload: bytes, timestamp: int | None = None) -> dict[str, str]:
-    """The headers of a delivery signed with the secret; a timestamp, in Unix seconds, is signed with the body.
+def signed_headers(secret: str | bytes, payload: Payload, timestamp: int | None = None) -> dict[str, str]:
+    """The headers of a delivery that is signed with the secret.
+
+    timestamp: Unix seconds, signed together with the body.
 
     >>> sorted(signed_headers("your-webhook-secret", b"{}", 1700000000))
     ['X-Pylon-Signature', 'X-Pylon-Timestamp']
@@ -91,24 +99,24 @@ def signed_headers(secret: str | bytes, payload: bytes, timestamp: int | None = 
 
 
 class WebhookRequest:
-    """A request to send to an app under test: a POST of JSON, unsigned unless a secret is given.
+    """A request to send to your app under test: a POST of JSON, unsigned unless you give a secret.
 
     >>> request = WebhookRequest(sample_payload("issue_new"), secret="your-webhook-secret")
     >>> request.method, request.path, sorted(request.headers)
     ('POST', '/webhook', ['Content-Type', 'X-Pylon-Signature'])
 
-    Send it as `client.post(request.path, content=request.body, headers=request.headers)`; Flask's and Django's clients say
-    `data=`. Signed with another secret it is a forgery; with an old timestamp it is stale.
+    Send it as `client.post(request.path, content=request.body, headers=request.headers)`; with the test clients of Flask and Django,
+    `data=request.body`. Another secret makes it a forgery, and an old timestamp makes it stale.
 
-    body: the raw bytes.
-    secret: what to sign with; None leaves it unsigned.
-    timestamp: Unix seconds, signed with the body; None, as Pylon sends it.
-    headers: further headers; they go before those made here.
+    body: the raw bytes, or text, which is encoded as UTF-8.
+    secret: the secret to sign with. None: unsigned.
+    timestamp: Unix seconds, signed together with the body. None: no timestamp, as Pylon sends it.
+    headers: further headers. They replace those made here.
     """
 
     def __init__(
         self,
-        body: bytes,
+        body: bytes | str,
         *,
         secret: str | bytes | None = None,
         timestamp: int | None = None,
@@ -124,14 +132,14 @@ class WebhookRequest:
         self.method = method
         self.path = path
         self.headers: dict[str, str] = {"Content-Type": "application/json", **signed, **(headers or {})}
-        self.body = body
+        self.body = body.encode() if isinstance(body, str) else body
 
     def __repr__(self) -> str:
         return f"<WebhookRequest {self.method} {self.path}, {len(self.body)} bytes>"
 
 
 class FixedClock:
-    """A clock that stands still until it is moved: `WebhookHandler(secret=..., clock=FixedClock(1_700_000_000))`.
+    """A clock that stands still until you move it: `WebhookHandler(secret=..., clock=FixedClock(1_700_000_000))`.
 
     >>> clock = FixedClock(1_700_000_000)
     >>> clock.advance(60)
@@ -143,16 +151,16 @@ class FixedClock:
         self.unix_seconds = unix_seconds
 
     def __call__(self) -> int:
-        """The time it shows, in Unix seconds."""
+        """The time of the clock, Unix seconds."""
         return self.unix_seconds
 
     def advance(self, seconds: int) -> None:
-        """Move it on."""
+        """Move the clock forward."""
         self.unix_seconds += seconds
 
 
 def __getattr__(name: str) -> object:
-    # Hypothesis takes long to load, and pytest is not everywhere.
+    # Lazily: hypothesis takes long to load, and pytest may be missing.
     if name in ("strategies", "pytest_plugin"):
         from importlib import import_module
 

@@ -1,6 +1,6 @@
-"""Fixtures for pytest, for who names them: `pytest_plugins = ["pylon_webhooks.testing.pytest_plugin"]` in conftest.py.
+"""Fixtures for pytest. Name them in conftest.py: `pytest_plugins = ["pylon_webhooks.testing.pytest_plugin"]`.
 
-pylon_secret    the secret that the others sign with; override it with your app's
+pylon_secret    the secret that the other fixtures sign with; override it with your app's
 pylon_clock     a clock that stands still, for `WebhookHandler(..., clock=pylon_clock)`
 pylon_request   makes signed requests: `pylon_request("issue_new", issue_title="Export fails")`
 pylon_event     makes events: `pylon_event("issue_new")`, for `handler.dispatch`
@@ -48,5 +48,5 @@ def pylon_request(pylon_secret: str) -> Callable[..., WebhookRequest]:
 
 @pytest.fixture
 def pylon_event() -> Callable[..., WebhookEvent]:
-    """Makes events of a kind, verified by your word for it; keywords override their values."""
+    """Makes events of a kind, as if they were verified; keywords override their values."""
     return sample_event

@@ -1,4 +1,4 @@
-"""Strategies for hypothesis: payloads of every kind, in every odd shape that templates give them."""
+"""Strategies for hypothesis: payloads of every kind, in the odd shapes that templates give them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["events", "kinds", "payloads", "requests", "values"]
 
 
 def kinds() -> SearchStrategy[str]:
-    """The names of the typed events."""
+    """The kinds of the typed events."""
     return st.sampled_from(KINDS)
 
 
 def values() -> SearchStrategy[Any]:
-    """A value as templates and admins give it: text, no value in one of its many forms, or of another type than expected."""
+    """A value as templates and admins give it: text, one of the many forms of no value, or a value of an unexpected type."""
     no_value = st.sampled_from([None, "", " ", "null", "{{issue.team.name}}", "0001-01-01T00:00:00Z", ABSENT])
     hostile = st.sampled_from(["<script>alert(1)</script>", 'quoted "text"', "\u202eright to left", "\U0001f600"])
     person = st.just({"id": "usr_1", "name": "Sam Doe", "email": "sam@example.com"})
@@ -32,7 +32,7 @@ def values() -> SearchStrategy[Any]:
 
 
 def payloads(kind: str | None = None) -> SearchStrategy[bytes]:
-    """Bodies of one kind, or of all: the template's, with some values replaced by odd ones and some keys added.
+    """Bodies of one kind, or of all kinds: samples of the template, with some odd values and some further keys.
 
     >>> from hypothesis import given
     >>> @given(payloads("issue_new"))
@@ -53,7 +53,7 @@ def requests(secret: str | bytes, kind: str | None = None) -> SearchStrategy[Web
 
 def _payloads_of(kind: str) -> SearchStrategy[bytes]:
     names = [name for name in type(parse_webhook_event(sample_payload(kind))).__match_args__ if name != "event_type"]
-    # One more `event_type` would make it another kind.
+    # A second `event_type` would make it an event of another kind.
     added = st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=12).filter(lambda key: key != "event_type")
     overrides = st.dictionaries(st.sampled_from(names) | added, values(), max_size=6)
     return overrides.map(lambda chosen: sample_payload(kind, **chosen))

@@ -25,7 +25,8 @@ Examples:
   pylon-receiver demo
   pylon-receiver demo --to http://127.0.0.1:8080/webhook
 
-Exit codes: 0 every answer was as expected and every event arrived, 1 otherwise, 5 with --to: the secret is missing.";
+Exit codes: 0 every answer was as expected and every event arrived, 1 otherwise; with --to: 4 nothing answers there,
+5 the secret is missing.";
 
 /// Show the receiver at work: start one with a temporary ledger, send it signed samples and forgeries
 #[derive(Debug, Args)]

@@ -87,7 +87,7 @@ fn find_destination(fields: &Fields, name: &str, running: &dyn Running) -> Resul
     Err(fields.malformed("destination", fault))
 }
 
-/// Does the order to one batch at this moment; answers for how many it was done.
+/// Does the order to one batch; answers for how many it was done.
 type Act<I> = Box<dyn for<'l> Fn(&'l dyn Ledger, Vec<I>) -> LedgerFuture<'l, u64> + Send + Sync>;
 
 struct Order<I: Selectable> {

@@ -14,6 +14,7 @@ mod stored;
 mod table;
 mod tls;
 
+use crate::wait::{until, within};
 use fake_ledger::FakeLedger;
 use peer::{Answer, Peer};
 use pylon_receiver::Moment;
@@ -38,8 +39,8 @@ const SECRET: &str = "test-secret";
 const NOW: u64 = 1_700_000_000;
 /// How long a limit is that is to be met.
 const SHORT: Duration = Duration::from_millis(60);
-/// How long nothing of what is waited for ever takes.
-const LONG: Duration = Duration::from_secs(20);
+/// Longer than any test takes, its waits in vain included.
+const LONG: Duration = Duration::from_secs(60);
 
 /// An endpoint at `/webhook`, and one destination, `app`, that takes everything.
 fn config() -> Config {
@@ -175,15 +176,5 @@ fn header(name: &str, value: &str) -> Vec<(String, String)> {
 /// Runs on this thread alone, whose log it gives as well.
 fn run<T>(test: impl Future<Output = T>) -> (T, Vec<String>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    logged(|| runtime.block_on(async { tokio::time::timeout(LONG, test).await.expect("it takes too long") }))
-}
-
-/// Waits until it holds, for as long as nothing takes.
-async fn until(holds: impl Fn() -> bool) {
-    let polling = async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(LONG, polling).await.expect("it never holds");
+    logged(|| runtime.block_on(async { tokio::time::timeout(LONG, test).await.expect("the test takes too long") }))
 }

@@ -12,3 +12,4 @@ mod preflight;
 mod receiver;
 mod sqlite;
 mod transports;
+mod wait;

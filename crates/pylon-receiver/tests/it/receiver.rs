@@ -1,6 +1,7 @@
 //! The library API: a receiver within a program.
 
 use crate::ledger::memory::MemoryLedger;
+use crate::wait::{LONGEST, until, within};
 use pylon_receiver::config::{
     Config, DestinationConfig, EndpointConfig, HttpTransport, LedgerAddress, SecretSource, Tls, TransportConfig,
 };
@@ -22,8 +23,6 @@ const SECRET: &str = "the-secret-of-the-sender";
 const BODY: &str = r#"{"event_type":"issue_new","issue_id":"1"}"#;
 /// In Unix seconds.
 const NOW: i64 = 1_700_000_000;
-/// Whoever waits longer waits for what does not come.
-const LONGEST: Duration = Duration::from_secs(20);
 
 fn endpoint() -> EndpointConfig {
     EndpointConfig::signed("/webhook", [SecretSource::given(SECRET)])
@@ -48,12 +47,21 @@ async fn webhook(receiver: SocketAddr, unix_seconds: i64) -> Option<(u16, String
          X-Pylon-Timestamp: {timestamp}\r\nContent-Length: {}\r\n\r\n{BODY}",
         BODY.len()
     );
-    let mut stream = TcpStream::connect(receiver).await.ok()?;
-    stream.write_all(request.as_bytes()).await.ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.ok()?;
+    let answer = ask(receiver, &request).await?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
     Some((head.split(' ').nth(1)?.parse().unwrap(), body.to_owned()))
+}
+
+/// The answer to a request that has the connection closed; none if nobody answers.
+async fn ask(address: SocketAddr, request: &str) -> Option<String> {
+    let asking = async {
+        let mut stream = TcpStream::connect(address).await.ok()?;
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok()?;
+        Some(answer)
+    };
+    within("the receiver answers and closes", asking).await
 }
 
 fn now() -> i64 {
@@ -66,14 +74,6 @@ fn id_of(answer: Option<(u16, String)>) -> EventId {
     assert_eq!(status, 200, "{body}");
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();
     body["id"].as_str().unwrap().parse().unwrap()
-}
-
-async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < LONGEST, "{what}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,10 +89,12 @@ async fn a_closure_gets_each_event_again_until_it_has_taken_it() {
     };
     let mut destination = DestinationConfig::new("app", TransportConfig::InProcess);
     destination.retry.first_delay = Duration::from_millis(1);
-    let receiver = builder(&memory()).destination(destination).handlers("app", handlers).start().await.unwrap();
+    let receiver = within("it starts", builder(&memory()).destination(destination).handlers("app", handlers).start())
+        .await
+        .unwrap();
     let id = id_of(webhook(receiver.webhooks(), now()).await);
-    eventually("it is taken", || seen.lock().unwrap().len() == 3).await;
-    receiver.shutdown().await.unwrap();
+    until("it is taken", || seen.lock().unwrap().len() == 3).await;
+    within("it shuts down", receiver.shutdown()).await.unwrap();
     let kind = || "issue_new".to_owned();
     assert_eq!(*seen.lock().unwrap(), [(id, kind(), 1), (id, kind(), 2), (id, kind(), 3)]);
 }
@@ -103,10 +105,10 @@ async fn the_handlers_of_the_library_get_typed_events() {
     let mut handler = WebhookHandler::new("a secret that is not asked for").unwrap();
     let ids = seen.clone();
     handler.on(move |event: IssueNewEvent| ids.lock().unwrap().push(event.issue_id().to_string()));
-    let receiver = builder(&memory()).handlers("app", handler).start().await.unwrap();
+    let receiver = within("it starts", builder(&memory()).handlers("app", handler).start()).await.unwrap();
     id_of(webhook(receiver.webhooks(), now()).await);
-    eventually("it is handled", || !seen.lock().unwrap().is_empty()).await;
-    receiver.shutdown().await.unwrap();
+    until("it is handled", || !seen.lock().unwrap().is_empty()).await;
+    within("it shuts down", receiver.shutdown()).await.unwrap();
     assert_eq!(*seen.lock().unwrap(), ["1"]);
 }
 
@@ -124,7 +126,7 @@ async fn handlers_stay_when_a_new_configuration_does_not_name_them() {
     receiver.reload(config(&folder)).await.unwrap();
     // Another second, so that it is another event.
     id_of(webhook(receiver.webhooks(), now() + 1).await);
-    eventually("both are handled", || *seen.lock().unwrap() == 2).await;
+    until("both are handled", || *seen.lock().unwrap() == 2).await;
     receiver.shutdown().await.unwrap();
 }
 
@@ -156,18 +158,17 @@ async fn handlers_and_destinations_of_this_process_go_together() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clock_and_chance_are_those_that_are_given() {
     let ledger = memory();
-    let receiver = builder(&ledger)
+    let starting = builder(&ledger)
         .clock(|| Moment::from_unix_milliseconds(NOW * 1000 + 250))
         .randomness(|bytes: &mut [u8]| bytes.fill(7))
-        .start()
-        .await
-        .unwrap();
+        .start();
+    let receiver = within("it starts", starting).await.unwrap();
     assert_eq!(webhook(receiver.webhooks(), now()).await.map(|(status, _)| status), Some(401));
     let id = id_of(webhook(receiver.webhooks(), NOW).await);
     assert_eq!(id, EventId::new(Moment::from_unix_milliseconds(NOW * 1000 + 250), [7; 10]));
     let page = Page { after: None, limit: 10, order: Order::OldestFirst };
     assert_eq!(ledger.events(EventFilter::default(), page).await.unwrap()[0].id, id);
-    receiver.shutdown().await.unwrap();
+    within("it shuts down", receiver.shutdown()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -182,7 +183,7 @@ async fn an_app_verifies_a_delivery_that_comes_an_hour_late() {
             let (mut stream, _) = app.accept().await.unwrap();
             let mut request = Vec::new();
             while !request.ends_with(BODY.as_bytes()) {
-                stream.read_buf(&mut request).await.unwrap();
+                assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0, "the delivery ends too early");
             }
             seconds_late.store(3600, Ordering::SeqCst);
             let answer = format!("HTTP/1.1 {status} -\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
@@ -196,17 +197,16 @@ async fn an_app_verifies_a_delivery_that_comes_an_hour_late() {
     let transport = TransportConfig::Http(HttpTransport::new(url).signing(signing));
     let mut destination = DestinationConfig::new("app", transport);
     destination.retry.first_delay = Duration::from_millis(1);
-    let receiver = builder(&memory())
+    let starting = builder(&memory())
         .clock(move || {
             let seconds = NOW + late.load(Ordering::SeqCst);
             Moment::from_unix_milliseconds(seconds * 1000).after(began.elapsed())
         })
         .destination(destination)
-        .start()
-        .await
-        .unwrap();
+        .start();
+    let receiver = within("it starts", starting).await.unwrap();
     id_of(webhook(receiver.webhooks(), NOW).await);
-    let requests = tokio::time::timeout(LONGEST, arrived).await.unwrap().unwrap();
+    let requests = within("the app gets it twice", arrived).await.unwrap();
     let mut timestamps = Vec::new();
     for request in &requests {
         let head = request.split("\r\n\r\n").next().unwrap();
@@ -217,7 +217,7 @@ async fn an_app_verifies_a_delivery_that_comes_an_hour_late() {
         timestamps.push(timestamp);
     }
     assert!(timestamps[1] >= NOW as u64 + 3600, "{timestamps:?}");
-    receiver.shutdown().await.unwrap();
+    within("it shuts down", receiver.shutdown()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -229,31 +229,25 @@ async fn a_shutdown_ends_everything_and_a_drop_does_so_at_once() {
         let hangs = handlers_of(|_| std::future::pending());
         builder.endpoint(endpoint()).handlers("app", hangs)
     };
-    let receiver = start().start().await.unwrap();
+    let receiver = within("it starts", start().start()).await.unwrap();
     let (webhooks, admin) = (receiver.webhooks(), receiver.admin());
     let id = id_of(webhook(webhooks, now()).await);
     drop(receiver);
-    let mut again = start().start().await;
+    let mut again = within("it starts", start().start()).await;
     let began = Instant::now();
     // What was under way lets go of the ledger soon.
     while let Err(StartFault::Ledger(error)) = &again {
         assert_eq!(error.code(), "in_use");
         assert!(began.elapsed() < LONGEST);
         tokio::time::sleep(Duration::from_millis(2)).await;
-        again = start().start().await;
+        again = within("it starts", start().start()).await;
     }
     let again = again.unwrap();
     assert!(TcpStream::connect(webhooks).await.is_err() || webhooks == again.webhooks());
     assert!(TcpStream::connect(admin).await.is_err() || admin == again.admin());
     assert_eq!(again.unmet(), [""; 0]);
-    let listed = {
-        let mut stream = TcpStream::connect(again.admin()).await.unwrap();
-        let request = format!("GET /api/events/{id} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
-    };
+    let request = format!("GET /api/events/{id} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let listed = ask(again.admin(), &request).await.unwrap();
     assert!(listed.starts_with("HTTP/1.1 200"), "{listed}");
 }
 
@@ -278,7 +272,7 @@ const START_FAULTS: [Case<StartFault>; 5] = [
     (
         |config, folder| config.tls = tls(folder),
         |fault| matches!(fault, StartFault::Tls(_)),
-        "no TLS: expected PEM in {}/certificate.pem, found that it cannot be read (entity not found)",
+        "no TLS: expected PEM in {}/certificate.pem, cannot read it (entity not found)",
     ),
     (
         |config, _| config.listen = ([192, 0, 2, 1], 80).into(),
@@ -306,7 +300,7 @@ async fn every_reason_not_to_start_is_told() {
         let folder = TempDir::new().unwrap();
         let mut config = config(&folder);
         spoil(&mut config, &folder);
-        let fault = Receiver::builder().config(config).start().await.unwrap_err();
+        let fault = within("it starts", Receiver::builder().config(config).start()).await.unwrap_err();
         assert_eq!(fault.to_string(), expected.replace("{}", folder.path().to_str().unwrap()));
         assert!(is_it(&fault), "{fault:?}");
     }
@@ -344,17 +338,17 @@ async fn every_reason_not_to_reload_is_told() {
     std::fs::write(folder.path().join("certificate.pem"), made.cert.pem()).unwrap();
     std::fs::write(folder.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
     let config = config(&folder).tls(tls(&folder));
-    let receiver = Receiver::builder().config(config.clone()).start().await.unwrap();
-    receiver.reload(config.clone()).await.unwrap();
+    let receiver = within("it starts", Receiver::builder().config(config.clone()).start()).await.unwrap();
+    within("it reloads", receiver.reload(config.clone())).await.unwrap();
     for (spoil, is_it, expected) in RELOAD_FAULTS {
         let mut config = config.clone();
         spoil(&mut config, &folder);
-        let fault = receiver.reload(config).await.unwrap_err();
+        let fault = within("it reloads", receiver.reload(config)).await.unwrap_err();
         assert_eq!(fault.to_string(), expected.replace("{}", folder.path().to_str().unwrap()));
         assert!(is_it(&fault), "{fault:?}");
         assert_eq!(receiver.unmet(), [""; 0]);
     }
-    receiver.shutdown().await.unwrap();
+    within("it shuts down", receiver.shutdown()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -364,20 +358,20 @@ async fn a_token_is_compared_by_its_value_and_not_by_its_place() {
     let source = |name: &str| Some(SecretSource::File(folder.path().join(name)));
     write("token", "one\n");
     let config = config(&folder).admin_token(source("token"));
-    let receiver = Receiver::builder().config(config.clone()).start().await.unwrap();
-    receiver.reload(config.clone()).await.unwrap();
+    let receiver = within("it starts", Receiver::builder().config(config.clone()).start()).await.unwrap();
+    within("it reloads", receiver.reload(config.clone())).await.unwrap();
     let needs_restart = Err(ReloadFault::NeedsRestart(vec!["admin_token".into()]));
     write("token", "other\n");
-    assert_eq!(receiver.reload(config.clone()).await, needs_restart);
+    assert_eq!(within("it reloads", receiver.reload(config.clone())).await, needs_restart);
     write("moved", "one");
-    receiver.reload(config.clone().admin_token(source("moved"))).await.unwrap();
-    assert_eq!(receiver.reload(config.clone().admin_token(None)).await, needs_restart);
+    within("it reloads", receiver.reload(config.clone().admin_token(source("moved")))).await.unwrap();
+    assert_eq!(within("it reloads", receiver.reload(config.clone().admin_token(None))).await, needs_restart);
     let given = config.clone().admin_token(Some(SecretSource::given("other")));
-    assert_eq!(receiver.reload(given).await, needs_restart);
+    assert_eq!(within("it reloads", receiver.reload(given)).await, needs_restart);
     std::fs::remove_file(folder.path().join("token")).unwrap();
-    let missing = receiver.reload(config).await.unwrap_err();
+    let missing = within("it reloads", receiver.reload(config)).await.unwrap_err();
     assert!(matches!(&missing, ReloadFault::Missing(missing) if missing.len() == 1), "{missing:?}");
-    receiver.shutdown().await.unwrap();
+    within("it shuts down", receiver.shutdown()).await.unwrap();
 }
 
 #[test]
@@ -389,7 +383,7 @@ fn an_admin_address_that_the_network_reaches_is_warned_of_and_who_guesses_there_
         let config = config(&folder).admin((admin, 0).into()).admin_token(token);
         let (peer, lines) = logged(|| {
             runtime.block_on(async {
-                let receiver = Receiver::builder().config(config).start().await.unwrap();
+                let receiver = within("it starts", Receiver::builder().config(config).start()).await.unwrap();
                 let address = SocketAddr::from(([127, 0, 0, 1], receiver.admin().port()));
                 let mut stream = TcpStream::connect(address).await.unwrap();
                 let peer = stream.local_addr().unwrap();
@@ -397,9 +391,9 @@ fn an_admin_address_that_the_network_reaches_is_warned_of_and_who_guesses_there_
                     "GET /api/stats HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer s3cret\r\nConnection: close\r\n\r\n";
                 stream.write_all(request.as_bytes()).await.unwrap();
                 let mut answer = String::new();
-                stream.read_to_string(&mut answer).await.unwrap();
+                within("the answer ends", stream.read_to_string(&mut answer)).await.unwrap();
                 assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
-                receiver.shutdown().await.unwrap();
+                within("it shuts down", receiver.shutdown()).await.unwrap();
                 peer
             })
         });

@@ -24,7 +24,8 @@ use std::pin::Pin;
 
 /// A resource that answers webhook requests at one path.
 ///
-/// Takes a [`WebhookHandler`](crate::WebhookHandler) or an [`Endpoint`]; `path` as actix-web writes it, such as `/webhook`.
+/// Takes a [`WebhookHandler`](crate::WebhookHandler) or an [`Endpoint`], and a path in actix-web's form, such as
+/// `/webhook`.
 pub fn webhook_resource<R: Send + 'static>(endpoint: impl Into<Endpoint<R>>, path: &str) -> Resource {
     let endpoint = endpoint.into();
     let answer = move |request: HttpRequest, body: web::Payload| {
@@ -39,10 +40,10 @@ pub fn webhook_resource<R: Send + 'static>(endpoint: impl Into<Endpoint<R>>, pat
     web::resource(path).route(web::route().to(answer))
 }
 
-/// Yields the event of an authentic delivery to an actix-web function; the app's data must have the [`Endpoint`].
+/// Passes the event of an authentic delivery to an actix-web function. The app's data must have the [`Endpoint`].
 ///
-/// An event of another type than the function takes is answered 200, and the function does not run. An endpoint with a
-/// replay guard or a background queue is refused: 500, with the reason in the log.
+/// When the event is of a type that the function does not take, the answer is 200 and the function does not run. An
+/// endpoint with a replay guard or a background is not supported: the answer is 500, and the log has the reason.
 ///
 /// ```
 /// use actix_web::{App, HttpResponse, web};

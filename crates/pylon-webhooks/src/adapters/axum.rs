@@ -23,7 +23,7 @@ use http_body_util::Full;
 
 /// A router that answers webhook requests at one path, to merge into the app's own.
 ///
-/// Takes a [`WebhookHandler`](crate::WebhookHandler) or an [`Endpoint`]; `path` as axum writes it, such as `/webhook`.
+/// Takes a [`WebhookHandler`](crate::WebhookHandler) or an [`Endpoint`], and a path in axum's form, such as `/webhook`.
 pub fn webhook_router<R, S>(endpoint: impl Into<Endpoint<R>>, path: &str) -> Router<S>
 where
     R: Send + 'static,
@@ -32,7 +32,7 @@ where
     Router::new().route(path, webhook_route(endpoint))
 }
 
-/// What [`Router::route`] takes beside a path: answers webhook requests.
+/// A method router for [`Router::route`] that answers webhook requests.
 ///
 /// ```
 /// use pylon_webhooks::{WebhookHandler, axum::webhook_route};
@@ -49,10 +49,10 @@ where
     any_service(WebhookService::new(endpoint))
 }
 
-/// Yields the event of an authentic delivery to an axum function; the state must have the [`Endpoint`], or be it.
+/// Passes the event of an authentic delivery to an axum function. The state must be the [`Endpoint`] or contain it.
 ///
-/// An event of another type than the function takes is answered 200, and the function does not run. An endpoint with a
-/// replay guard or a background queue is refused: 500, with the reason in the log.
+/// When the event is of a type that the function does not take, the answer is 200 and the function does not run. An
+/// endpoint with a replay guard or a background is not supported: the answer is 500, and the log has the reason.
 ///
 /// ```
 /// use pylon_webhooks::{Endpoint, IssueNewEvent, Verified, WebhookHandler};

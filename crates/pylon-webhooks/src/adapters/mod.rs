@@ -1,4 +1,4 @@
-//! Web frameworks: each adapter fetches a request for the [`Endpoint`] and answers with its [`Outcome`].
+//! Web frameworks: each adapter passes a request to the [`Endpoint`] and answers with its [`Outcome`].
 
 #[cfg(feature = "actix-web")]
 pub mod actix_web;
@@ -12,8 +12,8 @@ use crate::endpoint::{Endpoint, Outcome};
 #[cfg(any(feature = "axum", feature = "actix-web"))]
 use crate::{event::EventType, event::WebhookEvent, verified::Verified};
 
-/// Responds in a task of its own: servers drop what they await when the sender hangs up, and a handler must not be dropped
-/// half-way.
+/// Responds in a task of its own: servers drop their futures when the sender disconnects, and a handler must run to its
+/// end.
 async fn respond_to_the_end<R: Send + 'static>(endpoint: Endpoint<R>, received: Received<'static>) -> Outcome {
     // Before the task is first polled: `close` waits from here on.
     let begun = endpoint.begin_task();
@@ -25,7 +25,7 @@ async fn respond_to_the_end<R: Send + 'static>(endpoint: Endpoint<R>, received: 
         outcome
     });
     task.await.unwrap_or_else(|error| match error.is_panic() {
-        // Those of handlers are caught: what is left is a replay store, or a clock.
+        // Panics of handlers are caught, so it was the replay store or the clock.
         true => {
             tracing::error!(
                 outcome = Outcome::Failed.name(),
@@ -38,12 +38,12 @@ async fn respond_to_the_end<R: Send + 'static>(endpoint: Endpoint<R>, received: 
     })
 }
 
-/// A delivery that is being answered; dropped, its handlers were cut short, and the log says so.
+/// A delivery that is being answered. Dropped, its handlers were cut short, and the log says so.
 struct Unfinished;
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        // A panic is told of by whoever waits for the task.
+        // A panic is logged where the task is awaited.
         if !std::thread::panicking() {
             tracing::error!("a delivery was cut short: the runtime ended before its handlers did");
         }

@@ -12,7 +12,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use tower_service::Service;
 
-/// Answers webhook requests at whatever path it is put; needs the tokio runtime.
+/// Answers webhook requests at the path where you mount it. Needs the tokio runtime.
 ///
 /// ```
 /// use pylon_webhooks::{IssueNewEvent, WebhookHandler, tower::WebhookService};
@@ -28,7 +28,7 @@ pub struct WebhookService<R = ()> {
 }
 
 impl<R> WebhookService<R> {
-    /// A service of a [`WebhookHandler`](crate::WebhookHandler), or of an [`Endpoint`].
+    /// Makes a service from a [`WebhookHandler`](crate::WebhookHandler) or an [`Endpoint`].
     pub fn new(endpoint: impl Into<Endpoint<R>>) -> Self {
         Self { endpoint: endpoint.into() }
     }
@@ -87,7 +87,7 @@ pub(super) async fn receive<R, B: Body>(
     read(admitted, request.into_body()).await.map_err(|fault| endpoint.refuse(fault))
 }
 
-/// Reads a body no further than one piece beyond the limit.
+/// Reads a body, at most one piece beyond the limit.
 async fn read<B: Body>(admitted: Admitted, body: B) -> Result<Received<'static>, RequestFault> {
     let limit = admitted.body_limit();
     // A body may know its size where no header says it.
@@ -97,7 +97,7 @@ async fn read<B: Body>(admitted: Admitted, body: B) -> Result<Received<'static>,
     let (mut body, mut arriving) = (pin!(body), admitted.arriving());
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| RequestFault::Broken)?;
-        // Trailers are no part of what was signed.
+        // Trailers are not signed.
         if let Ok(mut piece) = frame.into_data() {
             arriving.push(piece.copy_to_bytes(piece.remaining()))?;
         }

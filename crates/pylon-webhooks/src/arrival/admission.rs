@@ -1,17 +1,17 @@
-//! What a request must be before its body is read: a POST, of a declared length within the limit.
+//! What is checked before a request's body is read: the method and the declared length.
 
 use super::admitted::Admitted;
 use super::credentials::{Credentials, HeaderValue};
 use super::fault::RequestFault;
 
-/// The header that has the signature unless another one is configured.
+/// The default name of the signature header.
 pub const SIGNATURE_HEADER: &str = "X-Pylon-Signature";
-/// The header that has the timestamp unless another one is configured.
+/// The default name of the timestamp header.
 pub const TIMESTAMP_HEADER: &str = "X-Pylon-Timestamp";
-/// The largest body that is accepted unless configured: 1 MiB, in bytes.
+/// The default body limit: 1 MiB, in bytes.
 pub const DEFAULT_BODY_LIMIT: usize = 1024 * 1024;
 
-/// Decides by method and headers whether a request's body is read, and collects its credentials on the way.
+/// Decides by method and headers whether to read a request's body, and collects its credentials.
 ///
 /// ```
 /// use pylon_webhooks::{Admission, RequestFault};
@@ -40,8 +40,8 @@ impl Default for Admission {
 }
 
 impl Admission {
-    /// A limit of [`DEFAULT_BODY_LIMIT`], and the usual header names. [`Verifier::admission`](crate::Verifier::admission) has the
-    /// names that are configured.
+    /// The default body limit and header names. Use [`Verifier::admission`](crate::Verifier::admission) for configured
+    /// header names.
     pub fn new() -> Self {
         Self::of_headers((SIGNATURE_HEADER, TIMESTAMP_HEADER))
     }
@@ -65,7 +65,7 @@ impl Admission {
         self.body_limit
     }
 
-    /// Decides whether the body is worth reading. Goes through the headers once, in any type that yields names and values: a
+    /// Decides whether to read the body. Goes through the headers once. Takes any type that yields names and values: a
     /// slice or map of texts, or `&http::HeaderMap` of any version.
     ///
     /// A `Transfer-Encoding` overrides a declared length (RFC 9112, section 6.3).

@@ -9,7 +9,7 @@ use bytes::Bytes;
 /// The room that is made at once for a body in pieces, in bytes: a declared length costs its sender nothing, memory costs us.
 const FIRST_ROOM: usize = 64 * 1024;
 
-/// A request whose method and declared length are right: its body may be read.
+/// A request whose method and declared length are accepted. Its body can be read.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Admitted {
@@ -19,17 +19,17 @@ pub struct Admitted {
 }
 
 impl Admitted {
-    /// The length that the headers declare, in bytes; none where they declare none, or a `Transfer-Encoding` overrides it.
+    /// The declared length, in bytes; none without one, and with a `Transfer-Encoding`.
     pub fn declared_length(&self) -> Option<u64> {
         self.declared_length
     }
 
-    /// The largest body that is accepted, in bytes: read no more than this and one piece.
+    /// The largest body that is accepted, in bytes. Read no more than one piece beyond it.
     pub fn body_limit(&self) -> usize {
         self.body_limit
     }
 
-    /// Takes the whole body at once. It may be longer than declared, as a body that something unpacked is.
+    /// Takes the whole body at once. It may be longer than declared, because middleware may have decompressed it.
     ///
     /// # Errors
     /// [`RequestFault::TooLarge`], [`RequestFault::Incomplete`].
@@ -77,22 +77,22 @@ pub struct ArrivingBody {
 }
 
 impl ArrivingBody {
-    /// How many bytes may still come.
+    /// The number of bytes that are still accepted.
     pub fn room(&self) -> usize {
         self.admitted.body_limit - self.len()
     }
 
-    /// How many bytes have come.
+    /// The number of bytes so far.
     pub fn len(&self) -> usize {
         self.first.len() + self.joined.len()
     }
 
-    /// Whether no byte has come.
+    /// Whether there are no bytes so far.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Takes the next piece. Of a piece that goes beyond the limit, it takes what is within.
+    /// Adds the next piece. Of a piece that exceeds the limit, the part within the limit is kept.
     ///
     /// # Errors
     /// [`RequestFault::TooLarge`].
@@ -110,19 +110,19 @@ impl ArrivingBody {
     /// Ends the body.
     ///
     /// # Errors
-    /// [`RequestFault::Incomplete`]; what has come is still there.
+    /// [`RequestFault::Incomplete`]. The bytes so far are kept.
     pub fn end(&mut self) -> Result<Received<'static>, RequestFault> {
         self.admitted.check_length(self.len())?;
         let credentials = self.admitted.credentials;
         Ok(Received::new(self.take().into(), credentials))
     }
 
-    /// What to call a connection that broke here.
+    /// The fault when the connection closes now.
     pub fn broken(&self) -> RequestFault {
         self.admitted.check_length(self.len()).err().unwrap_or(RequestFault::Broken)
     }
 
-    /// What has come.
+    /// The bytes so far.
     pub fn into_bytes(mut self) -> Bytes {
         self.take()
     }

@@ -1,4 +1,4 @@
-//! What a request presents to prove that it is Pylon's, read from its headers.
+//! The signature and timestamp of a request, read from its headers.
 
 use crate::diagnosis::product_of_header;
 use crate::freshness::{Timestamp, TimestampFault};
@@ -8,11 +8,11 @@ use std::fmt;
 /// One credential as a request presented it.
 #[derive(Clone, Copy)]
 pub(crate) enum Presented<T, F> {
-    /// The header did not come.
+    /// There is no such header.
     Absent,
-    /// It came once, and is well formed.
+    /// The header occurs once and is well formed.
     WellFormed(T),
-    /// It came more than once, or is malformed.
+    /// The header occurs more than once or is malformed.
     Malformed(F),
 }
 
@@ -71,7 +71,7 @@ impl fmt::Debug for HeaderValue<'_> {
 
 /// The signature and the timestamp of one request, parsed and not yet compared with anything.
 ///
-/// They keep no part of the headers. What is malformed is refused when the delivery is verified, not before.
+/// Keeps no part of the headers. A malformed value is refused when the delivery is verified, not before.
 #[derive(Clone, Copy)]
 pub struct Credentials {
     pub(crate) signature: Presented<Signature, SignatureFault>,

@@ -31,7 +31,7 @@ impl fmt::Display for RequestFault {
         match self {
             Self::Method => f.write_str("wrong method: expected POST, found another"),
             Self::TooLarge { limit } => write!(f, "body too large: expected at most {limit} bytes, found more"),
-            // A stranger can send such a request, so that it is not told as the app's fault; only an adapter can know that.
+            // Anyone can send such a request, so it is not reported as the app's fault. Only an adapter can know that.
             Self::Incomplete { expected, found: 0 } => write!(
                 f,
                 "incomplete body: expected {expected} bytes, as the headers declare, found none; the sender \

@@ -1,7 +1,8 @@
-//! From what a request presents to a body that can be verified. Each state is a type of its own, and leads to the next alone:
+//! The way of a request to a body that can be verified. Each state is a type that leads only to the next one:
 //!
-//! [`Admission`] (the rules) gives [`Admitted`] (method and headers are right), which gives [`Received`] (the body is there and
-//! whole), at once or through [`ArrivingBody`]. A [`Verifier`](crate::Verifier) makes a [`Verified`](crate::Verified) of it.
+//! [`Admission`] (the rules) makes [`Admitted`] (method and headers are accepted), which makes [`Received`] (the body
+//! is complete), at once or through [`ArrivingBody`]. A [`Verifier`](crate::Verifier) makes
+//! [`Verified`](crate::Verified).
 
 mod admission;
 mod admitted;

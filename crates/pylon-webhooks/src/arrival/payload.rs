@@ -1,12 +1,13 @@
-//! The body of a delivery as the caller has it: borrowed, or shared without copying.
+//! The body of a delivery, borrowed or shared.
 
 use bytes::Bytes;
 use std::fmt;
 
-/// The body of a request: its raw bytes, or text that stands for its UTF-8.
+/// The body of a request: raw bytes, or text that is encoded as UTF-8.
 ///
-/// Pass the raw bytes where you have them: they are what was signed. Text is for callers that get nothing else, such as an AWS
-/// Lambda function; where its signature does not fit, the error says that text was given.
+/// Pass the raw bytes if you have them: the signature covers the raw bytes. Text is for callers that get nothing else,
+/// such as an AWS Lambda function. When the signature does not match a text, the error says that the body was given as
+/// text.
 ///
 /// ```
 /// use pylon_webhooks::Payload;
@@ -23,7 +24,7 @@ pub struct Payload<'a> {
 
 #[derive(Clone)]
 enum Held<'a> {
-    /// Bytes that stay the caller's; they are copied once verified.
+    /// The caller's bytes, copied once verified.
     Borrowed(&'a [u8]),
     /// Bytes shared by reference count, as axum and hyper give them; never copied.
     Shared(Bytes),

@@ -65,10 +65,10 @@ pub(crate) struct Queue {
     drain: Option<Duration>,
     /// One permit for each event that may still be accepted.
     free: Arc<Semaphore>,
-    /// One for each that may run. Permits are given in the order in which they were asked for.
+    /// One permit for each event that may run. Permits are granted in the order of the requests.
     workers: Arc<Semaphore>,
-    /// The runtime that this was made in. It outlives those that a server makes for its workers, as actix-web does, and so
-    /// what is accepted outlives the server. None: made outside a runtime; each event then runs where it was accepted.
+    /// The runtime in which the queue was made. It outlives the runtimes that a server makes for its workers, as
+    /// actix-web does. None: made outside a runtime; each event then runs in the runtime that accepted it.
     runtime: Option<Handle>,
 }
 
@@ -89,13 +89,13 @@ impl Queue {
         self.capacity
     }
 
-    /// Takes a place for one event, where there is one; none when it is full, is being drained or has been.
+    /// Reserves a place for one event; none when the queue is full or closing.
     pub(crate) fn reserve(&self) -> Option<Place> {
         let place = Arc::clone(&self.free).try_acquire_owned().ok()?;
         Some(Place { place, workers: Arc::clone(&self.workers), runtime: self.runtime.clone() })
     }
 
-    /// Waits until nothing is left, as long as that is allowed, then takes nothing more.
+    /// Waits until no event is left, at most as long as configured, then accepts no more.
     pub(crate) async fn drain(&self) {
         // All places are held until it is closed, so that nothing comes in between.
         let all = self.free.acquire_many(self.capacity);
@@ -119,10 +119,11 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Runs the work when its turn comes, and gives the place back when it is through.
+    /// Runs the work in its turn, and frees the place when the work is done.
     pub(crate) fn spawn(self, work: impl Future<Output = ()> + Send + 'static) {
         let Self { place, workers, runtime } = self;
-        // Asked for here, so that turns come as the events came and not as the runtime begins its tasks.
+        // Requested here, so that events run in the order in which they came, whatever the order in which the runtime
+        // starts tasks.
         let mut turn = Box::pin(unconstrained(workers.acquire_owned()));
         let begun = turn.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         runtime.unwrap_or_else(Handle::current).spawn(async move {
@@ -132,7 +133,7 @@ impl Place {
                 Poll::Pending => turn.await,
             };
             work.await;
-            // The task holds only what it names: unnamed, the place would have been free from the start.
+            // Named here so that the task holds the place until it ends.
             drop((worker, place));
         });
     }

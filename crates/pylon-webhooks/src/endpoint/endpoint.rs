@@ -7,17 +7,17 @@ use crate::arrival::{Admission, Admitted, Payload, Received, RequestFault};
 use crate::dispatch::Handled;
 use crate::error::Error;
 use crate::event::WebhookEvent;
-use crate::failure::HandlerError;
 use crate::handler::WebhookHandler;
+use crate::handler_error::HandlerError;
 use crate::replay::{Claim, ReplayGuard, Taken};
 use crate::verified::Verified;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A handler at an address: decides what to answer a request. A copy is another handle of the same.
+/// A handler at an address: decides what to answer a request. Cloning is cheap: clones share state.
 ///
-/// Adapters for web frameworks do no more than this:
+/// An adapter for a web framework does this and no more:
 ///
 /// ```
 /// use pylon_webhooks::{Endpoint, Outcome, Secret, WebhookHandler, sign};
@@ -36,7 +36,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// # }
 /// ```
 ///
-/// The answer tells the class of a refusal; the log (`tracing`, target `pylon_webhooks`) tells the operator why.
+/// The answer shows only the class of a refusal. The log (`tracing`, target `pylon_webhooks`) has the reason.
 pub struct Endpoint<R = ()> {
     shared: Arc<Shared<R>>,
 }
@@ -47,14 +47,14 @@ struct Shared<R> {
     replay_guard: Option<ReplayGuard>,
     #[cfg(feature = "background")]
     queue: Option<Queue>,
-    /// How many tasks of adapters have begun and not ended.
+    /// The number of running adapter tasks.
     #[cfg(any(feature = "tower", feature = "actix-web"))]
     tasks: tokio::sync::watch::Sender<usize>,
     closing: AtomicBool,
 }
 
 impl<R> Endpoint<R> {
-    /// An endpoint with the limit of [`DEFAULT_BODY_LIMIT`], no replay guard, and handlers that run before the answer.
+    /// An endpoint with the default body limit and no replay guard, whose handlers run before the answer.
     pub fn new(handler: WebhookHandler<R>) -> Self {
         Self::builder(handler).build()
     }
@@ -80,10 +80,11 @@ impl<R> Endpoint<R> {
         self.shared.admission.limit()
     }
 
-    /// Whether the body is worth reading, by method and headers alone.
+    /// Decides by method and headers whether to read the body.
     ///
     /// # Errors
-    /// What to answer instead: [`Outcome::Unavailable`], [`Outcome::MethodNotAllowed`], [`Outcome::TooLarge`].
+    /// What to answer instead: [`Outcome::MethodNotAllowed`], [`Outcome::TooLarge`], or [`Outcome::Unavailable`] once
+    /// the endpoint is closing.
     pub fn admit<N: AsRef<str>, V: AsRef<[u8]>>(
         &self,
         method: &str,
@@ -100,7 +101,7 @@ impl<R> Endpoint<R> {
         self.shared.closing.load(Ordering::Acquire)
     }
 
-    /// What to answer a request whose body could not be had; the log says why.
+    /// Logs why a request is refused before its signature was checked. Returns what to answer.
     pub fn refuse(&self, fault: RequestFault) -> Outcome {
         let outcome = Outcome::from(fault);
         match outcome {
@@ -110,7 +111,7 @@ impl<R> Endpoint<R> {
         outcome
     }
 
-    /// Verifies a delivery and reads its event; no handler runs, and the replay guard is not asked.
+    /// Verifies a delivery and reads its event. No handler runs, and the replay guard is not used.
     pub(crate) async fn receive(&self, received: Received<'_>) -> Result<Verified<WebhookEvent>, Outcome> {
         match self.handler().receive_unreported(received) {
             Ok(event) => Ok(event),
@@ -121,8 +122,8 @@ impl<R> Endpoint<R> {
         }
     }
 
-    /// Whether the events that arrive are for functions rather than for handlers: neither a replay guard nor the background,
-    /// which cannot see what a function of the app's own makes of an event.
+    /// Checks that the endpoint has neither a replay guard nor a background: neither can see whether a function of the
+    /// app succeeds.
     #[cfg(any(feature = "axum", feature = "actix-web"))]
     pub(crate) fn is_for_functions(&self) -> Result<(), Outcome> {
         #[cfg(feature = "background")]
@@ -141,11 +142,11 @@ impl<R> Endpoint<R> {
 }
 
 impl<R: Send + 'static> Endpoint<R> {
-    /// Decides what to answer, once the body is there: verifies it, reads its event, asks the replay guard, and calls the
-    /// handlers or leaves them to the background.
+    /// Decides what to answer: verifies the delivery, reads its event, asks the replay guard, and calls the handlers or
+    /// queues the event for the background.
     ///
-    /// Run it to its end, in a task of its own where the server drops what it awaits when the sender hangs up: a handler
-    /// that is dropped half-way has done half its work.
+    /// Await it to its end. Where the server drops its futures when the sender disconnects, run it in a task of its
+    /// own: a handler that is dropped has done half its work.
     pub async fn respond(&self, admitted: Admitted, body: impl Into<Payload<'_>>) -> Outcome {
         match admitted.whole(body) {
             Ok(received) => self.respond_to(received).await,
@@ -180,11 +181,12 @@ impl<R: Send + 'static> Endpoint<R> {
         self.settle(self.handler().dispatch_async(event).await, taken).await
     }
 
-    /// Stops taking requests, which are answered 503 from now on, and waits for the handlers of those that were taken: in the
-    /// background, and before the answer where the sender has hung up meanwhile.
+    /// Answers further requests with 503, and waits for the handlers of accepted ones: those in the background, and
+    /// those whose sender has disconnected.
     ///
-    /// It waits without end; `tokio::time::timeout` bounds that, and the log names each accepted event that is lost when the
-    /// runtime ends. A handler must not wait for it: it would wait for itself.
+    /// Waits without a limit, except for the background's [`drain`](super::Background::drain); bound it with
+    /// `tokio::time::timeout`. The log has a line for each accepted event that is lost when the runtime ends. A handler
+    /// must not await it: the handler would wait for itself.
     pub async fn close(&self) {
         self.shared.closing.store(true, Ordering::Release);
         #[cfg(any(feature = "tower", feature = "actix-web"))]
@@ -195,7 +197,7 @@ impl<R: Send + 'static> Endpoint<R> {
         }
     }
 
-    /// What [`close`](Self::close) waits for while it is held.
+    /// [`close`](Self::close) waits until the value is dropped.
     #[cfg(any(feature = "tower", feature = "actix-web"))]
     pub(crate) fn begin_task(&self) -> Begun {
         self.shared.tasks.send_modify(|tasks| *tasks += 1);
@@ -209,12 +211,12 @@ impl<R: Send + 'static> Endpoint<R> {
                 taken.accept();
             }
             let endpoint = self.clone();
-            // Made here: a task that the runtime drops before it begins has run none of its lines.
+            // Made outside the task, because the runtime may drop a task before its first line runs.
             let unhandled = Unhandled;
             place.spawn(async move {
                 let dispatched = endpoint.handler().dispatch_async(event).await;
                 std::mem::forget(unhandled);
-                // The sender has its answer; the log has this one.
+                // The sender already has its answer. The log has this one.
                 let _outcome = endpoint.settle(dispatched, taken).await;
             });
             return Outcome::Accepted;
@@ -236,7 +238,7 @@ impl<R: Send + 'static> Endpoint<R> {
         }
     }
 
-    /// What comes of a delivery whose handlers have ended.
+    /// The outcome of a delivery whose handlers have ended.
     async fn settle(&self, dispatched: Result<Handled<R>, Error>, taken: Option<Taken>) -> Outcome {
         match dispatched {
             Ok(handled) => {
@@ -247,7 +249,7 @@ impl<R: Send + 'static> Endpoint<R> {
                 Outcome::Handled
             }
             Err(error) => {
-                // Told first: a store may panic, or wait for longer than the runtime lasts.
+                // Log first: the store may panic, or take longer than the runtime lasts.
                 let outcome = failed(&error);
                 if let Some(taken) = taken {
                     taken.give_back().await;
@@ -258,7 +260,7 @@ impl<R: Send + 'static> Endpoint<R> {
     }
 }
 
-/// A task of an adapter that has begun; dropped, it has ended.
+/// A running adapter task. Dropping it ends the task.
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 pub(crate) struct Begun(tokio::sync::watch::Sender<usize>);
 
@@ -269,7 +271,7 @@ impl Drop for Begun {
     }
 }
 
-/// An event that was accepted and is not yet handled; dropped, it is lost, and the log says so.
+/// An accepted event that is not yet handled. Dropped, the event is lost, and the log says so.
 #[cfg(feature = "background")]
 struct Unhandled;
 
@@ -282,12 +284,12 @@ impl Drop for Unhandled {
 
 const SHUTTING_DOWN: &str = "the app is shutting down";
 
-/// Logs why, and gives what to answer.
+/// Logs the error. Returns what to answer.
 fn failed(error: &Error) -> Outcome {
     let outcome = Outcome::from(error);
     match outcome {
         Outcome::Failed => {
-            // Escaped: a handler's own words may hold line feeds, and what customers wrote.
+            // Escaped: a handler's message may have line feeds and text that customers wrote.
             let reason = error.to_string();
             tracing::error!(outcome = outcome.name(), code = error.code(), ?reason, "a delivery was not handled")
         }
@@ -323,7 +325,7 @@ impl<R> fmt::Debug for Endpoint<R> {
     }
 }
 
-/// The configuration of an [`Endpoint`] in the making.
+/// Builds an [`Endpoint`].
 ///
 /// ```
 /// use pylon_webhooks::{Endpoint, WebhookHandler};
@@ -344,27 +346,27 @@ pub struct EndpointBuilder<R = ()> {
 }
 
 impl<R> EndpointBuilder<R> {
-    /// The largest body that is accepted, in bytes; a larger one is refused before it is buffered.
+    /// The largest body that is accepted, in bytes. A larger body is refused before it is buffered.
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.admission = self.admission.body_limit(bytes);
         self
     }
 
-    /// Answers a delivery that comes again, and handles it once.
+    /// Answers duplicates with 200 without handling them again.
     pub fn replay_guard(mut self, guard: ReplayGuard) -> Self {
         self.replay_guard = Some(guard);
         self
     }
 
-    /// Answers first and runs the handlers after, in tasks of the tokio runtime that the endpoint is built in; built outside
-    /// one, in tasks of the runtime that serves the request.
+    /// Answers before the handlers run. The handlers run in tasks of the tokio runtime in which the endpoint is built,
+    /// or else of the runtime that serves the request.
     #[cfg(feature = "background")]
     pub fn background(mut self, background: Background) -> Self {
         self.background = Some(background);
         self
     }
 
-    /// Makes the endpoint.
+    /// Builds the endpoint.
     pub fn build(self) -> Endpoint<R> {
         Endpoint {
             shared: Arc::new(Shared {

@@ -1,4 +1,4 @@
-//! What stands at an address: decides what to answer a request, whatever the web framework.
+//! Decides what to answer a request, independent of the web framework.
 
 #[cfg(feature = "background")]
 mod background;

@@ -4,7 +4,7 @@ use crate::arrival::RequestFault;
 use crate::error::Error;
 use std::fmt;
 
-/// What comes of a request, and so what the sender is told: the class of it, never why.
+/// The result of a request, as the sender sees it. It shows the class of a refusal, never the reason.
 ///
 /// ```
 /// use pylon_webhooks::Outcome;
@@ -21,21 +21,21 @@ pub enum Outcome {
     Handled,
     /// The handlers will run in the background.
     Accepted,
-    /// The replay guard has seen it before; no handler ran.
+    /// The replay guard has seen the delivery before. No handler ran.
     Duplicate,
-    /// An authentic event of a type that the function behind it does not take; it did not run.
+    /// An authentic event of a type that the function does not take. The function did not run.
     Ignored,
-    /// The body is not JSON, or did not arrive whole.
+    /// The body is not JSON or is incomplete.
     Unreadable,
     /// The signature or the timestamp was refused.
     Unauthorized,
-    /// Not a POST.
+    /// The method is not POST.
     MethodNotAllowed,
     /// The body is larger than the limit.
     TooLarge,
-    /// A handler failed, or something that stands before the handlers; the sender may try again.
+    /// A handler, the replay store or the clock failed. The sender can retry.
     Failed,
-    /// The app is shutting down, or has as many events waiting as it takes; the sender may try again.
+    /// The app is shutting down, has no room for more events, or is handling a copy. The sender can retry.
     Unavailable,
 }
 
@@ -83,7 +83,7 @@ impl Outcome {
         }
     }
 
-    /// The body to answer with, JSON; a HEAD request is answered without it.
+    /// The JSON body to answer with. A HEAD request is answered without a body.
     pub const fn body(self) -> &'static str {
         match self {
             Self::Handled => r#"{"status":"handled"}"#,
@@ -99,7 +99,7 @@ impl Outcome {
         }
     }
 
-    /// The headers to answer with, beside the body's length; their names are in lower case.
+    /// The headers to answer with, except the body's length. Names are in lower case.
     pub const fn headers(self) -> &'static [(&'static str, &'static str)] {
         const JSON: (&str, &str) = ("content-type", "application/json");
         match self {
@@ -114,7 +114,7 @@ impl Outcome {
             "signature_missing" | "signature_malformed" | "signature_mismatch" => Self::Unauthorized,
             "timestamp_missing" | "timestamp_malformed" | "timestamp_stale" | "timestamp_future" => Self::Unauthorized,
             "payload" => Self::Unreadable,
-            // What is unknown here is no forgery.
+            // An unknown code is not a forgery.
             _ => Self::Failed,
         }
     }
@@ -139,7 +139,7 @@ impl From<RequestFault> for Outcome {
             RequestFault::Method => Self::MethodNotAllowed,
             RequestFault::TooLarge { .. } => Self::TooLarge,
             RequestFault::Incomplete { .. } | RequestFault::Broken => Self::Unreadable,
-            // The app's own fault: the sender may try again once it is mended.
+            // The app's own fault. The sender can retry once it is fixed.
             RequestFault::Consumed => Self::Failed,
         }
     }

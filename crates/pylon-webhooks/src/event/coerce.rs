@@ -1,4 +1,4 @@
-//! Reads one JSON value as the shape its field has, in every form in which templates bring it.
+//! Reads one JSON value as the shape of its field, in every form that templates produce.
 
 use super::datetime::DateTime;
 use super::field::Shape;
@@ -33,7 +33,7 @@ pub enum FieldValue<'a> {
     List(Vec<Cow<'a, str>>),
 }
 
-/// Reads a JSON value as a shape; an error says why there is no such value.
+/// Reads a JSON value as a shape. The error is the reason why there is no such value.
 pub(crate) fn coerce(raw: &str, shape: Shape) -> Result<FieldValue<'_>, Reason> {
     if let Shape::List(member) = shape {
         return list(raw, member).map(FieldValue::List);
@@ -61,7 +61,7 @@ pub(crate) fn scalar(raw: &str) -> Result<Cow<'_, str>, Reason> {
     }
 }
 
-/// Refuses the texts by which a template says that there is nothing.
+/// Refuses the texts that a template sends for a missing value.
 pub(crate) fn no_value(text: &str) -> Result<(), Reason> {
     let text = text.trim();
     if text.is_empty() || text.eq_ignore_ascii_case("null") {

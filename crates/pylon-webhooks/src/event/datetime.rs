@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A point in time: Unix seconds, and nanoseconds on top of them.
+/// A point in time: Unix seconds and nanoseconds.
 ///
 /// ```
 /// use pylon_webhooks::DateTime;
@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct DateTime(jiff::Timestamp);
 
 impl DateTime {
-    /// Reads RFC 3339 text: a date, a time with up to nine digits after its point, and a zone; of the years 1 to 9999.
+    /// Reads RFC 3339 text of the years 1 to 9999: a date, a time with up to nine fractional digits, and a zone.
     pub fn parse(text: &str) -> Option<Self> {
         let timestamp: jiff::Timestamp = is_rfc3339(text).then(|| text.parse().ok())??;
         // Year 0 and what an offset moves before year 1 have no place in a calendar that begins with 1.
@@ -62,7 +62,7 @@ impl From<DateTime> for SystemTime {
     }
 }
 
-/// The outline of RFC 3339: the parser behind us takes more of ISO 8601 (week dates, short forms, annotations).
+/// The form of RFC 3339. The parser that is used next accepts more of ISO 8601: week dates, short forms, annotations.
 fn is_rfc3339(text: &str) -> bool {
     let bytes = text.as_bytes();
     let outline = b"dddd-dd-ddTdd:dd:dd";
@@ -88,7 +88,7 @@ fn without_fraction(rest: &[u8]) -> &[u8] {
 fn is_zone(zone: &[u8]) -> bool {
     match zone {
         [b'Z' | b'z'] => true,
-        // Hours up to 23: the parser behind us goes further.
+        // Hours up to 23: the parser that is used next accepts more.
         [b'+' | b'-', b'0'..=b'1', h, b':', m, n] | [b'+' | b'-', b'2', h @ b'0'..=b'3', b':', m, n] => {
             [h, m, n].into_iter().all(u8::is_ascii_digit)
         }

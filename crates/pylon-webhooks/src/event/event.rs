@@ -1,4 +1,4 @@
-//! One event: what a body says, read field by field when it is asked for.
+//! One event, whose fields are decoded when they are read.
 
 use super::coerce::{FieldValue, coerce, no_value, scalar};
 use super::custom_field::custom_fields_in;
@@ -19,9 +19,9 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
-/// One event: the exact bytes, the name they bear, and their fields, each decoded when it is read.
+/// One event: the exact bytes, the event's name and kind, and its fields, each decoded when it is read.
 ///
-/// Cheap to clone. Equal when the bytes, the name and the kind are.
+/// Cloning is cheap. Two events are equal when their bytes, names and kinds are equal.
 ///
 /// ```
 /// let body = br#"{"event_type": "issue_new", "issue_id": "i1", "region": "eu", "issue_custom_field_tier": "gold"}"#;
@@ -38,7 +38,7 @@ pub struct WebhookEvent(pub(super) Arc<Inner>);
 
 /// What the reader found.
 pub(super) struct Inner {
-    /// The body where it is not, byte for byte, the root's text.
+    /// The body, where it differs from the root's text.
     pub(super) raw: Option<Bytes>,
     pub(super) root: Scope,
     /// The objects in wrappers, outermost first.
@@ -92,17 +92,17 @@ pub(super) struct Found {
 }
 
 impl WebhookEvent {
-    /// The name as it was sent, or as it was fixed by configuration; empty when the body bears none.
+    /// The event's name as it was sent, or as configured; empty when the body has none.
     pub fn event_type(&self) -> &str {
         self.0.name()
     }
 
-    /// The kind that the name means; none for every other name.
+    /// The kind that the event is taken for; none for a name that means no kind.
     pub fn kind(&self) -> Option<EventKind> {
         self.0.kind
     }
 
-    /// Whether the event bears this name, or is of the kind of this name.
+    /// Whether the event has this name, or is of the kind with this name.
     pub fn is_named(&self, name: &str) -> bool {
         names_match(self.event_type(), name) || self.kind().is_some_and(|kind| names_match(kind.name(), name))
     }
@@ -112,12 +112,12 @@ impl WebhookEvent {
         self.0.raw.as_ref().unwrap_or(self.0.root.text.as_bytes())
     }
 
-    /// The body as JSON text that every reader takes: what a template broke is mended, see [`problems`](Self::problems).
+    /// The body as valid JSON text. What a template broke is repaired; see [`problems`](Self::problems).
     pub fn json(&self) -> Cow<'_, str> {
         mend(&self.0.root.text).0
     }
 
-    /// The body as JSON, parsed when first asked for.
+    /// The body as JSON, parsed on first use.
     pub fn payload(&self) -> &Value {
         self.0.payload.get_or_init(|| {
             serde_json::from_str(&self.json())
@@ -128,7 +128,7 @@ impl WebhookEvent {
     /// The body as a type of your own.
     ///
     /// # Errors
-    /// What the type says of a body that it cannot be made of.
+    /// The error of the type's deserializer.
     pub fn deserialize<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_str(&self.json())
     }
@@ -141,13 +141,13 @@ impl WebhookEvent {
     /// The typed value of a field.
     ///
     /// # Errors
-    /// Why there is none.
+    /// The reason why there is no typed value.
     pub fn read(&self, field: &Field) -> Result<FieldValue<'_>, Reason> {
         let found = self.find(field).ok_or(Reason::Absent)?;
         coerce(self.found(&found), field.shape)
     }
 
-    /// The text that stands for a field, before any typing: a string's text, a number's digits; empty where there is none.
+    /// The text of a field before typing: a string's text or a number's digits; empty when the body has no such value.
     ///
     /// Takes the name of a typed field, or any key.
     pub fn text(&self, name: &str) -> Cow<'_, str> {
@@ -158,17 +158,17 @@ impl WebhookEvent {
         found.and_then(|found| scalar(self.found(&found)).ok()).unwrap_or_default()
     }
 
-    /// The fields whose value could not be read as typed, and what had to be mended in the body.
+    /// The fields that have no typed value, and what was repaired in the body.
     ///
-    /// Text or a list that is absent reads as empty and is no problem; a number, date or boolean that is absent is one. A
-    /// `{{ placeholder }}` that Pylon left as it was is one everywhere.
+    /// A missing text or list reads as empty and is no problem. A missing number, date or boolean is a problem. An
+    /// unresolved `{{ placeholder }}` is always a problem.
     pub fn problems(&self) -> Vec<Problem> {
         let mended = self.0.mended.and(mend(&self.0.root.text).1);
         let payload = mended.reasons().map(|reason| Problem { field: "payload", reason });
         let fields = self.fields().filter_map(|field| {
             let reason = match self.read(field) {
                 Err(reason) => reason,
-                // Text stays as it came, and yet a placeholder in it is news.
+                // Text is not changed, but an unresolved placeholder in it is reported.
                 Ok(FieldValue::Text(text)) => no_value(&text).err()?,
                 Ok(_) => return None,
             };
@@ -184,9 +184,9 @@ impl WebhookEvent {
         values(self.custom_fields_json())
     }
 
-    /// The custom fields by slug, each value as JSON text; of several with one slug the last counts.
+    /// The custom fields by slug, each value as JSON text. Of several with one slug, the last one counts.
     pub(crate) fn custom_fields_json(&self) -> Vec<(String, Cow<'_, str>)> {
-        // Innermost first, so that what stands further out prevails.
+        // Innermost first, so that the outer value wins.
         let members = self.scopes().rev().flat_map(|scope| scope.members.iter().map(move |member| (scope, member)));
         let found = members.flat_map(|(scope, member)| {
             custom_fields_in(scope, member).into_iter().map(move |(slug, span)| (slug, mend(scope.raw(&span)).0))
@@ -194,8 +194,8 @@ impl WebhookEvent {
         found.collect()
     }
 
-    /// The keys that no typed field, custom field, wrapper or event name was read from, with their values; of an object that
-    /// was read in part, the rest.
+    /// The keys and values that no typed field, custom field, wrapper or event name uses. Of an object that is used in
+    /// part, the rest.
     pub fn extra(&self) -> Map<String, Value> {
         values(self.extra_json())
     }
@@ -205,12 +205,12 @@ impl WebhookEvent {
         let read: Vec<&Field> = self.kind().into_iter().flat_map(|kind| kind.fields().chain(kind.views())).collect();
         let found = read.iter().filter_map(|field| self.find(field)).chain(self.0.name_place.clone());
         let found: Vec<Found> = found.collect();
-        // A field's own key is no unknown one, even where another place was read.
+        // A field's own key is known, even when the value was found elsewhere.
         let is_known = |key: &str, raw: &str| {
             !raw.starts_with('{') && read.iter().any(|field| field.paths.iter().any(|path| is_joined(key, path)))
         };
         let (mut extra, mut seen) = (Vec::new(), HashSet::new());
-        // Outermost first, and what stands further out prevails.
+        // Outermost first: the outer value wins.
         for (index, scope) in self.scopes().enumerate() {
             let fields = found.iter().filter(|found| found.scope == index).map(|found| found.span.clone());
             let custom = scope.members.iter().flat_map(|member| custom_fields_in(scope, member)).map(|(_, span)| span);
@@ -275,7 +275,7 @@ impl WebhookEvent {
         self.0.scope(found.scope).raw(&found.span)
     }
 
-    /// The first value that says something, else the first that is there at all.
+    /// The first value that is not blank, or else the first one.
     fn find(&self, field: &Field) -> Option<Found> {
         let mut blank = None;
         for found in self.candidates(field) {
@@ -291,8 +291,8 @@ impl WebhookEvent {
         self.scopes().enumerate().find_map(|(scope, inner)| Some(Found { scope, span: inner.get(key)?.value.clone() }))
     }
 
-    /// Where a field may stand, first choice first: under its full path, outermost scope first; then under the path
-    /// without `issue`, innermost scope first, for an envelope has an `id` of its own.
+    /// The places of a field, first choice first: its full path, outermost scope first; then the path without `issue`,
+    /// innermost scope first, because an envelope has its own `id`.
     fn candidates<'f>(&'f self, field: &'f Field) -> impl Iterator<Item = Found> + 'f {
         let find = |(scope, inner): (usize, &Scope), path: &str| Some(Found { scope, span: inner.find(path)? });
         let full = self
@@ -308,7 +308,7 @@ impl WebhookEvent {
 
 impl fmt::Debug for WebhookEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The body is a customer's text: its length will do in a log.
+        // The body is a customer's text: a log shows only its length.
         f.debug_struct("WebhookEvent")
             .field("event_type", &self.event_type())
             .field("kind", &self.kind())
@@ -331,7 +331,7 @@ impl Hash for WebhookEvent {
     }
 }
 
-/// Whether the value says nothing: `null` or blank text, and where it is not text, a word or placeholder for nothing.
+/// Whether the value is blank: `null` or blank text; outside text fields also the word `null` or a placeholder.
 fn is_blank(raw: &str, shape: Shape) -> bool {
     match (scalar(raw), shape) {
         (Ok(text), Shape::Text) => text.trim().is_empty(),

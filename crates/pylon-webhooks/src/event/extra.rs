@@ -1,12 +1,12 @@
-//! What nothing typed has claimed.
+//! The part of a body that nothing typed uses.
 
 use super::mend::mend;
 use super::scan::Span;
 use super::scope::{Scope, members, that_count};
 use std::borrow::Cow;
 
-/// What is left of a value, as JSON text, once the claimed parts of it are taken away: all of it, an object of the members
-/// that nobody claimed, or nothing. The claims are in the order of the text.
+/// The rest of a value as JSON text, without the claimed parts: the whole value, an object of its unclaimed members, or
+/// nothing. The claims are in the order of the text.
 pub(crate) fn unclaimed<'s>(scope: &'s Scope, value: &Span, claims: &[Span]) -> Option<Cow<'s, str>> {
     let starts_before = |place: usize| move |claim: &Span| claim.start < place;
     let claims = &claims[claims.partition_point(starts_before(value.start))..];

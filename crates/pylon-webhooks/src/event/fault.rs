@@ -1,4 +1,4 @@
-//! Why a body is not read as JSON.
+//! Why a body cannot be read as JSON.
 
 use super::mend::mend;
 use bytes::Bytes;
@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 use serde_json::error::Category;
 use std::fmt;
 
-/// A body that is not JSON, with the body, so that nothing authentic is lost.
+/// A body that is not JSON. The error keeps the body, so that nothing authentic is lost.
 ///
 /// ```
 /// let error = pylon_webhooks::parse_webhook_event(b"event=issue_new").unwrap_err();
@@ -33,7 +33,7 @@ impl PayloadError {
 
 impl fmt::Debug for PayloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The body is a customer's text: its length will do in a log.
+        // The body is a customer's text: a log shows only its length.
         f.debug_struct("PayloadError").field("fault", &self.fault).field("payload_bytes", &self.payload.len()).finish()
     }
 }
@@ -46,11 +46,11 @@ impl fmt::Display for PayloadError {
 
 impl std::error::Error for PayloadError {}
 
-/// What is wrong with a body, in kind and place and never in content.
+/// What is wrong with a body: the kind and the place, never the content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PayloadFault {
-    /// No bytes, or white space alone.
+    /// Empty, or whitespace alone.
     Empty,
     /// Not UTF-8; valid up to this offset in bytes.
     NotUtf8 {
@@ -78,13 +78,13 @@ pub enum PayloadFault {
         /// How deep they may nest.
         limit: usize,
     },
-    /// Not bytes: a value of this type, which only a caller in a dynamic language can give.
+    /// A value of this type, neither bytes nor text. Only a caller in a dynamic language can pass one.
     #[doc(hidden)]
     Type(&'static str),
 }
 
 impl PayloadFault {
-    /// What is wrong with a text that stays wrong when it is mended: the first thing that cannot be mended.
+    /// The first fault that cannot be repaired.
     pub(super) fn beyond_mending(text: &str) -> Self {
         let is_wrong = |end: usize| matches!(Self::of(&mend(&text[..end]).0), Self::Syntax { .. });
         let whole = Self::of(&mend(text).0);
@@ -95,7 +95,7 @@ impl PayloadFault {
             let (line, column) = end_of(text);
             return Self::Truncated { line, column };
         }
-        // What is wrong stays wrong however much follows, so that the shortest wrong beginning can be found by halving.
+        // A faulty beginning stays faulty, so bisection finds the shortest one.
         let (mut right, mut wrong) = (0usize, text.len());
         loop {
             let mut middle = right.midpoint(wrong);
@@ -137,7 +137,7 @@ fn end_of(text: &str) -> (usize, usize) {
     (text.split('\n').count(), last_line.len())
 }
 
-/// Whether the fault is the end of the text, in the midst of a number: serde_json tells that as a wrong number.
+/// Whether the text ends within a number, which serde_json reports as an invalid number.
 fn is_cut_number(text: &str, line: usize, column: usize) -> bool {
     let last_line = text.rsplit('\n').next().unwrap_or_default();
     let before = last_line.trim_end_matches(|c: char| c.is_ascii_digit() || "+-.eE".contains(c));

@@ -1,4 +1,4 @@
-//! What a typed field is: a name, a shape, places in a body, and Pylon's template variable for it.
+//! A typed field: its name, its shape, its places in a body, and Pylon's template variable for it.
 
 /// A typed field of an event.
 ///
@@ -12,16 +12,16 @@
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Field {
-    /// The name under which the field is read, and the key that our templates send.
+    /// The field's name, and the key in our templates.
     pub name: &'static str,
-    /// What it holds, in a sentence.
+    /// What the field contains, in a sentence.
     pub doc: &'static str,
-    /// What the field reads as.
+    /// The field's shape.
     pub shape: Shape,
-    /// Pylon's template variable for it; none where no public source names one.
+    /// Pylon's template variable for the field; none when no public source names one.
     pub variable: Option<Variable>,
-    /// Where the value may stand, first choice first: `issue.account.id` is found as `issue_account_id`, as `account_id`,
-    /// and as `{"issue": {"account": {"id": ...}}}` cut at any dot; `ticket` may stand for `issue`.
+    /// The places of the value, first choice first. `issue.account.id` is found as `issue_account_id`, as `account_id`,
+    /// and as `{"issue": {"account": {"id": ...}}}` cut at any dot; `ticket` is read as `issue`.
     pub(crate) paths: &'static [&'static str],
 }
 
@@ -29,19 +29,19 @@ pub struct Field {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Variable {
-    /// The name, as it stands between the braces: `issue.title`.
+    /// The name between the braces: `issue.title`.
     pub name: &'static str,
-    /// A value that Pylon might put in its place; the testing kit does.
+    /// An example value, which the testing kit uses.
     pub sample: &'static str,
 }
 
-/// What a typed field reads as.
+/// The type of a field's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Shape {
     /// An opaque identifier; blank text, `null` and an unresolved `{{ placeholder }}` read as empty.
     Id,
-    /// Text as it stands.
+    /// Text, unchanged.
     Text,
     /// A whole number.
     Number,
@@ -49,6 +49,6 @@ pub enum Shape {
     Boolean,
     /// A point in time.
     DateTime,
-    /// Several texts; the word is the member to take where an element is an object.
+    /// Several texts. When an element is an object, the text is its member of this name.
     List(&'static str),
 }

@@ -1,4 +1,4 @@
-//! The kinds of event that are typed, and how a name is matched to one.
+//! The known kinds of event, and the names that mean them.
 
 use std::fmt;
 
@@ -61,7 +61,7 @@ impl EventKind {
         exact.or_else(|| Self::ALL.iter().copied().find(|kind| names_match(kind.name(), name)))
     }
 
-    /// The kind whose name this one probably was meant to be: near it, and yet not it.
+    /// The kind whose name is close to this one, but not equal: probably a misspelling.
     ///
     /// ```
     /// use pylon_webhooks::EventKind;
@@ -94,8 +94,7 @@ impl AsRef<str> for EventKind {
     }
 }
 
-/// Whether two event names are one: white space around them does not count, nor do case and the choice among `_`, `.`,
-/// `-` and spaces.
+/// Whether two event names are equal. Outer whitespace and case do not count, and `_`, `.`, `-` and spaces are equal.
 ///
 /// ```
 /// assert!(pylon_webhooks::names_match("issue.created", " Issue-Created"));

@@ -1,14 +1,14 @@
-//! Reads what a text template breaks, where it can be read in one way only.
+//! Repairs JSON that a text template broke, when there is only one way to read it.
 //!
-//! Pylon's bodies are templates into which values are put. Whether it escapes them is not known (2026-11), so a title
-//! with a line feed may leave a raw control character inside a string, and an empty variable outside quotes a key with
-//! nothing after its colon. Both are read; what could be read in two ways (an unescaped quote, a trailing comma) is not.
+//! Pylon fills values into a template. It is not documented whether Pylon escapes them, so a title with a line feed may
+//! leave a raw control character in a string, and an empty variable outside quotes may leave a key without a value.
+//! Both are repaired. An unescaped quote or a trailing comma can be read in two ways and is not.
 
 use super::problem::Reason;
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
 
-/// What was mended.
+/// What was repaired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Mended {
     control_characters: bool,

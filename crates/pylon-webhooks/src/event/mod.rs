@@ -1,4 +1,4 @@
-//! Events: what a body says, read field by field when asked.
+//! Events: their names, kinds and fields.
 
 mod coerce;
 mod custom_field;
@@ -14,6 +14,7 @@ mod problem;
 mod reader;
 mod scan;
 mod scope;
+mod stored;
 mod table;
 mod text;
 mod types;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A typed field without a typed value, or a body that had to be mended to be read.
+/// A typed field without a typed value, or a repaired body.
 ///
 /// ```
 /// let event = pylon_webhooks::parse_webhook_event(br#"{"event_type": "issue_new", "issue_number": "soon"}"#)?;

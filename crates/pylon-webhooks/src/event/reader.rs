@@ -1,4 +1,4 @@
-//! Makes an event of a body: finds its members, its name and its kind.
+//! Reads an event from a body: its members, its name and its kind.
 
 use super::coerce::{no_value, scalar};
 use super::event::{Found, Inner, Name, Place, WebhookEvent};
@@ -16,16 +16,16 @@ use bytestring::ByteString;
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
-/// The keys that may hold the event's name, first choice first.
+/// The keys of the event's name, first choice first.
 const KIND_KEYS: [&str; 4] = ["event_type", "event", "type", "trigger"];
-/// The keys whose object is read as if its members stood outside.
+/// The keys of wrappers: their members are read as if they were outside the wrapper.
 const WRAPPERS: [&str; 3] = ["data", "client_payload", "webhook_payload"];
-/// How many wrappers may stand in one another.
+/// How deep wrappers may nest.
 const MOST_WRAPPERS: usize = 3;
-/// How deep arrays and objects may nest unless configured; serde_json, which parses the payload, ends at 127.
+/// The default nesting limit of arrays and objects. serde_json, which parses the payload, has a limit of 127.
 pub const DEFAULT_DEPTH_LIMIT: usize = 100;
 
-/// Reads an event from bytes that nobody has verified: stored ones, or a test's. No signature is checked.
+/// Reads an event from stored or unverified bytes. Checks no signature.
 ///
 /// ```
 /// use pylon_webhooks::parse_webhook_event;
@@ -36,25 +36,25 @@ pub const DEFAULT_DEPTH_LIMIT: usize = 100;
 /// ```
 ///
 /// # Errors
-/// [`PayloadError`] when the body is not JSON or nests too deep; it holds the body.
+/// [`PayloadError`] when the body is not JSON or nests too deep. The error keeps the body.
 pub fn parse_webhook_event<'a>(payload: impl Into<Payload<'a>>) -> Result<WebhookEvent, PayloadError> {
     EventReader::new().parse(payload)
 }
 
-/// Where the event's name stands.
+/// The place of the event's name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum NameSource {
-    /// Under `event_type`, else `event`, `type` or `trigger`, else under the same within `data`, `client_payload` or
+    /// The key `event_type`, else `event`, `type` or `trigger`, else the same keys within `data`, `client_payload` or
     /// `webhook_payload`.
     #[default]
     Keys,
-    /// Where this JSON pointer (RFC 6901) leads, for instance `/meta/event`.
+    /// This JSON pointer (RFC 6901), for instance `/meta/event`.
     Pointer(Box<str>),
-    /// Nowhere: all bodies are of this name.
+    /// No place: every event has this name.
     Fixed(Box<str>),
 }
 
-/// Makes events of bodies, as configured: where the name stands, what further names mean, how deep a body may nest.
+/// Reads events from bodies. Configures the place of the name, additional names, and the nesting limit.
 ///
 /// ```
 /// use pylon_webhooks::{EventKind, EventReader, NameSource};
@@ -83,7 +83,7 @@ impl Default for EventReader {
 }
 
 impl EventReader {
-    /// A reader that finds the name under the usual keys and knows no further names.
+    /// A reader with the default settings.
     pub const fn new() -> Self {
         Self { name_source: NameSource::Keys, names: Vec::new(), depth_limit: DEFAULT_DEPTH_LIMIT }
     }
@@ -93,22 +93,22 @@ impl EventReader {
         EventReaderBuilder { reader: Self::new() }
     }
 
-    /// The kind that a name means here.
+    /// The kind that a name means to this reader.
     pub fn kind_of(&self, name: &str) -> Option<EventKind> {
         let mapped = self.names.iter().rev().find(|(mapped, _)| names_match(mapped, name)).map(|&(_, kind)| kind);
         mapped.or_else(|| EventKind::from_name(name))
     }
 
-    /// Reads the event of a verified body; every JSON text is one, whatever it holds.
+    /// Reads the event of a verified body. Every JSON text is an event.
     ///
     /// # Errors
-    /// [`PayloadError`] when the body is not JSON or nests too deep; it holds the body.
+    /// [`PayloadError`] when the body is not JSON or nests too deep. The error keeps the body.
     pub fn read(&self, payload: Verified<Payload<'_>>) -> Result<Verified<WebhookEvent>, PayloadError> {
         payload.try_map(|payload| self.parse(payload))
     }
 
-    /// Reads an event from bytes that nobody has verified, as [`parse_webhook_event`](crate::parse_webhook_event) does, by these
-    /// settings.
+    /// Reads an event from stored or unverified bytes, as [`parse_webhook_event`](crate::parse_webhook_event) does,
+    /// with this reader's settings.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -118,7 +118,7 @@ impl EventReader {
         })
     }
 
-    /// The same of a body whose name and kind are known.
+    /// The same for a body whose name and kind are known.
     pub(super) fn parse_as(
         &self,
         payload: Payload<'_>,
@@ -138,7 +138,7 @@ impl EventReader {
         payload: Payload<'_>,
         set_kind: impl FnOnce(&mut Inner),
     ) -> Result<WebhookEvent, PayloadError> {
-        // Whoever lends bytes has them checked before they are copied, whoever shares them keeps sharing.
+        // Borrowed bytes are checked before they are copied. Shared bytes are not copied.
         let text = match payload.as_shared() {
             None => std::str::from_utf8(payload.as_bytes()).map(ByteString::from),
             Some(bytes) => ByteString::try_from(bytes.clone()),
@@ -156,7 +156,7 @@ impl EventReader {
         }
     }
 
-    /// What is found in a body, but for the kind.
+    /// Everything about a body except the kind.
     fn inner_of(&self, body: ByteString) -> Result<Inner, PayloadFault> {
         let (root, raw, mended) = self.root(body)?;
         let mut wrappers = Wrappers { wrapped: Vec::new(), opened: Vec::new(), mended };
@@ -166,7 +166,7 @@ impl EventReader {
         Ok(Inner { raw, root, wrapped, opened, name, name_place, kind: None, mended, payload: OnceLock::new() })
     }
 
-    /// The text and its members where it is an object; the bytes where the text is not quite theirs; what was mended.
+    /// The text with its members when it is an object; the bytes where they differ from the text; what was repaired.
     fn root(&self, body: ByteString) -> Result<(Scope, Option<Bytes>, Mended), PayloadFault> {
         const BYTE_ORDER_MARK: &str = "\u{FEFF}";
         let (text, raw) = match body.strip_prefix(BYTE_ORDER_MARK) {
@@ -191,7 +191,7 @@ impl EventReader {
         }
     }
 
-    /// The members of the text's object, none of another value.
+    /// The members of the text's object; none for another value.
     fn scan(&self, text: &str) -> Result<Vec<Member>, ScanFault> {
         if text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{') {
             scan::members(text, 0..text.len(), self.depth_limit)
@@ -200,12 +200,12 @@ impl EventReader {
         }
     }
 
-    /// Collects the objects that stand in wrappers, each before those within it, and the members that hold them.
+    /// Collects the objects in wrappers, outer ones first, and the members that contain them.
     fn open_wrappers(&self, scope: &Scope, index: usize, levels: usize, wrappers: &mut Wrappers) {
         if levels == 0 {
             return;
         }
-        // Of a key that comes twice the last one counts.
+        // Of a repeated key, the last one counts.
         let mut last: [Option<&Member>; WRAPPERS.len()] = [None; WRAPPERS.len()];
         for member in &scope.members {
             if let Some(wrapper) = WRAPPERS.iter().position(|key| *key == scope.key(member)) {
@@ -225,7 +225,7 @@ impl EventReader {
         }
     }
 
-    /// The object that is a wrapper's value, or stands in its text as JSON, and what had to be mended in that text.
+    /// The object in a wrapper, or in the wrapper's text as JSON, and what was repaired in that text.
     fn inner(&self, scope: &Scope, value: &Span) -> Option<(Scope, Mended)> {
         let raw = scope.raw(value);
         match raw.as_bytes().first()? {
@@ -242,7 +242,7 @@ impl EventReader {
         }
     }
 
-    /// The event's name as it was sent, and the member it came from.
+    /// The event's name as it was sent, and its place.
     fn name_of(&self, root: &Scope, wrapped: &[Scope]) -> (Name, Option<Found>) {
         let found = |(index, scope, value): (usize, &Scope, &Span)| {
             Some((name_in(index, scope, value)?, Some(Found { scope: index, span: value.clone() })))
@@ -261,7 +261,7 @@ impl EventReader {
     }
 }
 
-/// The configuration of an [`EventReader`] in the making.
+/// Builds an [`EventReader`].
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct EventReaderBuilder {
@@ -269,29 +269,29 @@ pub struct EventReaderBuilder {
 }
 
 impl EventReaderBuilder {
-    /// Where the name stands.
+    /// The place of the event's name.
     pub fn name_source(mut self, source: NameSource) -> Self {
         self.reader.name_source = source;
         self
     }
 
-    /// A further name that means this kind. It goes before the names that are known anyway, and before those given earlier.
+    /// An additional name for this kind. It overrides the built-in names and earlier additions.
     pub fn name(mut self, name: impl Into<Box<str>>, kind: EventKind) -> Self {
         self.reader.names.push((name.into(), kind));
         self
     }
 
-    /// How deep arrays and objects may nest; the outermost one counts as one.
+    /// The nesting limit of arrays and objects. The outermost one is level 1.
     pub fn depth_limit(mut self, limit: usize) -> Self {
         self.reader.depth_limit = limit;
         self
     }
 
-    /// Makes the reader.
+    /// Builds the reader.
     ///
     /// # Errors
-    /// [`ConfigError::Pointer`] when a pointer does not begin with `/`, [`ConfigError::EmptyName`] when a name is blank,
-    /// [`ConfigError::DepthLimit`] when the limit lies outside 1 to [`DEFAULT_DEPTH_LIMIT`].
+    /// [`ConfigError::Pointer`] when a pointer does not start with `/`, [`ConfigError::EmptyName`] when a name is
+    /// blank, [`ConfigError::DepthLimit`] when the limit is not between 1 and [`DEFAULT_DEPTH_LIMIT`].
     pub fn build(self) -> Result<EventReader, ConfigError> {
         let EventReader { name_source, names, depth_limit } = &self.reader;
         let is_blank = |name: &str| name.trim().is_empty();
@@ -310,42 +310,18 @@ impl EventReaderBuilder {
     }
 }
 
-impl WebhookEvent {
-    /// Makes an event again of what you have stored of it: the body, the [name](Self::event_type) and the [kind](Self::kind) that it
-    /// had. Neither is worked out anew, so that the names that were configured then are not needed.
-    ///
-    /// ```
-    /// use pylon_webhooks::{EventKind, Verified, WebhookEvent, WebhookHandler};
-    ///
-    /// let event = WebhookEvent::from_stored(b"{}", "ticket.created", Some(EventKind::IssueNew))?;
-    /// assert_eq!((event.event_type(), event.kind()), ("ticket.created", Some(EventKind::IssueNew)));
-    /// WebhookHandler::new("your-webhook-secret")?.dispatch(Verified::stored(event))?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`PayloadError`] when the body is not JSON or nests too deep.
-    pub fn from_stored<'a>(
-        payload: impl Into<Payload<'a>>,
-        name: &str,
-        kind: Option<EventKind>,
-    ) -> Result<Self, PayloadError> {
-        EventReader::new().parse_as(payload.into(), name, kind)
-    }
-}
-
-/// The objects in wrappers, outermost first, the members that hold them, and what had to be mended to read all that.
+/// The objects in wrappers, outermost first; the members that contain them; what was repaired.
 struct Wrappers {
     wrapped: Vec<Scope>,
     opened: Vec<Place>,
     mended: Mended,
 }
 
-/// The text or digits that stand there, where they can be a name.
+/// The text or digits at a place, when they can be a name.
 fn name_in(index: usize, scope: &Scope, value: &Span) -> Option<Name> {
     let name = scalar(scope.raw(value)).ok().filter(|name| no_value(name).is_ok())?;
     Some(match name {
-        // It stands in the text as it is, behind a quote where it has one.
+        // A part of the text, behind its quote if there is one.
         Cow::Borrowed(name) => {
             let start = value.start + (value.len() - name.len()) / 2;
             Name::Part { scope: index, span: start..start + name.len() }

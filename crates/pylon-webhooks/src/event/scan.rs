@@ -1,7 +1,7 @@
-//! Finds what stands where in a JSON text: one pass that checks the grammar (RFC 8259) and the depth and decodes nothing.
+//! Finds the values of a JSON text in one pass that checks grammar (RFC 8259) and depth and decodes nothing.
 //!
-//! serde_json's `RawValue` finds the same in a little more time; the tests and the fuzzer hold the two together. Whoever is told
-//! of a fault asks serde_json for its place.
+//! serde_json's `RawValue` finds the same values in more time; tests and the fuzzer compare the two. The place of a
+//! fault comes from serde_json.
 
 use super::text::decode_string;
 use std::ops::Range;
@@ -296,7 +296,7 @@ fn skip_plain(bytes: &[u8], mut at: usize) -> usize {
 }
 
 /// The high bit of each byte that is a quote, a backslash or a control character. Bytes behind the first such one may be
-/// marked wrongly, for a borrow runs upwards; only the first is asked for.
+/// marked wrongly, because a borrow runs upwards; only the first is used.
 fn special_bytes(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;

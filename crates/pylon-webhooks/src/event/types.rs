@@ -1,28 +1,28 @@
-//! The types that handlers take, each a view of the same event.
+//! The event types that handlers take. Each one is a view of the same event.
 //!
-//! They nest as the Python classes inherit: `IssueNewEvent` is an `IssueSnapshotEvent`, that is a `BaseIssueEvent`, that is
-//! a `WebhookEvent`, and each gives the methods of the next. A copy is one more reference to the same bytes.
+//! They nest as the Python classes inherit: an `IssueNewEvent` is an `IssueSnapshotEvent`, which is a `BaseIssueEvent`,
+//! which is a `WebhookEvent`. Each one has the methods of the next. Clones share the same bytes.
 
 use super::event::WebhookEvent;
 use super::kind::EventKind;
-use crate::failure::HandlerError;
+use crate::handler_error::HandlerError;
 use serde::de::DeserializeOwned;
 use std::ops::Deref;
 
-/// A type that handlers can take, and the events that it stands for.
+/// A type that handlers can take.
 ///
-/// The types of this crate are all such; your own becomes one through [`CustomEvent`].
+/// All event types of this crate are event types; implement [`CustomEvent`] for your own.
 pub trait EventType: Sized + Send + 'static {
-    /// The name that a type of your own stands for, so that a slip in it is warned of.
+    /// The event name of a type of your own, to warn of misspellings.
     const OWN_NAME: Option<&'static str> = None;
 
-    /// Whether a handler of this type is meant by the event.
+    /// Whether handlers of this type run for the event.
     fn accepts(event: &WebhookEvent) -> bool;
 
-    /// Makes the value to hand over.
+    /// Makes the handler's argument.
     ///
     /// # Errors
-    /// Whatever the type says of a body that it cannot be made of; the handler then counts as failed.
+    /// The type's error when the body does not fit. The handler then counts as failed.
     fn from_event(event: &WebhookEvent) -> Result<Self, HandlerError>;
 }
 
@@ -47,7 +47,7 @@ pub trait EventType: Sized + Send + 'static {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait CustomEvent: DeserializeOwned + Send + 'static {
-    /// The event name, matched as [`names_match`](crate::names_match) does.
+    /// The event name, compared by [`names_match`](crate::names_match).
     const NAME: &'static str;
 }
 
@@ -63,7 +63,7 @@ impl<T: CustomEvent> EventType for T {
     }
 }
 
-/// Why a body does not fit a type of one's own. Serde's sentences quote the body, but for the one on missing fields.
+/// Why a body does not fit a user's type. Serde's messages quote the body, except the one about missing fields.
 fn unfit(error: &serde_json::Error) -> HandlerError {
     let sentence = error.to_string();
     if sentence.starts_with("missing field `") {
@@ -128,11 +128,11 @@ impl WebhookEvent {
 }
 
 view! {
-    /// Any issue event, messages included, with the fields that all of them have.
+    /// Any issue event, including messages, with the fields that all of them have.
     BaseIssueEvent(WebhookEvent), |kind| kind.is_some()
 }
 view! {
-    /// Any issue event but a message, with the issue's state at that time.
+    /// Any issue event except a message, with the issue's state at that time.
     IssueSnapshotEvent(BaseIssueEvent), |kind| kind.is_some_and(|kind| kind != EventKind::IssueMessageNew)
 }
 view! {
@@ -174,16 +174,16 @@ view! {
     MessageNewEvent(BaseIssueEvent), |kind| kind == Some(EventKind::IssueMessageNew)
 }
 view! {
-    /// A body of any other kind, or of none; [`WebhookEvent::event_type`] is the name that it bore.
+    /// An event of no known kind. [`WebhookEvent::event_type`] is its name.
     UnknownEvent(WebhookEvent), |kind| kind.is_none()
 }
 
-/// The other name of [`IssueStateChangedEvent`], after what arrives on the wire.
+/// Another name of [`IssueStateChangedEvent`], after the event's name.
 pub type IssueStatusChangedEvent = IssueStateChangedEvent;
-/// The other name of [`MessageNewEvent`], after what arrives on the wire.
+/// Another name of [`MessageNewEvent`], after the event's name.
 pub type IssueMessageNewEvent = MessageNewEvent;
 
-/// An event as the one type that fits it best, to match on.
+/// An event as its most specific type, for `match`.
 ///
 /// ```
 /// use pylon_webhooks::{parse_webhook_event, TypedEvent};
@@ -213,12 +213,12 @@ pub enum TypedEvent {
     IssueReaction(IssueReactionEvent),
     /// `issue_message_new`
     MessageNew(MessageNewEvent),
-    /// Every other body.
+    /// Any other event.
     Unknown(UnknownEvent),
 }
 
 impl WebhookEvent {
-    /// The event as the type that fits it best.
+    /// The event as its most specific type.
     pub fn typed(&self) -> TypedEvent {
         let event = self.clone();
         match self.kind() {

@@ -1,10 +1,10 @@
-//! Tells deliveries that come again, before and while their handlers run.
+//! Detects duplicates of deliveries, handled ones and those being handled.
 
 use super::key::{ReplayKey, ReplayRule};
 use super::store::ReplayStore;
 use crate::config_error::ConfigError;
 use crate::event::WebhookEvent;
-use crate::failure::HandlerError;
+use crate::handler_error::HandlerError;
 use crate::verified::Verified;
 use std::collections::HashSet;
 use std::fmt;
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-/// Tells deliveries that come again, by a rule and a store; the second one is answered 200 and no handler runs.
+/// Detects duplicates by a rule and a store. A duplicate is answered 200, and no handler runs.
 ///
 /// ```
 /// use pylon_webhooks::{Endpoint, MemoryReplayStore, ReplayGuard, WebhookHandler};
@@ -33,26 +33,26 @@ pub struct ReplayGuard {
     unguarded: Arc<Mutex<HashSet<String>>>,
 }
 
-/// Of how many event names the log says that a guard finds nothing in them; senders choose names.
+/// The number of event names that the log warns of; senders choose names, so there must be a limit.
 const MOST_NAMES: usize = 100;
 
 impl ReplayGuard {
-    /// A guard by a rule.
+    /// A guard with this rule.
     pub fn new(rule: ReplayRule, store: impl ReplayStore) -> Self {
         Self { rule, store: Arc::new(store), in_flight: InFlight::default(), unguarded: Arc::default() }
     }
 
-    /// The same request is a duplicate: the same timestamp, where it bears one, and the same body. Remembered while the
-    /// timestamp is fresh; without one, for ever.
+    /// Deliveries with the same timestamp and body are duplicates. A delivery is remembered while its timestamp is
+    /// fresh; without a timestamp, for ever.
     pub fn exact_request(store: impl ReplayStore) -> Self {
         Self::new(ReplayRule::ExactRequest, store)
     }
 
-    /// An event of the same name that has the same value where this JSON pointer (RFC 6901) leads is a duplicate; remembered
-    /// for the window, for ever where there is none. An event without such a value is never one.
+    /// Events of the same kind or name with the same value at this JSON pointer (RFC 6901) are duplicates. An event is
+    /// remembered for the window; without a window, for ever. An event without such a value is never a duplicate.
     ///
     /// # Errors
-    /// [`ConfigError::Pointer`] when the pointer does not begin with `/`.
+    /// [`ConfigError::Pointer`] when the pointer does not start with `/`.
     pub fn pointer(
         pointer: impl Into<Box<str>>,
         window: Option<Duration>,
@@ -61,17 +61,17 @@ impl ReplayGuard {
         Ok(Self::new(ReplayRule::pointer(pointer, window)?, store))
     }
 
-    /// The same body within the window is a duplicate, whatever its timestamp.
+    /// Deliveries with the same body within the window are duplicates, whatever their timestamps.
     pub fn body_hash(window: Duration, store: impl ReplayStore) -> Self {
         Self::new(ReplayRule::BodyHash { window }, store)
     }
 
-    /// What makes two deliveries the same.
+    /// The rule that decides whether two deliveries are the same.
     pub fn rule(&self) -> &ReplayRule {
         &self.rule
     }
 
-    /// Takes the event for this machine, unless it has been taken before.
+    /// Claims the event, unless it was claimed before.
     pub(crate) async fn claim(&self, event: &Verified<WebhookEvent>) -> Result<Claim, HandlerError> {
         let Some(key) = self.rule.key(event) else {
             self.warn_of(event.event_type());
@@ -81,7 +81,7 @@ impl ReplayGuard {
         let Some(landing) = self.in_flight.enter(&key) else {
             return Ok(Claim::InFlight);
         };
-        // From here on, whatever ends this early gives the key back: the store may have remembered it all the same.
+        // From here on, ending early gives the key back: the store may have remembered it.
         let taken = Taken { key: Some(key), store: Arc::clone(&self.store), landing: Some(landing) };
         match self.store.first_seen(taken.key(), expires).await {
             Ok(true) => Ok(Claim::Taken(taken)),
@@ -96,7 +96,7 @@ impl ReplayGuard {
         }
     }
 
-    /// Says once for each event name that its events are not guarded.
+    /// Warns once for each event name that its events have no key.
     fn warn_of(&self, name: &str) {
         let mut names = self.unguarded.lock().unwrap_or_else(PoisonError::into_inner);
         if names.len() < MOST_NAMES && names.insert(name.into()) {
@@ -114,22 +114,22 @@ impl fmt::Debug for ReplayGuard {
     }
 }
 
-/// What a guard says of an event.
+/// The guard's verdict on an event.
 pub(crate) enum Claim {
-    /// It has no key: nothing to compare it by.
+    /// The event has no key.
     Free,
-    /// It is new.
+    /// The event is new.
     Taken(Taken),
-    /// It has been here before.
+    /// The event is a duplicate.
     Duplicate,
-    /// A copy of it is being handled, and nobody knows yet whether that will succeed.
+    /// A copy of the event is being handled, and may still fail.
     InFlight,
 }
 
-/// A key that was taken, to be kept when its event was handled, and to be given back when not; dropped, it is given back as far
-/// as that goes without waiting.
+/// A claimed key: kept when its event was handled, given back when not. Dropped, it is given back as far as possible
+/// without waiting.
 pub(crate) struct Taken {
-    /// None once that is done.
+    /// None once the key is kept or given back.
     key: Option<String>,
     store: Arc<dyn ReplayStore>,
     #[cfg_attr(not(feature = "background"), expect(dead_code, reason = "it is held until this is dropped"))]
@@ -137,22 +137,22 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
-    /// The sender has been told that it is taken care of: a copy is a duplicate from now on.
+    /// The event was accepted: copies are duplicates from now on.
     #[cfg(feature = "background")]
     pub(crate) fn accept(&mut self) {
         self.landing = None;
     }
 
-    /// It was handled.
+    /// The event was handled.
     pub(crate) fn keep(mut self) {
         self.key = None;
     }
 
-    /// Gives the key back; a store that cannot is told of in the log.
+    /// Gives the key back. A failure of the store goes to the log.
     pub(crate) async fn give_back(mut self) {
         if let Some(key) = self.key.clone() {
             let forgotten = self.store.forget(&key).await;
-            // Only now: dropped while it waits, it is tried again.
+            // Set only now: if this is dropped while waiting, `drop` tries again.
             self.key = None;
             if let Err(error) = forgotten {
                 not_forgotten(&error.to_string());
@@ -185,12 +185,12 @@ fn not_forgotten(reason: &str) {
     tracing::error!(?reason, "the replay store did not forget a failed delivery: a retry of it counts as a duplicate");
 }
 
-/// The keys of which nobody knows yet whether their events will be handled.
+/// The keys of events that are being handled.
 #[derive(Clone, Default)]
 struct InFlight(Arc<Mutex<HashSet<String>>>);
 
 impl InFlight {
-    /// Takes the key in, unless it is there.
+    /// Adds the key, unless it is there.
     fn enter(&self, key: &str) -> Option<Landing> {
         let is_alone = self.keys().insert(key.into());
         is_alone.then(|| Landing { key: key.into(), in_flight: self.clone() })
@@ -202,7 +202,7 @@ impl InFlight {
     }
 }
 
-/// Takes a key out when it is dropped.
+/// Removes the key when dropped.
 struct Landing {
     key: String,
     in_flight: InFlight,

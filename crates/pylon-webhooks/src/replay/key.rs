@@ -1,4 +1,4 @@
-//! What makes two deliveries the same, as a key to remember.
+//! The key by which two deliveries are the same.
 
 use crate::arrival::Payload;
 use crate::config_error::ConfigError;
@@ -8,23 +8,23 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-/// What makes two deliveries the same.
+/// The rule that decides whether two deliveries are the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReplayRule {
-    /// The same timestamp, where there is one, and the same body.
+    /// The same timestamp, if there is one, and the same body.
     ExactRequest,
-    /// The same event name and the same value where the JSON pointer leads.
+    /// The same kind or event name, and the same value at the JSON pointer.
     Pointer {
-        /// The pointer (RFC 6901), to a text, a whole number of 64 bits or a boolean. Blank text, the text `null` and an
-        /// unresolved `{{ placeholder }}` are no value: two events without one are not the same.
+        /// The pointer (RFC 6901) to a text, a whole number of 64 bits or a boolean. Blank text, the text `null` and an
+        /// unresolved `{{ placeholder }}` count as no value: events without a value are not the same.
         pointer: Box<str>,
-        /// How long it is remembered; none: for ever.
+        /// How long a key is remembered; none: for ever.
         window: Option<Duration>,
     },
     /// The same body.
     BodyHash {
-        /// How long it is remembered.
+        /// How long a key is remembered.
         window: Duration,
     },
 }
@@ -35,15 +35,15 @@ pub enum ReplayRule {
 pub struct ReplayKey {
     /// 64 hexadecimal digits: a SHA-256.
     pub key: String,
-    /// The Unix second from which on it may be forgotten; none: never.
+    /// The Unix time in seconds at which the key may be forgotten; none: never.
     pub expires: Option<u64>,
 }
 
 impl ReplayRule {
-    /// The rule of a JSON pointer.
+    /// A rule with a JSON pointer.
     ///
     /// # Errors
-    /// [`ConfigError::Pointer`] when the pointer does not begin with `/`.
+    /// [`ConfigError::Pointer`] when the pointer does not start with `/`.
     pub fn pointer(pointer: impl Into<Box<str>>, window: Option<Duration>) -> Result<Self, ConfigError> {
         let pointer = pointer.into();
         if !pointer.starts_with('/') {
@@ -52,7 +52,7 @@ impl ReplayRule {
         Ok(Self::Pointer { pointer, window })
     }
 
-    /// The key of an event that has just been received; none where the rule finds nothing in it to go by, and for a
+    /// The key of an event that was just received; none when the rule finds no value, and for a
     /// [stored](Verified::stored) event.
     ///
     /// ```
@@ -73,9 +73,9 @@ impl ReplayRule {
             Self::ExactRequest | Self::BodyHash { .. } => self.key_of_bytes(event.raw(), signed),
             Self::Pointer { pointer, window } => {
                 let value = match event.payload().pointer(pointer)? {
-                    // All events with what templates send where they have nothing would be the same one.
+                    // Otherwise all events with a missing value would be the same event.
                     Value::String(text) if no_value(text).is_ok() => text.clone(),
-                    // Another number has lost digits, and may by now be equal to one that it was not.
+                    // Other numbers have lost digits, and different ones may be equal by now.
                     Value::Number(number) if !number.is_f64() => number.to_string(),
                     Value::Bool(truth) => truth.to_string(),
                     _ => return None,
@@ -87,8 +87,8 @@ impl ReplayRule {
         }
     }
 
-    /// The key of a verified body that is no event because it is not JSON; none where the rule looks into the body. A body that is
-    /// an event has the same key here as there.
+    /// The key of a verified body that is not JSON; none when the rule reads the body. For the body of an event, the
+    /// key is the event's key.
     ///
     /// ```
     /// use pylon_webhooks::{ReplayRule, Secret, Verifier, sign};

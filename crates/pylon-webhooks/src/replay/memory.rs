@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Remembers keys in this process: forgotten when it ends, and not shared with others.
+/// Remembers keys in this process. They are lost when the process ends, and not shared between processes.
 ///
-/// When it is full, the key that expires first makes room; of those that never expire, the oldest. A key takes
-/// about 200 bytes of memory (207 measured for each of 100,000 keys, 165 for each of 400,000; x86-64 Linux).
+/// When the store is full, it drops the key that expires first; of keys that never expire, the oldest. A key takes
+/// about 200 bytes of memory (measured: 207 with 100,000 keys, 165 with 400,000; x86-64 Linux).
 ///
 /// ```
 /// use pylon_webhooks::MemoryReplayStore;
@@ -38,19 +38,19 @@ struct Seen {
 type Place = (u64, u64);
 
 impl MemoryReplayStore {
-    /// A store for so many keys, one at least.
+    /// A store for this number of keys, at least one.
     pub fn new(capacity: usize) -> Self {
         Self { capacity: capacity.max(1), clock: Arc::new(SystemClock), seen: Mutex::default() }
     }
 
-    /// The clock by which keys expire, in Unix seconds; the system's unless given.
+    /// The clock by which keys expire, in Unix seconds; the system's clock by default.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// As [`first_seen`](ReplayStore::first_seen), at once.
+    /// As [`first_seen`](ReplayStore::first_seen), without a future.
     pub fn is_first(&self, key: &str, expires: Option<u64>) -> bool {
         self.is_first_at(key, expires, self.clock.unix_seconds())
     }
@@ -69,7 +69,7 @@ impl MemoryReplayStore {
         true
     }
 
-    /// As [`forget`](ReplayStore::forget), at once.
+    /// As [`forget`](ReplayStore::forget), without a future.
     pub fn remove(&self, key: &str) {
         let mut seen = self.seen();
         if let Some(place) = seen.places.remove(key) {
@@ -77,12 +77,12 @@ impl MemoryReplayStore {
         }
     }
 
-    /// How many keys it remembers, those included that have expired since it was last asked for one.
+    /// The number of keys, including those that expired since the last look-up.
     pub fn len(&self) -> usize {
         self.seen().places.len()
     }
 
-    /// Whether it remembers nothing.
+    /// Whether the store is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -1,5 +1,5 @@
-//! Whether a delivery has been here before. Body-only signatures never expire, so that a captured delivery can be sent again
-//! for ever; a guard remembers those it has seen.
+//! Detects replayed deliveries. A signature without a timestamp never expires, so a captured delivery can be replayed
+//! for ever; a guard remembers the deliveries that it has seen.
 
 mod guard;
 mod key;

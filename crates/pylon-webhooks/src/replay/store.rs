@@ -1,15 +1,15 @@
-//! What remembers the deliveries that have been here.
+//! The store of a replay guard.
 
-use crate::failure::HandlerError;
+use crate::handler_error::HandlerError;
 use std::pin::Pin;
 
-/// What a [`ReplayStore`] answers, as a future: most stores have to ask a server.
+/// The future of a [`ReplayStore`]'s answer.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, HandlerError>> + Send + 'a>>;
 
-/// Remembers keys; one that several machines share makes the guard hold for all of them.
+/// Remembers keys. A store that several machines share makes the guard work across them.
 ///
-/// A key is 64 hexadecimal digits and tells nothing of the delivery. With Redis, `first_seen` is `SET key 1 NX EXAT expires`
-/// and `forget` is `DEL key`.
+/// A key is 64 hexadecimal digits and reveals nothing about the delivery. With Redis, `first_seen` is `SET key 1 NX
+/// EXAT expires` and `forget` is `DEL key`.
 ///
 /// ```
 /// use pylon_webhooks::{ReplayStore, StoreFuture};
@@ -32,11 +32,11 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, HandlerError
 /// }
 /// ```
 pub trait ReplayStore: Send + Sync + 'static {
-    /// Remembers the key, and says whether it was not remembered already: of several calls at once, one is told so.
+    /// Remembers the key. Returns true when the key was new; of several concurrent calls, exactly one gets true.
     ///
-    /// `expires` is the Unix second from which on it may be forgotten; none: never, as far as there is room.
+    /// `expires` is the Unix time in seconds at which the key may be forgotten; none: never, as long as there is room.
     fn first_seen<'a>(&'a self, key: &'a str, expires: Option<u64>) -> StoreFuture<'a, bool>;
 
-    /// Forgets the key: its delivery was not handled, and may come again.
+    /// Forgets the key, because its delivery was not handled and may be sent again.
     fn forget<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()>;
 }

@@ -1,10 +1,10 @@
-//! A clock that moves when it is told to.
+//! A clock that tests move.
 
 use crate::clock::Clock;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A clock that stands still until it is moved; a copy shows the same time.
+/// A clock that stands still until you move it. Clones share the time.
 ///
 /// ```
 /// use pylon_webhooks::{Clock, testing::FixedClock};
@@ -22,12 +22,12 @@ impl FixedClock {
         Self(Arc::new(AtomicU64::new(unix_seconds)))
     }
 
-    /// Moves it on, by so many seconds.
+    /// Moves the clock forward, by this number of seconds.
     pub fn advance(&self, seconds: u64) {
         self.0.fetch_add(seconds, Ordering::SeqCst);
     }
 
-    /// Sets it, to this time in Unix seconds.
+    /// Sets the clock to this time, in Unix seconds.
     pub fn set(&self, unix_seconds: u64) {
         self.0.store(unix_seconds, Ordering::SeqCst);
     }

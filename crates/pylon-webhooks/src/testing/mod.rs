@@ -1,4 +1,4 @@
-//! What an app's own tests need: sample bodies, signed requests, a clock that stands still.
+//! For the tests of your app: sample bodies, signed requests, and a fixed clock.
 //!
 //! ```
 //! use pylon_webhooks::testing::{FixedClock, Sample, WebhookRequest};

@@ -1,10 +1,10 @@
-//! Requests as Pylon would send them, signed or not.
+//! Requests as Pylon sends them, signed or not.
 
 use crate::arrival::{SIGNATURE_HEADER, TIMESTAMP_HEADER};
 use crate::secret::Secret;
 use crate::signature::sign;
 
-/// The headers of a delivery signed with the secret; with a timestamp, in Unix seconds, that is signed as well.
+/// The headers of a signed delivery. A timestamp, in Unix seconds, is signed as well.
 ///
 /// ```
 /// use pylon_webhooks::{Secret, testing::signed_headers};
@@ -21,7 +21,7 @@ pub fn signed_headers(secret: &Secret, body: &[u8], timestamp: Option<u64>) -> V
     headers
 }
 
-/// A request to send to an app under test: a POST of JSON to `/webhook`, unsigned, until changed.
+/// A request to an app under test: by default an unsigned POST of JSON to `/webhook`.
 ///
 /// ```
 /// use pylon_webhooks::{Secret, testing::WebhookRequest};
@@ -33,6 +33,7 @@ pub fn signed_headers(secret: &Secret, body: &[u8], timestamp: Option<u64>) -> V
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
+#[non_exhaustive]
 pub struct WebhookRequest {
     /// The method.
     pub method: String,
@@ -69,7 +70,7 @@ impl WebhookRequest {
         self
     }
 
-    /// Sends it to another path.
+    /// Sets the path.
     pub fn to(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self
@@ -81,10 +82,10 @@ impl WebhookRequest {
     }
 }
 
-/// The request as axum and tower take it, with any body that bytes can be made into.
+/// The request for axum and tower, with any body type that bytes convert into.
 ///
 /// # Panics
-/// When the method, the path or a header is no valid HTTP.
+/// When the method, the path or a header is not valid HTTP.
 #[cfg(feature = "tower")]
 impl<B: From<Vec<u8>>> From<WebhookRequest> for http::Request<B> {
     fn from(request: WebhookRequest) -> Self {

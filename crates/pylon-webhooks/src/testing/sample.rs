@@ -1,10 +1,10 @@
-//! Bodies as Pylon would send them of our templates.
+//! Bodies as Pylon sends them with our templates.
 
 use crate::event::{EventKind, WebhookEvent, parse_webhook_event};
 use crate::verified::Verified;
 use serde_json::Value;
 
-/// What Pylon would send of a kind's [template](EventKind::template), every variable replaced by a sample.
+/// The body that Pylon sends with a kind's [template](EventKind::template), with a sample value for each variable.
 ///
 /// ```
 /// use pylon_webhooks::{EventKind, IssueNewEvent, testing::Sample};
@@ -27,7 +27,7 @@ impl Sample {
         Self { members: std::iter::once(name).chain(rest).collect() }
     }
 
-    /// Gives a key this value, whether or not the template has the key.
+    /// Sets a key to this value. The template need not have the key.
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         match self.members.iter_mut().find(|(found, _)| found == key) {
             Some((_, found)) => *found = value.into(),
@@ -36,7 +36,7 @@ impl Sample {
         self
     }
 
-    /// Leaves a key out.
+    /// Removes a key.
     pub fn without(mut self, key: &str) -> Self {
         self.members.retain(|(found, _)| found != key);
         self
@@ -48,7 +48,7 @@ impl Sample {
         format!("{{{}}}", members.collect::<Vec<_>>().join(", ")).into_bytes()
     }
 
-    /// The event, as if it had been verified; for [`dispatch`](crate::WebhookHandler::dispatch).
+    /// The event, marked as verified, for [`dispatch`](crate::WebhookHandler::dispatch).
     pub fn event(&self) -> Verified<WebhookEvent> {
         Verified::stored(parse_webhook_event(self.body()).expect("what serde_json writes is JSON, and not deep"))
     }

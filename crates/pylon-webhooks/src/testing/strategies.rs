@@ -1,4 +1,4 @@
-//! Strategies for proptest: bodies of every kind and in every odd shape that templates give them.
+//! Strategies for proptest: bodies of every kind, with the odd values that templates produce.
 
 use super::sample::Sample;
 use crate::event::EventKind;

@@ -1,8 +1,8 @@
-//! Values that nobody has verified, as if they had been.
+//! Unverified values, marked as verified for tests.
 
 use crate::verified::Verified;
 
-/// Marks a value as verified that nobody has verified, for a test of a function that takes such a value.
+/// Marks an unverified value as verified, to test a function that takes verified values.
 ///
 /// ```
 /// use pylon_webhooks::testing::{Sample, verified};
@@ -16,5 +16,5 @@ use crate::verified::Verified;
 /// assert_eq!(webhook(verified(event)), "Export fails");
 /// ```
 pub fn verified<T>(value: T) -> Verified<T> {
-    Verified::of_test(value)
+    Verified::without_request(value)
 }

@@ -250,6 +250,8 @@ mod requests {
     #[test]
     fn each_is_accepted_or_refused_as_it_was_made() {
         let other = Secret::new("another-secret").unwrap();
+        let mut tampered = WebhookRequest::new(BODY).signed(&secret());
+        tampered.body = b"{}".into();
         let table = [
             (WebhookRequest::new(BODY).signed(&secret()), None),
             (WebhookRequest::new(BODY).signed_at(&secret(), NOW), None),
@@ -257,10 +259,7 @@ mod requests {
             (WebhookRequest::new(BODY.as_bytes()), Some("signature_missing")),
             (WebhookRequest::new(BODY).signed(&other), Some("signature_mismatch")),
             (WebhookRequest::new(BODY).signed_at(&other, NOW), Some("signature_mismatch")),
-            (
-                WebhookRequest { body: b"{}".into(), ..WebhookRequest::new(BODY).signed(&secret()) },
-                Some("signature_mismatch"),
-            ),
+            (tampered, Some("signature_mismatch")),
             (WebhookRequest::new(BODY).signed_at(&secret(), NOW - 301), Some("timestamp_stale")),
             (WebhookRequest::new(BODY).signed_at(&secret(), NOW + 301), Some("timestamp_future")),
             (

@@ -1,26 +1,32 @@
-//! The ways to a destination: each takes one attempt and reports what came of it.
+//! The transports: each takes one attempt to a destination and reports its outcome.
 
 mod attempt;
 mod command;
+mod contract;
+mod fault;
 mod handlers;
 mod http;
 mod json_lines;
 mod line;
-mod refusal;
+mod outgoing;
+mod report;
 mod signing;
+mod unanswered;
 
-pub use attempt::{Attempt, Delivered, Report, Transport, TransportFuture};
+pub use attempt::Attempt;
+pub use contract::{Transport, TransportFuture};
+pub use fault::TransportFault;
 pub use handlers::{DeliveredEvent, HandlerFuture, Handlers, handlers_of};
+pub use report::{Delivered, Report};
 
-use crate::config::{CommandTransport, DestinationConfig, JsonLinesTransport, SecretFault, TransportConfig};
+use crate::config::{CommandTransport, DestinationConfig, JsonLinesTransport, TransportConfig};
 use command::Command;
 use handlers::InProcess;
 use http::Http;
 use json_lines::JsonLines;
-use std::fmt;
 use std::sync::Arc;
 
-/// The way to a configured destination, with its secrets read once. A destination in this process goes to the handlers.
+/// The transport of a configured destination, with its secrets read once. A destination in this process goes to the handlers.
 ///
 /// # Errors
 /// [`TransportFault`].
@@ -43,24 +49,3 @@ pub fn transport(
         }
     })
 }
-
-/// Why nothing can be delivered to a destination.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TransportFault {
-    /// A secret for signing or authentication is missing or malformed.
-    Secret(SecretFault),
-    /// The program gave no handlers for the destination.
-    NoHandlers,
-}
-
-impl fmt::Display for TransportFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Secret(fault) => fault.fmt(f),
-            Self::NoHandlers => f.write_str("expected handlers of the program, found none"),
-        }
-    }
-}
-
-impl std::error::Error for TransportFault {}

@@ -84,8 +84,8 @@ fn a_duplicate_is_answered_with_the_id_of_the_one_that_is_kept() {
         first
     });
     let expected = format!(
-        "INFO message=a duplicate of an accepted webhook was answered, and not kept event_id={first} endpoint=\"webhook\" \
-         kind=\"issue_new\""
+        "INFO message=a duplicate of an accepted webhook was answered and not kept event_id={first} endpoint=\"webhook\" \
+         name=\"issue_new\" kind=\"issue_new\""
     );
     assert_eq!(lines[1], expected);
 }

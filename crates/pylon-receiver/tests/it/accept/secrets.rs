@@ -116,8 +116,8 @@ fn a_header_stands_beside_a_signature_or_instead_of_it() {
     let forged = signed(b"[]");
     let right = header("X-Token", BEARER);
     let expected = "missing header: expected x-token with its configured value, found no such header";
-    let mismatch = "header mismatch: expected x-token with its configured value, found another value; check what the sender is \
-                    told to send";
+    let mismatch = "header mismatch: expected x-token with its configured value, found another value; check what the sender \
+                    sends";
     let twice = "header mismatch: expected x-token once, found it more than once";
     let missing_signature =
         "missing signature: expected 64 hexadecimal digits in X-Pylon-Signature, found no such header";

@@ -12,7 +12,7 @@ async fn deliver(handlers: impl Handlers, timeout: Duration, attempt: &Attempt) 
 
 async fn deliver_to(handlers: &Arc<dyn Handlers>, timeout: Duration, attempt: &Attempt) -> Report {
     let destination = destination(TransportConfig::InProcess, timeout);
-    transport(&destination, Some(handlers)).unwrap().deliver(attempt).await
+    within("the attempt ends", transport(&destination, Some(handlers)).unwrap().deliver(attempt)).await
 }
 
 fn in_process(handlers: impl Handlers) -> Arc<dyn Handlers> {
@@ -43,7 +43,7 @@ async fn a_closure_gets_the_event_and_the_attempt() {
         }
     });
     assert_eq!(deliver(handlers, PATIENCE, &attempt()).await, handled());
-    assert_eq!(*seen.lock().unwrap(), [("issue_new".to_owned(), format!("{EVENT}.2"), 3)]);
+    assert_eq!(*seen.lock().unwrap(), [("Issue.New".to_owned(), format!("{EVENT}.2"), 3)]);
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn a_failure_is_told_in_one_line() {
     let cases = [
         ("the database is away", "the database is away"),
         ("two\nlines \u{1b}[31m", r"two\nlines \u{1b}[31m"),
-        ("  ", "a handler failed and did not say why"),
+        ("  ", "a handler failed and gave no reason"),
         (&long, &long[..200]),
     ];
     for (error, detail) in cases {
@@ -171,7 +171,7 @@ async fn a_handler_that_hangs_is_broken_off() {
     let (handlers, _, dropped) = endless();
     let detail = format!("not handled within {}", show_duration(PATIENCE));
     assert_eq!(deliver(handlers, PATIENCE, &attempt()).await, Report::failed(None, detail));
-    dropped.notified().await;
+    within("the handler is dropped", dropped.notified()).await;
 }
 
 #[tokio::test]
@@ -180,7 +180,7 @@ async fn whoever_drops_the_future_breaks_the_handler_off() {
     let sent = attempt();
     tokio::select! {
         _ = deliver(handlers, PATIENCE, &sent) => panic!("it never ends"),
-        () = begun.notified() => {}
+        () = within("the handler begins", begun.notified()) => {}
     }
-    dropped.notified().await;
+    within("the handler is dropped", dropped.notified()).await;
 }

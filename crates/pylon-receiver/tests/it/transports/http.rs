@@ -215,6 +215,7 @@ async fn the_raw_body_and_the_original_headers_go_out() {
         ("host", vec![&*server.address.to_string()]),
         ("x-receiver-event-id", vec![EVENT]),
         ("x-receiver-attempt", vec!["3"]),
+        ("x-receiver-name", vec!["Issue.New"]),
         ("x-receiver-kind", vec!["issue_new"]),
         ("x-receiver-endpoint", vec!["webhook"]),
         ("x-receiver-redelivery-of", vec![]),
@@ -298,7 +299,7 @@ async fn stored_headers_of_no_valid_form_are_left_out() {
 }
 
 #[tokio::test]
-async fn a_kind_that_no_header_can_say_is_left_out() {
+async fn a_name_that_no_header_can_hold_is_left_out() {
     let (longest, longer) = ("k".repeat(256), "k".repeat(257));
     let cases: [(&str, &[&str]); 12] = [
         ("ticket.created", &["ticket.created"]),
@@ -314,14 +315,40 @@ async fn a_kind_that_no_header_can_say_is_left_out() {
         ("a\0b", &[]),
         ("gr\u{fc}n", &[]),
     ];
-    for (kind, expected) in cases {
+    for (name, expected) in cases {
         let mut server = Server::start([answer(WHOLE)]).await;
-        let sent = Attempt { name: kind.into(), kind: None, endpoint: kind.into(), ..attempt() };
-        assert_eq!(deliver(to(&server.url()), PATIENCE, &sent).await.delivered, Delivered::Yes, "{kind:?}");
+        let sent = Attempt { name: name.into(), kind: None, endpoint: name.into(), ..attempt() };
+        assert_eq!(deliver(to(&server.url()), PATIENCE, &sent).await.delivered, Delivered::Yes, "{name:?}");
         let request = server.request().await;
-        assert_eq!(request.all("x-receiver-kind"), expected, "{kind:?}");
-        assert_eq!(request.all("x-receiver-endpoint"), expected, "{kind:?}");
-        assert_eq!(request.all("x-forged"), [""; 0], "{kind:?}");
+        assert_eq!(request.all("x-receiver-name"), expected, "{name:?}");
+        assert_eq!(request.all("x-receiver-endpoint"), expected, "{name:?}");
+        for missing in ["x-receiver-kind", "x-forged"] {
+            assert_eq!(request.all(missing), [""; 0], "{name:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_query_is_passed_on_behind_the_configured_one_if_the_configuration_says_so() {
+    // Passed on or not, the configured URL's path and query, the original query, what arrives.
+    let cases = [
+        (true, "/hook?token=sesame", Some("tenant=7&x"), "/hook?token=sesame&tenant=7&x"),
+        (true, "/hook", Some("tenant=7"), "/hook?tenant=7"),
+        (true, "/hook?", Some("tenant=7"), "/hook?tenant=7"),
+        (true, "/hook?token=sesame", Some("token=forged"), "/hook?token=sesame&token=forged"),
+        (true, "/hook", Some("a=%20%zz+b&\u{fc}"), "/hook?a=%20%zz+b&%C3%BC"),
+        (true, "/hook", Some("a=1 HTTP/1.1\r\nx-forged: 1#b"), "/hook?a=1%20HTTP/1.1x-forged:%201%23b"),
+        (true, "/hook", Some(""), "/hook"),
+        (true, "/hook", None, "/hook"),
+        (false, "/hook?token=sesame", Some("tenant=7"), "/hook?token=sesame"),
+    ];
+    for (is_passed_on, path, query, expected) in cases {
+        let mut server = Server::start([answer(WHOLE)]).await;
+        let url = format!("http://{}{path}", server.address).parse().unwrap();
+        let transport = TransportConfig::Http(HttpTransport::new(url).query(is_passed_on));
+        let sent = Attempt { query: query.map(Into::into), ..attempt() };
+        assert_eq!(deliver(transport, PATIENCE, &sent).await.delivered, Delivered::Yes, "{path} {query:?}");
+        assert_eq!(server.request().await.line, format!("POST {expected} HTTP/1.1"), "{path} {query:?}");
     }
 }
 
@@ -370,7 +397,7 @@ async fn a_connection_is_used_again() {
         Server::start([answer(WHOLE), answer("HTTP/1.1 500 Oops\ncontent-length: 4\n\noops"), answer(WHOLE)]).await;
     let transport = transport(&destination(to(&server.url()), PATIENCE), None).unwrap();
     for status in [200, 500, 200] {
-        assert_eq!(transport.deliver(&attempt()).await.status, Some(status));
+        assert_eq!(within("the attempt ends", transport.deliver(&attempt())).await.status, Some(status));
         server.request().await;
     }
     assert_eq!(server.connections(), 1);
@@ -384,30 +411,9 @@ async fn whoever_drops_the_future_ends_the_attempt() {
     let attempt = attempt();
     let mut stream = tokio::select! {
         _ = transport.deliver(&attempt) => panic!("nobody answers"),
-        accepted = listener.accept() => accepted.unwrap().0,
+        accepted = within("a connection comes in", listener.accept()) => accepted.unwrap().0,
     };
     let mut rest = Vec::new();
     // It ends, and does not wait for an answer.
-    let _ = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest).await;
-}
-
-#[tokio::test]
-async fn the_query_of_the_request_is_passed_on_where_that_is_configured() {
-    let cases = [
-        (true, "", Some("tenant=a%20b&x=1"), "/?tenant=a%20b&x=1"),
-        (true, "hook?key=1", Some("tenant=a&key=2"), "/hook?key=1&tenant=a&key=2"),
-        (true, "hook?key=1", None, "/hook?key=1"),
-        (true, "hook", None, "/hook"),
-        (false, "hook?key=1", Some("tenant=a"), "/hook?key=1"),
-        (false, "", Some("tenant=a"), "/"),
-    ];
-    for (passes_query, path, query, expected) in cases {
-        let mut server = Server::start([answer(WHOLE)]).await;
-        let url = format!("http://{}/{path}", server.address).parse().unwrap();
-        let to = TransportConfig::Http(HttpTransport::new(url).query(passes_query));
-        let sent = Attempt { query: query.map(Into::into), ..attempt() };
-        assert_eq!(deliver(to, PATIENCE, &sent).await.status, Some(200));
-        let line = server.request().await.line;
-        assert_eq!(line.split(' ').nth(1), Some(expected), "{line}");
-    }
+    let _ = within("the connection ends", tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest)).await;
 }

@@ -40,7 +40,7 @@ async fn an_app_that_verifies_pylons_webhooks_verifies_a_late_delivery() {
     let mut signatures = Vec::new();
     for number in [1, 2] {
         let started_at = attempt().started_at.after(Duration::from_secs(u64::from(number)));
-        transport.deliver(&Attempt { number, started_at, ..came_in() }).await;
+        within("the attempt ends", transport.deliver(&Attempt { number, started_at, ..came_in() })).await;
         let request = server.request().await;
         let pairs: Vec<(&str, &str)> = request.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
         assert!(verifier.verify_headers(request.body.as_slice(), pairs).is_ok());

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 /// Which of the keys it knows, at a time at which nothing expires that has not yet; it knows none of them after.
 fn remembered(store: &MemoryReplayStore, keys: &str, now: u64) -> String {
     let is_known = |key: &char| {
-        let known = !is_first_at(&store, &key.to_string(), None, now);
+        let known = !is_first_at(store, &key.to_string(), None, now);
         // To ask is to remember.
         store.remove(&key.to_string());
         known
