@@ -4,7 +4,7 @@
 //! as left out.
 
 use super::answer::Refusal;
-use crate::text::nearest;
+use crate::text::{nearest, quoted};
 use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visitor};
 use serde::{Deserializer, forward_to_deserialize_any};
 use serde_json::{Map, Value};
@@ -335,14 +335,6 @@ fn either(names: &[&str]) -> String {
         [only] => (*only).to_owned(),
         [first @ .., last] => format!("{} or {last}", first.join(", ")),
     }
-}
-
-/// A name from a request, short and on one line.
-pub(super) fn quoted(name: &str) -> String {
-    const MOST: usize = 40;
-    let start: String = name.chars().take(MOST).collect();
-    let more = if start.len() < name.len() { "..." } else { "" };
-    format!("{start:?}{more}")
 }
 
 /// Decodes percent-encoded text, also with `+` for a space; none if it is malformed or not UTF-8.

@@ -1,12 +1,12 @@
 //! An operator's orders: redeliver events, redeliver or drop dead deliveries.
 
 use super::answer::{Answer, Refusal, json};
-use super::fields::{Fields, quoted};
+use super::fields::Fields;
 use super::parts::{AdminParts, Running};
 use super::selection::{Selectable, Selection};
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{Ledger, LedgerError, LedgerFuture};
-use crate::text::nearest;
+use crate::text::{nearest, quoted};
 use crate::time::Moment;
 use crate::wire::{DeadOrder, EventOrder, OrderResult};
 use axum::body::Bytes;
