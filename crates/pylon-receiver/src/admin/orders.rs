@@ -82,7 +82,7 @@ fn find_destination(fields: &Fields, name: &str, running: &dyn Running) -> Resul
         return Ok(found.clone());
     }
     let meant = nearest(name, destinations.iter().map(|known| &**known));
-    let advice = meant.map(|meant| format!("; was {} meant?", quoted(meant))).unwrap_or_default();
+    let advice = meant.map(|meant| format!("; did you mean {}?", quoted(meant))).unwrap_or_default();
     let fault = format!("expected one of the configured destinations, found {}{advice}", quoted(name));
     Err(fields.malformed("destination", fault))
 }
