@@ -17,7 +17,7 @@ pub struct Backoff(RetryPolicy);
 /// A failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failure {
-    /// The number of the attempt, from 1.
+    /// How many attempts count, with this one.
     pub attempt: u32,
     /// The age of the delivery when the attempt ended.
     pub age: Duration,

@@ -304,7 +304,7 @@ fn leased(claimed: &Claimed) -> Vec<impl PartialEq + Debug> {
         let names = (leased.endpoint.clone(), leased.name.clone(), leased.kind.clone());
         let request =
             (leased.method.clone(), leased.target.clone(), leased.query.clone(), headers, leased.body.clone());
-        (leased.lease.delivery, leased.attempt, leased.redelivery_of, leased.age, names, request)
+        (leased.lease.delivery, leased.attempt, leased.counted, leased.redelivery_of, leased.age, names, request)
     };
     claimed.deliveries.iter().map(told).collect()
 }
