@@ -1,7 +1,7 @@
 """Draws the picture in README, `docs/images/demo.svg`, from what `pylon-receiver demo` prints.
 
-What differs from run to run is replaced: ids are shortened and numbered in the order of their first line, delivered events stand in
-that order, and each shows two attempts. So the same program gives the same picture.
+Only ids differ from run to run: they are shortened, and numbered in the order of their first line. So the same program gives the
+same picture.
 
 Usage: python tools/picture.py            draw it
        python tools/picture.py --check    exit status 1 when the demo prints something else by now
@@ -20,8 +20,6 @@ from receiver_shell import receiver_program
 PICTURE = Path(__file__).resolve().parent.parent / "docs" / "images" / "demo.svg"
 _PROMPT = "$ pylon-receiver demo"
 _ID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b")
-_ATTEMPT = re.compile(r"\battempt \d+")
-_DELIVERY = re.compile(r"^  01a209f8-")
 #: Pixels: a character, a line, the edge, and the bar at the top.
 _CHARACTER, _LINE, _EDGE, _BAR = 8.4, 20, 20, 34
 #: By what a line says, the colour that it has.
@@ -43,9 +41,7 @@ def normalised(printed: str) -> list[str]:
         number = numbers.setdefault(found[0], len(numbers) + 1)
         return f"01a209f8-...-{number:04}"
 
-    lines = _ATTEMPT.sub("attempt 2", _ID.sub(short, printed)).splitlines()
-    delivered = iter(sorted(filter(_DELIVERY.match, lines)))
-    return [next(delivered) if _DELIVERY.match(line) else line for line in lines]
+    return _ID.sub(short, printed).splitlines()
 
 
 def colour(line: str) -> str:

@@ -5,6 +5,13 @@ use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, TE, TRAILER, TRANSFER_ENCOD
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt;
 
+/// The usual length of a request's headers, in bytes.
+const USUAL_LENGTH: usize = 1024;
+/// A map has room for this many lines at most from the start.
+const MOST_LINES: usize = 100;
+/// Room in a map for further headers: a delivery has its own.
+const ROOM: usize = 8;
+
 /// Headers as `name: value` lines, each ended by a line feed: names in lower case, values byte for byte.
 ///
 /// HTTP allows no line feed in a value.
@@ -23,27 +30,18 @@ pub struct Headers(Bytes);
 impl Headers {
     /// All headers except those that the function names.
     pub fn without(map: &HeaderMap, is_left_out: impl Fn(&HeaderName) -> bool) -> Self {
-        let kept = || map.iter().filter(|(name, _)| !is_left_out(name));
-        let length = kept().map(|(name, value)| name.as_str().len() + value.len() + 3).sum();
-        let mut lines = Vec::with_capacity(length);
-        for (name, value) in kept() {
-            lines.extend_from_slice(name.as_str().as_bytes());
-            lines.extend_from_slice(b": ");
-            lines.extend_from_slice(value.as_bytes());
-            lines.push(b'\n');
+        let mut lines = Vec::with_capacity(USUAL_LENGTH);
+        for (name, value) in map.iter().filter(|(name, _)| !is_left_out(name)) {
+            push_line(&mut lines, name, value.as_bytes());
         }
         Self(lines.into())
     }
 
     /// All names, with the values of the headers that the function names; the other values become [`NOT_KEPT`](Self::NOT_KEPT).
     pub fn with_values_of(map: &HeaderMap, is_kept: impl Fn(&HeaderName) -> bool) -> Self {
-        let mut lines = Vec::new();
+        let mut lines = Vec::with_capacity(USUAL_LENGTH);
         for (name, value) in map {
-            let value = if is_kept(name) { value.as_bytes() } else { Self::NOT_KEPT.as_bytes() };
-            lines.extend_from_slice(name.as_str().as_bytes());
-            lines.extend_from_slice(b": ");
-            lines.extend_from_slice(value);
-            lines.push(b'\n');
+            push_line(&mut lines, name, if is_kept(name) { value.as_bytes() } else { Self::NOT_KEPT.as_bytes() });
         }
         Self(lines.into())
     }
@@ -70,17 +68,25 @@ impl Headers {
         })
     }
 
-    /// The headers as a map of the `http` crate.
+    /// The headers as a map of the `http` crate. The values share the memory of the lines.
     pub fn to_map(&self) -> HeaderMap {
-        let pairs = self.iter().filter_map(|(name, value)| {
-            Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(value).ok()?))
-        });
-        let mut map = HeaderMap::new();
-        for (name, value) in pairs {
-            map.append(name, value);
+        let lines = self.0.iter().filter(|&&byte| byte == b'\n').count().min(MOST_LINES);
+        let mut map = HeaderMap::with_capacity(lines + ROOM);
+        for (name, value) in self.iter() {
+            let value = HeaderValue::from_maybe_shared(self.0.slice_ref(value));
+            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), value) {
+                map.append(name, value);
+            }
         }
         map
     }
+}
+
+fn push_line(lines: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+    lines.extend_from_slice(name.as_str().as_bytes());
+    lines.extend_from_slice(b": ");
+    lines.extend_from_slice(value);
+    lines.push(b'\n');
 }
 
 impl From<&HeaderMap> for Headers {

@@ -1,4 +1,4 @@
-//! Names of what is stored: events and deliveries.
+//! Ids of events and deliveries.
 
 use crate::time::Moment;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -6,8 +6,9 @@ use std::fmt;
 use std::str::FromStr;
 use uuid::Uuid;
 
-/// The name of an event, the same on every delivery of it and in every ledger it may stand in: a UUID of version 7
-/// (RFC 9562), so that names sort by the time of arrival.
+/// The id of an event: a UUID of version 7 (RFC 9562), so ids sort by time of arrival.
+///
+/// An event keeps its id on every delivery and in every ledger.
 ///
 /// ```
 /// use pylon_receiver::{EventId, Moment};
@@ -20,30 +21,30 @@ use uuid::Uuid;
 pub struct EventId(Uuid);
 
 impl EventId {
-    /// The name of an event that came in at this moment; the ten bytes are random.
+    /// The id of an event that arrived at this moment; the ten bytes are random.
     pub fn new(received_at: Moment, random: [u8; 10]) -> Self {
         // The field has 48 bits and no sign.
         let milliseconds = u64::try_from(received_at.unix_milliseconds()).unwrap_or(0);
         Self(uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid())
     }
 
-    /// The moment at which the event came in, to the millisecond.
+    /// The moment of arrival, to the millisecond.
     pub fn received_at(self) -> Moment {
         let [a, b, c, d, e, f, ..] = *self.0.as_bytes();
         Moment::from_unix_milliseconds(i64::from_be_bytes([0, 0, a, b, c, d, e, f]))
     }
 
-    /// The first name that an event of this moment could have.
+    /// The lowest id of an event that arrived at this moment.
     pub fn first_at(moment: Moment) -> Self {
         Self::new(moment, [0; 10])
     }
 
-    /// The sixteen bytes.
+    /// The sixteen bytes of the id.
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
     }
 
-    /// The name that has these sixteen bytes.
+    /// The id with these sixteen bytes.
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Uuid::from_bytes(bytes))
     }
@@ -71,7 +72,7 @@ impl FromStr for EventId {
     }
 }
 
-/// The name of one delivery: the event's, a full stop, and a number that counts the event's deliveries from 1.
+/// The id of a delivery: the event's id, a full stop, and a number that counts the event's deliveries from 1.
 ///
 /// ```
 /// use pylon_receiver::DeliveryId;
@@ -82,9 +83,9 @@ impl FromStr for EventId {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeliveryId {
-    /// The event that is delivered.
+    /// The id of the event.
     pub event: EventId,
-    /// Which of its deliveries, from 1.
+    /// The number of the delivery, from 1.
     pub number: u32,
 }
 
@@ -106,7 +107,7 @@ impl FromStr for DeliveryId {
     }
 }
 
-/// Both are texts in JSON.
+/// In JSON, both are texts.
 macro_rules! as_text {
     ($($name:ty),*) => {$(
         impl Serialize for $name {

@@ -5,9 +5,8 @@
 //! engine inside your own program:
 //!
 //! ```
-//! use pylon_receiver::config::{DestinationConfig, EndpointConfig, SecretSource, TransportConfig};
+//! use pylon_receiver::config::{EndpointConfig, SecretSource};
 //! use pylon_receiver::{Receiver, handlers_of};
-//! use std::sync::Arc;
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,7 +21,7 @@
 //!     .admin(any_port)
 //!     .sqlite(ledger)
 //!     .endpoint(EndpointConfig::signed("/webhook", [SecretSource::Environment("PYLON_WEBHOOK_SECRET".into())]))
-//!     .destination(DestinationConfig::new("app", TransportConfig::Handlers(Arc::new(handlers))))
+//!     .handlers("app", handlers)
 //!     .start()
 //!     .await?;
 //! println!("webhooks come in at http://{}/webhook", receiver.webhooks());
@@ -37,6 +36,7 @@
 //! | --- | --- |
 //! | start, reload and stop a receiver | [`Receiver`], [`ReceiverBuilder`], [`StartFault`], [`ReloadFault`] |
 //! | settings: endpoints, destinations, retries, limits, secrets | [`config`] |
+//! | what a configuration would meet on this machine, before a start | [`Preflight`] |
 //! | deliver to code in this process | [`handlers_of`], [`Handlers`], [`DeliveredEvent`], [`Attempt`] |
 //! | the JSON of the admin API, for a client or a page of your own | [`wire`] |
 //! | read a ledger without a running receiver, through the same API | [`OfflineAdmin`] |
@@ -68,6 +68,7 @@ mod metrics;
 mod random;
 mod rate;
 mod receiver;
+pub mod text;
 mod time;
 pub mod traces;
 pub mod wire;
@@ -78,7 +79,7 @@ pub use deliver::{Attempt, DeliveredEvent, HandlerFuture, Handlers, handlers_of}
 pub use headers::Headers;
 pub use id::{DeliveryId, EventId};
 pub use random::{Randomness, SystemRandomness};
-pub use receiver::{Receiver, ReceiverBuilder, ReloadFault, StartFault};
+pub use receiver::{Preflight, Receiver, ReceiverBuilder, ReloadFault, StartFault};
 pub use time::{Moment, SystemWallClock, WallClock};
 
 /// The parts that this crate's own tests drive one by one. Not part of the API: anything here may change in any release.
@@ -87,8 +88,8 @@ pub mod internals {
     pub use crate::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, Stopped, TlsKeys};
     pub use crate::admin::{Access, AdminParts, ORDER_LIMIT, Running, RunningDestination, router};
     pub use crate::deliver::{
-        Backoff, Circuit, CircuitState, Courier, CourierParts, Delivered, Failure, Report, Transport, TransportFuture,
-        Work, transport,
+        Backoff, Circuit, CircuitState, Courier, CourierParts, Delivered, Failure, Report, Transport, TransportFault,
+        TransportFuture, Work, transport,
     };
     pub use crate::metrics::Metrics;
     pub use crate::rate::Rate;

@@ -1,13 +1,13 @@
-//! Where chance comes from.
+//! Random bytes.
 
 use std::time::Duration;
 
-/// A source of random bytes; any `Fn(&mut [u8])` that fills them is one.
+/// A source of random bytes. Any `Fn(&mut [u8])` that fills the slice is one.
 pub trait Randomness: Send + Sync + 'static {
     /// Fills the bytes.
     fn fill(&self, bytes: &mut [u8]);
 
-    /// A random part of a duration, to the millisecond: anything from none of it to all of it.
+    /// A random duration from zero to the whole, in milliseconds.
     fn part_of(&self, whole: Duration) -> Duration {
         let mut bytes = [0; 8];
         self.fill(&mut bytes);
@@ -23,7 +23,7 @@ impl<F: Fn(&mut [u8]) + Send + Sync + 'static> Randomness for F {
     }
 }
 
-/// The operating system's source.
+/// The operating system's source of random bytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemRandomness;
 

@@ -1,10 +1,10 @@
-//! How many a second.
+//! A rate limit.
 
 use std::time::{Duration, Instant};
 
-/// A token bucket: so many a second, and as many at once after a quiet second.
+/// A token bucket: a number of tokens per second, and as many at once after a quiet second.
 ///
-/// It counts by the clock that never jumps.
+/// It uses the monotonic clock, which never jumps.
 #[derive(Debug, Clone)]
 pub struct Rate {
     per_second: f64,
@@ -18,7 +18,7 @@ impl Rate {
         Self { per_second, tokens: Self::room(per_second), counted_at: now }
     }
 
-    /// How many may go now, up to so many; they are not taken yet.
+    /// How many tokens there are now; this takes none.
     pub fn available(&mut self, now: Instant) -> usize {
         let passed = now.saturating_duration_since(self.counted_at).as_secs_f64();
         self.tokens = (self.tokens + passed * self.per_second).min(Self::room(self.per_second));
@@ -26,12 +26,12 @@ impl Rate {
         self.tokens as usize
     }
 
-    /// Takes so many.
+    /// Takes this many tokens.
     pub fn take(&mut self, count: usize) {
         self.tokens -= count as f64;
     }
 
-    /// How long until one may go; zero when one may go now.
+    /// How long until there is a token; zero if there is one now.
     pub fn wait(&mut self, now: Instant) -> Duration {
         if self.available(now) > 0 {
             return Duration::ZERO;
@@ -39,7 +39,7 @@ impl Rate {
         Duration::from_secs_f64(((1.0 - self.tokens) / self.per_second).clamp(0.001, 3600.0))
     }
 
-    /// One at least, also where the rate is less than one a second.
+    /// The size of the bucket: at least one token, also for less than one a second.
     fn room(per_second: f64) -> f64 {
         per_second.max(1.0)
     }

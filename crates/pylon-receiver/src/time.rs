@@ -1,4 +1,4 @@
-//! Moments in time, and the clock that tells the present one.
+//! Moments in time, and the clock of the receiver.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A moment: whole milliseconds since 1970-01-01T00:00:00Z; printed and read as RFC 3339.
+/// A moment in whole milliseconds since 1970-01-01T00:00:00Z. It is printed and parsed as RFC 3339.
 ///
 /// ```
 /// use pylon_receiver::Moment;
@@ -20,32 +20,32 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct Moment(i64);
 
 impl Moment {
-    /// The moment that lies this many milliseconds after 1970 began.
+    /// The moment this many milliseconds after 1970-01-01T00:00:00Z.
     pub const fn from_unix_milliseconds(milliseconds: i64) -> Self {
         Self(milliseconds)
     }
 
-    /// Milliseconds since 1970 began.
+    /// Milliseconds since 1970-01-01T00:00:00Z.
     pub const fn unix_milliseconds(self) -> i64 {
         self.0
     }
 
-    /// Whole seconds since 1970 began, as timestamps of deliveries have them; zero before that.
+    /// Whole seconds since 1970-01-01T00:00:00Z, as in the timestamps of webhooks; zero for earlier moments.
     pub const fn unix_seconds(self) -> u64 {
         if self.0 < 0 { 0 } else { (self.0 / 1000) as u64 }
     }
 
-    /// The moment so much later; the last one there is when that lies beyond it.
+    /// The moment this much later, at most the last one that the type holds.
     pub fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(milliseconds(duration)))
     }
 
-    /// The moment so much earlier.
+    /// The moment this much earlier, at least the first one that the type holds.
     pub fn before(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(milliseconds(duration)))
     }
 
-    /// How long after the other one this is; zero when it is not.
+    /// How long after the earlier moment this one is; zero if it is not later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -59,7 +59,7 @@ impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match Timestamp::from_millisecond(self.0) {
             Ok(timestamp) => timestamp.fmt(f),
-            // A year that RFC 3339 cannot write.
+            // RFC 3339 has no such year.
             Err(_) => write!(f, "{} ms", self.0),
         }
     }
@@ -88,9 +88,10 @@ impl<'de> Deserialize<'de> for Moment {
     }
 }
 
-/// The present time; any `Fn() -> Moment` is one.
+/// A clock that tells the date and time. Any `Fn() -> Moment` is one.
 ///
-/// It may jump: whoever sets the machine's clock does that.
+/// It may jump when somebody sets the clock of the machine. Not to be confused with
+/// [`pylon_webhooks::Clock`], which tells Unix seconds to a verifier.
 pub trait WallClock: Send + Sync + 'static {
     /// The present moment.
     fn now(&self) -> Moment;
@@ -102,7 +103,7 @@ impl<F: Fn() -> Moment + Send + Sync + 'static> WallClock for F {
     }
 }
 
-/// The operating system's clock.
+/// The clock of the operating system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemWallClock;
 

@@ -102,6 +102,7 @@ impl ReceiverArgs {
         };
         let ledger = ledger.and_then(|ledger| match ledger {
             LedgerAddress::Sqlite(path) => Some(path),
+            _ => None,
         });
         Ok(Named { base, token, ledger })
     }
@@ -153,9 +154,8 @@ fn reachable(mut listen: SocketAddr) -> Url {
 fn from_environment() -> Result<Url, Fault> {
     match std::env::var_os(ADMIN_VARIABLE) {
         None => Ok(Url::parse(DEFAULT_ADMIN).expect("this text is a URL")),
-        Some(text) => parse_url(&text.to_string_lossy()).map_err(|error| {
-            Fault::usage(format!("environment variable {ADMIN_VARIABLE}: {error}, found another text"))
-        }),
+        Some(text) => parse_url(&text.to_string_lossy())
+            .map_err(|error| Fault::usage(format!("environment variable {ADMIN_VARIABLE}: {error}"))),
     }
 }
 

@@ -25,7 +25,8 @@ Examples:
   pylon-receiver demo
   pylon-receiver demo --to http://127.0.0.1:8080/webhook
 
-Exit codes: 0 every answer was as expected and every event arrived, 1 otherwise, 5 with --to: the secret is missing.";
+Exit codes: 0 every answer was as expected and every event arrived, 1 otherwise; with --to: 4 nothing answers there,
+5 the secret is missing.";
 
 /// Show the receiver at work: start one with a temporary ledger, send it signed samples and forgeries
 #[derive(Debug, Args)]
@@ -134,7 +135,7 @@ async fn start(ledger: &Path, app: &Arc<App>) -> Result<Receiver, Fault> {
         let handled = app.handle(&event);
         async move { handled }
     });
-    let mut destination = DestinationConfig::new("app", TransportConfig::Handlers(Arc::new(handlers)));
+    let mut destination = DestinationConfig::new("app", TransportConfig::InProcess);
     // Somebody is watching.
     destination.retry.first_delay = Duration::from_millis(100);
     destination.retry.longest_delay = Duration::from_millis(500);
@@ -146,7 +147,8 @@ async fn start(ledger: &Path, app: &Arc<App>) -> Result<Receiver, Fault> {
         .admin(free_port)
         .sqlite(ledger)
         .endpoint(EndpointConfig::signed(DEFAULT_PATH, [SecretSource::given(SECRET)]))
-        .destination(destination);
+        .destination(destination)
+        .handlers("app", handlers);
     receiver.start().await.map_err(Fault::failed)
 }
 

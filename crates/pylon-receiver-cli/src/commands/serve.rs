@@ -7,8 +7,9 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use http::Uri;
 use pylon_receiver::config::{
-    Config, DestinationConfig, LedgerAddress, LogFormat, SecretSource, Signing, TransportConfig, check, parse_url,
+    Config, DestinationConfig, HttpTransport, LedgerAddress, LogFormat, SecretSource, Signing, TransportConfig, check,
 };
+use pylon_receiver::text::parse_url;
 use pylon_receiver::{Receiver, StartFault};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -122,19 +123,18 @@ fn configured(args: &ServeArgs) -> Result<Config, Fault> {
         config.ledger = ledger.clone();
     }
     if let Some(name) = &args.secret_env {
-        for signature in config.endpoints.iter_mut().filter_map(|endpoint| endpoint.authentication.signature.as_mut()) {
+        for signature in config.endpoints.iter_mut().filter_map(|endpoint| endpoint.signature.as_mut()) {
             signature.secrets = vec![SecretSource::Environment(name.clone())];
         }
     }
     // The app keeps the secret that it already has.
-    let signing =
-        config.endpoints.iter().find_map(|endpoint| endpoint.authentication.signature.as_ref()?.secrets.first());
+    let signing = config.endpoints.iter().find_map(|endpoint| endpoint.signature.as_ref()?.secrets.first());
     let signing = signing.map_or(Signing::AsReceived, |secret| Signing::Pylon(secret.clone()));
     for (url, number) in args.forward.iter().zip(1..) {
         // Numbered, not named by address: pending deliveries follow an app that moves.
         let name = if number == 1 { "forward".to_owned() } else { format!("forward-{number}") };
-        let transport = TransportConfig::Http { url: url.clone(), headers: Vec::new(), signing: signing.clone() };
-        config.destinations.push(DestinationConfig::new(name, transport));
+        let http = HttpTransport::new(url.clone()).signing(signing.clone());
+        config.destinations.push(DestinationConfig::new(name, TransportConfig::Http(http)));
     }
     check(&config).map_err(Fault::configuration)?;
     Ok(config)

@@ -1,6 +1,6 @@
 //! Times on the command line.
 
-use pylon_receiver::config::parse_duration;
+use pylon_receiver::text::parse_duration;
 use pylon_receiver::{Moment, SystemWallClock, WallClock};
 
 /// Reads `2026-11-23T08:00:00Z`, `2026-11-23` (midnight UTC), or how long ago: `2h`, `3d`.

@@ -29,11 +29,8 @@ impl Telemetry {
     /// Starts the log on standard error, and the traces if they are configured.
     pub(crate) fn start(config: &Config) -> Result<Self, Fault> {
         let filter = filter()?;
-        #[cfg(not(feature = "otlp"))]
-        if config.traces.is_some() {
-            return Err(Fault::configuration(
-                "`traces`: expected a build with the feature `otlp`, found one without; build with --features otlp",
-            ));
+        if let Some(fault) = unsupported(config) {
+            return Err(Fault::configuration(fault));
         }
         #[cfg(feature = "otlp")]
         let traces = config.traces.as_ref().map(Traces::start).transpose();
@@ -65,6 +62,13 @@ impl Telemetry {
         }
         drop(self.lines);
     }
+}
+
+/// Says what a configuration asks for that this build cannot do.
+pub(crate) fn unsupported(config: &Config) -> Option<String> {
+    let is_unsupported = config.traces.is_some() && cfg!(not(feature = "otlp"));
+    let fault = "`traces`: expected a build with the feature `otlp`, found one without; build with --features otlp";
+    is_unsupported.then(|| fault.to_owned())
 }
 
 /// The filter of the log. It excludes the spans, which are for a collector.

@@ -1,32 +1,32 @@
-//! How much is told of what strangers cause.
+//! A limit on log lines that strangers cause.
 
 use crate::rate::Rate;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// So many a second are told; the others are counted, and the next one that is told says how many they were.
+/// Lets this many events a second into the log and counts the others. The next logged event says how many were left out.
 pub(super) struct Allowance(Mutex<State>);
 
 struct State {
     rate: Rate,
-    not_told: u64,
+    not_logged: u64,
 }
 
 impl Allowance {
-    /// So many a second.
+    /// An allowance of this many events a second.
     pub(super) fn new(per_second: f64, now: Instant) -> Self {
-        Self(Mutex::new(State { rate: Rate::new(per_second, now), not_told: 0 }))
+        Self(Mutex::new(State { rate: Rate::new(per_second, now), not_logged: 0 }))
     }
 
-    /// Whether one may be told now, and then how many before it were not.
+    /// Whether an event may be logged now, and if so, how many before it were left out.
     pub(super) fn take(&self, now: Instant) -> Option<u64> {
-        // What is counted stays whole whatever panics.
+        // A panic while the lock is held cannot leave the count half changed.
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.rate.available(now) == 0 {
-            state.not_told += 1;
+            state.not_logged += 1;
             return None;
         }
         state.rate.take(1);
-        Some(std::mem::take(&mut state.not_told))
+        Some(std::mem::take(&mut state.not_logged))
     }
 }

@@ -1,4 +1,4 @@
-//! A request's body, read up to the limit and within a time.
+//! Reads a request's body within a time.
 
 use bytes::{Buf, Bytes};
 use http_body::Body;
@@ -8,20 +8,20 @@ use std::pin::pin;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// What was read of a body, and whether that is all of it.
+/// What was read of a body, and whether it is the whole body.
 pub(super) struct Reading {
     /// The bytes.
     pub(super) bytes: Bytes,
-    /// The whole body, or why there is no more of it.
+    /// The whole body, or why the rest is missing.
     pub(super) end: Result<Received<'static>, BodyFault>,
 }
 
 /// Why a body was not read to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BodyFault {
-    /// It is too large, or ended early.
+    /// The body is too large or incomplete.
     Request(RequestFault),
-    /// It did not come in time.
+    /// The body did not end in time.
     Timeout,
 }
 
@@ -42,9 +42,9 @@ pub(super) async fn read<B: Body>(body: B, admitted: Admitted, within: Duration)
             Ok(Some(Err(_))) => break BodyFault::Request(arriving.broken()),
             Ok(Some(Ok(frame))) => frame,
         };
-        // Trailers are no part of what was signed.
+        // Trailers are not signed.
         let Ok(mut piece) = frame.into_data() else { continue };
-        // No copy is made of more than there is room for.
+        // Copies one byte beyond the limit at most: enough to see that the body is too large.
         let length = piece.remaining().min(arriving.room().saturating_add(1));
         if let Err(fault) = arriving.push(piece.copy_to_bytes(length)) {
             break BodyFault::Request(fault);

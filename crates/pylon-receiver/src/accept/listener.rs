@@ -1,4 +1,4 @@
-//! Connections: accepted up to a number, bounded in time, ended in order.
+//! Connections: limited in number and time, with a graceful shutdown.
 
 use super::socket::Socket;
 use super::tls::TlsKeys;
@@ -26,26 +26,26 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 
-/// The largest head of a request, in bytes: a larger one is answered 431.
+/// The largest head of a request, in bytes. A larger one is answered 431.
 const HEAD_LIMIT: usize = 32 * 1024;
 /// The largest buffer of a connection, in bytes.
 const BUFFER_LIMIT: usize = 64 * 1024;
-/// How long to wait when no connection can be accepted, for want of file descriptors most likely.
+/// How long to wait if no connection can be accepted, most likely because there are no file descriptors left.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
-/// How much the connections of a [`Listener`] may take.
+/// The limits of a [`Listener`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerLimits {
-    /// Connections at a time; further ones wait to be accepted.
+    /// Maximum number of connections; further ones wait to be accepted.
     pub connections: usize,
-    /// Connections at a time from one address; further ones are closed.
+    /// Maximum number of connections from one address; further ones are closed.
     pub connections_of_address: usize,
-    /// From the opening of a connection, or its last answer, to the end of the next request's head; also the longest TLS
-    /// handshake, and the longest time in which a peer takes nothing of an answer.
+    /// Maximum time from the opening of a connection, or its last answer, to the end of the next request's head; also the maximum
+    /// time of a TLS handshake, and the longest time in which a peer reads nothing of an answer.
     pub header_timeout: Duration,
-    /// Requests on one connection, after which it is closed.
+    /// Maximum number of requests on one connection; then it is closed.
     pub keep_alive_requests: u32,
-    /// From the signal to stop to the end.
+    /// Maximum time from the signal to stop to the end.
     pub shutdown_timeout: Duration,
 }
 
@@ -53,7 +53,7 @@ impl From<&Limits> for ListenerLimits {
     fn from(limits: &Limits) -> Self {
         Self {
             connections: limits.connections,
-            // One address shall not keep out all others; of a few connections there is nothing to share.
+            // One address cannot keep out all others. A few connections are not shared.
             connections_of_address: (limits.connections / 2).max(limits.connections.min(16)),
             header_timeout: limits.header_timeout,
             keep_alive_requests: limits.keep_alive_requests,
@@ -62,7 +62,7 @@ impl From<&Limits> for ListenerLimits {
     }
 }
 
-/// Listens at an address and has requests answered, over HTTP/1.1.
+/// Listens at an address and passes requests on to be answered, over HTTP/1.1.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
@@ -70,10 +70,10 @@ pub struct Listener {
     tls: Option<Arc<TlsKeys>>,
 }
 
-/// How a [`Listener`] came to its end.
+/// How a [`Listener`] ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stopped {
-    /// How many connections were still at work when the time to stop was over, and were broken off.
+    /// How many connections were aborted, because they were at work when the time to stop was over.
     pub aborted: usize,
 }
 
@@ -81,29 +81,29 @@ impl Listener {
     /// Takes the address; connections wait until [`run`](Self::run).
     ///
     /// # Errors
-    /// What the operating system says: the address is in use, or not this machine's.
+    /// The error of the operating system: the address is in use, or it is not an address of this machine.
     pub async fn bind(address: SocketAddr, limits: ListenerLimits) -> io::Result<Self> {
         Ok(Self { socket: TcpListener::bind(address).await?, limits, tls: None })
     }
 
-    /// Speaks TLS, with whatever keys are current when a connection is opened.
+    /// Speaks TLS, with the keys that are current when a connection is opened.
     #[must_use]
     pub fn with_tls(self, keys: Arc<TlsKeys>) -> Self {
         Self { tls: Some(keys), ..self }
     }
 
-    /// The address, with the port that was chosen where none was named.
+    /// The address; port 0 is replaced by the port that was chosen.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The error of the operating system.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
 
-    /// Has requests answered until `stop` is over. Then it accepts nothing more, closes what is idle, and lets requests under way
-    /// come to their end, within the limit's time.
+    /// Serves requests until `stop` is over. Then it accepts nothing more, closes idle connections, and lets requests under way end
+    /// within the limit's time.
     ///
-    /// A panic while a request is answered ends its connection and nothing else.
+    /// A panic during an answer ends its connection only.
     pub async fn run<F, A, B>(self, answer: F, stop: impl Future<Output = ()>) -> Stopped
     where
         F: Fn(Request<Incoming>, SocketAddr) -> A + Send + Sync + 'static,
@@ -127,7 +127,7 @@ impl Listener {
             tokio::select! {
                 biased;
                 () = &mut stop => break,
-                Some(ended) = connections.join_next() => tell_of_panic(ended),
+                Some(ended) = connections.join_next() => log_panic(ended),
                 (stream, remote, place) = accept(&socket, &places) => {
                     let Some(share) = Share::take(&shares, remote.ip(), shared.limits.connections_of_address) else {
                         continue;
@@ -140,13 +140,13 @@ impl Listener {
                 }
             }
         }
-        // From here on the operating system refuses connections, and those that wait to be accepted.
+        // From now on the operating system refuses connections, also those that wait to be accepted.
         drop(socket);
-        // Nobody is left to hear it where no connection is.
+        // An error means that there are no connections.
         let _ = stopping.send(true);
         let all_ended = async {
             while let Some(ended) = connections.join_next().await {
-                tell_of_panic(ended);
+                log_panic(ended);
             }
         };
         let aborted = match timeout(shared.limits.shutdown_timeout, all_ended).await {
@@ -158,10 +158,10 @@ impl Listener {
     }
 }
 
-/// How many connections each address has.
+/// The number of connections of each address.
 type Shares = Arc<Mutex<HashMap<IpAddr, usize>>>;
 
-/// One of the connections that an address may have, as long as it lives.
+/// A place among the connections of an address, while it lives.
 struct Share {
     shares: Shares,
     address: IpAddr,
@@ -205,7 +205,7 @@ async fn accept(socket: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, So
     loop {
         match socket.accept().await {
             Ok((stream, remote)) => return (stream, remote, place),
-            // The peer gave up meanwhile: the next one may be there already.
+            // The peer has gone: the next one may be there already.
             Err(error) if is_of_peer(&error) => {}
             Err(error) => {
                 tracing::error!(%error, "no connection can be accepted; trying again");
@@ -220,7 +220,7 @@ fn is_of_peer(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-fn tell_of_panic(ended: Result<(), JoinError>) {
+fn log_panic(ended: Result<(), JoinError>) {
     if ended.is_err_and(|error| error.is_panic()) {
         tracing::error!("a connection ended by a panic while a request was answered");
     }
@@ -232,7 +232,7 @@ where
     A: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
-    // Answers are small and sent at once; a socket that refuses this is slower and no worse.
+    // Answers are small and sent at once. A socket that refuses this is only slower.
     let _ = stream.set_nodelay(true);
     let Some(tls) = &shared.tls else {
         return exchange(&shared, stream, remote, stopping).await;
@@ -249,7 +249,7 @@ where
     }
 }
 
-/// Requests and answers on one connection, to its end.
+/// Serves the requests of one connection, to its end.
 async fn exchange<F, A, B>(
     shared: &Shared<F>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -268,7 +268,7 @@ async fn exchange<F, A, B>(
         let (lingers, answered) = (&lingers, &answered);
         async move {
             let mut response = answer.await;
-            // A refused request's body may not have been read.
+            // The body of a refused request may be unread.
             let is_refused = response.status().is_client_error() || response.status().is_server_error();
             lingers.store(is_refused, Ordering::Relaxed);
             if answered.fetch_add(1, Ordering::Relaxed) + 1 >= limits.keep_alive_requests {
@@ -283,7 +283,7 @@ async fn exchange<F, A, B>(
         ended = connection.as_mut() => ended,
         () = stopped(stopping) => {
             connection.as_mut().graceful_shutdown();
-            // Nothing is left to be waited for but answers.
+            // Only answers are left to wait for.
             connection.await
         }
     };
@@ -292,7 +292,7 @@ async fn exchange<F, A, B>(
     }
 }
 
-/// Waits until the listener stops, or is no more.
+/// Waits until the listener stops or is dropped.
 async fn stopped(mut stopping: watch::Receiver<bool>) {
     let _ = stopping.wait_for(|&stopping| stopping).await;
 }

@@ -1,4 +1,4 @@
-//! A request that is refused: what its sender is told, and what the operator is told.
+//! Refused requests: what the sender sees, and what the operator sees.
 
 use super::body::BodyFault;
 use crate::config::SecretFault;
@@ -11,14 +11,14 @@ use pylon_webhooks::{Error, Outcome, RequestFault};
 use std::borrow::Cow;
 use std::time::Duration;
 
-/// What is told to those who may come again at once when the ledger, or an operator, has done something; in seconds.
+/// `Retry-After` when the ledger or an operator has to act first, in seconds.
 const COME_AGAIN: u64 = 5;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// Why a request is refused.
+/// Why a webhook request is refused.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct WebhookRefusal {
     answer: Answer,
     /// A stable code, for the log, metrics and the ring of refused requests.
     pub(super) code: &'static str,
@@ -28,7 +28,7 @@ pub(super) struct Refusal {
     retry_after: Option<u64>,
 }
 
-/// What the sender is told: the class of it, never why.
+/// What the sender sees: the class of the refusal, never the reason.
 #[derive(Debug, Clone, Copy)]
 enum Answer {
     Outcome(Outcome),
@@ -59,7 +59,7 @@ impl Answer {
     }
 }
 
-impl Refusal {
+impl WebhookRefusal {
     fn new(answer: Answer, code: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
         Self { answer, code, reason: reason.into(), retry_after: None }
     }
@@ -72,19 +72,19 @@ impl Refusal {
         Self { retry_after: Some(COME_AGAIN), ..Self::new(Answer::Outcome(Outcome::Unavailable), code, reason) }
     }
 
-    /// There is nothing at its path.
+    /// No endpoint has this path.
     pub(super) fn unknown_path() -> Self {
         Self::new(Answer::NotFound, "unknown_path", "unknown path: expected the path of an endpoint, found another")
     }
 
-    /// Too many come.
+    /// The endpoint's rate is used up.
     pub(super) fn rate_limited(per_second: f64, wait: Duration) -> Self {
         let seconds = wait.as_millis().div_ceil(1000).max(1);
         let reason = format!("too many requests: expected at most {per_second} a second, found more");
         Self { retry_after: u64::try_from(seconds).ok(), ..Self::new(Answer::TooMany, "rate_limited", reason) }
     }
 
-    /// A required header is not there.
+    /// A required header is missing.
     pub(super) fn header_missing(name: &HeaderName) -> Self {
         Self::unauthorized(
             "header_missing",
@@ -97,23 +97,22 @@ impl Refusal {
         Self::unauthorized(
             "header_mismatch",
             format!(
-                "header mismatch: expected {name} with its configured value, found another value; check what the sender is told \
-                 to send"
+                "header mismatch: expected {name} with its configured value, found another value; check what the sender sends"
             ),
         )
     }
 
-    /// A required header comes more than once, and no value is preferred.
+    /// A required header comes more than once: no value is preferred.
     pub(super) fn header_repeated(name: &HeaderName) -> Self {
         Self::unauthorized("header_mismatch", format!("header mismatch: expected {name} once, found it more than once"))
     }
 
-    /// What it would have to be compared with is not there.
+    /// The secret to compare with is missing.
     pub(super) fn no_secret(fault: &SecretFault) -> Self {
         Self::unavailable("no_secret", fault.to_string())
     }
 
-    /// The ledger does not keep it.
+    /// The ledger did not keep the event.
     pub(super) fn not_kept(error: &LedgerError) -> Self {
         let code = match error {
             LedgerError::Busy => "ledger_busy",
@@ -147,7 +146,7 @@ impl Refusal {
     }
 }
 
-impl From<RequestFault> for Refusal {
+impl From<RequestFault> for WebhookRefusal {
     fn from(fault: RequestFault) -> Self {
         let code = match fault {
             RequestFault::Method => "method_not_allowed",
@@ -158,20 +157,20 @@ impl From<RequestFault> for Refusal {
     }
 }
 
-impl From<BodyFault> for Refusal {
+impl From<BodyFault> for WebhookRefusal {
     fn from(fault: BodyFault) -> Self {
         match fault {
             BodyFault::Request(fault) => fault.into(),
             BodyFault::Timeout => Self::new(
                 Answer::Timeout,
                 "body_timeout",
-                "slow body: expected its end within the body time-out, found it still under way",
+                "slow body: expected the end of the body within the time-out, found it incomplete",
             ),
         }
     }
 }
 
-impl From<&Error> for Refusal {
+impl From<&Error> for WebhookRefusal {
     fn from(error: &Error) -> Self {
         Self::new(Answer::Outcome(Outcome::from(error)), error.code(), error.to_string())
     }

@@ -1,4 +1,4 @@
-//! Where an event goes, and in which order.
+//! The destinations of an event, and its order there.
 
 use crate::config::DestinationConfig;
 use crate::ledger::NewDelivery;
@@ -9,15 +9,15 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::Arc;
 
-/// The longest text that is an order key as it stands, in bytes; of a longer one its SHA-256 is, so that no sender decides how
-/// large the index of keys becomes.
+/// The longest text that is an order key itself, in bytes. The key of a longer text is its SHA-256, so that no sender can make the
+/// index of keys large.
 const LONGEST_KEY: usize = 200;
 
 /// The way from one endpoint to one destination.
 #[derive(Debug)]
 pub(super) struct Route {
     destination: Arc<str>,
-    /// Only these; empty: every kind.
+    /// Only events of these kinds; empty: every kind.
     kinds: Box<[String]>,
     order_by: Option<OrderBy>,
 }
@@ -29,7 +29,7 @@ enum OrderBy {
 }
 
 impl Route {
-    /// The way there, where events of the endpoint go there at all.
+    /// The way to the destination, if events of the endpoint go there.
     pub(super) fn new(endpoint: &str, destination: &DestinationConfig) -> Option<Self> {
         let is_wanted = destination.endpoints.is_empty() || destination.endpoints.iter().any(|name| name == endpoint);
         let order_by = destination.order_by.as_deref().map(|order_by| match order_by.starts_with('/') {
@@ -43,7 +43,7 @@ impl Route {
         })
     }
 
-    /// The delivery of an event that goes this way.
+    /// The delivery of an event, if it goes this way.
     pub(super) fn delivery(&self, event: &WebhookEvent) -> Option<NewDelivery> {
         let is_wanted = self.kinds.is_empty() || self.kinds.iter().any(|kind| event.is_named(kind));
         is_wanted.then(|| NewDelivery {
@@ -54,7 +54,7 @@ impl Route {
 }
 
 impl OrderBy {
-    /// The text that events go in the order of; none where the event has none, and then it waits for no other.
+    /// The event's order key. An event without one waits for no other event.
     fn key(&self, event: &WebhookEvent) -> Option<Box<str>> {
         let text = match self {
             Self::Name(name) => event.text(name),

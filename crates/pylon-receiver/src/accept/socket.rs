@@ -1,4 +1,4 @@
-//! A connection's socket, with patience for its peer that ends.
+//! A connection's socket, with limited patience for a slow peer.
 
 use std::io;
 use std::pin::Pin;
@@ -9,14 +9,14 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// How long what a refused sender still sends is read and thrown away.
+/// How long the rest of a refused request is read and discarded.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// A socket that gives up a peer that takes nothing for too long, and that closes so that the peer reads the last answer.
+/// A socket that ends with an error if its peer reads nothing for too long, and that closes so that the peer can read the last answer.
 ///
-/// A peer that sends requests and reads no answers would otherwise hold its place for ever. And a socket that is closed while
-/// something lies in it unread tells its peer of an error, which some peers meet before the answer: so where an answer may have
-/// been given before the body was read, what still comes is read for a moment.
+/// Otherwise a peer that sends requests and reads no answers would hold its place for ever. And a socket that is closed with unread
+/// data resets the connection, so that the peer may see an error and not the answer. So after an answer that may have come before
+/// the whole body was read, the socket reads on for a moment.
 pub(super) struct Socket<S> {
     stream: S,
     patience: Duration,
@@ -26,12 +26,12 @@ pub(super) struct Socket<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
-    /// A socket that waits so long for its peer to take something; it lingers if the flag is set when it is closed.
+    /// A socket with this patience for its peer. It lingers if the flag is set when it is closed.
     pub(super) fn new(stream: S, patience: Duration, lingers: Arc<AtomicBool>) -> Self {
         Self { stream, patience, stalled: None, lingers, lingering: None }
     }
 
-    /// Turns a wait that is too long into an error.
+    /// Makes an error of a wait that is too long.
     fn bounded<T>(&mut self, context: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if polled.is_ready() {
             self.stalled = None;
@@ -43,18 +43,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Reads and throws away, until the peer closes too or the time is over.
+    /// Reads and discards until the peer closes or the time is over.
     fn linger(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let end = self.lingering.get_or_insert_with(|| Box::pin(sleep(LINGER)));
         loop {
             if end.as_mut().poll(context).is_ready() {
                 return Poll::Ready(Ok(()));
             }
-            let mut thrown_away = [0; 8192];
-            let mut buffer = ReadBuf::new(&mut thrown_away);
+            let mut discarded = [0; 8192];
+            let mut buffer = ReadBuf::new(&mut discarded);
             match ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer)) {
                 Ok(()) if !buffer.filled().is_empty() => {}
-                // It closed, one way or the other.
+                // The peer closed, or the connection broke.
                 _ => return Poll::Ready(Ok(())),
             }
         }

@@ -4,7 +4,7 @@ use crate::headers::{Headers, OWN_PREFIX, PYLON_PREFIX, is_hop_by_hop, is_named_
 use http::header::CONNECTION;
 use http::{HeaderMap, HeaderName};
 
-/// The headers whose values are kept of a refused request.
+/// The headers of a refused request whose values are kept.
 const SHOWN: [&str; 14] = [
     "accept",
     "accept-encoding",
@@ -22,16 +22,19 @@ const SHOWN: [&str; 14] = [
     "x-pylon-timestamp",
 ];
 
-/// The headers of an accepted event, as its destinations get them.
+/// The headers of an accepted event that are kept, and that its destinations get.
 ///
-/// All but those that speak of the connection alone (RFC 9110, section 7.6.1), those that the receiver itself sends, and the
-/// headers that endpoints require: what one proves is proven, and its value is a standing secret that is not to lie on the disk.
-/// So are names with underscores that some servers take for one of these or for Pylon's, since whoever knows one signed body can
-/// send it again with other headers. The signature stays, for the app may verify it again; so do `Authorization` and `Cookie`
-/// where the endpoint does not require
-/// them, for then they are meant for the app.
+/// These are left out:
+/// - hop-by-hop headers (RFC 9110, section 7.6.1);
+/// - the receiver's own headers, `x-receiver-*`;
+/// - headers that any endpoint requires: the value is a long-lived secret, and it has done its work;
+/// - names with `_` that some servers take for `x-receiver-*` or `x-pylon-*`: anyone who knows one signed body can send it again with
+///   other headers.
+///
+/// The signature is kept, so that the app can verify it again. `Authorization` and `Cookie` are kept unless an endpoint requires
+/// them: they are for the app.
 pub(super) fn of_event(headers: &HeaderMap, is_required: impl Fn(&HeaderName) -> bool) -> Headers {
-    // Most requests have none, and need not be asked for it with each name.
+    // Most requests have no `Connection` header: look it up once.
     let has_connection = headers.contains_key(CONNECTION);
     Headers::without(headers, |name| {
         is_hop_by_hop(name)
@@ -42,13 +45,13 @@ pub(super) fn of_event(headers: &HeaderMap, is_required: impl Fn(&HeaderName) ->
     })
 }
 
-/// The headers of a refused request, for the operator to see: every name, and the values of those that are no credential
-/// anywhere. A header of any other name may be one, with which the same sender is believed once the configuration is mended.
+/// The headers of a refused request, for the operator: every name, and the values of those that are never credentials. Any other
+/// header may be a credential that is valid once the configuration is repaired.
 pub(super) fn of_refused(headers: &HeaderMap, is_required: impl Fn(&HeaderName) -> bool) -> Headers {
     Headers::with_values_of(headers, |name| SHOWN.contains(&name.as_str()) && !is_required(name))
 }
 
-/// Whether some servers take the name for one of ours or of Pylon's: to them, `_` is `-`.
+/// Whether some servers take the name for one of ours or Pylon's: they read `_` as `-`.
 fn is_twin(name: &HeaderName) -> bool {
     let name = name.as_str();
     name.contains('_') && {

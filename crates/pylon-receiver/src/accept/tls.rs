@@ -1,4 +1,4 @@
-//! TLS: the certificate and its key, read from files and exchanged while connections are open.
+//! TLS: the certificate and its key, read from files, and replaced while connections are open.
 
 use crate::config::Tls;
 use rustls::ServerConfig;
@@ -11,31 +11,31 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
-/// A certificate chain and its key, for connections to come.
+/// A certificate chain and its key, for new connections.
 pub struct TlsKeys {
     current: RwLock<Arc<ServerConfig>>,
 }
 
 impl TlsKeys {
-    /// Reads them.
+    /// Reads certificate and key.
     ///
     /// # Errors
-    /// [`TlsFault`]: a file is not as it should be, or the key is another certificate's.
+    /// [`TlsFault`]: a file cannot be used, or the key belongs to another certificate.
     pub fn read(files: &Tls) -> Result<Self, TlsFault> {
         Ok(Self { current: RwLock::new(server_config(files)?) })
     }
 
-    /// Reads them again, for new connections; those that are open keep what they began with.
+    /// Reads certificate and key again, for new connections. Open connections are not affected.
     ///
     /// # Errors
-    /// As [`read`](Self::read); what was read before stays in use.
+    /// As [`read`](Self::read); the old certificate and key stay in use.
     pub fn reload(&self, files: &Tls) -> Result<(), TlsFault> {
         let config = server_config(files)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
         Ok(())
     }
 
-    /// What the next connection is greeted with.
+    /// The acceptor for the next connection.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone().into()
     }
@@ -48,7 +48,7 @@ impl fmt::Debug for TlsKeys {
 }
 
 fn server_config(files: &Tls) -> Result<Arc<ServerConfig>, TlsFault> {
-    let Tls { certificate, key } = files;
+    let Tls { certificate, key, .. } = files;
     let chain = read(certificate)?;
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&chain)
         .collect::<Result<_, _>>()
@@ -89,22 +89,22 @@ pub enum TlsFault {
         /// What the operating system said.
         kind: std::io::ErrorKind,
     },
-    /// A file holds something else.
+    /// A file is not PEM, or holds something else.
     NotPem {
         /// The file.
         path: PathBuf,
-        /// What it should hold.
+        /// The expected content.
         expected: &'static str,
-        /// What it holds, in kind and never in content.
+        /// What was found, never the content itself.
         found: &'static str,
     },
-    /// The two are of no use together.
+    /// Certificate and key cannot be used together.
     Unfit {
         /// The file of the certificate chain.
         certificate: PathBuf,
         /// The file of the key.
         key: PathBuf,
-        /// What is wrong with them.
+        /// What is wrong.
         found: Box<str>,
     },
 }
@@ -123,14 +123,14 @@ impl fmt::Display for TlsFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable { path, kind } => {
-                write!(f, "no TLS: expected PEM in {}, found that it cannot be read ({kind})", path.display())
+                write!(f, "no TLS: expected PEM in {}, cannot read it ({kind})", path.display())
             }
             Self::NotPem { path, expected, found } => {
                 write!(f, "no TLS: expected {expected} as PEM in {}, found {found}", path.display())
             }
             Self::Unfit { certificate, key, found } => write!(
                 f,
-                "no TLS: expected the certificate of {} and its own key in {}, found that they cannot be used ({found})",
+                "no TLS: expected the certificate in {} and its key in {}, cannot use them together ({found})",
                 certificate.display(),
                 key.display()
             ),

@@ -1,13 +1,13 @@
-//! Work that is done to its end, whether or not anybody waits for it.
+//! Work that runs to its end even if nobody waits for it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::runtime::Handle;
 
-/// A future that goes on in a task of its own when it is dropped half-way, as servers drop what they await when the sender hangs
-/// up. Unlike a task from the start, it costs nothing where nobody hangs up.
+/// A future that goes on in a task of its own when it is dropped half-way: a server drops its futures when the sender hangs up.
+/// Unlike a task from the start, it costs nothing unless a sender hangs up.
 ///
-/// It begins when it is first polled: dropped before that, it is not done at all.
+/// The work begins at the first poll. A future that is dropped before it does nothing.
 pub(super) struct ToTheEnd<T: Send + 'static> {
     work: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
     has_begun: bool,
@@ -35,7 +35,7 @@ impl<T: Send + 'static> Future for ToTheEnd<T> {
 
 impl<T: Send + 'static> Drop for ToTheEnd<T> {
     fn drop(&mut self) {
-        // A panic in the work itself may have led here.
+        // The work itself may have panicked.
         if !self.has_begun || std::thread::panicking() {
             return;
         }

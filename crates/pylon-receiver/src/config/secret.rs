@@ -1,32 +1,33 @@
-//! Where a secret comes from, and the secret itself for as long as it is needed.
+//! Where a secret comes from, and the secret itself while it is needed.
 
 use std::fmt;
 use std::path::PathBuf;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// Where a secret comes from. `Debug` shows the place and never the secret.
+/// Where a secret comes from. `Debug` shows the source, never the secret.
 #[derive(Clone)]
 pub enum SecretSource {
     /// The environment variable of this name.
     Environment(String),
-    /// The file, without the line end at its end.
+    /// The file, without a newline at its end.
     File(PathBuf),
-    /// A text of the configuration itself that is no secret, for a header that always has the same value.
+    /// A text in the configuration itself that is not secret, for a header that always has the same value.
     Plain(String),
-    /// A program gave it.
+    /// The program gave the secret.
     Given(Zeroizing<Vec<u8>>),
 }
 
 impl SecretSource {
-    /// A secret that is at hand.
+    /// A secret that the program has.
     pub fn given(secret: impl AsRef<[u8]>) -> Self {
         Self::Given(Zeroizing::new(secret.as_ref().to_vec()))
     }
 
-    /// Reads it.
+    /// Reads the secret.
     ///
     /// # Errors
-    /// [`SecretFault`]: it is not there, or it is empty.
+    /// [`SecretFault`]: the secret is missing or empty.
     pub fn read(&self) -> Result<Zeroizing<Vec<u8>>, SecretFault> {
         let secret = match self {
             Self::Environment(name) => {
@@ -45,6 +46,17 @@ impl SecretSource {
             Self::Given(secret) => secret.clone(),
         };
         if secret.is_empty() { Err(SecretFault::Empty(self.to_string())) } else { Ok(secret) }
+    }
+}
+
+impl PartialEq for SecretSource {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Environment(one), Self::Environment(other)) | (Self::Plain(one), Self::Plain(other)) => one == other,
+            (Self::File(one), Self::File(other)) => one == other,
+            (Self::Given(one), Self::Given(other)) => one.ct_eq(other).into(),
+            _ => false,
+        }
     }
 }
 

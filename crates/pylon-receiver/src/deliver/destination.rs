@@ -4,6 +4,7 @@ use super::circuit::{Circuit, CircuitState};
 use super::retry::{Backoff, Failure};
 use super::transport::{Attempt, Delivered, Report, Transport};
 use crate::config::DestinationConfig;
+use crate::id::EventId;
 use crate::ledger::{Ledger, Owner, Verdict};
 use crate::metrics::Metrics;
 use crate::random::Randomness;
@@ -82,7 +83,9 @@ impl Destination {
     }
 
     /// What to do after an attempt, and whether that changed the circuit.
-    pub(super) fn judge(&self, report: &Report, attempt: &Attempt, age: Duration) -> (Verdict, Change) {
+    ///
+    /// Of the delivery it takes how many attempts count with this one, and its age.
+    pub(super) fn judge(&self, report: &Report, event: EventId, (counted, age): (u32, Duration)) -> (Verdict, Change) {
         match report.delivered {
             Delivered::Yes => {
                 let is_up_again = self.circuit().succeeded();
@@ -92,12 +95,12 @@ impl Destination {
                 (Verdict::Delivered, if is_up_again { Change::UpAgain } else { Change::None })
             }
             Delivered::No => {
-                let pause = self.circuit().failed(attempt.event(), steadily());
+                let pause = self.circuit().failed(event, steadily());
                 if let Some(pause) = pause {
                     let pause_seconds = pause.as_secs_f64();
                     tracing::warn!(destination = %self.name, pause_seconds, "the destination is down: leaving it alone");
                 }
-                let failure = Failure { attempt: attempt.number, age, retry_after: report.retry_after };
+                let failure = Failure { attempt: counted, age, retry_after: report.retry_after };
                 let verdict = self.backoff.verdict(failure, self.parts.randomness.as_ref());
                 (verdict, if pause.is_some() { Change::Down } else { Change::None })
             }

@@ -13,7 +13,7 @@ pub use courier::Courier;
 pub use destination::CourierParts;
 pub use retry::{Backoff, Failure};
 pub use transport::{
-    Attempt, Delivered, DeliveredEvent, HandlerFuture, Handlers, Report, Transport, TransportFuture, handlers_of,
-    transport,
+    Attempt, Delivered, DeliveredEvent, HandlerFuture, Handlers, Report, Transport, TransportFault, TransportFuture,
+    handlers_of, transport,
 };
 pub use work::Work;

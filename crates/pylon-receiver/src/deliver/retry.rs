@@ -3,6 +3,7 @@
 use crate::config::RetryPolicy;
 use crate::ledger::Verdict;
 use crate::random::Randomness;
+use crate::text::show_duration;
 use std::time::Duration;
 
 /// A delivery gets this many attempts at any age, unless the policy allows fewer in all: it may have grown old while nothing was
@@ -16,7 +17,7 @@ pub struct Backoff(RetryPolicy);
 /// A failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failure {
-    /// The number of the attempt, from 1.
+    /// How many attempts count, with this one.
     pub attempt: u32,
     /// The age of the delivery when the attempt ended.
     pub age: Duration,
@@ -53,7 +54,7 @@ impl Backoff {
         let left = policy.age.saturating_sub(failure.age);
         match left.is_zero() {
             true if failure.attempt >= LEAST_ATTEMPTS => {
-                let age = crate::config::show_duration(policy.age);
+                let age = show_duration(policy.age);
                 Verdict::Dead(format!("gave up after {}, older than {age}", attempts(failure.attempt)).into())
             }
             true => Verdict::RetryAfter(delay),

@@ -49,6 +49,8 @@ pub struct Work {
     is_suspect_waiting: bool,
     /// When to look at the ledger again, if there is room.
     look_at: Instant,
+    /// Whether something may have become due since the last exchange began.
+    is_woken: bool,
     /// After a failure of the ledger: when to ask it again.
     not_before: Instant,
 }
@@ -66,6 +68,8 @@ struct Asked {
 struct Ended {
     attempt: Attempt,
     lease: Lease,
+    /// How many attempts count, with this one.
+    counted: u32,
     age: Duration,
     /// None: the transport panicked.
     report: Option<Report>,
@@ -112,6 +116,7 @@ impl Work {
             pace: Pace::new(now),
             is_suspect_waiting: false,
             look_at: now,
+            is_woken: false,
             not_before: now,
         }
     }
@@ -143,6 +148,8 @@ impl Work {
     /// Something may be due now.
     pub(super) fn wake(&mut self) {
         self.look_at = steadily();
+        // The exchange that is under way may have been too early to see it.
+        self.is_woken = true;
     }
 
     /// How many attempts are under way.
@@ -203,6 +210,7 @@ impl Work {
 
     fn exchange(&mut self, claim: Option<(usize, usize)>) -> Exchange {
         self.asked = Asked { settlements: self.ended.len(), claim };
+        self.is_woken = false;
         self.pace.exchange_begins(steadily());
         Exchange {
             destination: self.destination.name.clone(),
@@ -305,7 +313,7 @@ impl Work {
         let is_filled = count == free + ahead;
         self.is_suspect_waiting = !is_filled && ahead > 0 && next_due.is_some_and(|due| due.is_zero());
         self.look_at = match next_due {
-            _ if is_filled => now,
+            _ if is_filled || self.is_woken => now,
             Some(due) => now + due.clamp(SHORTEST_WAIT, LONGEST_WAIT),
             None => now + LONGEST_WAIT,
         };
@@ -335,11 +343,11 @@ impl Work {
 
     /// Judges an attempt.
     fn end(&mut self, ended: Ended) {
-        let Ended { attempt, lease, age, report, took, span } = ended;
+        let Ended { attempt, lease, counted, age, report, took, span } = ended;
         self.pace.attempt_ended();
         let report = report.unwrap_or_else(|| Report::failed(None, "the attempt broke off: the transport panicked"));
         span.record("status", report.status);
-        let (verdict, change) = self.destination.judge(&report, &attempt, age);
+        let (verdict, change) = self.destination.judge(&report, attempt.event(), (counted, age));
         let outcome = self.destination.tell(&attempt, &report, &verdict, took);
         let record = NewAttempt { took, status: report.status, detail: report.detail };
         self.ended.push_back(Unsettled {
@@ -382,7 +390,7 @@ impl Work {
 
 /// One attempt, from its begin to its end. A panic ends the attempt alone.
 async fn attempt(destination: Arc<Destination>, leased: LeasedDelivery) -> Ended {
-    let LeasedDelivery { lease, age, .. } = leased;
+    let LeasedDelivery { lease, counted, age, .. } = leased;
     let attempt = Attempt::new(leased, destination.parts.clock.now());
     let span = traces::deliver(attempt.event(), &destination.name, attempt.number);
     let began = steadily();
@@ -392,7 +400,7 @@ async fn attempt(destination: Arc<Destination>, leased: LeasedDelivery) -> Ended
     if report.is_none() {
         tracing::error!(event_id = %attempt.event(), destination = %destination.name, "an attempt panicked: it counts as failed");
     }
-    Ended { attempt, lease, age: age + took, report, took, span }
+    Ended { attempt, lease, counted: counted.saturating_add(1), age: age + took, report, took, span }
 }
 
 impl fmt::Debug for Work {

@@ -40,8 +40,10 @@ pub struct Lease {
 pub struct LeasedDelivery {
     /// The right to attempt it.
     pub lease: Lease,
-    /// The number of this attempt, from 1.
+    /// The number of this attempt, from 1; every interruption before it has a number too.
     pub attempt: u32,
+    /// How many attempts count before this one: all that were settled, and every interruption but the first.
+    pub counted: u32,
     /// The endpoint that received the event.
     pub endpoint: Arc<str>,
     /// The event's name as it was sent; empty if there is none.

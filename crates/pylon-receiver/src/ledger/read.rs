@@ -185,7 +185,7 @@ pub struct DeliveryRecord {
     pub kind: String,
     /// Where it stands.
     pub state: DeliveryState,
-    /// How many attempts were begun.
+    /// How many attempts were made, or were interrupted and may have been made.
     pub attempts: u32,
     /// When it was made: on arrival, or on redelivery.
     pub created_at: Moment,

@@ -1,18 +1,19 @@
 //! From a configuration to a receiver at work.
 
 use super::couriers::{Couriers, Parts};
+use super::preflight::pass;
 use super::{Receiver, Shared, digest, pruner};
 use crate::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, TlsFault, TlsKeys};
 use crate::admin::{Access, AdminParts, router};
-use crate::config::{
-    Config, ConfigFault, DestinationConfig, EndpointConfig, LedgerAddress, SecretFault, SecretSource, check,
-};
+use crate::config::{Config, ConfigFault, DestinationConfig, EndpointConfig, LedgerAddress, SecretFault, SecretSource};
+use crate::deliver::Handlers;
 use crate::ledger::{Ledger, LedgerError, Owner, SqliteLedger, SqliteOptions};
 use crate::metrics::Metrics;
 use crate::random::{Randomness, SystemRandomness};
 use crate::time::{SystemWallClock, WallClock};
 use http::Request;
 use hyper::body::Incoming;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -30,6 +31,7 @@ const LAST_ANSWERS: Duration = Duration::from_millis(100);
 #[must_use]
 pub struct ReceiverBuilder {
     config: Config,
+    handlers: BTreeMap<Arc<str>, Arc<dyn Handlers>>,
     ledger: Option<Arc<dyn Ledger>>,
     clock: Arc<dyn WallClock>,
     randomness: Arc<dyn Randomness>,
@@ -39,6 +41,7 @@ impl Default for ReceiverBuilder {
     fn default() -> Self {
         Self {
             config: Config::default(),
+            handlers: BTreeMap::new(),
             ledger: None,
             clock: Arc::new(SystemWallClock),
             randomness: Arc::new(SystemRandomness),
@@ -89,6 +92,16 @@ impl ReceiverBuilder {
         self
     }
 
+    /// Delivers events to handlers in this process, as the destination of this name. If the configuration has no such destination,
+    /// one with every default is added. To choose its settings, add it with
+    /// [`TransportConfig::InProcess`](crate::config::TransportConfig::InProcess).
+    ///
+    /// The handlers stay for the life of the receiver, also when a new configuration does not name them.
+    pub fn handlers(mut self, name: impl Into<Arc<str>>, handlers: impl Handlers) -> Self {
+        self.handlers.insert(name.into(), Arc::new(handlers));
+        self
+    }
+
     /// The clock by which timestamps are fresh and deliveries are due.
     pub fn clock(mut self, clock: impl WallClock) -> Self {
         self.clock = Arc::new(clock);
@@ -108,8 +121,8 @@ impl ReceiverBuilder {
     /// # Errors
     /// [`StartFault`].
     pub async fn start(self) -> Result<Receiver, StartFault> {
-        let Self { config, ledger, clock, randomness } = self;
-        check(&config).map_err(StartFault::Config)?;
+        let Self { config, handlers, ledger, clock, randomness } = self;
+        let (config, warnings) = pass(config, handlers.keys()).map_err(StartFault::Config)?;
         let token = config.admin_token.as_ref().map(SecretSource::read).transpose().map_err(StartFault::Token)?;
         let token_digest = token.as_deref().map(|token| digest(token));
         // Operators on this machine are let in; those elsewhere need a token, without which the configuration is not in order.
@@ -137,6 +150,7 @@ impl ReceiverBuilder {
             metrics: metrics.clone(),
             clock: clock.clone(),
             randomness: randomness.clone(),
+            handlers,
         }));
         let acceptor = Arc::new(Acceptor::new(
             &config,
@@ -161,6 +175,7 @@ impl ReceiverBuilder {
         beside.spawn(async move { couriers.follow(wakes).await });
         let orphaned = shared.clone();
         beside.spawn(async move { orphaned.tell_of_orphans().await });
+        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         tracing::info!(%webhooks, %admin, "listening");
         if !admin.ip().to_canonical().is_loopback() {
             tracing::warn!(%admin, "the admin API is open to the network without TLS: token and events can be read on the way");

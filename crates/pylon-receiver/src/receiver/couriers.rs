@@ -1,7 +1,7 @@
 //! The couriers of all destinations, and their change at a reload.
 
 use crate::config::{Config, DestinationConfig};
-use crate::deliver::{CircuitState, Courier, CourierParts, transport};
+use crate::deliver::{CircuitState, Courier, CourierParts, Handlers, transport};
 use crate::ledger::{Ledger, Owner, Wake, Wakes};
 use crate::metrics::Metrics;
 use crate::random::Randomness;
@@ -30,6 +30,8 @@ pub(super) struct Parts {
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Arc<dyn WallClock>,
     pub(super) randomness: Arc<dyn Randomness>,
+    /// The program's own, by destination.
+    pub(super) handlers: BTreeMap<Arc<str>, Arc<dyn Handlers>>,
 }
 
 /// The next couriers, not yet at work.
@@ -55,6 +57,11 @@ impl Couriers {
     /// No courier is at work yet.
     pub(super) fn new(parts: Parts) -> Self {
         Self { parts, by_name: RwLock::default(), at_work: Mutex::default() }
+    }
+
+    /// The destinations to which the program's own handlers belong.
+    pub(super) fn handled(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.parts.handlers.keys()
     }
 
     /// Makes couriers for the configured destinations and reads their secrets; the couriers do nothing yet.
@@ -137,7 +144,8 @@ impl Couriers {
 
     fn courier(&self, destination: &DestinationConfig) -> Place {
         let parts = &self.parts;
-        let transport = transport(destination).map_err(|fault| format!("destination {}: {fault}", destination.name))?;
+        let transport = transport(destination, parts.handlers.get(&destination.name));
+        let transport = transport.map_err(|fault| format!("destination {}: {fault}", destination.name))?;
         let parts = CourierParts {
             ledger: parts.ledger.clone(),
             owner: parts.owner,

@@ -2,17 +2,20 @@
 
 mod builder;
 mod couriers;
+mod preflight;
 mod pruner;
 
 pub use builder::{ReceiverBuilder, StartFault};
+pub use preflight::Preflight;
 
 use crate::accept::{Acceptor, Stopped, TlsFault, TlsKeys};
 use crate::admin::{Running, RunningDestination};
-use crate::config::{Config, ConfigFault, SecretSource, check, show};
+use crate::config::{Config, ConfigFault, SecretSource, restarts, show};
 use crate::deliver::CircuitState;
 use crate::ledger::{Ledger, LedgerError};
 use crate::wire::CircuitStatus;
 use couriers::Couriers;
+use preflight::pass;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::net::SocketAddr;
@@ -24,9 +27,8 @@ use tokio::task::{JoinHandle, JoinSet};
 /// A receiver that has started: it accepts, keeps, delivers and answers operators until it is shut down.
 ///
 /// ```
-/// use pylon_receiver::config::{DestinationConfig, EndpointConfig, SecretSource, TransportConfig};
+/// use pylon_receiver::config::{EndpointConfig, SecretSource};
 /// use pylon_receiver::{Receiver, handlers_of};
-/// use std::sync::Arc;
 ///
 /// # tokio_test(async {
 /// # let folder = tempfile::tempdir()?;
@@ -39,7 +41,7 @@ use tokio::task::{JoinHandle, JoinSet};
 ///     .admin(([127, 0, 0, 1], 0).into())
 ///     .sqlite(folder.path().join("pylon.db"))
 ///     .endpoint(EndpointConfig::signed("/webhook", [SecretSource::Environment("PYLON_WEBHOOK_SECRET".into())]))
-///     .destination(DestinationConfig::new("app", TransportConfig::Handlers(Arc::new(handlers))))
+///     .handlers("app", handlers)
 ///     .start()
 ///     .await?;
 /// println!("webhooks come in at {}", receiver.webhooks());
@@ -151,10 +153,10 @@ impl Shared {
     }
 
     async fn reload(&self, config: Config) -> Result<(), ReloadFault> {
-        check(&config).map_err(ReloadFault::Config)?;
-        let old = self.config();
-        if let Some(key) = fixed_key_that_differs(&old, &config) {
-            return Err(ReloadFault::NeedsRestart(key));
+        let (config, warnings) = pass(config, self.couriers.handled()).map_err(ReloadFault::Config)?;
+        let changed = restarts(&self.config(), &config);
+        if !changed.is_empty() {
+            return Err(ReloadFault::NeedsRestart(changed));
         }
         // Everything is made, and judged, before any of it is put in its place.
         let (couriers, settings) = (self.couriers.prepare(&config), Acceptor::prepare(&config));
@@ -168,7 +170,7 @@ impl Shared {
         let token = config.admin_token.as_ref().map(SecretSource::read).transpose();
         let token = token.map_err(|fault| ReloadFault::Missing(vec![format!("admin: {fault}")]))?;
         if token.as_deref().map(|token| digest(token)) != self.token_digest {
-            return Err(ReloadFault::NeedsRestart("admin_token"));
+            return Err(ReloadFault::NeedsRestart(vec!["admin_token".to_owned()]));
         }
         if let (Some(keys), Some(files)) = (&self.tls, &config.tls) {
             keys.reload(files).map_err(ReloadFault::Tls)?;
@@ -178,6 +180,7 @@ impl Shared {
         self.acceptor.install(settings);
         *self.missing.lock().unwrap_or_else(PoisonError::into_inner) = missing;
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         tracing::info!("reloaded");
         self.tell_of_orphans().await;
         Ok(())
@@ -227,8 +230,8 @@ impl Running for Shared {
 pub enum ReloadFault {
     /// It is not in order.
     Config(ConfigFault),
-    /// This key is another than before, and cannot change while the receiver runs.
-    NeedsRestart(&'static str),
+    /// These keys differ, and cannot change while the receiver runs.
+    NeedsRestart(Vec<String>),
     /// Secrets that it names are missing, and were not missing before, a sentence each.
     Missing(Vec<String>),
     /// Certificate or key are not in order.
@@ -239,7 +242,9 @@ impl fmt::Display for ReloadFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(fault) => fault.fmt(f),
-            Self::NeedsRestart(key) => write!(f, "`{key}` cannot change while the receiver runs: restart it"),
+            Self::NeedsRestart(keys) => {
+                write!(f, "`{}` cannot change while the receiver runs: restart it", keys.join("`, `"))
+            }
             Self::Missing(missing) => f.write_str(&missing.join("; ")),
             Self::Tls(fault) => fault.fmt(f),
         }
@@ -247,25 +252,6 @@ impl fmt::Display for ReloadFault {
 }
 
 impl std::error::Error for ReloadFault {}
-
-/// The first key that differs of those that hold from start to end, the token excepted.
-fn fixed_key_that_differs(old: &Config, new: &Config) -> Option<&'static str> {
-    let differs = [
-        ("listen", old.listen != new.listen),
-        ("admin", old.admin != new.admin),
-        ("ledger", old.ledger != new.ledger),
-        ("log", old.log != new.log),
-        ("traces", old.traces != new.traces),
-        ("tls", old.tls.is_some() != new.tls.is_some()),
-        ("limits.connections", old.limits.connections != new.limits.connections),
-        ("limits.header_timeout", old.limits.header_timeout != new.limits.header_timeout),
-        ("limits.keep_alive_requests", old.limits.keep_alive_requests != new.limits.keep_alive_requests),
-        ("limits.queue", old.limits.queue != new.limits.queue),
-        ("limits.shutdown_timeout", old.limits.shutdown_timeout != new.limits.shutdown_timeout),
-        ("retention.refused", old.retention.refused != new.retention.refused),
-    ];
-    differs.into_iter().find_map(|(key, differs)| differs.then_some(key))
-}
 
 fn digest(token: &[u8]) -> [u8; 32] {
     Sha256::digest(token).into()

@@ -14,15 +14,18 @@ mod stored;
 mod table;
 mod tls;
 
+use crate::wait::{until, within};
 use fake_ledger::FakeLedger;
 use peer::{Answer, Peer};
 use pylon_receiver::Moment;
-use pylon_receiver::config::{Config, Deduplication, DestinationConfig, EndpointConfig, SecretSource, TransportConfig};
+use pylon_receiver::config::{
+    Config, Deduplication, DestinationConfig, EndpointConfig, JsonLinesTransport, SecretSource, TransportConfig,
+};
 use pylon_receiver::internals::{Acceptor, AcceptorParts, Listener, ListenerLimits, Metrics, Stopped, TlsKeys};
 use pylon_receiver::ledger::{LedgerError, NewEvent, NewRefused};
 use pylon_test_support::log::logged;
+use pylon_webhooks::Secret;
 use pylon_webhooks::testing::signed_headers;
-use pylon_webhooks::{ReplayRule, Secret};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,20 +39,18 @@ const SECRET: &str = "test-secret";
 const NOW: u64 = 1_700_000_000;
 /// How long a limit is that is to be met.
 const SHORT: Duration = Duration::from_millis(60);
-/// How long nothing of what is waited for ever takes.
-const LONG: Duration = Duration::from_secs(20);
+/// Longer than any test takes, its waits in vain included.
+const LONG: Duration = Duration::from_secs(60);
 
 /// An endpoint at `/webhook`, and one destination, `app`, that takes everything.
 fn config() -> Config {
-    Config {
-        endpoints: vec![EndpointConfig::signed("/webhook", [SecretSource::given(SECRET)])],
-        destinations: vec![destination("app")],
-        ..Config::default()
-    }
+    Config::default()
+        .endpoints(vec![EndpointConfig::signed("/webhook", [SecretSource::given(SECRET)])])
+        .destinations(vec![destination("app")])
 }
 
 fn destination(name: &str) -> DestinationConfig {
-    DestinationConfig::new(name, TransportConfig::JsonLines { path: "unused".into() })
+    DestinationConfig::new(name, TransportConfig::JsonLines(JsonLinesTransport::new("unused")))
 }
 
 /// A receiver's front, at work.
@@ -96,6 +97,10 @@ impl Front {
             async move { _ = stopped.await },
         ));
         Self { acceptor, ledger, metrics, now, address, stop: Some(stop), running }
+    }
+
+    fn reload(&self, config: &Config) {
+        self.acceptor.install(Acceptor::prepare(config));
     }
 
     async fn connect(&self) -> Peer {
@@ -175,15 +180,5 @@ fn header(name: &str, value: &str) -> Vec<(String, String)> {
 /// Runs on this thread alone, whose log it gives as well.
 fn run<T>(test: impl Future<Output = T>) -> (T, Vec<String>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    logged(|| runtime.block_on(async { tokio::time::timeout(LONG, test).await.expect("it takes too long") }))
-}
-
-/// Waits until it holds, for as long as nothing takes.
-async fn until(holds: impl Fn() -> bool) {
-    let polling = async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(LONG, polling).await.expect("it never holds");
+    logged(|| runtime.block_on(async { tokio::time::timeout(LONG, test).await.expect("the test takes too long") }))
 }

@@ -7,3 +7,4 @@ mod orders;
 mod reads;
 mod refusals;
 mod socket;
+mod wire;

@@ -3,17 +3,15 @@
 use http::{HeaderName, HeaderValue, header};
 use proptest::prelude::*;
 use pylon_receiver::config::{
-    Config, DEFAULT_PATH, Deduplication, DestinationConfig, EndpointConfig, LedgerAddress, RequiredHeader, SecretFault,
-    SecretSource, Signing, TransportConfig, check, parse, parse_bytes, parse_duration, parse_url, show, show_bytes,
-    show_duration,
+    CommandTransport, Config, DEFAULT_PATH, DestinationConfig, EndpointConfig, HttpTransport, LedgerAddress,
+    RequiredHeader, SecretFault, SecretSource, Signing, TransportConfig, check, parse, reference, restarts, show,
 };
-use pylon_receiver::{Attempt, HandlerFuture, Handlers};
-use pylon_webhooks::{NameSource, ReplayRule, Verified, WebhookEvent};
+use pylon_receiver::text::{parse_bytes, parse_duration, parse_url, show_bytes, show_duration};
+use pylon_webhooks::NameSource;
 use serde::Deserialize;
 use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Stands for a secret wherever a file or a program has one that must not be shown.
@@ -111,6 +109,38 @@ deduplication = "exact"
     assert_eq!(show(&parse("").unwrap()), expected);
 }
 
+#[test]
+fn the_reference_of_the_documentation_is_that_of_the_keys() {
+    const BEGIN: &str = "<!-- keys: begin -->\n";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/configuration.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(BEGIN).expect("the page says where the keys begin");
+    let (shown, after) = rest.split_once("<!-- keys: end -->").expect("the page says where the keys end");
+    if std::env::var_os("PYLON_RENEW_SNAPSHOTS").is_some() {
+        let renewed = format!("{before}{BEGIN}{}<!-- keys: end -->{after}", reference());
+        return std::fs::write(&path, renewed).unwrap();
+    }
+    assert_eq!(shown, reference(), "the keys have changed; PYLON_RENEW_SNAPSHOTS=1 writes the page anew");
+}
+
+#[test]
+fn every_key_is_in_the_reference_with_its_default() {
+    let reference = reference();
+    for line in [
+        "| `limits.queue` | number | `4096` | Events that wait for a commit; further ones get 503. Needs a restart. |",
+        "| `limits.body_timeout` | duration | `15s` | Time for a request's body. |",
+        "| `endpoint.secrets` | list of secrets | none | Any of these secrets verifies a request. |",
+        "| `destination.jsonl` | path | none | Append events to this file as lines of JSON. |",
+        "| `destination.circuit.failures` | number | `10` | Failed events without a success in between before the \
+         destination is paused. |",
+    ] {
+        assert!(reference.lines().any(|found| found == line), "no line {line} in\n{reference}");
+    }
+    let keys: Vec<_> = reference.lines().filter_map(|line| line.split('`').nth(1)).collect();
+    assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len(), "each key once");
+    assert_eq!(keys.len(), 57);
+}
+
 const EXAMPLE: &str = include_str!("../../../../deploy/pylon-receiver.toml");
 
 #[test]
@@ -161,33 +191,22 @@ fn the_example_has_every_key() {
     }
 }
 
-struct Nothing;
-
-impl Handlers for Nothing {
-    fn handle<'a>(&'a self, _: Verified<WebhookEvent>, _: &'a Attempt) -> HandlerFuture<'a> {
-        Box::pin(async { Ok(()) })
-    }
-}
-
 fn given() -> Config {
-    let mut endpoint = EndpointConfig::signed(DEFAULT_PATH, [SecretSource::given(SECRET)]);
-    endpoint.authentication.header =
-        Some(RequiredHeader { name: header::AUTHORIZATION, value: SecretSource::given(SECRET) });
-    let http = |signing| TransportConfig::Http {
-        url: parse_url("http://127.0.0.1:3000").unwrap(),
-        headers: vec![(HeaderName::from_static("x-hook"), SecretSource::given(SECRET))],
-        signing,
+    let secret = || SecretSource::given(SECRET);
+    let header = RequiredHeader { name: header::AUTHORIZATION, value: secret() };
+    let http = |signing| {
+        let headers = vec![(HeaderName::from_static("x-hook"), secret())];
+        let url = parse_url("http://127.0.0.1:3000").unwrap();
+        TransportConfig::Http(HttpTransport::new(url).headers(headers).signing(signing))
     };
-    Config {
-        admin_token: Some(SecretSource::given(SECRET)),
-        endpoints: vec![endpoint],
-        destinations: vec![
-            DestinationConfig::new("pylon", http(Signing::Pylon(SecretSource::given(SECRET)))),
-            DestinationConfig::new("standard", http(Signing::StandardWebhooks(SecretSource::given(SECRET)))),
-            DestinationConfig::new("handlers", TransportConfig::Handlers(Arc::new(Nothing))),
-        ],
-        ..Config::default()
-    }
+    Config::default()
+        .admin_token(Some(secret()))
+        .endpoints(vec![EndpointConfig::signed(DEFAULT_PATH, [secret()]).header(Some(header))])
+        .destinations(vec![
+            DestinationConfig::new("pylon", http(Signing::Pylon(secret()))),
+            DestinationConfig::new("standard", http(Signing::StandardWebhooks(secret()))),
+            DestinationConfig::new("handlers", TransportConfig::InProcess),
+        ])
 }
 
 #[test]
@@ -198,10 +217,10 @@ fn what_a_program_gave_is_told_and_not_shown() {
     for line in [
         "# admin_token: given by the program",
         "secrets = [] # and 1 given by the program",
-        "# header \"authorization\": given by the program",
+        "# header: given by the program",
         "# secret: given by the program",
-        "# header \"x-hook\": given by the program",
-        "# delivered to handlers of the program",
+        "headers = {} # and 1 given by the program",
+        "# transport: given by the program",
     ] {
         assert!(shown.lines().any(|shown| shown == line), "no line {line} in\n{shown}");
     }
@@ -235,7 +254,7 @@ fn a_configuration_that_a_program_made_is_checked_too() {
             "`longest_delay` in [destination.retry] of [[destination]] 1: expected a duration of at most 36500d, found `36501d`"
         ]
     );
-    let table: [(Change, &[&str]); 14] = [
+    let table: [(Change, &[&str]); 13] = [
         (|_| {}, &[]),
         (|config| config.endpoints.clear(), &["`endpoint`: expected at least one, found none"]),
         (
@@ -243,9 +262,7 @@ fn a_configuration_that_a_program_made_is_checked_too() {
                 config.admin = ([0, 0, 0, 0], 8081).into();
                 config.admin_token = None;
             },
-            &[
-                "`admin`: expected a loopback address where there is no `admin_token`, found `0.0.0.0:8081`; add a token",
-            ],
+            &["`admin`: expected a loopback address without an `admin_token`, found `0.0.0.0:8081`; add a token"],
         ),
         (
             |config| config.ledger = LedgerAddress::Sqlite(":memory:".into()),
@@ -253,8 +270,8 @@ fn a_configuration_that_a_program_made_is_checked_too() {
         ),
         (
             |config| {
-                config.endpoints[0].authentication.signature = None;
-                config.endpoints[0].authentication.header = None;
+                config.endpoints[0].signature = None;
+                config.endpoints[0].header = None;
             },
             &[
                 "`signature` in [[endpoint]] 1: expected a `header` where no signature is required, found none; anybody could \
@@ -264,13 +281,9 @@ fn a_configuration_that_a_program_made_is_checked_too() {
         (
             |config| config.endpoints.push(config.endpoints[0].clone()),
             &[
-                "`name` in [[endpoint]] 2: expected one of its own, found `webhook`, which is that of [[endpoint]] 1",
-                "`path` in [[endpoint]] 2: expected one of its own, found `/webhook`, which is that of [[endpoint]] 1",
+                "`name` in [[endpoint]] 2: expected a unique one, found `webhook`, which [[endpoint]] 1 has",
+                "`path` in [[endpoint]] 2: expected a unique one, found `/webhook`, which [[endpoint]] 1 has",
             ],
-        ),
-        (
-            |config| config.endpoints[0].deduplication = Deduplication::Rule(ReplayRule::ExactRequest),
-            &["`deduplication` in [[endpoint]] 1: expected `exact` for exact requests, found it as a rule"],
         ),
         (
             |config| config.endpoints[0].kind = NameSource::Pointer("kind".into()),
@@ -278,9 +291,7 @@ fn a_configuration_that_a_program_made_is_checked_too() {
         ),
         (
             |config| config.destinations[1].name = "pylon".into(),
-            &[
-                "`name` in [[destination]] 2: expected one of its own, found `pylon`, which is that of [[destination]] 1",
-            ],
+            &["`name` in [[destination]] 2: expected a unique one, found `pylon`, which [[destination]] 1 has"],
         ),
         (
             |config| config.destinations[2].endpoints = vec!["webhok".into()],
@@ -295,10 +306,8 @@ fn a_configuration_that_a_program_made_is_checked_too() {
         ),
         (
             |config| {
-                config.destinations[2].transport = TransportConfig::Command {
-                    command: vec!["a".into(), "b\0".into()],
-                    environment: vec!["A=b".into()],
-                };
+                let command = CommandTransport::new(["a", "b\0"]).environment(vec!["A=b".into()]);
+                config.destinations[2].transport = TransportConfig::Command(command);
             },
             &[
                 "`command` in [[destination]] 3: expected texts without a zero byte, found one",
@@ -307,11 +316,8 @@ fn a_configuration_that_a_program_made_is_checked_too() {
         ),
         (
             |config| {
-                config.destinations[0].transport = TransportConfig::Http {
-                    url: "/webhook".parse().unwrap(),
-                    headers: Vec::new(),
-                    signing: Signing::AsReceived,
-                };
+                let http = HttpTransport::new("/webhook".parse().unwrap());
+                config.destinations[0].transport = TransportConfig::Http(http);
             },
             &["`url` in [[destination]] 1: expected a URL such as `http://127.0.0.1:3000/webhook`, found no scheme"],
         ),
@@ -332,6 +338,23 @@ fn a_configuration_that_a_program_made_is_checked_too() {
     for (change, expected) in table {
         assert_eq!(faults(change), expected);
     }
+}
+
+#[test]
+fn the_keys_that_need_a_restart_are_those_that_the_reference_names() {
+    let changed = "listen = \"127.0.0.1:1\"\nadmin = \"127.0.0.1:2\"\nadmin_token = { env = \"A\" }\nledger = \"sqlite:a\"\n\
+                   log = \"json\"\ntraces = \"http://a/\"\ntls = { certificate = \"a\", key = \"a\" }\n\
+                   [limits]\nconnections = 1\nheader_timeout = \"1s\"\nbody_timeout = \"1s\"\nkeep_alive_requests = 1\n\
+                   queue = 1\nshutdown_timeout = \"1s\"\n[retention]\ndelivered = \"1d\"\nrefused = 1\n\
+                   [[endpoint]]\npath = \"/a\"\nsecrets = [{ env = \"A\" }]\n[[destination]]\nname = \"a\"\njsonl = \"a\"\n";
+    let (old, new) = (parse("").unwrap(), parse(changed).unwrap());
+    let reference = reference();
+    let documented = reference.lines().filter(|line| line.ends_with("Needs a restart. |"));
+    let documented: Vec<_> = documented.filter_map(|line| line.split('`').nth(1)).collect();
+    assert_eq!(restarts(&old, &new), documented);
+    assert_eq!(restarts(&new, &old), documented);
+    assert_eq!(restarts(&new, &new.clone().tls(new.tls.clone().map(|tls| tls.key("b".into())))), [""; 0]);
+    assert_eq!(restarts(&new, &new.clone().log(old.log)), ["log"]);
 }
 
 #[test]
@@ -409,9 +432,7 @@ fn a_ledger_is_written_as_it_is_read() {
     for text in ["sqlite:pylon.db", "sqlite:/var/lib/a b.db", "sqlite:./:memory:"] {
         assert_eq!(text.parse::<LedgerAddress>().unwrap().to_string(), text);
     }
-    for text in
-        ["", "pylon.db", "null:", "null:pylon.db", "sqlite", "sqlite:", "sqlite::memory:", "sqlite:file:pylon.db"]
-    {
+    for text in ["", "pylon.db", "null:", "sqlite", "sqlite:", "sqlite::memory:", "sqlite:file:pylon.db"] {
         assert!(text.parse::<LedgerAddress>().is_err(), "{text}");
     }
 }
@@ -462,15 +483,14 @@ proptest! {
         config.destinations = vec![
             DestinationConfig::new(
                 "command",
-                TransportConfig::Command { command: vec!["a".into(), argument + "."], environment: Vec::new() },
+                TransportConfig::Command(CommandTransport::new(["a".to_owned(), argument + "."])),
             ),
             DestinationConfig::new(
                 "http",
-                TransportConfig::Http {
-                    url: parse_url("https://example.com/a?b=c").unwrap(),
-                    headers: vec![(HeaderName::from_static("x-team"), SecretSource::Plain(value.clone()))],
-                    signing: Signing::AsReceived,
-                },
+                TransportConfig::Http(
+                    HttpTransport::new(parse_url("https://example.com/a?b=c").unwrap())
+                        .headers(vec![(HeaderName::from_static("x-team"), SecretSource::Plain(value.clone()))]),
+                ),
             ),
         ];
         prop_assume!(HeaderValue::from_str(&value).is_ok() && check(&config).is_ok());

@@ -6,6 +6,7 @@ pub(crate) mod memory;
 mod model;
 mod operation;
 mod properties;
+mod race;
 
 use contract::{Hands, REFUSED, Subject, contract};
 use memory::MemoryLedger;
@@ -81,8 +82,25 @@ impl Subject for SqliteSubject {
     }
 }
 
+/// Makes the tests that race a [`Subject`].
+macro_rules! races {
+    ($subject:ty: $($promise:ident)*) => {
+        mod raced {
+            $(
+                #[test]
+                fn $promise() {
+                    $crate::ledger::race::race::<$subject>($crate::ledger::race::$promise);
+                }
+            )*
+        }
+    };
+}
+
+use races;
+
 mod sqlite {
     super::contract!(crate::ledger::SqliteSubject);
+    super::races!(crate::ledger::SqliteSubject: order deduplication idempotence retention);
 
     #[test]
     fn it_answers_as_the_model_does_whatever_is_asked() {
@@ -92,6 +110,7 @@ mod sqlite {
 
 mod in_memory {
     super::contract!(crate::ledger::MemorySubject);
+    super::races!(crate::ledger::MemorySubject: order deduplication idempotence retention);
 
     #[test]
     fn it_answers_as_the_model_does_whatever_is_asked() {

@@ -8,6 +8,8 @@ mod config;
 mod deliver;
 mod ledger;
 mod metrics;
+mod preflight;
 mod receiver;
 mod sqlite;
 mod transports;
+mod wait;

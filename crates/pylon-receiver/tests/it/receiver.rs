@@ -1,8 +1,9 @@
 //! The library API: a receiver within a program.
 
 use crate::ledger::memory::MemoryLedger;
+use crate::wait::{LONGEST, until, within};
 use pylon_receiver::config::{
-    Config, DestinationConfig, EndpointConfig, LedgerAddress, SecretSource, Tls, TransportConfig,
+    Config, DestinationConfig, EndpointConfig, HttpTransport, LedgerAddress, SecretSource, Tls, TransportConfig,
 };
 use pylon_receiver::ledger::{EventFilter, Ledger, Order, Page};
 use pylon_receiver::{
@@ -22,8 +23,6 @@ const SECRET: &str = "the-secret-of-the-sender";
 const BODY: &str = r#"{"event_type":"issue_new","issue_id":"1"}"#;
 /// In Unix seconds.
 const NOW: i64 = 1_700_000_000;
-/// Whoever waits longer waits for what does not come.
-const LONGEST: Duration = Duration::from_secs(20);
 
 fn endpoint() -> EndpointConfig {
     EndpointConfig::signed("/webhook", [SecretSource::given(SECRET)])
@@ -48,12 +47,21 @@ async fn webhook(receiver: SocketAddr, unix_seconds: i64) -> Option<(u16, String
          X-Pylon-Timestamp: {timestamp}\r\nContent-Length: {}\r\n\r\n{BODY}",
         BODY.len()
     );
-    let mut stream = TcpStream::connect(receiver).await.ok()?;
-    stream.write_all(request.as_bytes()).await.ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.ok()?;
+    let answer = ask(receiver, &request).await?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
     Some((head.split(' ').nth(1)?.parse().unwrap(), body.to_owned()))
+}
+
+/// The answer to a request that has the connection closed; none if nobody answers.
+async fn ask(address: SocketAddr, request: &str) -> Option<String> {
+    let asking = async {
+        let mut stream = TcpStream::connect(address).await.ok()?;
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok()?;
+        Some(answer)
+    };
+    within("the receiver answers and closes", asking).await
 }
 
 fn now() -> i64 {
@@ -68,14 +76,6 @@ fn id_of(answer: Option<(u16, String)>) -> EventId {
     body["id"].as_str().unwrap().parse().unwrap()
 }
 
-async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < LONGEST, "{what}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_closure_gets_each_event_again_until_it_has_taken_it() {
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -87,12 +87,14 @@ async fn a_closure_gets_each_event_again_until_it_has_taken_it() {
             async move { if number < 3 { Err("not yet".into()) } else { Ok(()) } }
         })
     };
-    let mut destination = DestinationConfig::new("app", TransportConfig::Handlers(Arc::new(handlers)));
+    let mut destination = DestinationConfig::new("app", TransportConfig::InProcess);
     destination.retry.first_delay = Duration::from_millis(1);
-    let receiver = builder(&memory()).destination(destination).start().await.unwrap();
+    let receiver = within("it starts", builder(&memory()).destination(destination).handlers("app", handlers).start())
+        .await
+        .unwrap();
     let id = id_of(webhook(receiver.webhooks(), now()).await);
-    eventually("it is taken", || seen.lock().unwrap().len() == 3).await;
-    receiver.shutdown().await.unwrap();
+    until("it is taken", || seen.lock().unwrap().len() == 3).await;
+    within("it shuts down", receiver.shutdown()).await.unwrap();
     let kind = || "issue_new".to_owned();
     assert_eq!(*seen.lock().unwrap(), [(id, kind(), 1), (id, kind(), 2), (id, kind(), 3)]);
 }
@@ -103,29 +105,70 @@ async fn the_handlers_of_the_library_get_typed_events() {
     let mut handler = WebhookHandler::new("a secret that is not asked for").unwrap();
     let ids = seen.clone();
     handler.on(move |event: IssueNewEvent| ids.lock().unwrap().push(event.issue_id().to_string()));
-    let destination = DestinationConfig::new("app", TransportConfig::Handlers(Arc::new(handler)));
-    let receiver = builder(&memory()).destination(destination).start().await.unwrap();
+    let receiver = within("it starts", builder(&memory()).handlers("app", handler).start()).await.unwrap();
     id_of(webhook(receiver.webhooks(), now()).await);
-    eventually("it is handled", || !seen.lock().unwrap().is_empty()).await;
-    receiver.shutdown().await.unwrap();
+    until("it is handled", || !seen.lock().unwrap().is_empty()).await;
+    within("it shuts down", receiver.shutdown()).await.unwrap();
     assert_eq!(*seen.lock().unwrap(), ["1"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handlers_stay_when_a_new_configuration_does_not_name_them() {
+    let folder = TempDir::new().unwrap();
+    let seen = Arc::new(Mutex::new(0));
+    let counted = seen.clone();
+    let handlers = handlers_of(move |_| {
+        *counted.lock().unwrap() += 1;
+        async { Ok(()) }
+    });
+    let receiver = Receiver::builder().config(config(&folder)).handlers("app", handlers).start().await.unwrap();
+    id_of(webhook(receiver.webhooks(), now()).await);
+    receiver.reload(config(&folder)).await.unwrap();
+    // Another second, so that it is another event.
+    id_of(webhook(receiver.webhooks(), now() + 1).await);
+    until("both are handled", || *seen.lock().unwrap() == 2).await;
+    receiver.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn handlers_and_destinations_of_this_process_go_together() {
+    let handlers = || handlers_of(|_| async { Ok(()) });
+    let in_process = DestinationConfig::new("app", TransportConfig::InProcess);
+    let url = "http://127.0.0.1:3000/".parse().unwrap();
+    let elsewhere = DestinationConfig::new("app", TransportConfig::Http(HttpTransport::new(url)));
+    let cases = [
+        (
+            builder(&memory()).destination(in_process.clone()),
+            "destination app: expected handlers of the program, found none",
+        ),
+        (
+            builder(&memory()).destination(in_process).handlers("ap", handlers()),
+            "destination app: expected handlers of the program, found none",
+        ),
+        (
+            builder(&memory()).destination(elsewhere).handlers("app", handlers()),
+            "destination app: expected no other transport beside handlers, found one",
+        ),
+    ];
+    for (builder, expected) in cases {
+        assert_eq!(builder.start().await.unwrap_err().to_string(), expected);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clock_and_chance_are_those_that_are_given() {
     let ledger = memory();
-    let receiver = builder(&ledger)
+    let starting = builder(&ledger)
         .clock(|| Moment::from_unix_milliseconds(NOW * 1000 + 250))
         .randomness(|bytes: &mut [u8]| bytes.fill(7))
-        .start()
-        .await
-        .unwrap();
+        .start();
+    let receiver = within("it starts", starting).await.unwrap();
     assert_eq!(webhook(receiver.webhooks(), now()).await.map(|(status, _)| status), Some(401));
     let id = id_of(webhook(receiver.webhooks(), NOW).await);
     assert_eq!(id, EventId::new(Moment::from_unix_milliseconds(NOW * 1000 + 250), [7; 10]));
     let page = Page { after: None, limit: 10, order: Order::OldestFirst };
     assert_eq!(ledger.events(EventFilter::default(), page).await.unwrap()[0].id, id);
-    receiver.shutdown().await.unwrap();
+    within("it shuts down", receiver.shutdown()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -140,7 +183,7 @@ async fn an_app_verifies_a_delivery_that_comes_an_hour_late() {
             let (mut stream, _) = app.accept().await.unwrap();
             let mut request = Vec::new();
             while !request.ends_with(BODY.as_bytes()) {
-                stream.read_buf(&mut request).await.unwrap();
+                assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0, "the delivery ends too early");
             }
             seconds_late.store(3600, Ordering::SeqCst);
             let answer = format!("HTTP/1.1 {status} -\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
@@ -151,20 +194,19 @@ async fn an_app_verifies_a_delivery_that_comes_an_hour_late() {
     });
     let url = format!("http://{address}/").parse().unwrap();
     let signing = pylon_receiver::config::Signing::Pylon(SecretSource::given("app"));
-    let transport = TransportConfig::Http { url, headers: Vec::new(), signing };
+    let transport = TransportConfig::Http(HttpTransport::new(url).signing(signing));
     let mut destination = DestinationConfig::new("app", transport);
     destination.retry.first_delay = Duration::from_millis(1);
-    let receiver = builder(&memory())
+    let starting = builder(&memory())
         .clock(move || {
             let seconds = NOW + late.load(Ordering::SeqCst);
             Moment::from_unix_milliseconds(seconds * 1000).after(began.elapsed())
         })
         .destination(destination)
-        .start()
-        .await
-        .unwrap();
+        .start();
+    let receiver = within("it starts", starting).await.unwrap();
     id_of(webhook(receiver.webhooks(), NOW).await);
-    let requests = tokio::time::timeout(LONGEST, arrived).await.unwrap().unwrap();
+    let requests = within("the app gets it twice", arrived).await.unwrap();
     let mut timestamps = Vec::new();
     for request in &requests {
         let head = request.split("\r\n\r\n").next().unwrap();
@@ -175,7 +217,7 @@ async fn an_app_verifies_a_delivery_that_comes_an_hour_late() {
         timestamps.push(timestamp);
     }
     assert!(timestamps[1] >= NOW as u64 + 3600, "{timestamps:?}");
-    receiver.shutdown().await.unwrap();
+    within("it shuts down", receiver.shutdown()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -185,35 +227,27 @@ async fn a_shutdown_ends_everything_and_a_drop_does_so_at_once() {
     let start = || {
         let builder = Receiver::builder().listen(anywhere).admin(anywhere).sqlite(folder.path().join("pylon.db"));
         let hangs = handlers_of(|_| std::future::pending());
-        builder
-            .endpoint(endpoint())
-            .destination(DestinationConfig::new("app", TransportConfig::Handlers(Arc::new(hangs))))
+        builder.endpoint(endpoint()).handlers("app", hangs)
     };
-    let receiver = start().start().await.unwrap();
+    let receiver = within("it starts", start().start()).await.unwrap();
     let (webhooks, admin) = (receiver.webhooks(), receiver.admin());
     let id = id_of(webhook(webhooks, now()).await);
     drop(receiver);
-    let mut again = start().start().await;
+    let mut again = within("it starts", start().start()).await;
     let began = Instant::now();
     // What was under way lets go of the ledger soon.
     while let Err(StartFault::Ledger(error)) = &again {
         assert_eq!(error.code(), "in_use");
         assert!(began.elapsed() < LONGEST);
         tokio::time::sleep(Duration::from_millis(2)).await;
-        again = start().start().await;
+        again = within("it starts", start().start()).await;
     }
     let again = again.unwrap();
     assert!(TcpStream::connect(webhooks).await.is_err() || webhooks == again.webhooks());
     assert!(TcpStream::connect(admin).await.is_err() || admin == again.admin());
     assert_eq!(again.unmet(), [""; 0]);
-    let listed = {
-        let mut stream = TcpStream::connect(again.admin()).await.unwrap();
-        let request = format!("GET /api/events/{id} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
-    };
+    let request = format!("GET /api/events/{id} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let listed = ask(again.admin(), &request).await.unwrap();
     assert!(listed.starts_with("HTTP/1.1 200"), "{listed}");
 }
 
@@ -221,7 +255,7 @@ async fn a_shutdown_ends_everything_and_a_drop_does_so_at_once() {
 type Case<F> = (fn(&mut Config, &TempDir), fn(&F) -> bool, &'static str);
 
 fn tls(folder: &TempDir) -> Option<Tls> {
-    Some(Tls { certificate: folder.path().join("certificate.pem"), key: folder.path().join("key.pem") })
+    Some(Tls::new(folder.path().join("certificate.pem"), folder.path().join("key.pem")))
 }
 
 const START_FAULTS: [Case<StartFault>; 5] = [
@@ -238,7 +272,7 @@ const START_FAULTS: [Case<StartFault>; 5] = [
     (
         |config, folder| config.tls = tls(folder),
         |fault| matches!(fault, StartFault::Tls(_)),
-        "no TLS: expected PEM in {}/certificate.pem, found that it cannot be read (entity not found)",
+        "no TLS: expected PEM in {}/certificate.pem, cannot read it (entity not found)",
     ),
     (
         |config, _| config.listen = ([192, 0, 2, 1], 80).into(),
@@ -253,13 +287,11 @@ const START_FAULTS: [Case<StartFault>; 5] = [
 ];
 
 fn config(folder: &TempDir) -> Config {
-    Config {
-        listen: ([127, 0, 0, 1], 0).into(),
-        admin: ([127, 0, 0, 1], 0).into(),
-        ledger: LedgerAddress::Sqlite(folder.path().join("pylon.db")),
-        endpoints: vec![endpoint()],
-        ..Config::default()
-    }
+    Config::default()
+        .listen(([127, 0, 0, 1], 0).into())
+        .admin(([127, 0, 0, 1], 0).into())
+        .ledger(LedgerAddress::Sqlite(folder.path().join("pylon.db")))
+        .endpoints(vec![endpoint()])
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -268,7 +300,7 @@ async fn every_reason_not_to_start_is_told() {
         let folder = TempDir::new().unwrap();
         let mut config = config(&folder);
         spoil(&mut config, &folder);
-        let fault = Receiver::builder().config(config).start().await.unwrap_err();
+        let fault = within("it starts", Receiver::builder().config(config).start()).await.unwrap_err();
         assert_eq!(fault.to_string(), expected.replace("{}", folder.path().to_str().unwrap()));
         assert!(is_it(&fault), "{fault:?}");
     }
@@ -282,7 +314,7 @@ const RELOAD_FAULTS: [Case<ReloadFault>; 4] = [
     ),
     (
         |config, _| config.limits.queue = 7,
-        |fault| matches!(fault, ReloadFault::NeedsRestart("limits.queue")),
+        |fault| *fault == ReloadFault::NeedsRestart(vec!["limits.queue".into()]),
         "`limits.queue` cannot change while the receiver runs: restart it",
     ),
     (
@@ -305,18 +337,18 @@ async fn every_reason_not_to_reload_is_told() {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     std::fs::write(folder.path().join("certificate.pem"), made.cert.pem()).unwrap();
     std::fs::write(folder.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-    let config = Config { tls: tls(&folder), ..config(&folder) };
-    let receiver = Receiver::builder().config(config.clone()).start().await.unwrap();
-    receiver.reload(config.clone()).await.unwrap();
+    let config = config(&folder).tls(tls(&folder));
+    let receiver = within("it starts", Receiver::builder().config(config.clone()).start()).await.unwrap();
+    within("it reloads", receiver.reload(config.clone())).await.unwrap();
     for (spoil, is_it, expected) in RELOAD_FAULTS {
         let mut config = config.clone();
         spoil(&mut config, &folder);
-        let fault = receiver.reload(config).await.unwrap_err();
+        let fault = within("it reloads", receiver.reload(config)).await.unwrap_err();
         assert_eq!(fault.to_string(), expected.replace("{}", folder.path().to_str().unwrap()));
         assert!(is_it(&fault), "{fault:?}");
         assert_eq!(receiver.unmet(), [""; 0]);
     }
-    receiver.shutdown().await.unwrap();
+    within("it shuts down", receiver.shutdown()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -325,21 +357,21 @@ async fn a_token_is_compared_by_its_value_and_not_by_its_place() {
     let write = |name: &str, token: &str| std::fs::write(folder.path().join(name), token).unwrap();
     let source = |name: &str| Some(SecretSource::File(folder.path().join(name)));
     write("token", "one\n");
-    let config = Config { admin_token: source("token"), ..config(&folder) };
-    let receiver = Receiver::builder().config(config.clone()).start().await.unwrap();
-    receiver.reload(config.clone()).await.unwrap();
-    let needs_restart = Err(ReloadFault::NeedsRestart("admin_token"));
+    let config = config(&folder).admin_token(source("token"));
+    let receiver = within("it starts", Receiver::builder().config(config.clone()).start()).await.unwrap();
+    within("it reloads", receiver.reload(config.clone())).await.unwrap();
+    let needs_restart = Err(ReloadFault::NeedsRestart(vec!["admin_token".into()]));
     write("token", "other\n");
-    assert_eq!(receiver.reload(config.clone()).await, needs_restart);
+    assert_eq!(within("it reloads", receiver.reload(config.clone())).await, needs_restart);
     write("moved", "one");
-    receiver.reload(Config { admin_token: source("moved"), ..config.clone() }).await.unwrap();
-    assert_eq!(receiver.reload(Config { admin_token: None, ..config.clone() }).await, needs_restart);
-    let given = Config { admin_token: Some(SecretSource::given("other")), ..config.clone() };
-    assert_eq!(receiver.reload(given).await, needs_restart);
+    within("it reloads", receiver.reload(config.clone().admin_token(source("moved")))).await.unwrap();
+    assert_eq!(within("it reloads", receiver.reload(config.clone().admin_token(None))).await, needs_restart);
+    let given = config.clone().admin_token(Some(SecretSource::given("other")));
+    assert_eq!(within("it reloads", receiver.reload(given)).await, needs_restart);
     std::fs::remove_file(folder.path().join("token")).unwrap();
-    let missing = receiver.reload(config).await.unwrap_err();
+    let missing = within("it reloads", receiver.reload(config)).await.unwrap_err();
     assert!(matches!(&missing, ReloadFault::Missing(missing) if missing.len() == 1), "{missing:?}");
-    receiver.shutdown().await.unwrap();
+    within("it shuts down", receiver.shutdown()).await.unwrap();
 }
 
 #[test]
@@ -348,10 +380,10 @@ fn an_admin_address_that_the_network_reaches_is_warned_of_and_who_guesses_there_
     let start = |admin: [u8; 4]| {
         let token = Some(SecretSource::given("the-token-of-the-operators"));
         let folder = TempDir::new().unwrap();
-        let config = Config { admin: (admin, 0).into(), admin_token: token, ..config(&folder) };
+        let config = config(&folder).admin((admin, 0).into()).admin_token(token);
         let (peer, lines) = logged(|| {
             runtime.block_on(async {
-                let receiver = Receiver::builder().config(config).start().await.unwrap();
+                let receiver = within("it starts", Receiver::builder().config(config).start()).await.unwrap();
                 let address = SocketAddr::from(([127, 0, 0, 1], receiver.admin().port()));
                 let mut stream = TcpStream::connect(address).await.unwrap();
                 let peer = stream.local_addr().unwrap();
@@ -359,9 +391,9 @@ fn an_admin_address_that_the_network_reaches_is_warned_of_and_who_guesses_there_
                     "GET /api/stats HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer s3cret\r\nConnection: close\r\n\r\n";
                 stream.write_all(request.as_bytes()).await.unwrap();
                 let mut answer = String::new();
-                stream.read_to_string(&mut answer).await.unwrap();
+                within("the answer ends", stream.read_to_string(&mut answer)).await.unwrap();
                 assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
-                receiver.shutdown().await.unwrap();
+                within("it shuts down", receiver.shutdown()).await.unwrap();
                 peer
             })
         });

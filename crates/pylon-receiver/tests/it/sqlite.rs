@@ -239,7 +239,7 @@ async fn leases_end_when_the_file_is_opened() {
     let files = Files::new();
     let mut ledger = files.open(100);
     ledger.record(event(0).to("app")).await.unwrap();
-    for attempt in [1, 1, 2] {
+    for attempt in 1..=3 {
         assert_eq!(taken(&ledger, claim(1)).await.deliveries[0].attempt, attempt);
         assert_eq!(taken(&ledger, claim(1)).await.deliveries.len(), 0);
         drop(ledger);

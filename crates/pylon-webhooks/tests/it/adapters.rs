@@ -1,7 +1,6 @@
 //! Each adapter: what it answers to the requests of `vectors/requests.json` and to senders that break off, and what it
 //! makes of an endpoint that it cannot keep the word of.
 
-use crate::log::logged;
 use actix_web::dev::Payload as ActixPayload;
 use actix_web::error::PayloadError;
 use actix_web::http::header::{HeaderName as ActixName, HeaderValue as ActixValue};
@@ -15,6 +14,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyDataStream, BodyExt};
+use pylon_test_support::log::logged;
 use pylon_webhooks::actix_web::webhook_resource;
 use pylon_webhooks::axum::{webhook_route, webhook_router};
 use pylon_webhooks::testing::WebhookRequest;

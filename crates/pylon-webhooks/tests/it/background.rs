@@ -1,6 +1,6 @@
 //! Handlers that run after the answer: what is accepted, what is turned away, and what `close` waits for.
 
-use crate::log::logged;
+use pylon_test_support::log::logged;
 use pylon_webhooks::testing::WebhookRequest;
 use pylon_webhooks::{
     Background, Endpoint, Error, MemoryReplayStore, Outcome, ReplayGuard, ReplayStore, Secret, StoreFuture,

@@ -1,6 +1,6 @@
 //! Who is called for an event, in which order, and what comes of it.
 
-use crate::log::logged;
+use pylon_test_support::log::logged;
 use pylon_webhooks::{
     BaseIssueEvent, CustomEvent, Error, EventKind, EventReader, Handled, IssueAssignedEvent, IssueNewEvent,
     IssueSnapshotEvent, MessageNewEvent, Secret, UnknownEvent, Verified, Verifier, WebhookEvent, WebhookHandler,

@@ -1,6 +1,6 @@
 //! What an endpoint decides to answer, what it tells the operator, and in which order it looks at things.
 
-use crate::log::logged;
+use pylon_test_support::log::logged;
 use pylon_webhooks::bindings::outcome_of_code;
 use pylon_webhooks::{
     DEFAULT_BODY_LIMIT, Endpoint, Error, EventReader, MemoryReplayStore, Outcome, ReplayGuard, RequestFault, Secret,

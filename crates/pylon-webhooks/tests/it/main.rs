@@ -11,7 +11,6 @@ mod config;
 mod dispatch;
 mod endpoint;
 mod fields;
-mod log;
 mod properties;
 mod replay;
 mod secrecy;

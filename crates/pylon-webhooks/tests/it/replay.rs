@@ -1,6 +1,6 @@
 //! Which deliveries count as the same, for how long, and what comes of one that comes again.
 
-use crate::log::logged;
+use pylon_test_support::log::logged;
 use pylon_webhooks::bindings::is_first_at;
 use pylon_webhooks::{
     ConfigError, Endpoint, EventKind, EventReader, HandlerError, MemoryReplayStore, Outcome, ReplayGuard, ReplayKey,

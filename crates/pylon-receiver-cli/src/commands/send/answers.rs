@@ -30,7 +30,7 @@ pub(super) struct Unanswered {
 pub(super) struct Answers {
     count: u32,
     is_forged: bool,
-    told: Vec<Value>,
+    shown: Vec<Value>,
     statuses: BTreeMap<u16, u32>,
     unanswered: BTreeMap<String, u32>,
     as_expected: u32,
@@ -43,7 +43,7 @@ impl Answers {
         Self {
             count,
             is_forged,
-            told: Vec::new(),
+            shown: Vec::new(),
             statuses: BTreeMap::new(),
             unanswered: BTreeMap::new(),
             as_expected: 0,
@@ -78,7 +78,7 @@ impl Answers {
         match out.format() {
             Format::Text if self.count == 1 => out.line(line.trim_end())?,
             Format::Text => out.line(format!("{number}: {line}").trim_end())?,
-            Format::Json => self.told.push(value),
+            Format::Json => self.shown.push(value),
         }
         out.finish()
     }
@@ -89,7 +89,7 @@ impl Answers {
             Format::Text if self.count > MOST_TOLD => self.tell_sum(out)?,
             Format::Text => {}
             Format::Json => {
-                self.told.sort_by_key(|answer| answer["number"].as_u64());
+                self.shown.sort_by_key(|answer| answer["number"].as_u64());
                 let mut sum = json!({
                     "sent": self.count,
                     "as_expected": self.as_expected,
@@ -97,7 +97,7 @@ impl Answers {
                     "unanswered": self.unanswered,
                 });
                 if self.count <= MOST_TOLD {
-                    sum["answers"] = self.told.into();
+                    sum["answers"] = self.shown.into();
                 }
                 out.json(&sum)?;
             }

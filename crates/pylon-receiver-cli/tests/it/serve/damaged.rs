@@ -96,7 +96,7 @@ fn root_page(scene: &Scene, name: &str) -> u64 {
 
 #[test]
 fn a_damaged_page_is_told_when_it_is_met_and_nothing_is_acknowledged_then() {
-    for table in ["events", "deliveries", "deliveries_waiting"] {
+    for table in ["events", "deliveries", "deliveries_due"] {
         let scene = scene();
         overwrite(&scene.path("pylon.db"), (root_page(&scene, table) - 1) * 4096, &[0x55; 4096]);
         let running = scene.start();

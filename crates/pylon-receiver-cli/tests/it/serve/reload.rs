@@ -170,7 +170,7 @@ fn an_attempt_under_way_outlives_the_reload_and_is_waited_for_at_the_end() {
     running.logs(&["\"stopping\""]);
     release.send(()).unwrap();
     assert_eq!(running.exit(), Some(0));
-    assert_eq!(scene.texts("SELECT state || ' ' || attempts FROM deliveries"), ["3 1"]);
+    assert_eq!(scene.texts("SELECT state || ' ' || attempts FROM deliveries"), ["20 1"]);
 }
 
 /// A new certificate and its key, in their files.

@@ -1,18 +1,21 @@
 //! Delivers to the standard input of a command.
 //!
-//! The command runs in a process group of its own, without a shell, with an environment of its own: the configured variables, `PATH`,
-//! `HOME`, `LANG`, `TZ`, and `PYLON_EVENT_ID`, `PYLON_DELIVERY_ID`, `PYLON_ATTEMPT` (from 1), `PYLON_KIND` (empty where the kind is longer
-//! than 256 bytes or has a NUL), `PYLON_ENDPOINT` and `PYLON_RECEIVED_AT` (RFC 3339).
+//! The command runs in a process group of its own, without a shell. Its environment has the configured variables, `PATH`, `HOME`,
+//! `LANG`, `TZ`, and `PYLON_EVENT_ID`, `PYLON_DELIVERY_ID`, `PYLON_ATTEMPT` (from 1), `PYLON_NAME` (the event's name as it was sent; empty
+//! if it is longer than 256 bytes or has a NUL), `PYLON_KIND` (the known kind; empty if there is none), `PYLON_ENDPOINT` and
+//! `PYLON_RECEIVED_AT` (RFC 3339).
 //!
-//! Exit code 0 says that the event arrived, whether or not the command has read all of it. When the time is up, or whoever waits goes away,
-//! the whole group is killed; a process that left the group is not. When the command exits, what it left behind runs on.
+//! Exit code 0 means that the event arrived, even if the command did not read all of it. At the time-out, or when the future is
+//! dropped, the whole group is killed, except processes that left the group. When the command exits, its children run on.
 //!
-//! Its standard output is thrown away. The last line of its standard error goes, shortened, into the report of a failure, and so into
-//! the ledger, for the operator to see; it may say anything, and is for that reason never logged.
+//! The standard output is discarded. The last line of the standard error goes, shortened, into the report of a failure, and so into
+//! the ledger, for the operator to see. The line may hold anything, so it is never logged.
 
+use super::attempt::Attempt;
+use super::contract::{Transport, TransportFuture};
 use super::line::LastLine;
-use super::{Attempt, Report, Transport, TransportFuture};
-use crate::config::show_duration;
+use super::report::Report;
+use crate::text::show_duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
@@ -24,13 +27,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr};
 use tokio::runtime::Handle;
 
-/// What a command sees of the receiver's environment anyway.
+/// The variables of the receiver's environment that every command sees.
 const ALWAYS_SEEN: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
-/// The longest kind that a command is told, in bytes.
-const LONGEST_KIND: usize = 256;
+/// The longest name in the environment, in bytes.
+const LONGEST_NAME: usize = 256;
 /// How much is read at a time, in bytes.
 const PIECE: usize = 4096;
-/// How many pieces are read at most once the command has exited: more than a pipe holds.
+/// Maximum number of pieces that are read after the exit: more than a pipe holds.
 const LAST_PIECES: usize = 32;
 
 /// One command.
@@ -42,7 +45,7 @@ pub(super) struct Command {
 }
 
 impl Command {
-    /// Runs this program with these arguments, which sees these variables.
+    /// Runs this program with these arguments. The program sees these variables.
     pub(super) fn new(command: &[String], environment: &[String], timeout: Duration) -> Self {
         let (program, arguments) =
             command.split_first().map(|(first, rest)| (first.clone(), rest.to_vec())).unwrap_or_default();
@@ -52,13 +55,13 @@ impl Command {
     fn start(&self, attempt: &Attempt) -> io::Result<Group> {
         let seen = ALWAYS_SEEN.into_iter().chain(self.environment.iter().map(String::as_str));
         let seen = seen.filter_map(|name| Some((name, std::env::var_os(name)?)));
-        let kind = attempt.kind_or_name();
-        let kind = if kind.len() > LONGEST_KIND || kind.contains('\0') { "" } else { kind };
-        let told: [(&str, OsString); 6] = [
+        let name = if attempt.name.len() > LONGEST_NAME || attempt.name.contains('\0') { "" } else { &*attempt.name };
+        let of_event: [(&str, OsString); 7] = [
             ("PYLON_EVENT_ID", attempt.event().to_string().into()),
             ("PYLON_DELIVERY_ID", attempt.delivery.to_string().into()),
             ("PYLON_ATTEMPT", attempt.number.to_string().into()),
-            ("PYLON_KIND", kind.into()),
+            ("PYLON_NAME", name.into()),
+            ("PYLON_KIND", attempt.kind.map(|kind| kind.name()).unwrap_or_default().into()),
             ("PYLON_ENDPOINT", OsString::from(&*attempt.endpoint)),
             ("PYLON_RECEIVED_AT", attempt.event().received_at().to_string().into()),
         ];
@@ -66,7 +69,7 @@ impl Command {
             .args(&self.arguments)
             .env_clear()
             .envs(seen)
-            .envs(told)
+            .envs(of_event)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -94,7 +97,7 @@ impl Transport for Command {
             let mut last_line = LastLine::default();
             match tokio::time::timeout(self.timeout, self.run(attempt, &mut last_line)).await {
                 Ok(report) => report,
-                // What ran was dropped, and the group with it.
+                // The future was dropped, and the group with it.
                 Err(_) => {
                     let sentence = format!("no exit within {}, hence killed", show_duration(self.timeout));
                     Report::failed(None, last_line.after(&sentence))
@@ -104,15 +107,15 @@ impl Transport for Command {
     }
 }
 
-/// A command that runs, and all it started; dropped before it has exited, all of it is killed.
+/// A running command and its children. If it is dropped before the exit, all of them are killed.
 struct Group(Option<Child>);
 
 impl Group {
-    /// Feeds the command, listens to it, and waits until it has exited.
+    /// Writes the body to the command, reads its standard error, and waits for its exit.
     async fn exit(&mut self, body: &[u8], last_line: &mut LastLine) -> io::Result<ExitStatus> {
-        let child = self.0.as_mut().expect("it is taken out on drop alone");
+        let child = self.0.as_mut().expect("only drop takes it out");
         let (mut stdin, mut stderr) = (child.stdin.take(), child.stderr.take());
-        // Whether it has read everything is its own affair: its exit code tells.
+        // Only the exit code counts, not whether the command reads everything.
         let mut feeding = pin!(async move {
             if let Some(stdin) = &mut stdin {
                 let _ = stdin.write_all(body).await;
@@ -139,10 +142,10 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         let Some(mut child) = self.0.take() else { return };
-        // It has no number once it was waited for; the number may be another process's then.
+        // After the wait it has no number: by then the number may be another process's.
         let Some(number) = child.id() else { return };
         if let Some(group) = i32::try_from(number).ok().and_then(Pid::from_raw) {
-            // It fails when there is no such group, which is as well.
+            // An error means that the group is gone.
             let _ = kill_process_group(group, Signal::KILL);
         }
         if let Ok(runtime) = Handle::try_current() {
@@ -151,7 +154,7 @@ impl Drop for Group {
     }
 }
 
-/// The next bytes; never, once there are none.
+/// The next bytes; pending for ever after the end.
 async fn next(stderr: &mut Option<ChildStderr>, piece: &mut [u8]) -> io::Result<usize> {
     match stderr {
         Some(stderr) => stderr.read(piece).await,
@@ -159,7 +162,7 @@ async fn next(stderr: &mut Option<ChildStderr>, piece: &mut [u8]) -> io::Result<
     }
 }
 
-/// Takes what is in the pipe and does not wait for more: something that the command left behind may hold its other end.
+/// Takes what is in the pipe and does not wait for more: a child of the command may hold the other end open.
 fn drain(stderr: Option<ChildStderr>, last_line: &mut LastLine) {
     let Some(stderr) = stderr else { return };
     let mut piece = [0; PIECE];

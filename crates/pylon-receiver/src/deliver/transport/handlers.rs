@@ -1,8 +1,10 @@
 //! Delivers to handlers in this process.
 
+use super::attempt::Attempt;
+use super::contract::{Transport, TransportFuture};
 use super::line::fit;
-use super::{Attempt, Report, Transport, TransportFuture};
-use crate::config::show_duration;
+use super::report::Report;
+use crate::text::show_duration;
 use pylon_webhooks::{HandlerError, Verified, WebhookEvent, WebhookHandler};
 use std::any::Any;
 use std::ops::Deref;
@@ -11,17 +13,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::AbortHandle;
 
-/// What handlers answer, as a future: nothing, or a sentence on what failed.
+/// The result of handlers, as a future: nothing, or a sentence about the failure.
 pub type HandlerFuture<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
 
-/// Handlers in this process, called for each attempt; a failure, or a panic, is tried again.
+/// Handlers in this process, called for each attempt. After an error or a panic, the receiver tries again.
 ///
-/// A [`WebhookHandler`] is one: its handlers are called as if the event had just come in. An async closure that takes a
-/// [`DeliveredEvent`] is made one by [`handlers_of`].
+/// A [`WebhookHandler`] implements this. [`handlers_of`] makes handlers of an async closure that takes a [`DeliveredEvent`].
 ///
-/// When the time is up, the future is dropped where it awaits something. What blocks a thread instead runs on, beside the next attempt.
+/// At the time-out, the future is dropped at its next await. Code that blocks a thread runs on, next to the next attempt.
 pub trait Handlers: Send + Sync + 'static {
-    /// Handles the event. What fails is kept in the ledger as a sentence, shortened, and not logged.
+    /// Handles the event. The ledger keeps an error as a shortened sentence; errors are not logged.
     fn handle<'a>(&'a self, event: Verified<WebhookEvent>, attempt: &'a Attempt) -> HandlerFuture<'a>;
 }
 
@@ -31,12 +32,12 @@ impl<R: Send + 'static> Handlers for WebhookHandler<R> {
     }
 }
 
-/// An event as a closure gets it: the event itself, to which it dereferences, and the attempt to deliver it.
+/// An event as a closure gets it, with the attempt to deliver it. It dereferences to the event.
 #[derive(Debug, Clone)]
 pub struct DeliveredEvent {
     /// The event.
     pub event: Verified<WebhookEvent>,
-    /// The attempt: its number, ids, headers. The event id is the same on every attempt: what is to be done once is remembered by it.
+    /// The attempt: its number, ids, headers. The event id is the same on every attempt: deduplicate by it.
     pub attempt: Attempt,
 }
 
@@ -48,7 +49,7 @@ impl Deref for DeliveredEvent {
     }
 }
 
-/// Makes handlers of one async closure, which gets every event.
+/// Makes handlers of one async closure, which takes every event.
 ///
 /// ```
 /// use pylon_receiver::handlers_of;
@@ -100,7 +101,7 @@ impl Transport for InProcess {
                 Err(error) => return Report::failed(None, format!("handlers cannot read the body: {}", error.fault())),
             };
             let (handlers, attempt) = (Arc::clone(&self.handlers), attempt.clone());
-            // A task of its own, so that a panic ends no more than it, and a thread that is blocked is not ours.
+            // A task of its own: a panic ends this task only, and blocking code blocks another thread.
             let task = tokio::spawn(async move { handlers.handle(event, &attempt).await });
             let _abort = AbortOnDrop(task.abort_handle());
             match tokio::time::timeout(self.timeout, task).await {
@@ -108,7 +109,7 @@ impl Transport for InProcess {
                 Ok(Ok(Err(error))) => Report::failed(None, failed(&error)),
                 Ok(Err(ended)) => match ended.try_into_panic() {
                     Ok(panic) => Report::failed(None, panicked(&*panic)),
-                    Err(_) => Report::failed(None, "the handlers were broken off, for the runtime ends"),
+                    Err(_) => Report::failed(None, "the handlers were aborted, because the runtime ends"),
                 },
                 Err(_) => Report::failed(None, format!("not handled within {}", show_duration(self.timeout))),
             }
@@ -126,7 +127,7 @@ impl Drop for AbortOnDrop {
 
 fn failed(error: &str) -> String {
     let sentence = fit(error);
-    if sentence.is_empty() { "a handler failed and did not say why".to_owned() } else { sentence }
+    if sentence.is_empty() { "a handler failed and gave no reason".to_owned() } else { sentence }
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> String {

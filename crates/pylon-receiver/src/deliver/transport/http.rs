@@ -1,161 +1,134 @@
 //! Delivers by an HTTP POST of the raw body.
 //!
-//! # What goes out
-//! The headers with which the event came in, but for those that concern one connection only, and `x-receiver-*`, which a sender could
-//! forge. Then, in this order, each replacing what is there under the same name:
-//!
-//! | header | value |
-//! | --- | --- |
-//! | `X-Receiver-Event-Id` | the event's id, the same on every attempt and every delivery: what an app deduplicates by |
-//! | `X-Receiver-Attempt` | which attempt this is, from 1 |
-//! | `X-Receiver-Endpoint` | the endpoint at which it came in |
-//! | `X-Receiver-Kind` | the event's kind |
-//! | `X-Receiver-Redelivery-Of` | the id of the delivery that this one repeats, when an operator asked for that |
-//! | the configured ones | whatever they are |
-//! | the signature's | as configured |
-//!
-//! Kind and endpoint are left out where they are empty, longer than 256 bytes, or anything but visible ASCII with spaces in between: the
-//! kind is a text from the body, and no header can say it faithfully then. Where no `accept` came in, `*/*` is added.
-//!
-//! # What counts
-//! A 2xx whose body arrives whole is a success; of a long body the first 64 KiB are enough. All else is a failure, redirects
-//! included: whoever moved the app has to say so in the configuration.
+//! A 2xx whose body arrives whole is a success; of a long body the first 64 KiB are enough. Everything else is a failure, redirects
+//! included: if the app has moved, change the configuration.
 
-use super::refusal::describe;
-use super::signing::Signer;
-use super::{Attempt, Report, Transport, TransportFuture};
-use crate::config::{SecretFault, SecretSource, Signing, show_duration};
-use crate::headers::{OWN_PREFIX, is_hop_by_hop, is_named_by_connection};
-use crate::id::DeliveryId;
+use super::attempt::Attempt;
+use super::contract::{Transport, TransportFuture};
+use super::outgoing::Outgoing;
+use super::report::Report;
+use super::unanswered::describe;
+use crate::config::{HttpTransport, SecretFault};
+use crate::text::show_duration;
 use crate::time::Moment;
-use http::header::{CONTENT_LENGTH, HOST, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, Method};
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response, Url};
+use reqwest::{Client, Request, Response, Url};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-const EVENT_ID: HeaderName = HeaderName::from_static("x-receiver-event-id");
-const ATTEMPT: HeaderName = HeaderName::from_static("x-receiver-attempt");
-const ENDPOINT: HeaderName = HeaderName::from_static("x-receiver-endpoint");
-const KIND: HeaderName = HeaderName::from_static("x-receiver-kind");
-const REDELIVERY_OF: HeaderName = HeaderName::from_static("x-receiver-redelivery-of");
-
 /// How much of an answer is read, in bytes.
 const MOST_OF_AN_ANSWER: u64 = 64 * 1024;
-/// The longest text that goes into a header, in bytes.
-const LONGEST_TEXT: usize = 256;
 
 /// One HTTP destination, with its connections.
 pub(super) struct Http {
     url: Option<Url>,
-    headers: Vec<(HeaderName, HeaderValue)>,
-    signer: Signer,
+    passes_query: bool,
+    outgoing: Outgoing,
     timeout: Duration,
     concurrency: usize,
     client: OnceLock<Client>,
 }
 
+/// The head of an answer.
+#[derive(Clone, Copy)]
+struct Answered {
+    status: u16,
+    retry_after: Option<Duration>,
+}
+
 impl Http {
-    /// Reads the secrets. Of the configured headers, those of one connection are not sent, but `host` is.
-    pub(super) fn new(
-        url: &Uri,
-        headers: &[(HeaderName, SecretSource)],
-        signing: &Signing,
-        timeout: Duration,
-        concurrency: usize,
-    ) -> Result<Self, SecretFault> {
-        let sent = headers.iter().filter(|(name, _)| !is_of_one_message(name) || name == HOST);
-        let headers = sent.map(|(name, source)| Ok((name.clone(), secret_value(source)?)));
-        let headers = headers.collect::<Result<_, _>>()?;
-        let url = Url::parse(&url.to_string()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-        let http = Self { url, headers, signer: Signer::new(signing)?, timeout, concurrency, client: OnceLock::new() };
-        // What is not there now may be there at an attempt, which then says what is missing.
+    /// Reads the secrets.
+    pub(super) fn new(config: &HttpTransport, timeout: Duration, concurrency: usize) -> Result<Self, SecretFault> {
+        let url = Url::parse(&config.url.to_string()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let outgoing = Outgoing::new(config)?;
+        let http = Self { url, passes_query: config.query, outgoing, timeout, concurrency, client: OnceLock::new() };
+        // If something is missing now, it may be there at an attempt; that attempt reports what is missing.
         let _ = http.ready();
         Ok(http)
     }
 
-    /// The address, and the client, made unless it is there.
+    /// The URL and the client, which is made at the first call.
     fn ready(&self) -> Result<(&Url, &Client), &'static str> {
         let url =
             self.url.as_ref().ok_or("expected an address with http:// or https:// in front, found another one")?;
         if let Some(client) = self.client.get() {
             return Ok((url, client));
         }
-        // Whichever provider the program has installed is taken; an error says that there is one.
+        // The provider that the program has installed is used; an error means that there is one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = Client::builder()
             .redirect(Policy::none())
             .no_proxy()
             .connect_timeout(self.timeout)
             .pool_max_idle_per_host(self.concurrency);
-        // Where no TLS is spoken, a system without root certificates will do.
+        // Plain HTTP needs no root certificates, and a system may have none.
         let builder = if url.scheme() == "http" { builder.tls_certs_only([]) } else { builder };
         let client = builder.build().map_err(|_| "TLS failed: the system has no root certificates")?;
         Ok((url, self.client.get_or_init(|| client)))
     }
 
-    fn headers_for(&self, attempt: &Attempt) -> HeaderMap {
-        let mut headers = attempt.headers.to_map();
-        remove_what_does_not_travel(&mut headers);
-        headers.insert(EVENT_ID, plain(&attempt.event().to_string()).expect("an id is plain ASCII"));
-        headers.insert(ATTEMPT, attempt.number.into());
-        let repeated = attempt.redelivery_of.map(|number| DeliveryId { number, ..attempt.delivery }.to_string());
-        let texts = [
-            (ENDPOINT, Some(&*attempt.endpoint)),
-            (KIND, Some(attempt.kind_or_name())),
-            (REDELIVERY_OF, repeated.as_deref()),
-        ];
-        for (name, text) in texts {
-            if let Some(value) = text.and_then(plain) {
-                headers.insert(name, value);
-            }
-        }
-        for (name, _) in &self.headers {
-            headers.remove(name);
-        }
-        for (name, value) in &self.headers {
-            headers.append(name, value.clone());
-        }
-        self.signer.sign(&mut headers, attempt);
-        // Without it nothing says of an empty body that there is one, and there are servers that answer 411 then.
-        headers.insert(CONTENT_LENGTH, attempt.body.len().into());
-        headers
+    fn request(&self, url: &Url, attempt: &Attempt) -> Request {
+        let mut request = Request::new(Method::POST, self.target(url, attempt));
+        *request.headers_mut() = self.outgoing.headers(attempt);
+        *request.body_mut() = Some(attempt.body.clone().into());
+        request
     }
 
-    /// Sends, and reads the answer; what is to be reported should the time be up meanwhile is left in `answered`.
-    async fn exchange(&self, attempt: &Attempt, answered: &mut Option<Report>) -> Report {
+    /// The configured URL, with the original query behind its own where the query is passed on.
+    fn target(&self, url: &Url, attempt: &Attempt) -> Url {
+        let mut url = url.clone();
+        if let Some(original) = attempt.query.as_deref().filter(|query| self.passes_query && !query.is_empty()) {
+            let both = url.query().filter(|own| !own.is_empty()).map(|own| format!("{own}&{original}"));
+            url.set_query(Some(both.as_deref().unwrap_or(original)));
+        }
+        url
+    }
+
+    /// Sends, and reads the answer. Once the answer's head is there, `answered` has it, for a time-out during the body.
+    async fn exchange(&self, attempt: &Attempt, answered: &mut Option<Answered>) -> Report {
         let (url, client) = match self.ready() {
             Ok(ready) => ready,
             Err(missing) => return Report::failed(None, missing),
         };
-        let request = client.post(url.clone()).headers(self.headers_for(attempt)).body(attempt.body.clone());
-        let response = match request.send().await {
+        let response = match client.execute(self.request(url, attempt)).await {
             Ok(response) => response,
             Err(error) if error.is_timeout() => return self.no_answer(),
             Err(error) => return Report::failed(None, describe(&error)),
         };
         let status = response.status();
         let retry_after = retry_after(response.headers(), attempt.started_at);
-        let code = Some(i32::from(status.as_u16()));
-        let failed = |detail: String| Report { retry_after, ..Report::failed(code, detail) };
-        let within = show_duration(self.timeout);
-        *answered = Some(failed(format!("answered {}, but not to the end within {within}", status.as_u16())));
+        let answer = *answered.insert(Answered { status: status.as_u16(), retry_after });
         if status.is_redirection() {
-            return failed(format!("answered {}, which is not followed", status.as_u16()));
+            return answer.failed(", which is not followed");
         }
         if !status.is_success() {
-            return failed(format!("answered {}", status.as_u16()));
+            return answer.failed("");
         }
         match read_whole(response).await {
-            Ok(()) => Report::delivered(code, format!("answered {}", status.as_u16())),
-            Err(broken_off) => failed(broken_off),
+            Ok(()) => Report::delivered(Some(answer.status.into()), format!("answered {}", answer.status)),
+            Err(broken_off) => Report { detail: broken_off.into(), ..answer.failed("") },
         }
     }
 
     fn no_answer(&self) -> Report {
         Report::failed(None, format!("no answer within {}", show_duration(self.timeout)))
+    }
+
+    fn late(&self, answered: Option<Answered>) -> Report {
+        match answered {
+            Some(answer) => answer.failed(&format!(", but not to the end within {}", show_duration(self.timeout))),
+            None => self.no_answer(),
+        }
+    }
+}
+
+impl Answered {
+    fn failed(self, addition: &str) -> Report {
+        let detail = format!("answered {}{addition}", self.status);
+        Report { retry_after: self.retry_after, ..Report::failed(Some(self.status.into()), detail) }
     }
 }
 
@@ -164,55 +137,23 @@ impl Transport for Http {
         Box::pin(async move {
             let mut answered = None;
             let in_time = tokio::time::timeout(self.timeout, self.exchange(attempt, &mut answered)).await;
-            in_time.unwrap_or_else(|_| answered.unwrap_or_else(|| self.no_answer()))
+            in_time.unwrap_or_else(|_| self.late(answered))
         })
     }
-}
-
-/// A value that is shown nowhere.
-fn secret_value(source: &SecretSource) -> Result<HeaderValue, SecretFault> {
-    let mut value = HeaderValue::from_bytes(&source.read()?)
-        .map_err(|_| SecretFault::Malformed("the value of a header, without line ends and other control characters"))?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-/// Whether the client makes the header anew for each connection or message.
-fn is_of_one_message(name: &HeaderName) -> bool {
-    is_hop_by_hop(name) || name == HOST || name == CONTENT_LENGTH
-}
-
-fn remove_what_does_not_travel(headers: &mut HeaderMap) {
-    let leaves = |name: &&HeaderName| {
-        is_of_one_message(name) || is_named_by_connection(headers, name) || name.as_str().starts_with(OWN_PREFIX)
-    };
-    let leaving: Vec<HeaderName> = headers.keys().filter(leaves).cloned().collect();
-    for name in leaving {
-        headers.remove(name);
-    }
-}
-
-/// The text as a header's value, where it arrives as it is.
-fn plain(text: &str) -> Option<HeaderValue> {
-    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && text.trim().len() == text.len();
-    if text.is_empty() || text.len() > LONGEST_TEXT || !is_plain {
-        return None;
-    }
-    HeaderValue::from_str(text).ok()
 }
 
 /// How long to wait: a number of seconds, or the time until a date.
 fn retry_after(headers: &HeaderMap, now: Moment) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More seconds than fit are for ever.
+        // A number that does not fit means for ever.
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let date = DateTimeParser::new().parse_timestamp(text).ok()?;
     Some(Moment::from_unix_milliseconds(date.as_millisecond()).since(now))
 }
 
-/// Reads the answer's body to its end, or as far as counts, and keeps nothing of it.
+/// Reads the answer's body to its end, or to the limit, and keeps nothing of it.
 async fn read_whole(mut response: Response) -> Result<(), String> {
     let declared = response.content_length();
     let mut read = 0;

@@ -1,14 +1,16 @@
 //! Delivers as lines of JSON at the end of a file.
 //!
-//! A line is on the disk before its delivery counts. The file is opened for each line, so that it can be moved away at any time. It
-//! is locked (`flock`) while a line is written, so that several writers do not mix.
+//! A delivery counts once its line is on the disk. The file is opened for each line, so you can move it away at any time. It is
+//! locked (`flock`) while a line is written, so that several writers do not mix.
 //!
-//! A line that was begun and not ended was never acknowledged: the machine stopped, or the disk was full. It is cut off before the next
-//! one is written. What does not look like such a line is left alone, and the delivery fails: the file is somebody else's.
+//! A line without an end was never acknowledged: the machine stopped, or the disk was full. Such a line is cut off before the next one
+//! is written. If the file ends in anything else, it is not ours: it stays as it is, and the delivery fails.
 
-use super::{Attempt, Report, Transport, TransportFuture};
-use crate::config::show_duration;
+use super::attempt::Attempt;
+use super::contract::{Transport, TransportFuture};
+use super::report::Report;
 use crate::id::{DeliveryId, EventId};
+use crate::text::show_duration;
 use crate::time::Moment;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -23,18 +25,18 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
-/// What each line begins with.
+/// The beginning of each line.
 const BEGINNING: &[u8] = b"{\"event_id\":\"";
 /// How much is read at a time in search of the last line's end, in bytes.
 const PIECE: u64 = 64 * 1024;
-/// Owner alone: bodies are customers' words.
+/// Owner only: bodies hold customers' words.
 const PERMISSIONS: u32 = 0o600;
 
 /// One file.
 pub(super) struct JsonLines {
     path: Arc<Path>,
     timeout: Duration,
-    /// Whoever waits for his turn waits here, where he can be told to stop, and not on the lock of the file.
+    /// Attempts wait for their turn here, where they can be aborted, and not on the lock of the file.
     turn: Arc<Mutex<()>>,
 }
 
@@ -54,14 +56,14 @@ impl JsonLines {
         match written.await {
             Ok(Ok(())) => Report::delivered(None, "written"),
             Ok(Err(error)) => Report::failed(None, format!("not written: {error}")),
-            Err(_) => Report::failed(None, "not written: the writing was broken off"),
+            Err(_) => Report::failed(None, "not written: the writing was aborted"),
         }
     }
 }
 
 impl Transport for JsonLines {
-    /// What has begun to be written when the time is up, or when the future is dropped, is written all the same: no operating system
-    /// lets go of it. It comes a second time then, under the same event id.
+    /// A write that has begun cannot be aborted: at the time-out, or when the future is dropped, the line is written all the same. The
+    /// event comes a second time then, under the same event id.
     fn deliver<'a>(&'a self, attempt: &'a Attempt) -> TransportFuture<'a> {
         Box::pin(async move {
             let late = || Report::failed(None, format!("not written within {}", show_duration(self.timeout)));
@@ -77,7 +79,8 @@ struct Line<'a> {
     attempt: u32,
     received_at: Moment,
     endpoint: &'a str,
-    kind: &'a str,
+    name: &'a str,
+    kind: Option<&'a str>,
     /// Bytes of values that are not UTF-8 become U+FFFD.
     headers: Vec<(&'a str, Cow<'a, str>)>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,7 +98,8 @@ fn line(attempt: &Attempt) -> io::Result<Vec<u8>> {
         attempt: attempt.number,
         received_at: attempt.event().received_at(),
         endpoint: &attempt.endpoint,
-        kind: attempt.kind_or_name(),
+        name: &attempt.name,
+        kind: attempt.kind.map(|kind| kind.name()),
         headers: attempt.headers.iter().map(|(name, value)| (name, String::from_utf8_lossy(value))).collect(),
         body,
         body_base64: body.is_none().then(|| BASE64.encode(&attempt.body)),
@@ -112,11 +116,11 @@ fn append(path: &Path, line: &[u8]) -> io::Result<()> {
         file.set_len(end)?;
     }
     if let Err(error) = file.write_all(line).and_then(|()| file.sync_data()) {
-        // Nobody knows how much of it is there. Should this fail too, the next line cuts it off.
+        // Part of the line may be there. If this fails too, the next line cuts it off.
         let _ = file.set_len(end).and_then(|()| file.sync_data());
         return Err(error);
     }
-    // A file is in its folder for good only when the folder is on the disk as well.
+    // A new file survives a power failure only if its folder is on the disk as well.
     if end == 0 { File::open(folder(path))?.sync_all() } else { Ok(()) }
 }
 
@@ -126,7 +130,7 @@ fn open(path: &Path) -> io::Result<File> {
         return Err(io::Error::other("expected a regular file, found something else"));
     }
     match file.lock() {
-        // File systems without locks are for one writer.
+        // A file system without locks is for one writer.
         Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
         _ => Ok(file),
     }
@@ -139,7 +143,7 @@ fn folder(path: &Path) -> PathBuf {
     }
 }
 
-/// Where the last whole line ends.
+/// The end of the last whole line.
 fn end_of_last_line(file: &mut File) -> io::Result<u64> {
     let length = file.metadata()?.len();
     let mut end = length;
@@ -154,7 +158,7 @@ fn end_of_last_line(file: &mut File) -> io::Result<u64> {
         end = start;
     }
     read_at(file, end, BEGINNING.len() as u64, &mut piece)?;
-    // After a power failure a file system may show zeros in the place of what was not written yet.
+    // After a power failure a file system may show zeros where nothing was written yet.
     let is_torn = BEGINNING.starts_with(&piece) || piece.iter().all(|&byte| byte == 0);
     if is_torn {
         Ok(end)

@@ -1,13 +1,13 @@
-//! What somebody else's code said, made fit to be kept: one line, short, and nothing in it that a terminal obeys.
+//! Output of other people's code, made safe to keep: one short line without terminal control characters.
 
 use std::mem;
 
-/// How many characters are kept of it.
+/// Maximum length of the line, in characters.
 const LONGEST: usize = 200;
-/// How many bytes of a line are looked at: as many as that many characters can have.
+/// How much of a line is read, in bytes: the most that this number of characters can take.
 const LONGEST_BYTES: usize = 4 * LONGEST;
 
-/// The text as one line: control characters are escaped, and of what is long the beginning is kept.
+/// The beginning of the text as one line, with control characters escaped.
 pub(super) fn fit(text: &str) -> String {
     let escaped = text.trim().chars().flat_map(|character| {
         let escape = character.is_control().then(|| character.escape_default());
@@ -17,7 +17,7 @@ pub(super) fn fit(text: &str) -> String {
     escaped.take(LONGEST).collect()
 }
 
-/// The last line of a stream that is not blank, in a bounded space however long the lines are.
+/// The last line of a stream that is not blank, in bounded memory.
 #[derive(Default)]
 pub(super) struct LastLine {
     ended: Vec<u8>,
@@ -39,7 +39,7 @@ impl LastLine {
         }
     }
 
-    /// The sentence, and behind it the line, where there is one.
+    /// The sentence, followed by the line if there is one.
     pub(super) fn after(&self, sentence: &str) -> String {
         let line = if self.current.trim_ascii().is_empty() { &self.ended } else { &self.current };
         let line = fit(&String::from_utf8_lossy(line));

@@ -1,6 +1,6 @@
-//! Signs a delivery anew on each attempt, so that its timestamp is fresh however late it comes.
+//! Signs a delivery anew on each attempt, so that the timestamp of a late delivery is fresh too.
 
-use super::Attempt;
+use super::attempt::Attempt;
 use crate::config::{SecretFault, SecretSource, Signing};
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -18,13 +18,13 @@ const STANDARD_ID: HeaderName = HeaderName::from_static("webhook-id");
 const STANDARD_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const STANDARD_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// What stands before the base64 of a Standard Webhooks secret.
+/// The prefix of a Standard Webhooks secret; base64 follows.
 const STANDARD_PREFIX: &[u8] = b"whsec_";
-/// Senders print such secrets with and without `=` at the end.
+/// Secrets come with and without `=` at the end.
 const ANY_PADDING: GeneralPurpose =
     GeneralPurpose::new(&STANDARD, PAD.with_decode_padding_mode(DecodePaddingMode::Indifferent));
 
-/// Signs, with the secret at hand.
+/// Signs with a secret that was read before.
 pub(super) enum Signer {
     AsReceived,
     Pylon(Secret),
@@ -43,18 +43,18 @@ impl Signer {
         })
     }
 
-    /// Puts the signature among the headers, in the place of the one that came in.
+    /// Puts the signature among the headers, in place of the original one.
     pub(super) fn sign(&self, headers: &mut HeaderMap, attempt: &Attempt) {
-        let timestamp = attempt.started_at.unix_seconds().to_string();
+        let timestamp = || attempt.started_at.unix_seconds().to_string();
         match self {
             Self::AsReceived => {}
             Self::Pylon(secret) => {
-                let signature = sign(secret, &attempt.body, Some(&timestamp));
-                headers.insert(PYLON_SIGNATURE, value(&signature));
-                headers.insert(PYLON_TIMESTAMP, value(&timestamp));
+                let timestamp = timestamp();
+                headers.insert(PYLON_SIGNATURE, value(sign(secret, &attempt.body, Some(&timestamp))));
+                headers.insert(PYLON_TIMESTAMP, value(timestamp));
             }
             Self::StandardWebhooks(keyed) => {
-                let id = attempt.event().to_string();
+                let (id, timestamp) = (attempt.event().to_string(), timestamp());
                 let mut mac = keyed.clone();
                 for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", &attempt.body] {
                     mac.update(part);
@@ -62,9 +62,9 @@ impl Signer {
                 let signature = format!("v1,{}", BASE64.encode(mac.finalize().into_bytes()));
                 headers.remove(PYLON_SIGNATURE);
                 headers.remove(PYLON_TIMESTAMP);
-                headers.insert(STANDARD_ID, value(&id));
-                headers.insert(STANDARD_TIMESTAMP, value(&timestamp));
-                headers.insert(STANDARD_SIGNATURE, value(&signature));
+                headers.insert(STANDARD_ID, value(id));
+                headers.insert(STANDARD_TIMESTAMP, value(timestamp));
+                headers.insert(STANDARD_SIGNATURE, value(signature));
             }
         }
     }
@@ -79,6 +79,6 @@ fn standard_key(source: &SecretSource) -> Result<Hmac<Sha256>, SecretFault> {
     }
 }
 
-fn value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("ids, numbers, hexadecimal and base64 are plain ASCII")
+fn value(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).expect("ids, numbers, hexadecimal and base64 are plain ASCII")
 }

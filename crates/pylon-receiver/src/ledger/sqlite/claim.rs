@@ -124,9 +124,7 @@ impl Claiming<'_> {
         let connection = transaction.connection;
         let (event, reason) = match transaction.unreadable.get(&delivery.event_seq) {
             Some(&event) => (event, "its event cannot be read: the ledger is damaged".to_owned()),
-            None if delivery.attempts() >= self.claim.most_attempts => {
-                (delivery.event(connection)?, delivery.gave_up())
-            }
+            None if delivery.counted() >= self.claim.most_attempts => (delivery.event(connection)?, delivery.gave_up()),
             None if delivery.interruptions > 0 && claimed.deliveries.len() >= self.claim.free => {
                 return Ok(Taken::PassedOver);
             }
@@ -223,22 +221,16 @@ impl Due {
     }
 
     /// The attempts that count: those that were settled, and every interruption but the first.
-    fn attempts(&self) -> u32 {
-        self.attempts.saturating_add(self.unended())
-    }
-
-    fn unended(&self) -> u32 {
-        self.interruptions.saturating_sub(1)
+    fn counted(&self) -> u32 {
+        self.attempts.saturating_add(self.interruptions.saturating_sub(1))
     }
 
     fn gave_up(&self) -> String {
-        let attempts = match self.attempts() {
-            1 => "1 attempt".to_owned(),
-            count => format!("{count} attempts"),
-        };
-        match self.unended() {
-            0 => format!("gave up after {attempts}"),
-            unended => format!("gave up after {attempts}, {unended} of which never ended"),
+        let plural = |count: u32| if count == 1 { "" } else { "s" };
+        let Self { attempts, interruptions, .. } = *self;
+        match interruptions {
+            0 => format!("gave up after {attempts} attempt{}", plural(attempts)),
+            _ => format!("gave up: {attempts} attempt{} ended, {interruptions} never did", plural(attempts)),
         }
     }
 
@@ -258,7 +250,8 @@ impl Due {
                     delivery: DeliveryId { event, number: self.number },
                     token: lease::token(self.seq, random),
                 },
-                attempt: self.attempts().saturating_add(1),
+                attempt: self.attempts.saturating_add(self.interruptions).saturating_add(1),
+                counted: self.counted(),
                 endpoint: row.get_ref(1)?.as_str()?.into(),
                 name: row.get(2)?,
                 kind: row.get(3)?,

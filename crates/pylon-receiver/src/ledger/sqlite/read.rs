@@ -284,7 +284,7 @@ fn read_delivery(row: &Row<'_>, now: &Now) -> rusqlite::Result<DeliveryRecord> {
         destination: row.get(3)?,
         kind: row.get(4)?,
         state,
-        attempts: attempts.saturating_add(interruptions.saturating_sub(1)),
+        attempts: attempts.saturating_add(interruptions),
         created_at: row.get::<_, Option<Moment>>(8)?.unwrap_or_else(|| event.received_at()),
         due_at: if state == DeliveryState::Waiting { Some(now.wall_at(row.get(9)?)) } else { None },
         finished_at: if state.is_unfinished() { None } else { Some(row.get(9)?) },

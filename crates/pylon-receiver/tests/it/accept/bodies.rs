@@ -99,7 +99,7 @@ fn a_body_that_is_too_slow_is_refused() {
         assert_eq!((answer.status, answer.json()), (408, json!({"error": "timeout"})));
         assert_eq!(peer.rest().await, b"", "the connection is closed");
         let refusal = front.refusal();
-        let reason = "slow body: expected its end within the body time-out, found it still under way";
+        let reason = "slow body: expected the end of the body within the time-out, found it incomplete";
         assert_eq!((refusal.code, &*refusal.reason), ("body_timeout", reason));
         assert_eq!((refusal.body.as_ref(), refusal.body_length), (&b"some of it"[..], 10));
     });
@@ -111,10 +111,13 @@ fn a_body_that_trickles_is_refused_all_the_same() {
         let front = Front::new(&short_body_timeout()).await;
         let mut peer = front.connect().await;
         peer.send(&head(1_000_000)).await;
-        while front.refused().is_empty() {
-            peer.send_what_is_taken(b" ").await;
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let trickling = async {
+            while front.refused().is_empty() {
+                peer.send_what_is_taken(b" ").await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        within("the request is refused", trickling).await;
         assert_eq!(peer.answer().await.status, 408);
     });
 }
@@ -127,7 +130,7 @@ fn a_body_that_is_cut_off_is_refused() {
         peer.send(&head(100)).await;
         peer.send(b"some of it").await;
         peer.stream.shutdown().await.unwrap();
-        until(|| !front.refused().is_empty()).await;
+        until("the request is refused", || !front.refused().is_empty()).await;
         let refusal = front.refusal();
         let reason = "incomplete body: expected 100 bytes, as the headers declare, found 10";
         assert_eq!((refusal.status, refusal.code, &*refusal.reason), (400, "incomplete_body", reason));
@@ -142,7 +145,7 @@ fn a_chunked_body_that_is_cut_off_is_refused() {
         let mut peer = front.connect().await;
         peer.send(b"POST /webhook HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n").await;
         peer.stream.shutdown().await.unwrap();
-        until(|| !front.refused().is_empty()).await;
+        until("the request is refused", || !front.refused().is_empty()).await;
         let reason = "incomplete body: the connection closed before the end of the body";
         assert_eq!((front.refusal().code, &*front.refusal().reason), ("incomplete_body", reason));
     });

@@ -38,7 +38,7 @@ fn no_answer_comes_before_the_commit() {
         front.ledger.hang();
         let mut peer = front.connect().await;
         peer.send(&request("POST", "/webhook", &signed(b"{}"), b"{}")).await;
-        until(|| front.ledger.begun() == 1).await;
+        until("the commit begins", || front.ledger.begun() == 1).await;
         assert!(tokio::time::timeout(SHORT, peer.next()).await.is_err(), "it was answered");
         front.ledger.go.add_permits(1);
         peer.answer().await.id();
@@ -52,12 +52,12 @@ fn a_sender_that_hangs_up_during_the_commit_undoes_nothing() {
         front.ledger.hang();
         let mut peer = front.connect().await;
         peer.send(&request("POST", "/webhook", &signed(b"{}"), b"{}")).await;
-        until(|| front.ledger.begun() == 1).await;
+        until("the commit begins", || front.ledger.begun() == 1).await;
         drop(peer);
         // Long enough for the hang-up to be seen: another connection is opened, answered and closed after it.
         assert_eq!(front.ask(&request("GET", "/webhook", &[], b"")).await.status, 405);
         front.ledger.go.add_permits(1);
-        until(|| front.events().len() == 1).await;
+        until("the event is kept", || front.events().len() == 1).await;
         assert_eq!((front.event().body.as_bytes(), front.ledger.begun()), (&b"{}"[..], 1));
         assert!(front.counted(r#"pylon_receiver_accepted_total{endpoint="webhook"} 1"#));
     });
@@ -72,7 +72,7 @@ fn a_sender_that_hangs_up_before_a_commit_that_fails_harms_nobody() {
         front.ledger.fail(Some(LedgerError::Full));
         let mut peer = front.connect().await;
         peer.send(&request("POST", "/webhook", &signed(b"{}"), b"{}")).await;
-        until(|| front.ledger.begun() == 1).await;
+        until("the commit begins", || front.ledger.begun() == 1).await;
         drop(peer);
         front.ledger.go.add_permits(2);
         front.ledger.fail(None);

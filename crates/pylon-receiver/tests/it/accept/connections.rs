@@ -31,9 +31,12 @@ fn a_head_that_does_not_end_is_not_waited_for() {
         let mut peer = front.connect().await;
         peer.send(b"POST /webhook HTTP/1.1\r\n").await;
         // It trickles on, and yet it is ended.
-        while peer.stream.try_write(b"a: b\r\n").is_ok() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let trickling = async {
+            while peer.stream.try_write(b"a: b\r\n").is_ok() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        within("the connection is ended", trickling).await;
         assert_eq!((front.events().len(), front.refused().len()), (0, 0));
     });
 }
@@ -143,13 +146,16 @@ fn one_address_has_no_more_than_its_share_of_the_connections() {
         }
         drop(first);
         // The listener may be about to notice that it has ended.
-        loop {
-            let mut third = Peer::connect(address).await;
-            third.send_what_is_taken(&hello).await;
-            if third.next().await.is_some_and(|answer| answer.body == "fine") {
-                break;
+        let asking = async {
+            loop {
+                let mut third = Peer::connect(address).await;
+                third.send_what_is_taken(&hello).await;
+                if third.next().await.is_some_and(|answer| answer.body == "fine") {
+                    break;
+                }
             }
-        }
+        };
+        within("the address gets its place back", asking).await;
         second.send(&hello).await;
         assert_eq!(second.answer().await.body, "fine", "it was left alone");
         running.abort();
@@ -168,13 +174,16 @@ fn a_sender_that_reads_no_answers_loses_its_place() {
         socket.set_recv_buffer_size(4096).unwrap();
         let greedy = Peer::over(socket.connect(front.address).await.unwrap());
         let many = request("GET", "/webhook", &[], b"").repeat(1000);
-        loop {
-            greedy.stream.writable().await.unwrap();
-            match greedy.stream.try_write(&many) {
-                Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => break,
-                _ => {}
+        let sending = async {
+            loop {
+                greedy.stream.writable().await.unwrap();
+                match greedy.stream.try_write(&many) {
+                    Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => break,
+                    _ => {}
+                }
             }
-        }
+        };
+        within("the connection is ended", sending).await;
         front.webhook("{}").await.id();
     });
 }

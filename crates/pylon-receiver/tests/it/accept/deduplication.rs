@@ -9,11 +9,11 @@ fn with(deduplication: Deduplication) -> Config {
 }
 
 fn pointer(window: Option<u64>) -> Deduplication {
-    Deduplication::Rule(ReplayRule::pointer("/id", window.map(Duration::from_secs)).unwrap())
+    Deduplication::Pointer { pointer: "/id".into(), window: window.map(Duration::from_secs) }
 }
 
 fn body_hash() -> Deduplication {
-    Deduplication::Rule(ReplayRule::BodyHash { window: Duration::from_secs(60) })
+    Deduplication::BodyHash { window: Duration::from_secs(60) }
 }
 
 /// A rule, the headers' timestamp, the body, and when the key may be forgotten (in Unix seconds; none: never), where there is one.
@@ -84,8 +84,8 @@ fn a_duplicate_is_answered_with_the_id_of_the_one_that_is_kept() {
         first
     });
     let expected = format!(
-        "INFO message=a duplicate of an accepted webhook was answered, and not kept event_id={first} endpoint=\"webhook\" \
-         kind=\"issue_new\""
+        "INFO message=a duplicate of an accepted webhook was answered and not kept event_id={first} endpoint=\"webhook\" \
+         name=\"issue_new\" kind=\"issue_new\""
     );
     assert_eq!(lines[1], expected);
 }
@@ -94,8 +94,8 @@ fn a_duplicate_is_answered_with_the_id_of_the_one_that_is_kept() {
 fn an_unsigned_timestamp_counts_for_nothing() {
     run(async {
         let mut config = with(Deduplication::ExactRequest);
-        config.endpoints[0].authentication.signature = None;
-        config.endpoints[0].authentication.header = Some(secrets::bearer("x-token"));
+        config.endpoints[0].signature = None;
+        config.endpoints[0].header = Some(secrets::bearer("x-token"));
         let front = Front::new(&config).await;
         let headers = [header("X-Token", secrets::BEARER), header("X-Pylon-Timestamp", &NOW.to_string())].concat();
         front.post(&headers, b"{}").await.id();

@@ -1,5 +1,6 @@
 //! The other end of a connection: bytes out, answers in.
 
+use crate::wait::within;
 use serde_json::Value;
 use std::net::SocketAddr;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -49,13 +50,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).await.unwrap();
-        self.stream.flush().await.unwrap();
+        let sending = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        within("the request is taken", sending).await.unwrap();
     }
 
     /// Sends as much as is taken, for a receiver may refuse before it has read all.
     pub(crate) async fn send_what_is_taken(&mut self, bytes: &[u8]) {
-        let _ = self.stream.write_all(bytes).await;
+        let _ = within("the request is taken or refused", self.stream.write_all(bytes)).await;
     }
 
     /// The next answer; none when the connection ends before it.
@@ -97,7 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
 
     async fn more(&mut self) -> Option<()> {
         let mut piece = [0; 4096];
-        match self.stream.read(&mut piece).await {
+        match within("the receiver answers or closes", self.stream.read(&mut piece)).await {
             Ok(0) | Err(_) => None,
             Ok(length) => {
                 self.read.extend_from_slice(&piece[..length]);

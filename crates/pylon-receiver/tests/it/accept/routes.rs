@@ -5,23 +5,20 @@ use super::*;
 /// A destination that takes these kinds, of these endpoints.
 fn filtered(name: &str, kinds: &[&str], endpoints: &[&str]) -> DestinationConfig {
     let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
-    DestinationConfig { kinds: texts(kinds), endpoints: texts(endpoints), ..destination(name) }
+    destination(name).kinds(texts(kinds)).endpoints(texts(endpoints))
 }
 
 #[test]
 fn an_event_goes_to_the_destinations_that_take_it() {
-    let config = Config {
-        endpoints: ["/one", "/two"].map(|path| EndpointConfig::signed(path, [SecretSource::given(SECRET)])).to_vec(),
-        destinations: vec![
-            filtered("all", &[], &[]),
-            filtered("new", &["issue.new"], &[]),
-            filtered("tickets", &["ticket_created", "Ticket Closed"], &[]),
-            filtered("one", &[], &["one"]),
-            filtered("tickets of two", &["ticket.created"], &["two", "three"]),
-            filtered("none", &[], &["three"]),
-        ],
-        ..Config::default()
-    };
+    let endpoints = ["/one", "/two"].map(|path| EndpointConfig::signed(path, [SecretSource::given(SECRET)]));
+    let config = config().endpoints(endpoints.to_vec()).destinations(vec![
+        filtered("all", &[], &[]),
+        filtered("new", &["issue.new"], &[]),
+        filtered("tickets", &["ticket_created", "Ticket Closed"], &[]),
+        filtered("one", &[], &["one"]),
+        filtered("tickets of two", &["ticket.created"], &["two", "three"]),
+        filtered("none", &[], &["three"]),
+    ]);
     let cases: [(&str, &str, &[&str]); 5] = [
         ("/one", "issue_new", &["all", "new", "one"]),
         ("/two", "Issue-New", &["all", "new"]),
@@ -45,7 +42,7 @@ fn an_event_goes_to_the_destinations_that_take_it() {
 #[test]
 fn an_event_that_goes_nowhere_is_kept_all_the_same() {
     run(async {
-        let front = Front::new(&Config { destinations: vec![], ..config() }).await;
+        let front = Front::new(&config().destinations(vec![])).await;
         front.webhook("{}").await.id();
         assert_eq!((front.event().deliveries, front.event().parked), (vec![], None));
     });
@@ -74,8 +71,8 @@ fn events_go_in_the_order_of_the_value_that_the_destination_names() {
         ("/a/1", r#"{"a": ["x", "y"]}"#, Some("y")),
     ];
     let order_key = |order_by: &str, body: &str| {
-        let destination = DestinationConfig { order_by: Some(order_by.into()), ..destination("app") };
-        let config = Config { destinations: vec![destination], ..config() };
+        let destination = destination("app").order_by(Some(order_by.into()));
+        let config = config().destinations(vec![destination]);
         let (key, _) = run(async {
             let front = Front::new(&config).await;
             front.webhook(body).await.id();

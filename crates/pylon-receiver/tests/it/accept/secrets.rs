@@ -1,7 +1,7 @@
 //! Secrets: rotated, missing, read anew, and the header that stands beside or instead of a signature.
 
 use super::*;
-use pylon_receiver::config::{Authentication, RequiredHeader};
+use pylon_receiver::config::RequiredHeader;
 
 pub(crate) const BEARER: &str = "Bearer kX9-never-shown";
 
@@ -18,7 +18,7 @@ const NOT_SET: &str = "no secret: expected one in environment variable PYLON_REC
                        restart";
 
 fn with_secrets(secrets: impl IntoIterator<Item = SecretSource>) -> Config {
-    Config { endpoints: vec![EndpointConfig::signed("/webhook", secrets)], ..config() }
+    config().endpoints(vec![EndpointConfig::signed("/webhook", secrets)])
 }
 
 #[test]
@@ -36,23 +36,17 @@ fn each_of_two_secrets_is_accepted_during_rotation() {
 #[test]
 fn an_endpoint_without_its_secret_refuses_every_webhook_and_says_why() {
     let header = |value| Some(RequiredHeader { value, ..bearer("x-token") });
-    let signature = |secret| EndpointConfig::signed("/webhook", [secret]).authentication.signature;
+    let signature = |secret| EndpointConfig::signed("/webhook", [secret]).signature;
     let cases = [
-        ("no secret", Authentication { signature: signature(missing()), header: None }),
-        (
-            "no secret beside a header",
-            Authentication { signature: signature(missing()), header: header(SecretSource::given(BEARER)) },
-        ),
-        ("no header", Authentication { signature: None, header: header(missing()) }),
-        (
-            "no header beside a secret",
-            Authentication { signature: signature(SecretSource::given(SECRET)), header: header(missing()) },
-        ),
+        ("no secret", signature(missing()), None),
+        ("no secret beside a header", signature(missing()), header(SecretSource::given(BEARER))),
+        ("no header", None, header(missing())),
+        ("no header beside a secret", signature(SecretSource::given(SECRET)), header(missing())),
     ];
-    for (name, authentication) in cases {
+    for (name, signature, header) in cases {
         let ((), lines) = run(async {
-            let mut config = config();
-            config.endpoints[0].authentication = authentication;
+            let endpoint = EndpointConfig::signed("/webhook", []).signature(signature).header(header);
+            let config = config().endpoints(vec![endpoint]);
             let front = Front::new(&config).await;
             assert_eq!(front.acceptor.unmet(), [format!("endpoint \"webhook\": {NOT_SET}")], "{name}");
             let headers = [signed(b"{}"), self::header("X-Token", BEARER)].concat();
@@ -89,11 +83,11 @@ fn a_secret_that_has_come_is_read_on_reload_and_what_is_open_stays_open() {
         peer.send(&webhook).await;
         assert_eq!(peer.answer().await.status, 503);
         std::fs::write(&file, format!("{SECRET}\n")).unwrap();
-        front.acceptor.replace(&config);
+        front.reload(&config);
         assert_eq!(front.acceptor.unmet(), [""; 0]);
         peer.send(&webhook).await;
         assert_eq!(peer.answer().await.status, 200);
-        front.acceptor.replace(&Config { endpoints: vec![], ..config });
+        front.reload(&config.endpoints(vec![]));
         peer.send(&webhook).await;
         assert_eq!(peer.answer().await.status, 404);
     });
@@ -109,7 +103,7 @@ fn a_request_under_way_keeps_the_configuration_that_it_began_with() {
         peer.send(beginning).await;
         // Another request, answered, shows that the first one's head has been read: both are read by one thread, in turn.
         front.webhook("{}").await.id();
-        front.acceptor.replace(&Config { endpoints: vec![], ..config() });
+        front.reload(&config().endpoints(vec![]));
         assert_eq!(front.webhook("{}").await.status, 404);
         peer.send(end).await;
         assert_eq!(peer.answer().await.status, 200);
@@ -122,8 +116,8 @@ fn a_header_stands_beside_a_signature_or_instead_of_it() {
     let forged = signed(b"[]");
     let right = header("X-Token", BEARER);
     let expected = "missing header: expected x-token with its configured value, found no such header";
-    let mismatch = "header mismatch: expected x-token with its configured value, found another value; check what the sender is \
-                    told to send";
+    let mismatch = "header mismatch: expected x-token with its configured value, found another value; check what the sender \
+                    sends";
     let twice = "header mismatch: expected x-token once, found it more than once";
     let missing_signature =
         "missing signature: expected 64 hexadecimal digits in X-Pylon-Signature, found no such header";
@@ -150,9 +144,9 @@ fn a_header_stands_beside_a_signature_or_instead_of_it() {
     for (is_signed, headers, refusal) in cases {
         run(async {
             let mut config = config();
-            config.endpoints[0].authentication.header = Some(bearer("x-token"));
+            config.endpoints[0].header = Some(bearer("x-token"));
             if !is_signed {
-                config.endpoints[0].authentication.signature = None;
+                config.endpoints[0].signature = None;
             }
             let front = Front::new(&config).await;
             let answer = front.post(&headers.concat(), b"{}").await;

@@ -16,7 +16,7 @@ fn it_ends_at_once_where_nothing_is_under_way() {
         idle.answer().await.id();
         front.stop();
         assert_eq!((idle.rest().await, silent.rest().await), (vec![], vec![]));
-        assert_eq!(front.running.await.unwrap(), Stopped { aborted: 0 });
+        assert_eq!(within("the listener ends", front.running).await.unwrap(), Stopped { aborted: 0 });
         assert!(tokio::net::TcpStream::connect(front.address).await.is_err());
     });
 }
@@ -28,7 +28,7 @@ fn what_is_under_way_is_answered_and_nothing_after_it() {
         front.ledger.hang();
         let mut peer = front.connect().await;
         peer.send(&webhook()).await;
-        until(|| front.ledger.begun() == 1).await;
+        until("the commit begins", || front.ledger.begun() == 1).await;
         front.stop();
         until_refused(front.address).await;
         assert!(!front.running.is_finished());
@@ -36,7 +36,7 @@ fn what_is_under_way_is_answered_and_nothing_after_it() {
         let answer = peer.answer().await;
         assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
         assert_eq!(peer.rest().await, b"");
-        assert_eq!(front.running.await.unwrap(), Stopped { aborted: 0 });
+        assert_eq!(within("the listener ends", front.running).await.unwrap(), Stopped { aborted: 0 });
     });
 }
 
@@ -54,7 +54,7 @@ fn a_body_under_way_is_read_to_its_end() {
         until_refused(front.address).await;
         peer.send(end).await;
         peer.answer().await.id();
-        assert_eq!(front.running.await.unwrap(), Stopped { aborted: 0 });
+        assert_eq!(within("the listener ends", front.running).await.unwrap(), Stopped { aborted: 0 });
     });
 }
 
@@ -67,12 +67,12 @@ fn what_does_not_end_in_time_is_broken_off_and_yet_committed() {
         front.ledger.hang();
         let mut peer = front.connect().await;
         peer.send(&webhook()).await;
-        until(|| front.ledger.begun() == 1).await;
+        until("the commit begins", || front.ledger.begun() == 1).await;
         front.stop();
-        assert_eq!((&mut front.running).await.unwrap(), Stopped { aborted: 1 });
+        assert_eq!(within("the listener ends", &mut front.running).await.unwrap(), Stopped { aborted: 1 });
         assert_eq!(peer.rest().await, b"");
         front.ledger.go.add_permits(1);
-        until(|| front.events().len() == 1).await;
+        until("the event is kept", || front.events().len() == 1).await;
     });
 }
 
@@ -86,14 +86,17 @@ fn a_head_under_way_does_not_hold_it_up_beyond_its_time() {
         peer.send(b"POST /webhook HTTP/1.1\r\n").await;
         front.webhook("{}").await.id();
         front.stop();
-        (&mut front.running).await.unwrap();
+        within("the listener ends", &mut front.running).await.unwrap();
         assert_eq!(peer.rest().await, b"");
     });
 }
 
 /// Waits until nothing is accepted any more.
 async fn until_refused(address: SocketAddr) {
-    while tokio::net::TcpStream::connect(address).await.is_ok() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let asking = async {
+        while tokio::net::TcpStream::connect(address).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    within("connections are refused", asking).await;
 }

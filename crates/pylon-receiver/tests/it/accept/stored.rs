@@ -74,7 +74,7 @@ fn its_headers_are_kept_but_those_of_the_connection_and_our_own() {
 fn a_required_header_is_not_kept() {
     run(async {
         let mut config = config();
-        config.endpoints[0].authentication.header = Some(secrets::bearer("authorization"));
+        config.endpoints[0].header = Some(secrets::bearer("authorization"));
         let front = Front::new(&config).await;
         let headers = [signed(b"{}"), header("Authorization", secrets::BEARER), header("Cookie", "a=b")].concat();
         front.post(&headers, b"{}").await.id();
@@ -90,7 +90,7 @@ fn a_header_that_another_endpoint_requires_is_not_kept_here() {
         let mut config = config();
         let mut other = EndpointConfig::signed("/other", [SecretSource::given(SECRET)]);
         other.name = "other".into();
-        other.authentication.header = Some(secrets::bearer("x-token"));
+        other.header = Some(secrets::bearer("x-token"));
         config.endpoints.push(other);
         let front = Front::new(&config).await;
         let headers = [signed(b"{}"), header("X-Token", secrets::BEARER), header("X-Other", "kept")].concat();
@@ -173,28 +173,60 @@ fn the_log_says_what_was_accepted_and_shows_nothing_of_it() {
         assert_eq!(&*front.event().name, &name[..256], "what is longer is no name");
     });
     let [line] = lines.as_slice() else { panic!("{lines:?}") };
-    let kind = format!("kind=\"issue\\nforged {}\"", "x".repeat(187));
+    let name = format!("name=\"issue\\nforged {}\"", "x".repeat(187));
     assert!(line.starts_with("INFO message=a webhook was accepted event_id=018bcfe5-6"), "{line}");
-    assert!(line.ends_with(&format!("endpoint=\"webhook\" {kind} deliveries=1")), "{line}");
+    assert!(line.ends_with(&format!("endpoint=\"webhook\" {name} deliveries=1")), "{line}");
     assert!(!line.contains("Confidential") && !line.contains(SECRET), "{line}");
 }
 
 #[test]
-fn the_kind_is_read_where_the_endpoint_says() {
+fn method_path_and_query_of_the_request_are_kept() {
+    let longest = "q".repeat(4096);
+    let cases = [
+        ("/webhook", None),
+        ("/webhook?", Some("")),
+        ("/webhook?tenant=7&a=%20%zz", Some("tenant=7&a=%20%zz")),
+        (&format!("/webhook?{longest}"), Some(longest.as_str())),
+    ];
+    for (target, query) in cases {
+        run(async {
+            let front = Front::new(&config()).await;
+            front.ask(&request("POST", target, &signed(b"{}"), b"{}")).await.id();
+            let event = front.event();
+            assert_eq!((&*event.method, &*event.target, event.query.as_deref()), ("POST", "/webhook", query));
+        });
+    }
+}
+
+#[test]
+fn a_query_that_is_too_long_is_dropped_and_the_log_says_so() {
+    let ((), lines) = run(async {
+        let front = Front::new(&config()).await;
+        let target = format!("/webhook?{}", "q".repeat(4097));
+        front.ask(&request("POST", &target, &signed(b"{}"), b"{}")).await.id();
+        assert_eq!(front.event().query, None);
+    });
+    let expected =
+        "WARN message=the query of a webhook is too long and was not kept endpoint=\"webhook\" bytes=4097 most=4096";
+    assert_eq!(lines[0], expected);
+}
+
+#[test]
+fn the_name_is_read_where_the_endpoint_says() {
     use pylon_webhooks::NameSource;
     let cases = [
-        (NameSource::Pointer("/meta/name".into()), "ticket.created"),
-        (NameSource::Fixed("issue-new".into()), "issue_new"),
-        (NameSource::Keys, "closed"),
+        (NameSource::Pointer("/meta/name".into()), "ticket.created", None),
+        (NameSource::Fixed("issue-new".into()), "issue-new", Some("issue_new")),
+        (NameSource::Keys, "closed", None),
     ];
-    for (source, kind) in cases {
+    for (source, name, kind) in cases {
         run(async {
             let mut config = config();
             config.endpoints[0].kind = source;
             let front = Front::new(&config).await;
             front.webhook(r#"{"meta": {"name": "ticket.created"}, "type": "closed"}"#).await.id();
             let event = front.event();
-            assert_eq!(event.kind.as_deref().unwrap_or(&event.name), kind);
+            assert_eq!((&*event.name, event.kind.as_deref()), (name, kind));
         });
     }
 }

@@ -20,7 +20,7 @@ struct Files {
 
 fn files() -> Files {
     let folder = tempfile::tempdir().unwrap();
-    let files = Tls { certificate: folder.path().join("certificate.pem"), key: folder.path().join("key.pem") };
+    let files = Tls::new(folder.path().join("certificate.pem"), folder.path().join("key.pem"));
     let certificate = write(&files);
     Files { folder, files, certificate }
 }
@@ -93,11 +93,11 @@ type Case = (fn(&Tls), &'static str);
 const BAD: [Case; 7] = [
     (
         |files| std::fs::remove_file(&files.certificate).unwrap(),
-        "no TLS: expected PEM in {}/certificate.pem, found that it cannot be read (entity not found)",
+        "no TLS: expected PEM in {}/certificate.pem, cannot read it (entity not found)",
     ),
     (
         |files| std::fs::remove_file(&files.key).unwrap(),
-        "no TLS: expected PEM in {}/key.pem, found that it cannot be read (entity not found)",
+        "no TLS: expected PEM in {}/key.pem, cannot read it (entity not found)",
     ),
     (
         |files| std::fs::write(&files.certificate, "").unwrap(),
@@ -118,7 +118,7 @@ const BAD: [Case; 7] = [
             write(files);
             std::fs::write(&files.certificate, certificate).unwrap();
         },
-        "no TLS: expected the certificate of {}/certificate.pem and its own key in {}/key.pem, found that they cannot be used \
+        "no TLS: expected the certificate in {}/certificate.pem and its key in {}/key.pem, cannot use them together \
          (keys may not be consistent: KeyMismatch)",
     ),
 ];
@@ -178,6 +178,6 @@ fn a_handshake_under_way_does_not_hold_up_the_end() {
         shake(front.address, &files.certificate).await.unwrap();
         front.stop();
         assert_eq!(silent.rest().await, b"");
-        front.running.await.unwrap();
+        within("the listener ends", front.running).await.unwrap();
     });
 }

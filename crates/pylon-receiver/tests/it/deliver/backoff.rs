@@ -10,7 +10,9 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 fn backoff() -> Backoff {
-    Backoff::new(RetryPolicy { attempts: 5, age: seconds(1000), first_delay: seconds(10), longest_delay: seconds(60) })
+    Backoff::new(
+        RetryPolicy::default().attempts(5).age(seconds(1000)).first_delay(seconds(10)).longest_delay(seconds(60)),
+    )
 }
 
 /// Jitter that takes the whole of what it may, or none of it: `part_of` takes the number modulo the longest, plus one.
@@ -60,7 +62,7 @@ fn the_last_attempt_is_followed_by_none() {
 fn what_is_older_than_its_age_is_dead_once_it_has_had_some_attempts() {
     let none = |bytes: &mut [u8]| bytes.fill(0);
     assert_eq!(backoff().verdict(failure(1, 1000, None), &none), Verdict::RetryAfter(Duration::ZERO));
-    let patient = Backoff::new(RetryPolicy { attempts: 100, ..backoff().policy().clone() });
+    let patient = Backoff::new(backoff().policy().clone().attempts(100));
     let verdict = |attempt, after| patient.verdict(failure(attempt, after, None), &none);
     assert_eq!(verdict(4, 5000), Verdict::RetryAfter(Duration::ZERO), "it may have grown old in the queue");
     assert_eq!(verdict(5, 1000), Verdict::Dead("gave up after 5 attempts, older than 16m40s".into()));

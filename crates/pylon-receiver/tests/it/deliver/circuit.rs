@@ -14,7 +14,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 fn circuit() -> Circuit {
-    Circuit::new(CircuitPolicy { failures: 3, first_pause: seconds(10), longest_pause: seconds(35) })
+    Circuit::new(CircuitPolicy::default().failures(3).first_pause(seconds(10)).longest_pause(seconds(35)))
 }
 
 fn open(circuit: &mut Circuit, now: Instant) {

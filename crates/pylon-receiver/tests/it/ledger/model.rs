@@ -258,7 +258,7 @@ impl Model {
             let may_be_suspect = claimed.deliveries.len() < claim.free;
             let Some(index) = self.longest_due(destination, claim, may_be_suspect).filter(|_| !is_full) else { break };
             let delivery = &mut self.deliveries[index];
-            if delivery.attempts() >= claim.most_attempts {
+            if delivery.counted() >= claim.most_attempts {
                 claimed.exhausted.push(delivery.id);
                 delivery.finish(DeliveryState::Dead, self.now.wall);
                 delivery.reason = Some(EXHAUSTED.into());
@@ -273,7 +273,8 @@ impl Model {
             let event = self.events.iter().find(|event| event.id == delivery.id.event).unwrap();
             claimed.deliveries.push(LeasedDelivery {
                 lease: Lease { delivery: delivery.id, token: self.last_token },
-                attempt: delivery.attempts() + 1,
+                attempt: delivery.attempts + delivery.interruptions + 1,
+                counted: delivery.counted(),
                 endpoint: event.endpoint.clone(),
                 name: event.name.clone(),
                 kind: event.kind.clone(),
@@ -302,7 +303,7 @@ impl Model {
         let due = self.of_destination(destination).filter(|(_, delivery)| {
             delivery.state == DeliveryState::Waiting
                 && delivery.due_at <= self.now.tick
-                && (may_be_suspect || delivery.interruptions == 0 || delivery.attempts() >= claim.most_attempts)
+                && (may_be_suspect || delivery.interruptions == 0 || delivery.counted() >= claim.most_attempts)
         });
         due.min_by_key(|(index, delivery)| (delivery.due_at, *index)).map(|(index, _)| index)
     }
@@ -347,7 +348,7 @@ impl Model {
         };
         let detail = settlement.attempt.as_ref().map(|attempt| attempt.detail.to_string());
         if let Some(attempt) = settlement.attempt {
-            let number = delivery.attempts() + 1;
+            let number = delivery.attempts + delivery.interruptions + 1;
             // An entry of an attempt that did not count is replaced.
             delivery.log.retain(|logged| logged.attempt != number);
             delivery.log.push(AttemptRecord {
@@ -497,7 +498,7 @@ impl Model {
             destination: delivery.destination.to_string(),
             kind: event.kind_or_name().to_owned(),
             state: delivery.state,
-            attempts: delivery.attempts(),
+            attempts: delivery.attempts + delivery.interruptions,
             created_at: delivery.created_at,
             due_at: (delivery.state == DeliveryState::Waiting).then(|| self.wall_at(delivery.due_at)),
             finished_at: delivery.finished_at,
@@ -588,7 +589,7 @@ impl Event {
 
 impl Delivery {
     /// Every interruption counts but the first.
-    fn attempts(&self) -> u32 {
+    fn counted(&self) -> u32 {
         self.attempts + self.interruptions.saturating_sub(1)
     }
 

@@ -103,14 +103,6 @@ pub(crate) struct AskedPage {
     pub(crate) order: Order,
 }
 
-impl Op {
-    /// Whether it changes something in the ledger, so that its time goes on.
-    pub(crate) fn is_a_change(&self) -> bool {
-        use Op::*;
-        !matches!(self, Wait(_) | Crash | Events { .. } | Deliveries { .. } | RefusedRequests { .. } | Stats)
-    }
-}
-
 /// Any operation.
 pub(crate) fn operation() -> impl Strategy<Value = Op> {
     prop_oneof![

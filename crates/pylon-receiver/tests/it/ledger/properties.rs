@@ -71,13 +71,16 @@ impl<S: Subject> Pair<S> {
         }
     }
 
+    /// The model, about to change: from then on its time does not go back.
+    fn change(&mut self) -> &mut Model {
+        self.model.pass();
+        &mut self.model
+    }
+
     async fn perform(&mut self, op: Op) -> Compared {
         let ledger = self.subject.ledger();
         self.clock.set(at(self.now));
         self.model.look_at(at(self.now));
-        if op.is_a_change() {
-            self.model.pass();
-        }
         match op {
             Op::Wait(seconds) => {
                 self.now += seconds;
@@ -109,7 +112,7 @@ impl<S: Subject> Pair<S> {
                     };
                 }
                 self.events.push(event.id);
-                let answer = self.model.record(event.clone());
+                let answer = self.change().record(event.clone());
                 same("record", ledger.record(event).await.unwrap(), answer)?;
                 self.meet_deliveries();
                 Ok(())
@@ -124,7 +127,7 @@ impl<S: Subject> Pair<S> {
                     ahead,
                     most_attempts,
                 };
-                let model = self.model.exchange(ask.exchange()).claimed;
+                let model = self.change().exchange(ask.exchange()).claimed;
                 let ledger = ledger.exchange(ask.exchange()).await.unwrap().claimed;
                 same("leased", leased(&ledger), leased(&model))?;
                 same("exhausted", &ledger.exhausted, &model.exhausted)?;
@@ -151,41 +154,41 @@ impl<S: Subject> Pair<S> {
                     settlements: vec![Settlement { lease, verdict: verdict.clone(), attempt: attempt.clone() }],
                     claim: None,
                 };
-                let settled = self.model.exchange(exchange(ours)).settled;
+                let settled = self.change().exchange(exchange(ours)).settled;
                 same("settled", ledger.exchange(exchange(theirs)).await.unwrap().settled, settled)
             }
             Op::Renew { leases, length } => {
                 let leases = leases.into_iter().filter_map(|lease| nth(&self.leases, lease).copied());
                 let (ours, theirs): (Vec<_>, Vec<_>) = leases.map(|(_, ours, theirs)| (ours, theirs)).unzip();
                 let length = Duration::from_secs(length);
-                same("renewed", ledger.renew(theirs, length).await.unwrap(), self.model.renew(&ours, length))
+                same("renewed", ledger.renew(theirs, length).await.unwrap(), self.change().renew(&ours, length))
             }
             Op::Release(by) => {
-                same("released", ledger.release(owner(by)).await.unwrap(), self.model.release(owner(by)))
+                same("released", ledger.release(owner(by)).await.unwrap(), self.change().release(owner(by)))
             }
             Op::Redeliver { event, destination } => {
                 let Some(&event) = nth(&self.events, event) else { return Ok(()) };
                 let destination = destination.map(Into::into);
-                let made = self.model.redeliver(&[event], destination.as_ref());
+                let made = self.change().redeliver(&[event], destination.as_ref());
                 same("redelivered", ledger.redeliver(vec![event], destination).await.unwrap(), made)?;
                 self.meet_deliveries();
                 Ok(())
             }
             Op::RedeliverDead(deliveries) => {
                 let deliveries = self.delivery_ids(deliveries);
-                let made = self.model.redeliver_dead(&deliveries);
+                let made = self.change().redeliver_dead(&deliveries);
                 same("redelivered", ledger.redeliver_dead(deliveries).await.unwrap(), made)?;
                 self.meet_deliveries();
                 Ok(())
             }
             Op::DropDead(deliveries) => {
                 let deliveries = self.delivery_ids(deliveries);
-                let dropped = self.model.drop_dead(&deliveries);
+                let dropped = self.change().drop_dead(&deliveries);
                 same("dropped", ledger.drop_dead(deliveries).await.unwrap(), dropped)
             }
             Op::Prune(by, kept_for) => {
                 let prune = Prune { owner: owner(by), kept_for: kept_for.map(Duration::from_secs) };
-                same("pruned", ledger.prune(prune).await.unwrap(), self.model.prune(prune))
+                same("pruned", ledger.prune(prune).await.unwrap(), self.change().prune(prune))
             }
             Op::Refuse { endpoint, code } => {
                 self.refusals += 1;
@@ -193,7 +196,7 @@ impl<S: Subject> Pair<S> {
                     endpoint: endpoint.map(Into::into),
                     ..super::contract::refused(self.now, code, &format!("refusal {}", self.refusals))
                 };
-                self.model.keep_refused(refused.clone());
+                self.change().keep_refused(refused.clone());
                 let reason = refused.reason.clone();
                 ledger.keep_refused(refused);
                 // Nobody is told when a refused request is kept.
@@ -301,7 +304,7 @@ fn leased(claimed: &Claimed) -> Vec<impl PartialEq + Debug> {
         let names = (leased.endpoint.clone(), leased.name.clone(), leased.kind.clone());
         let request =
             (leased.method.clone(), leased.target.clone(), leased.query.clone(), headers, leased.body.clone());
-        (leased.lease.delivery, leased.attempt, leased.redelivery_of, leased.age, names, request)
+        (leased.lease.delivery, leased.attempt, leased.counted, leased.redelivery_of, leased.age, names, request)
     };
     claimed.deliveries.iter().map(told).collect()
 }

@@ -1,5 +1,6 @@
 use super::*;
-use pylon_receiver::config::show_duration;
+use pylon_receiver::config::CommandTransport;
+use pylon_receiver::text::show_duration;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -12,7 +13,7 @@ fn shell(script: &str, folder: &TempDir) -> TransportConfig {
 
 fn command(words: &[&str], environment: &[&str]) -> TransportConfig {
     let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
-    TransportConfig::Command { command: owned(words), environment: owned(environment) }
+    TransportConfig::Command(CommandTransport::new(owned(words)).environment(owned(environment)))
 }
 
 fn folder() -> TempDir {
@@ -122,6 +123,7 @@ async fn a_command_sees_the_configured_variables_and_the_ids_alone() {
         "PYLON_ENDPOINT=webhook".to_owned(),
         format!("PYLON_EVENT_ID={EVENT}"),
         "PYLON_KIND=issue_new".to_owned(),
+        "PYLON_NAME=Issue.New".to_owned(),
         "PYLON_RECEIVED_AT=2023-11-14T22:13:20Z".to_owned(),
     ];
     seen.sort_unstable();
@@ -130,10 +132,10 @@ async fn a_command_sees_the_configured_variables_and_the_ids_alone() {
 }
 
 #[tokio::test]
-async fn a_kind_from_a_hostile_body_starts_nothing_else() {
+async fn a_name_from_a_hostile_body_starts_nothing_else() {
     let folder = folder();
     let (longest, longer) = ("k".repeat(256), "k".repeat(1 << 20));
-    for (kind, expected) in [
+    for (name, expected) in [
         ("$(touch pwned); `x` \"'\n", "$(touch pwned); `x` \"'\n"),
         ("gr\u{fc}n", "gr\u{fc}n"),
         (&longest, &longest),
@@ -141,10 +143,16 @@ async fn a_kind_from_a_hostile_body_starts_nothing_else() {
         ("a\0b", ""),
         ("", ""),
     ] {
-        let sent = Attempt { name: kind.into(), kind: None, ..attempt() };
-        let report = deliver(shell("printf %s \"$PYLON_KIND\" > \"$1/kind\"", &folder), PATIENCE, &sent).await;
+        let sent = Attempt { name: name.into(), kind: None, ..attempt() };
+        let report =
+            deliver(shell("printf '%s|%s' \"$PYLON_NAME\" \"$PYLON_KIND\" > \"$1/name\"", &folder), PATIENCE, &sent)
+                .await;
         assert_eq!(report, Report::delivered(Some(0), "exit code 0"));
-        assert_eq!(std::fs::read_to_string(folder.path().join("kind")).unwrap(), expected);
+        assert_eq!(
+            std::fs::read_to_string(folder.path().join("name")).unwrap(),
+            format!("{expected}|"),
+            "no known kind"
+        );
     }
 }
 
@@ -153,10 +161,10 @@ async fn a_command_that_hangs_is_killed_with_all_it_started() {
     let folder = folder();
     let script = "sleep 1000 & echo $! > \"$1/child\"; echo $$ > \"$1/self\"; echo 'waiting for the lock' >&2; wait";
     // The time is up only once the script has said everything, however slow the machine is.
-    let transport = transport(&destination(shell(script, &folder), Duration::from_secs(2))).unwrap();
-    let within = show_duration(Duration::from_secs(2));
-    let report = transport.deliver(&attempt()).await;
-    assert_eq!(report, Report::failed(None, format!("no exit within {within}, hence killed: waiting for the lock")));
+    let transport = transport(&destination(shell(script, &folder), Duration::from_secs(2)), None).unwrap();
+    let limit = show_duration(Duration::from_secs(2));
+    let report = within("the attempt ends", transport.deliver(&attempt())).await;
+    assert_eq!(report, Report::failed(None, format!("no exit within {limit}, hence killed: waiting for the lock")));
     for name in ["self", "child"] {
         let process = std::fs::read_to_string(folder.path().join(name)).unwrap();
         eventually("it is gone", || !is_alive(&process));
@@ -172,7 +180,7 @@ async fn whoever_drops_the_future_kills_the_command_with_all_it_started() {
     let running = tokio::spawn(async move { deliver(config, PATIENCE, &attempt()).await });
     eventually("it has begun", || folder.path().join("self").exists());
     running.abort();
-    assert!(running.await.unwrap_err().is_cancelled());
+    assert!(within("it is aborted", running).await.unwrap_err().is_cancelled());
     for name in ["self", "child"] {
         let process = std::fs::read_to_string(folder.path().join(name)).unwrap();
         eventually("it is gone", || !is_alive(&process));

@@ -1,12 +1,29 @@
 use super::*;
-use pylon_receiver::config::show_duration;
+use pylon_receiver::internals::TransportFault;
+use pylon_receiver::text::show_duration;
 use pylon_receiver::{DeliveredEvent, Handlers, handlers_of};
 use pylon_webhooks::{EventKind, HandlerError, IssueNewEvent, WebhookHandler};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
-fn in_process(handlers: impl Handlers) -> TransportConfig {
-    TransportConfig::Handlers(Arc::new(handlers))
+async fn deliver(handlers: impl Handlers, timeout: Duration, attempt: &Attempt) -> Report {
+    deliver_to(&in_process(handlers), timeout, attempt).await
+}
+
+async fn deliver_to(handlers: &Arc<dyn Handlers>, timeout: Duration, attempt: &Attempt) -> Report {
+    let destination = destination(TransportConfig::InProcess, timeout);
+    within("the attempt ends", transport(&destination, Some(handlers)).unwrap().deliver(attempt)).await
+}
+
+fn in_process(handlers: impl Handlers) -> Arc<dyn Handlers> {
+    Arc::new(handlers)
+}
+
+#[test]
+fn a_destination_of_this_process_needs_handlers() {
+    let made = transport(&destination(TransportConfig::InProcess, PATIENCE), None);
+    assert_eq!(made.err(), Some(TransportFault::NoHandlers));
+    assert_eq!(TransportFault::NoHandlers.to_string(), "expected handlers of the program, found none");
 }
 
 fn handled() -> Report {
@@ -25,8 +42,8 @@ async fn a_closure_gets_the_event_and_the_attempt() {
             Ok(())
         }
     });
-    assert_eq!(deliver(in_process(handlers), PATIENCE, &attempt()).await, handled());
-    assert_eq!(*seen.lock().unwrap(), [("issue_new".to_owned(), format!("{EVENT}.2"), 3)]);
+    assert_eq!(deliver(handlers, PATIENCE, &attempt()).await, handled());
+    assert_eq!(*seen.lock().unwrap(), [("Issue.New".to_owned(), format!("{EVENT}.2"), 3)]);
 }
 
 #[tokio::test]
@@ -35,17 +52,17 @@ async fn a_webhook_handler_is_called_as_if_the_event_had_just_come_in() {
     let tell = Arc::clone(&seen);
     let mut handler = WebhookHandler::new("not asked for").unwrap();
     handler.on(move |event: IssueNewEvent| tell.lock().unwrap().push(event.issue_title().to_string()));
-    assert_eq!(deliver(in_process(handler), PATIENCE, &attempt()).await, handled());
+    assert_eq!(deliver(handler, PATIENCE, &attempt()).await, handled());
     assert_eq!(*seen.lock().unwrap(), ["Export fails"]);
 
     let mut handler = WebhookHandler::new("not asked for").unwrap();
     handler.on_async(|_: IssueNewEvent| async { Err::<(), _>("the database is away") });
-    let report = deliver(in_process(handler), PATIENCE, &attempt()).await;
+    let report = deliver(handler, PATIENCE, &attempt()).await;
     assert_eq!(report, Report::failed(None, "a handler failed: the database is away"));
 
     let mut handler = WebhookHandler::new("not asked for").unwrap();
     handler.on(|_: IssueNewEvent| -> () { panic!("on purpose") });
-    let report = deliver(in_process(handler), PATIENCE, &attempt()).await;
+    let report = deliver(handler, PATIENCE, &attempt()).await;
     assert_eq!(report, Report::failed(None, "a handler failed: it panicked"));
 }
 
@@ -70,7 +87,7 @@ async fn an_event_has_the_name_and_kind_that_it_had_when_it_came_in() {
             if found == (name, expected) { Ok(()) } else { Err(format!("{found:?}").into()) }
         });
         let sent = Attempt { body: body.into(), name: name.into(), kind: expected, ..attempt() };
-        assert_eq!(deliver(in_process(handlers), PATIENCE, &sent).await, handled(), "{body} as {name}");
+        assert_eq!(deliver(handlers, PATIENCE, &sent).await, handled(), "{body} as {name}");
     }
 }
 
@@ -80,7 +97,7 @@ async fn a_failure_is_told_in_one_line() {
     let cases = [
         ("the database is away", "the database is away"),
         ("two\nlines \u{1b}[31m", r"two\nlines \u{1b}[31m"),
-        ("  ", "a handler failed and did not say why"),
+        ("  ", "a handler failed and gave no reason"),
         (&long, &long[..200]),
     ];
     for (error, detail) in cases {
@@ -89,7 +106,7 @@ async fn a_failure_is_told_in_one_line() {
             let error = error.clone();
             async move { Err(error.into()) }
         });
-        assert_eq!(deliver(in_process(handlers), PATIENCE, &attempt()).await, Report::failed(None, detail));
+        assert_eq!(deliver(handlers, PATIENCE, &attempt()).await, Report::failed(None, detail));
     }
 }
 
@@ -101,12 +118,12 @@ async fn a_panic_is_a_failure() {
         panic!("attempt {}", event.attempt.number)
     });
     let wordless = handlers_of(|_| async { std::panic::panic_any(7) });
-    for (config, detail) in [
+    for (handlers, detail) in [
         (in_process(at_once), "a handler panicked: at once"),
         (in_process(later), "a handler panicked: attempt 3"),
         (in_process(wordless), "a handler panicked"),
     ] {
-        assert_eq!(deliver(config, PATIENCE, &attempt()).await, Report::failed(None, detail));
+        assert_eq!(deliver_to(&handlers, PATIENCE, &attempt()).await, Report::failed(None, detail));
     }
 }
 
@@ -121,7 +138,7 @@ async fn a_body_that_is_not_json_fails_and_says_so() {
     for (body, detail) in cases {
         let handlers = handlers_of(|_| async { panic!("it cannot get this") });
         let sent = Attempt { body: body.to_vec().into(), ..attempt() };
-        assert_eq!(deliver(in_process(handlers), PATIENCE, &sent).await, Report::failed(None, detail));
+        assert_eq!(deliver(handlers, PATIENCE, &sent).await, Report::failed(None, detail));
     }
 }
 
@@ -135,7 +152,7 @@ impl Drop for Dropped {
 }
 
 /// Handlers that never end, what says that they began, and what says that they were dropped.
-fn endless() -> (TransportConfig, Arc<Notify>, Arc<Notify>) {
+fn endless() -> (impl Handlers, Arc<Notify>, Arc<Notify>) {
     let (begun, dropped) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (tell_begun, tell_dropped) = (Arc::clone(&begun), Arc::clone(&dropped));
     let handlers = handlers_of(move |_| {
@@ -146,24 +163,24 @@ fn endless() -> (TransportConfig, Arc<Notify>, Arc<Notify>) {
             std::future::pending().await
         }
     });
-    (in_process(handlers), begun, dropped)
+    (handlers, begun, dropped)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_hangs_is_broken_off() {
-    let (config, _, dropped) = endless();
+    let (handlers, _, dropped) = endless();
     let detail = format!("not handled within {}", show_duration(PATIENCE));
-    assert_eq!(deliver(config, PATIENCE, &attempt()).await, Report::failed(None, detail));
-    dropped.notified().await;
+    assert_eq!(deliver(handlers, PATIENCE, &attempt()).await, Report::failed(None, detail));
+    within("the handler is dropped", dropped.notified()).await;
 }
 
 #[tokio::test]
 async fn whoever_drops_the_future_breaks_the_handler_off() {
-    let (config, begun, dropped) = endless();
+    let (handlers, begun, dropped) = endless();
     let sent = attempt();
     tokio::select! {
-        _ = deliver(config, PATIENCE, &sent) => panic!("it never ends"),
-        () = begun.notified() => {}
+        _ = deliver(handlers, PATIENCE, &sent) => panic!("it never ends"),
+        () = within("the handler begins", begun.notified()) => {}
     }
-    dropped.notified().await;
+    within("the handler is dropped", dropped.notified()).await;
 }

@@ -1,18 +1,19 @@
 use super::server::{Act, Server, answer, answer_and_close, answer_and_hang};
 use super::*;
-use pylon_receiver::config::{SecretFault, SecretSource, Signing, show_duration};
-use pylon_receiver::internals::Delivered;
+use pylon_receiver::config::{HttpTransport, SecretFault, SecretSource};
+use pylon_receiver::internals::{Delivered, TransportFault};
+use pylon_receiver::text::show_duration;
 
 const WHOLE: &str = "HTTP/1.1 200 OK\ncontent-length: 2\n\nok";
 
 fn to(url: &str) -> TransportConfig {
-    TransportConfig::Http { url: url.parse().unwrap(), headers: Vec::new(), signing: Signing::AsReceived }
+    TransportConfig::Http(HttpTransport::new(url.parse().unwrap()))
 }
 
 fn to_with(url: &str, pairs: &[(&'static str, &str)]) -> TransportConfig {
     let headers =
         pairs.iter().map(|(name, value)| (HeaderName::from_static(name), SecretSource::given(value))).collect();
-    TransportConfig::Http { url: url.parse().unwrap(), headers, signing: Signing::AsReceived }
+    TransportConfig::Http(HttpTransport::new(url.parse().unwrap()).headers(headers))
 }
 
 fn failed_after(status: Option<i32>, detail: &str, seconds: u64) -> Report {
@@ -214,6 +215,7 @@ async fn the_raw_body_and_the_original_headers_go_out() {
         ("host", vec![&*server.address.to_string()]),
         ("x-receiver-event-id", vec![EVENT]),
         ("x-receiver-attempt", vec!["3"]),
+        ("x-receiver-name", vec!["Issue.New"]),
         ("x-receiver-kind", vec!["issue_new"]),
         ("x-receiver-endpoint", vec!["webhook"]),
         ("x-receiver-redelivery-of", vec![]),
@@ -297,7 +299,7 @@ async fn stored_headers_of_no_valid_form_are_left_out() {
 }
 
 #[tokio::test]
-async fn a_kind_that_no_header_can_say_is_left_out() {
+async fn a_name_that_no_header_can_hold_is_left_out() {
     let (longest, longer) = ("k".repeat(256), "k".repeat(257));
     let cases: [(&str, &[&str]); 12] = [
         ("ticket.created", &["ticket.created"]),
@@ -313,14 +315,40 @@ async fn a_kind_that_no_header_can_say_is_left_out() {
         ("a\0b", &[]),
         ("gr\u{fc}n", &[]),
     ];
-    for (kind, expected) in cases {
+    for (name, expected) in cases {
         let mut server = Server::start([answer(WHOLE)]).await;
-        let sent = Attempt { name: kind.into(), kind: None, endpoint: kind.into(), ..attempt() };
-        assert_eq!(deliver(to(&server.url()), PATIENCE, &sent).await.delivered, Delivered::Yes, "{kind:?}");
+        let sent = Attempt { name: name.into(), kind: None, endpoint: name.into(), ..attempt() };
+        assert_eq!(deliver(to(&server.url()), PATIENCE, &sent).await.delivered, Delivered::Yes, "{name:?}");
         let request = server.request().await;
-        assert_eq!(request.all("x-receiver-kind"), expected, "{kind:?}");
-        assert_eq!(request.all("x-receiver-endpoint"), expected, "{kind:?}");
-        assert_eq!(request.all("x-forged"), [""; 0], "{kind:?}");
+        assert_eq!(request.all("x-receiver-name"), expected, "{name:?}");
+        assert_eq!(request.all("x-receiver-endpoint"), expected, "{name:?}");
+        for missing in ["x-receiver-kind", "x-forged"] {
+            assert_eq!(request.all(missing), [""; 0], "{name:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_query_is_passed_on_behind_the_configured_one_if_the_configuration_says_so() {
+    // Passed on or not, the configured URL's path and query, the original query, what arrives.
+    let cases = [
+        (true, "/hook?token=sesame", Some("tenant=7&x"), "/hook?token=sesame&tenant=7&x"),
+        (true, "/hook", Some("tenant=7"), "/hook?tenant=7"),
+        (true, "/hook?", Some("tenant=7"), "/hook?tenant=7"),
+        (true, "/hook?token=sesame", Some("token=forged"), "/hook?token=sesame&token=forged"),
+        (true, "/hook", Some("a=%20%zz+b&\u{fc}"), "/hook?a=%20%zz+b&%C3%BC"),
+        (true, "/hook", Some("a=1 HTTP/1.1\r\nx-forged: 1#b"), "/hook?a=1%20HTTP/1.1x-forged:%201%23b"),
+        (true, "/hook", Some(""), "/hook"),
+        (true, "/hook", None, "/hook"),
+        (false, "/hook?token=sesame", Some("tenant=7"), "/hook?token=sesame"),
+    ];
+    for (is_passed_on, path, query, expected) in cases {
+        let mut server = Server::start([answer(WHOLE)]).await;
+        let url = format!("http://{}{path}", server.address).parse().unwrap();
+        let transport = TransportConfig::Http(HttpTransport::new(url).query(is_passed_on));
+        let sent = Attempt { query: query.map(Into::into), ..attempt() };
+        assert_eq!(deliver(transport, PATIENCE, &sent).await.delivered, Delivered::Yes, "{path} {query:?}");
+        assert_eq!(server.request().await.line, format!("POST {expected} HTTP/1.1"), "{path} {query:?}");
     }
 }
 
@@ -352,16 +380,14 @@ async fn configured_headers_stand_in_the_place_of_others() {
 #[test]
 fn secrets_are_read_when_the_transport_is_made() {
     let name = "PYLON_RECEIVER_TEST_NEVER_SET";
-    let missing = TransportConfig::Http {
-        url: "http://127.0.0.1/".parse().unwrap(),
-        headers: vec![(HeaderName::from_static("authorization"), SecretSource::Environment(name.into()))],
-        signing: Signing::AsReceived,
-    };
+    let header = (HeaderName::from_static("authorization"), SecretSource::Environment(name.into()));
+    let url = "http://127.0.0.1/".parse().unwrap();
+    let missing = TransportConfig::Http(HttpTransport::new(url).headers(vec![header]));
     let malformed = to_with("http://127.0.0.1/", &[("authorization", "Bearer\nsesame")]);
     let expected = "the value of a header, without line ends and other control characters";
     for (config, fault) in [(missing, SecretFault::NotSet(name.into())), (malformed, SecretFault::Malformed(expected))]
     {
-        assert_eq!(transport(&destination(config, PATIENCE)).err(), Some(fault));
+        assert_eq!(transport(&destination(config, PATIENCE), None).err(), Some(TransportFault::Secret(fault)));
     }
 }
 
@@ -369,9 +395,9 @@ fn secrets_are_read_when_the_transport_is_made() {
 async fn a_connection_is_used_again() {
     let mut server =
         Server::start([answer(WHOLE), answer("HTTP/1.1 500 Oops\ncontent-length: 4\n\noops"), answer(WHOLE)]).await;
-    let transport = transport(&destination(to(&server.url()), PATIENCE)).unwrap();
+    let transport = transport(&destination(to(&server.url()), PATIENCE), None).unwrap();
     for status in [200, 500, 200] {
-        assert_eq!(transport.deliver(&attempt()).await.status, Some(status));
+        assert_eq!(within("the attempt ends", transport.deliver(&attempt())).await.status, Some(status));
         server.request().await;
     }
     assert_eq!(server.connections(), 1);
@@ -381,13 +407,13 @@ async fn a_connection_is_used_again() {
 async fn whoever_drops_the_future_ends_the_attempt() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let transport =
-        transport(&destination(to(&format!("http://{}/", listener.local_addr().unwrap())), PATIENCE)).unwrap();
+        transport(&destination(to(&format!("http://{}/", listener.local_addr().unwrap())), PATIENCE), None).unwrap();
     let attempt = attempt();
     let mut stream = tokio::select! {
         _ = transport.deliver(&attempt) => panic!("nobody answers"),
-        accepted = listener.accept() => accepted.unwrap().0,
+        accepted = within("a connection comes in", listener.accept()) => accepted.unwrap().0,
     };
     let mut rest = Vec::new();
     // It ends, and does not wait for an answer.
-    let _ = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest).await;
+    let _ = within("the connection ends", tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest)).await;
 }

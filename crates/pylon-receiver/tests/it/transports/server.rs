@@ -1,5 +1,6 @@
 //! A server that answers by script, byte for byte.
 
+use crate::wait::within;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -97,7 +98,7 @@ impl Server {
     }
 
     pub(super) async fn request(&mut self) -> Request {
-        self.requests.recv().await.unwrap()
+        within("a request comes in", self.requests.recv()).await.unwrap()
     }
 
     pub(super) fn connections(&self) -> usize {

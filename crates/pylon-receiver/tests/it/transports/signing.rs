@@ -3,7 +3,8 @@ use super::*;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit, Mac};
-use pylon_receiver::config::{SecretFault, SecretSource, Signing};
+use pylon_receiver::config::{HttpTransport, SecretFault, SecretSource, Signing};
+use pylon_receiver::internals::TransportFault;
 use pylon_webhooks::{Secret, TimestampRule, Verifier, sign};
 use sha2::Sha256;
 
@@ -12,7 +13,7 @@ const WHOLE: &str = "HTTP/1.1 200 OK\ncontent-length: 0\n\n";
 const STANDARD_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 fn signed(url: &str, signing: Signing) -> TransportConfig {
-    TransportConfig::Http { url: url.parse().unwrap(), headers: Vec::new(), signing }
+    TransportConfig::Http(HttpTransport::new(url.parse().unwrap()).signing(signing))
 }
 
 /// What the sender signed with its own secret, long ago, and what a forger might add.
@@ -33,13 +34,13 @@ fn came_in() -> Attempt {
 async fn an_app_that_verifies_pylons_webhooks_verifies_a_late_delivery() {
     let mut server = Server::start([answer(WHOLE), answer(WHOLE)]).await;
     let config = signed(&server.url(), Signing::Pylon(SecretSource::given("ours")));
-    let transport = transport(&destination(config, PATIENCE)).unwrap();
+    let transport = transport(&destination(config, PATIENCE), None).unwrap();
     let builder = Verifier::builder().secret("ours").timestamp_rule(TimestampRule::Required);
     let verifier = builder.clock(|| 1_700_000_060).build().unwrap();
     let mut signatures = Vec::new();
     for number in [1, 2] {
         let started_at = attempt().started_at.after(Duration::from_secs(u64::from(number)));
-        transport.deliver(&Attempt { number, started_at, ..came_in() }).await;
+        within("the attempt ends", transport.deliver(&Attempt { number, started_at, ..came_in() })).await;
         let request = server.request().await;
         let pairs: Vec<(&str, &str)> = request.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
         assert!(verifier.verify_headers(request.body.as_slice(), pairs).is_ok());
@@ -104,8 +105,8 @@ fn a_secret_that_is_none_makes_no_transport() {
     ];
     for (signing, fault) in cases {
         let shown = format!("{signing:?}");
-        let made = transport(&destination(signed("http://127.0.0.1/", signing), PATIENCE));
-        assert_eq!(made.err(), Some(fault), "{shown}");
+        let made = transport(&destination(signed("http://127.0.0.1/", signing), PATIENCE), None);
+        assert_eq!(made.err(), Some(TransportFault::Secret(fault)), "{shown}");
     }
     assert_eq!(malformed.to_string(), "malformed secret: expected `whsec_` and base64, found another form");
 }

@@ -2,7 +2,7 @@
 //! counts for a whole process: each case runs this test binary once more.
 
 use super::*;
-use pylon_receiver::config::Signing;
+use pylon_receiver::config::HttpTransport;
 use pylon_receiver::internals::Delivered;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
@@ -61,7 +61,7 @@ async fn delivers_with_the_roots_that_it_is_given() {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
         let _ = stream.read(&mut [0; 4096]).await;
     });
-    let to = TransportConfig::Http { url: url.parse().unwrap(), headers: Vec::new(), signing: Signing::AsReceived };
+    let to = TransportConfig::Http(HttpTransport::new(url.parse().unwrap()));
     let report = deliver(to, PATIENCE, &attempt()).await;
     assert_eq!(&*report.detail, detail);
     assert_eq!(report.delivered == Delivered::Yes, detail == "answered 200");

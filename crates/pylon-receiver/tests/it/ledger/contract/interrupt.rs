@@ -4,13 +4,13 @@ use super::*;
 
 pub(crate) async fn a_lease_that_ran_out_is_due_again_since_it_was<S: Subject>(desk: Desk<S>) {
     let id = desk.keep(event(0).to("app")).await;
-    for (round, expected) in [1, 1, 2, 3].into_iter().enumerate() {
+    for (round, (expected, counted)) in [(1, 0), (2, 0), (3, 1), (4, 2)].into_iter().enumerate() {
         let now = 60 * round as i64;
         if round > 0 {
             assert_eq!(desk.due(now - 1).await, [], "the lease of round {round} holds");
         }
         let leased = desk.take(now).await;
-        assert_eq!((leased.lease.delivery, leased.attempt), (delivery(id, 1), expected));
+        assert_eq!((leased.lease.delivery, leased.attempt, leased.counted), (delivery(id, 1), expected, counted));
         let record = desk.delivery(delivery(id, 1)).await;
         let state = (record.state, record.attempts, record.due_at);
         assert_eq!(state, (DeliveryState::Delivering, expected - 1, None), "round {round}");
@@ -26,9 +26,10 @@ pub(crate) async fn the_first_interruption_costs_nothing<S: Subject>(mut desk: D
     assert_eq!(ids(&desk.claim(Ask { free: 0, ahead: 5, ..once(0) }).await), [id], "leased ahead, and never begun");
     desk.crash().await;
     let got = desk.claim(once(1)).await;
-    assert_eq!((ids(&got), got.exhausted, got.deliveries[0].attempt), (vec![id], vec![], 1));
+    assert_eq!((ids(&got), got.exhausted, got.deliveries[0].attempt), (vec![id], vec![], 2));
+    assert_eq!(got.deliveries[0].counted, 0);
     assert_eq!(desk.settle(got.deliveries[0].lease, 2, Verdict::Delivered).await, Settled::Recorded);
-    assert_eq!(desk.delivery(id).await.attempts, 1);
+    assert_eq!(desk.delivery(id).await.attempts, 2);
 }
 
 pub(crate) async fn what_was_interrupted_is_never_leased_ahead<S: Subject>(mut desk: Desk<S>) {
@@ -53,7 +54,7 @@ pub(crate) async fn what_is_interrupted_again_and_again_is_dead<S: Subject>(mut 
     let id = delivery(desk.keep(event(0).to("app")).await, 1);
     let twice = |now| Ask { most_attempts: 2, ..claim(now) };
     // The first interruption is free, the second and third count.
-    for attempt in [1, 1, 2] {
+    for attempt in [1, 2, 3] {
         let got = desk.claim(twice(1)).await;
         assert_eq!((got.deliveries[0].attempt, got.exhausted), (attempt, vec![]));
         desk.crash().await;
@@ -61,7 +62,7 @@ pub(crate) async fn what_is_interrupted_again_and_again_is_dead<S: Subject>(mut 
     let got = desk.claim(twice(3)).await;
     assert_eq!((ids(&got), &*got.exhausted, got.next_due), (vec![], &[id][..], None));
     let record = desk.delivery(id).await;
-    assert_eq!((record.state, record.attempts, record.finished_at), (DeliveryState::Dead, 2, Some(at(3))));
+    assert_eq!((record.state, record.attempts, record.finished_at), (DeliveryState::Dead, 3, Some(at(3))));
     assert!(record.reason.is_some_and(|reason| !reason.is_empty()), "it says why");
     assert_eq!(desk.claim(twice(1000)).await.exhausted, [], "it is told once");
 

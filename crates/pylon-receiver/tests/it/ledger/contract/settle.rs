@@ -88,7 +88,7 @@ pub(crate) async fn attempts_are_logged_in_their_order<S: Subject>(mut desk: Des
     desk.take(60).await;
     desk.crash().await;
     assert_eq!(desk.event(id).await.deliveries[0].1, expected);
-    assert_eq!(desk.take(60).await.attempt, 6);
+    assert_eq!(desk.take(60).await.attempt, 7);
 }
 
 /// Every verdict, and what it must not do under a lease that is over.

@@ -1,9 +1,10 @@
 //! Durations and sizes as people write them.
 
+use super::name::quoted;
 use std::time::Duration;
 
-/// The longest duration that can be configured, 36,500 days: adding it to the present overflows no clock.
-pub(super) const LONGEST: Duration = Duration::from_secs(36_500 * 24 * 3600);
+/// The longest duration that [`parse_duration`] reads, 36,500 days: added to the present, it overflows no clock.
+pub const LONGEST_DURATION: Duration = Duration::from_secs(36_500 * 24 * 3600);
 
 /// Units of durations in milliseconds, the longest first.
 const DURATIONS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
@@ -11,17 +12,17 @@ const DURATIONS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 
 /// Units of sizes in bytes, the largest first.
 const SIZES: [(&str, usize); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
 
-/// Reads a duration: whole numbers with the units `d`, `h`, `m`, `s` and `ms`, each once at most and the longest first.
+/// Reads a duration: whole numbers with the units `d`, `h`, `m`, `s` and `ms`, each at most once, the longest first.
 ///
 /// ```
-/// use pylon_receiver::config::parse_duration;
+/// use pylon_receiver::text::parse_duration;
 /// use std::time::Duration;
 ///
 /// assert_eq!(parse_duration("1h30m"), Ok(Duration::from_secs(5400)));
 /// ```
 ///
 /// # Errors
-/// A sentence on what was expected and what was found.
+/// A sentence with what was expected and what was found.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let malformed =
         || format!("expected a duration such as `30s` or `1h30m`, found {}; units are d, h, m, s and ms", quoted(text));
@@ -37,20 +38,20 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         if digits.is_empty() {
             return Err(malformed());
         }
-        // What is more than 64 bits can only be too long, for there are digits and nothing else.
+        // Digits that do not fit into 64 bits can only mean too long.
         let count: u64 = digits.parse().map_err(|_| too_long())?;
         let part = count.checked_mul(units[place].1).ok_or_else(too_long)?;
         total = total.saturating_add(Duration::from_millis(part));
         units = &units[place + 1..];
         rest = after;
     }
-    if total > LONGEST { Err(too_long()) } else { Ok(total) }
+    if total > LONGEST_DURATION { Err(too_long()) } else { Ok(total) }
 }
 
 /// Writes a duration, to the millisecond, so that [`parse_duration`] reads it.
 ///
 /// ```
-/// use pylon_receiver::config::show_duration;
+/// use pylon_receiver::text::show_duration;
 /// use std::time::Duration;
 ///
 /// assert_eq!(show_duration(Duration::from_millis(90_250)), "1m30s250ms");
@@ -68,17 +69,17 @@ pub fn show_duration(duration: Duration) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
-/// Reads a size in bytes: a whole number, in which `_` may stand between digits, and `KiB`, `MiB`, `GiB` or nothing.
+/// Reads a size: a whole number of bytes, or of `KiB`, `MiB` or `GiB`; digits may be grouped by `_`.
 ///
 /// ```
-/// use pylon_receiver::config::parse_bytes;
+/// use pylon_receiver::text::parse_bytes;
 ///
 /// assert_eq!(parse_bytes("200KiB"), Ok(204_800));
 /// assert_eq!(parse_bytes("200_000"), Ok(200_000));
 /// ```
 ///
 /// # Errors
-/// A sentence on what was expected and what was found.
+/// A sentence with what was expected and what was found.
 pub fn parse_bytes(text: &str) -> Result<usize, String> {
     let malformed =
         || format!("expected a size such as `1MiB` or `200_000`, found {}; units are KiB, MiB and GiB", quoted(text));
@@ -95,10 +96,10 @@ pub fn parse_bytes(text: &str) -> Result<usize, String> {
     count.checked_mul(factor).ok_or_else(too_large)
 }
 
-/// Writes a size in the largest unit that leaves no rest, so that [`parse_bytes`] reads it.
+/// Writes a size in the largest unit that fits exactly, so that [`parse_bytes`] reads it.
 ///
 /// ```
-/// use pylon_receiver::config::show_bytes;
+/// use pylon_receiver::text::show_bytes;
 ///
 /// assert_eq!(show_bytes(1 << 20), "1MiB");
 /// assert_eq!(show_bytes(200_000), "200000");
@@ -110,14 +111,7 @@ pub fn show_bytes(bytes: usize) -> String {
     }
 }
 
-/// A text of the configuration as it is quoted in an error: on one line, and not at length.
-pub(super) fn quoted(text: &str) -> String {
-    const LONGEST: usize = 60;
-    let shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
-    if text.chars().nth(LONGEST).is_some() { format!("`{shown}...`") } else { format!("`{shown}`") }
-}
-
 fn split_where(text: &str, is_end: impl Fn(u8) -> bool) -> (&str, &str) {
-    // Each end is beside an ASCII character, so it is a character's border.
+    // The end is beside an ASCII character, so it is a character's border.
     text.split_at(text.bytes().position(is_end).unwrap_or(text.len()))
 }

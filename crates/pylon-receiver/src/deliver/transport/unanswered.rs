@@ -1,10 +1,10 @@
-//! Why no answer came, in one sentence: an address may hold a token and an answer anything, so neither is quoted.
+//! Why a request got no answer, in one sentence. Neither address nor answer is quoted: an address may hold a token, an answer anything.
 
 use rustls::CertificateError;
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
-/// The sentence for what a request failed with.
+/// The sentence for a failed request.
 pub(super) fn describe(error: &reqwest::Error) -> &'static str {
     if error.is_dns() {
         return "the name does not resolve";
@@ -14,7 +14,7 @@ pub(super) fn describe(error: &reqwest::Error) -> &'static str {
         if let Some(sentence) = of_cause(cause) {
             return sentence;
         }
-        // What stands within an I/O error is passed over by its own `source`.
+        // The `source` of an I/O error skips the error that it wraps.
         let within = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         next = within.map(|within| within as &(dyn Error + 'static)).or_else(|| cause.source());
     }

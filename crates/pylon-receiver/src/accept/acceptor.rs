@@ -1,0 +1,296 @@
+//! Answers webhook requests.
+
+use super::allowance::Allowance;
+use super::body::{self, Reading};
+use super::endpoint::Endpoint;
+use super::noted::{Noted, shown};
+use super::refusal::{WebhookRefusal, json};
+use super::settings::{Prepared, Settings};
+use super::stored;
+use super::to_the_end::ToTheEnd;
+use crate::config::Config;
+use crate::id::EventId;
+use crate::ledger::{Ledger, NewEvent, NewRefused, Recorded};
+use crate::metrics::Metrics;
+use crate::random::Randomness;
+use crate::time::WallClock;
+use crate::traces;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode, Uri};
+use http_body::Body;
+use http_body_util::Full;
+use pylon_webhooks::Received;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
+use tracing::Span;
+
+/// How much of a refused request's body is kept, in bytes.
+const REFUSED_BODY: usize = 4096;
+/// How much of an event's name is kept, in bytes.
+const LONGEST_NAME: usize = 256;
+/// The longest query that is kept, in bytes. Part of a query may mean something else, so a longer one is dropped.
+const LONGEST_QUERY: usize = 4096;
+/// Refusals at endpoints that are logged and kept, a second; further ones are counted.
+const REFUSALS_LOGGED: f64 = 100.0;
+/// The same at other paths.
+const ELSEWHERE_LOGGED: f64 = 10.0;
+
+/// What an [`Acceptor`] works with.
+#[derive(Clone)]
+pub struct AcceptorParts {
+    /// Where events are kept.
+    pub ledger: Arc<dyn Ledger>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// The present time, for the freshness of timestamps and for the ids of events.
+    pub clock: Arc<dyn WallClock>,
+    /// The random part of the ids of events.
+    pub randomness: Arc<dyn Randomness>,
+}
+
+impl fmt::Debug for AcceptorParts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AcceptorParts")
+    }
+}
+
+/// Answers webhook requests. An authentic event is on the disk before its request is answered 200; every other request is refused.
+///
+/// A request is checked in this order: its path, its method, its declared length, its body's length and time, the required header,
+/// the signature and its freshness, the endpoint's rate. An authentic body that is not JSON is kept and parked. An endpoint whose
+/// secret cannot be read answers 503.
+///
+/// If the sender hangs up during the commit, the event is kept all the same.
+pub struct Acceptor {
+    shared: Arc<Shared>,
+    settings: RwLock<Arc<Settings>>,
+}
+
+struct Shared {
+    parts: AcceptorParts,
+    /// The endpoint's name at a path without an endpoint.
+    nowhere: Arc<str>,
+    /// How many refusals at endpoints are logged and kept.
+    refusals: Allowance,
+    /// How many at other paths: scanners ask for many.
+    elsewhere: Allowance,
+}
+
+/// A refused request, with what was read of its body.
+struct Refused {
+    refusal: WebhookRefusal,
+    body: Bytes,
+}
+
+impl From<WebhookRefusal> for Refused {
+    fn from(refusal: WebhookRefusal) -> Self {
+        Self { refusal, body: Bytes::new() }
+    }
+}
+
+impl Acceptor {
+    /// An acceptor for the configured endpoints and destinations. It reads the endpoints' secrets; missing secrets go to the log and
+    /// to [`unmet`](Self::unmet).
+    pub fn new(config: &Config, parts: AcceptorParts) -> Self {
+        let now = Instant::now();
+        let (refusals, elsewhere) = (Allowance::new(REFUSALS_LOGGED, now), Allowance::new(ELSEWHERE_LOGGED, now));
+        let shared = Shared { parts, nowhere: "".into(), refusals, elsewhere };
+        let settings = Settings::new(config);
+        settings.warn_of_missing_secrets();
+        Self { shared: Arc::new(shared), settings: RwLock::new(Arc::new(settings)) }
+    }
+
+    /// Reads the secrets of another configuration, to install it later.
+    pub fn prepare(config: &Config) -> Prepared {
+        Prepared(Arc::new(Settings::new(config)))
+    }
+
+    /// Uses a prepared configuration from now on. Rates begin anew; requests under way keep what they began with. The limits of
+    /// connections belong to the [`Listener`](super::Listener) and stay.
+    pub fn install(&self, Prepared(settings): Prepared) {
+        settings.warn_of_missing_secrets();
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+    }
+
+    /// The missing secrets, a sentence each.
+    pub fn unmet(&self) -> Vec<String> {
+        self.settings().unmet()
+    }
+
+    /// Answers one request from this address.
+    pub async fn answer<B: Body>(&self, request: Request<B>, remote: SocketAddr) -> Response<Full<Bytes>> {
+        let settings = self.settings();
+        let span = traces::webhook();
+        let (head, body) = request.into_parts();
+        let endpoint = settings.by_path.get(head.uri.path());
+        let accepted = match endpoint {
+            Some(endpoint) => self.accept(endpoint, &settings, &head, body, &span).await,
+            None => Err(WebhookRefusal::unknown_path().into()),
+        };
+        let response = match accepted {
+            Ok(response) => response,
+            Err(refused) => self.refuse(&settings, endpoint, &head, refused, remote, &span),
+        };
+        if head.method == Method::HEAD { response.map(|_| Full::default()) } else { response }
+    }
+
+    async fn accept<B: Body>(
+        &self,
+        endpoint: &Endpoint,
+        settings: &Settings,
+        head: &Parts,
+        body: B,
+        span: &Span,
+    ) -> Result<Response<Full<Bytes>>, Refused> {
+        let admitted = endpoint.admission.admit(head.method.as_str(), &head.headers).map_err(WebhookRefusal::from)?;
+        let Reading { bytes, end } = body::read(body, admitted, settings.body_timeout).await;
+        let refused = |refusal| Refused { refusal, body: bytes.clone() };
+        let received = end.map_err(|fault| refused(fault.into()))?;
+        let event = self.event(endpoint, settings, head, received).map_err(refused)?;
+        self.record(endpoint.name.clone(), event, span.clone()).await.map_err(refused)
+    }
+
+    /// The event of a request that is authentic.
+    fn event(
+        &self,
+        endpoint: &Endpoint,
+        settings: &Settings,
+        head: &Parts,
+        received: Received<'static>,
+    ) -> Result<NewEvent, WebhookRefusal> {
+        let Shared { parts: AcceptorParts { clock, randomness, .. }, .. } = &*self.shared;
+        let now = clock.now();
+        let body = endpoint.authenticate(&head.headers, received, now)?;
+        endpoint.count(Instant::now())?;
+        let read = endpoint.reader.read(body.clone());
+        let mut random = [0; 10];
+        randomness.fill(&mut random);
+        let deduplication = endpoint.deduplication.as_ref().and_then(|rule| rule.key(&body, read.as_ref().ok()));
+        let (name, kind, parked, deliveries) = match &read {
+            Ok(event) => {
+                let kind = event.kind().map(|kind| kind.name().into());
+                let deliveries = endpoint.routes.iter().filter_map(|route| route.delivery(event)).collect();
+                (beginning(event.event_type(), LONGEST_NAME).into(), kind, None, deliveries)
+            }
+            Err(error) => ("".into(), None, Some(error.fault().to_string().into()), Vec::new()),
+        };
+        Ok(NewEvent {
+            id: EventId::new(now, random),
+            endpoint: endpoint.name.clone(),
+            name,
+            kind,
+            method: head.method.as_str().into(),
+            target: head.uri.path().into(),
+            query: kept_query(&head.uri, &endpoint.name),
+            headers: stored::of_event(&head.headers, |header| settings.is_required(header)),
+            body,
+            parked,
+            deduplication,
+            deliveries,
+        })
+    }
+
+    /// Keeps an event and makes the answer, even if nobody waits for it any more.
+    async fn record(
+        &self,
+        endpoint: Arc<str>,
+        event: NewEvent,
+        span: Span,
+    ) -> Result<Response<Full<Bytes>>, WebhookRefusal> {
+        let shared = self.shared.clone();
+        ToTheEnd::new(async move {
+            let Shared { parts: AcceptorParts { ledger, metrics, .. }, .. } = &*shared;
+            let id = event.id;
+            let noted = Noted::of(&event);
+            let kept = ledger.record(event).await.map_err(|error| WebhookRefusal::not_kept(&error))?;
+            let (status, kept_id) = match kept {
+                Recorded::Stored => {
+                    metrics.accepted(&endpoint);
+                    noted.accepted(id, &endpoint);
+                    ("accepted", id)
+                }
+                Recorded::Duplicate(earlier) => {
+                    metrics.duplicate(&endpoint);
+                    noted.duplicate(earlier, &endpoint);
+                    ("duplicate", earlier)
+                }
+            };
+            if !span.is_disabled() {
+                span.record("endpoint", &*endpoint)
+                    .record("outcome", status)
+                    .record("event_id", tracing::field::display(kept_id));
+            }
+            let body = format!(r#"{{"status":"{status}","id":"{kept_id}"}}"#);
+            Ok(json(StatusCode::OK, body.into()))
+        })
+        .await
+    }
+
+    /// Logs a refusal, keeps it for the operator, and makes the answer.
+    fn refuse(
+        &self,
+        settings: &Settings,
+        endpoint: Option<&Endpoint>,
+        head: &Parts,
+        Refused { refusal, body }: Refused,
+        remote: SocketAddr,
+        span: &Span,
+    ) -> Response<Full<Bytes>> {
+        let AcceptorParts { ledger, metrics, clock, .. } = &self.shared.parts;
+        let WebhookRefusal { code, reason, .. } = &refusal;
+        let name = endpoint.map_or(&self.shared.nowhere, |endpoint| &endpoint.name);
+        let path = head.uri.path();
+        metrics.refused(name, code);
+        let allowance = if endpoint.is_some() { &self.shared.refusals } else { &self.shared.elsewhere };
+        let Some(not_logged) = allowance.take(Instant::now()) else {
+            return refusal.response();
+        };
+        span.record("endpoint", &**name).record("outcome", "refused").record("code", code);
+        tracing::warn!(endpoint = %name, code, reason = %reason, path = ?shown(path), %remote, not_logged, "a request was refused");
+        ledger.keep_refused(NewRefused {
+            at: clock.now(),
+            endpoint: endpoint.map(|endpoint| endpoint.name.clone()),
+            code,
+            reason: reason.as_ref().into(),
+            status: refusal.status(),
+            method: shown(head.method.as_str()).into(),
+            path: shown(path).into(),
+            remote: remote.to_string().into(),
+            headers: stored::of_refused(&head.headers, |header| settings.is_required(header)),
+            // A copy, because a slice would keep the whole body in memory.
+            body: Bytes::copy_from_slice(&body[..body.len().min(REFUSED_BODY)]),
+            body_length: body.len() as u64,
+        });
+        refusal.response()
+    }
+
+    fn settings(&self) -> Arc<Settings> {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acceptor").field("endpoints", &self.settings().by_path).finish_non_exhaustive()
+    }
+}
+
+/// The query, unless it is too long.
+fn kept_query(uri: &Uri, endpoint: &str) -> Option<Box<str>> {
+    let query = uri.query()?;
+    if query.len() > LONGEST_QUERY {
+        let (bytes, most) = (query.len(), LONGEST_QUERY);
+        tracing::warn!(endpoint, bytes, most, "the query of a webhook is too long and was not kept");
+        return None;
+    }
+    Some(query.into())
+}
+
+/// The beginning of a text, with this many bytes at most.
+fn beginning(text: &str, most: usize) -> &str {
+    let end = (0..=most.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
+    &text[..end.unwrap_or_default()]
+}

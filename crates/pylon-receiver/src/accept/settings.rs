@@ -1,0 +1,60 @@
+//! What a configuration says about endpoints, ready for work.
+
+use super::endpoint::Endpoint;
+use crate::config::Config;
+use http::HeaderName;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The endpoints of a configuration, their secrets read.
+pub(super) struct Settings {
+    pub(super) by_path: HashMap<String, Endpoint>,
+    pub(super) body_timeout: Duration,
+    required: Vec<HeaderName>,
+}
+
+/// A configuration with its secrets read that an [`Acceptor`](super::Acceptor) does not use yet.
+pub struct Prepared(pub(super) Arc<Settings>);
+
+impl Prepared {
+    /// The missing secrets, a sentence each.
+    pub fn unmet(&self) -> Vec<String> {
+        self.0.unmet()
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").field("endpoints", &self.0.by_path).finish_non_exhaustive()
+    }
+}
+
+impl Settings {
+    pub(super) fn new(config: &Config) -> Self {
+        let by_path: HashMap<_, _> =
+            config.endpoints.iter().map(|endpoint| (endpoint.path.clone(), Endpoint::new(endpoint, config))).collect();
+        let required = by_path.values().filter_map(Endpoint::required_header).cloned().collect();
+        Self { by_path, required, body_timeout: config.limits.body_timeout }
+    }
+
+    /// The missing secrets, a sentence each.
+    pub(super) fn unmet(&self) -> Vec<String> {
+        let mut endpoints: Vec<_> = self.by_path.values().collect();
+        endpoints.sort_by(|one, other| one.name.cmp(&other.name));
+        endpoints.into_iter().flat_map(|endpoint| endpoint.unmet.iter().cloned()).collect()
+    }
+
+    /// Logs which secrets are missing.
+    pub(super) fn warn_of_missing_secrets(&self) {
+        for unmet in self.unmet() {
+            tracing::warn!("a secret is missing: {unmet}");
+        }
+    }
+
+    /// Whether any endpoint requires this header: its value is a secret at the other endpoints too.
+    pub(super) fn is_required(&self, header: &HeaderName) -> bool {
+        self.required.contains(header)
+    }
+}

@@ -1,0 +1,281 @@
+//! The keys of `[[destination]]`: where events go.
+
+use super::declare::{Entry, Format, Key, Section, Shown, key, keys};
+use super::endpoint::name_fault;
+use super::fault::Place;
+use super::nested::nested;
+use super::secret::SecretSource;
+use super::source::{HEADERS, SECRET, VARIABLES};
+use super::table::Table;
+use super::value::{BOOLEAN, Choice, DURATION, FILE, HTTP_URL, RATE, TEXTS, positive, quote, read_choice, text};
+use http::{HeaderName, Uri};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+keys! {
+    /// Where events go, and how hard the receiver tries.
+    DestinationConfig {
+        /// The name that deliveries are stored under; required. Renaming a destination orphans its pending deliveries.
+        name: Arc<str> = "".into(), text().checked(name_fault).required(), Reload;
+        /// How events go to the destination.
+        transport: TransportConfig = TransportConfig::InProcess, TransportKeys, Reload;
+        /// Only events of these kinds; empty for all. Case, `.`, `-` and spaces do not count.
+        kinds: Vec<String> = Vec::new(), TEXTS.checked(|kinds| kinds_fault(kinds)), Reload;
+        /// Only events of the endpoints with these names; empty for all.
+        endpoints: Vec<String> = Vec::new(), TEXTS, Reload;
+        /// Time for one attempt.
+        timeout: Duration = Duration::from_secs(15), DURATION, Reload;
+        /// Attempts at a time.
+        concurrency: usize = 8, positive(), Reload;
+        /// Attempts started per second.
+        rate: Option<f64> = None, RATE, Reload;
+        /// A field, key or JSON pointer: events with the same value there are delivered one at a time, in order of arrival.
+        order_by: Option<String> = None, text().checked(|key: &String| order_by_fault(key)), Reload;
+        /// When to try again after a failure.
+        retry: RetryPolicy = RetryPolicy::default(), nested("[destination.retry]"), Reload;
+        /// When to leave a failing destination alone.
+        circuit: CircuitPolicy = CircuitPolicy::default(), nested("[destination.circuit]"), Reload;
+    }
+}
+
+impl DestinationConfig {
+    /// A destination for every event.
+    pub fn new(name: impl Into<Arc<str>>, transport: TransportConfig) -> Self {
+        Self::default().name(name.into()).transport(transport)
+    }
+}
+
+fn kinds_fault(kinds: &[String]) -> Option<String> {
+    let has_blank = kinds.iter().any(|kind| kind.trim().is_empty());
+    has_blank.then(|| "expected names of kinds, found a blank one".to_owned())
+}
+
+fn order_by_fault(key: &str) -> Option<String> {
+    let is_blank = key.trim().is_empty();
+    is_blank.then(|| "expected a field's name, a key or a JSON pointer, found a blank text".to_owned())
+}
+
+keys! {
+    /// When to try a delivery again.
+    RetryPolicy {
+        /// Give up after this many attempts.
+        attempts: u32 = 30, positive(), Reload;
+        /// Give up at this age once five attempts were made.
+        age: Duration = Duration::from_secs(3 * 24 * 3600), DURATION, Reload;
+        /// The longest wait before the second attempt; the wait is a random part of it.
+        first_delay: Duration = Duration::from_secs(1), DURATION, Reload;
+        /// What the wait doubles up to. A `Retry-After` counts up to this too.
+        longest_delay: Duration = Duration::from_secs(3600), DURATION, Reload;
+    }
+}
+
+keys! {
+    /// When to leave a failing destination alone.
+    CircuitPolicy {
+        /// Failed events without a success in between before the destination is paused.
+        failures: u32 = 10, positive(), Reload;
+        /// The first pause; then one delivery is a probe.
+        first_pause: Duration = Duration::from_secs(1), DURATION, Reload;
+        /// What the pause doubles up to.
+        longest_pause: Duration = Duration::from_secs(60), DURATION, Reload;
+    }
+}
+
+/// How events go to a destination.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum TransportConfig {
+    /// By HTTP POST.
+    Http(HttpTransport),
+    /// To the standard input of a command.
+    Command(CommandTransport),
+    /// To a file of JSON lines.
+    JsonLines(JsonLinesTransport),
+    /// To the handlers that the program gives to [`ReceiverBuilder::handlers`](crate::ReceiverBuilder::handlers) under the
+    /// destination's name. A file cannot say this.
+    InProcess,
+}
+
+keys! {
+    /// An HTTP POST of the raw body.
+    HttpTransport {
+        /// Forward events to this URL by HTTP POST. Give one of `url`, `command` and `jsonl`. Put a credential into `headers`, because commands show the URL.
+        url: Uri = Uri::default(), HTTP_URL.without_default(), Reload;
+        /// How deliveries are signed.
+        signing: Signing = Signing::AsReceived, SigningKeys, Reload;
+        /// Headers of forwarded requests; they replace original headers of the same name.
+        headers: Vec<(HeaderName, SecretSource)> = Vec::new(), HEADERS, Reload;
+        /// Pass the query of the original request on.
+        query: bool = false, BOOLEAN, Reload;
+    }
+}
+
+keys! {
+    /// A command that gets the body on its standard input.
+    CommandTransport {
+        /// Run this program with these arguments for each event, without a shell.
+        command: Vec<String> = Vec::new(), TEXTS.checked(|command| command_fault(command)).without_default(), Reload;
+        /// Environment variables that the program gets besides `PATH`, `HOME`, `LANG` and `TZ`.
+        environment: Vec<String> = Vec::new(), VARIABLES, Reload;
+    }
+}
+
+keys! {
+    /// A file that gets a line of JSON for each event.
+    JsonLinesTransport {
+        /// Append events to this file as lines of JSON.
+        path as "jsonl": PathBuf = PathBuf::new(), FILE.without_default(), Reload;
+    }
+}
+
+impl HttpTransport {
+    /// Sends to this URL.
+    pub fn new(url: Uri) -> Self {
+        Self::default().url(url)
+    }
+}
+
+impl CommandTransport {
+    /// Runs this program with these arguments.
+    pub fn new(command: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self::default().command(command.into_iter().map(Into::into).collect())
+    }
+}
+
+impl JsonLinesTransport {
+    /// Appends to this file.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self::default().path(path.into())
+    }
+}
+
+impl TransportConfig {
+    /// The secrets that the transport needs.
+    pub fn needed_secrets(&self) -> Vec<&SecretSource> {
+        let Self::Http(HttpTransport { headers, signing, .. }) = self else { return Vec::new() };
+        headers.iter().map(|(_, value)| value).chain(signing.secret()).collect()
+    }
+}
+
+fn command_fault(command: &[String]) -> Option<String> {
+    if command.first().is_none_or(String::is_empty) {
+        return Some("expected a program and its arguments, found none".to_owned());
+    }
+    let has_zero = command.iter().any(|part| part.contains('\0'));
+    has_zero.then(|| "expected texts without a zero byte, found one".to_owned())
+}
+
+/// The keys of all transports, of which a destination has one.
+struct TransportKeys;
+
+impl Format<TransportConfig> for TransportKeys {
+    fn read(&self, _: &'static Key, transport: &mut TransportConfig, table: &mut Table<'_, '_>) {
+        let transports = [HttpTransport::names(), CommandTransport::names(), JsonLinesTransport::names()];
+        // The first key of a transport chooses it.
+        let given: Vec<_> = transports.iter().map(|keys| keys[0]).filter(|key| table.has(key)).collect();
+        let chosen = if let [one] = *given { Some(one) } else { None };
+        for keys in transports.iter().filter(|keys| chosen.is_some_and(|chosen| keys[0] != chosen)) {
+            for key in &keys[1..] {
+                let (owner, chosen) = (keys[0], given[0]);
+                table.refuse(key, &format!("expected only beside `{owner}`, found beside `{chosen}`"));
+            }
+        }
+        if chosen.is_none() {
+            let found = if given.is_empty() { "none".to_owned() } else { format!("`{}`", given.join("` and `")) };
+            table.fault(None, format!("expected one of `url`, `command` and `jsonl`, found {found}"));
+        }
+        // All are read, so that every fault is told.
+        let (http, command) = (HttpTransport::read(table), CommandTransport::read(table));
+        let json_lines = JsonLinesTransport::read(table);
+        *transport = match chosen {
+            Some("command") => TransportConfig::Command(command),
+            Some("jsonl") => TransportConfig::JsonLines(json_lines),
+            _ => TransportConfig::Http(http),
+        };
+    }
+
+    fn visit(&self, key: &'static Key, transport: &TransportConfig, place: Place, entries: &mut Vec<Entry>) {
+        match transport {
+            TransportConfig::Http(http) => http.visit(place, entries),
+            TransportConfig::Command(command) => command.visit(place, entries),
+            TransportConfig::JsonLines(json_lines) => json_lines.visit(place, entries),
+            TransportConfig::InProcess => entries.push(Entry::new(place, key, "handlers", Shown::Given)),
+        }
+    }
+}
+
+/// How an HTTP delivery is signed.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Signing {
+    /// Not anew: the original headers, with Pylon's own signature.
+    AsReceived,
+    /// As Pylon signs, with the present timestamp, so that an app verifies a late delivery as it verifies Pylon's webhooks.
+    Pylon(SecretSource),
+    /// As Standard Webhooks does (`webhook-id`, `webhook-timestamp`, `webhook-signature`). The secret is `whsec_` and base64.
+    StandardWebhooks(SecretSource),
+}
+
+impl Signing {
+    fn secret(&self) -> Option<&SecretSource> {
+        match self {
+            Self::AsReceived => None,
+            Self::Pylon(secret) | Self::StandardWebhooks(secret) => Some(secret),
+        }
+    }
+}
+
+/// The keys `sign` and `secret`.
+struct SigningKeys;
+
+const SIGN: &Key = key!(
+    "How forwarded requests are signed: `pylon` (default with a `secret`), `standard-webhooks`, or `as-received` (default without).",
+    Reload,
+    sign
+);
+
+const SIGNING_SECRET: &Key = key!("The secret that signs forwarded requests.", Reload, secret);
+
+/// The words of the key `sign`.
+#[derive(Clone, Copy, PartialEq)]
+enum Sign {
+    Pylon,
+    StandardWebhooks,
+    AsReceived,
+}
+
+impl Choice for Sign {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("pylon", Self::Pylon), ("standard-webhooks", Self::StandardWebhooks), ("as-received", Self::AsReceived)];
+}
+
+impl Format<Signing> for SigningKeys {
+    fn read(&self, _: &'static Key, signing: &mut Signing, table: &mut Table<'_, '_>) {
+        let (has_sign, has_secret) = (table.has(SIGN.name), table.has(SIGNING_SECRET.name));
+        let (sign, secret) = (table.get(SIGN.name, read_choice), table.get(SIGNING_SECRET.name, SECRET.read));
+        match (sign, secret) {
+            (Some(Sign::AsReceived), _) if has_secret => {
+                table.fault(Some(SIGNING_SECRET.name), "expected none beside `sign = \"as-received\"`, found one");
+            }
+            (Some(Sign::Pylon | Sign::StandardWebhooks), None) if !has_secret => {
+                table.fault(Some(SIGN.name), "expected a `secret` to sign with, found none");
+            }
+            (Some(Sign::StandardWebhooks), Some(secret)) => *signing = Signing::StandardWebhooks(secret),
+            (Some(Sign::Pylon), Some(secret)) => *signing = Signing::Pylon(secret),
+            (None, Some(secret)) if !has_sign => *signing = Signing::Pylon(secret),
+            _ => {}
+        }
+    }
+
+    fn visit(&self, _: &'static Key, signing: &Signing, place: Place, entries: &mut Vec<Entry>) {
+        let sign = match signing {
+            Signing::AsReceived => "as-received",
+            Signing::Pylon(_) => "pylon",
+            Signing::StandardWebhooks(_) => "standard-webhooks",
+        };
+        let entry = Entry::new(place, SIGN, "word", Shown::Value(quote(sign)));
+        entries.push(Entry { has_default: false, ..entry });
+        SECRET.visit(SIGNING_SECRET, &signing.secret().cloned(), place, entries);
+    }
+}

@@ -1,0 +1,145 @@
+//! The keys before the first `[[endpoint]]`: addresses, ledger, log, limits and retention.
+
+use super::declare::keys;
+use super::destination::DestinationConfig;
+use super::endpoint::EndpointConfig;
+use super::nested::{List, nested};
+use super::secret::SecretSource;
+use super::source::SECRET;
+use super::value::{
+    ADDRESS, Choice, DURATION, DURATION_OR_FOREVER, FILE, HTTP_URL, Value, choice, count, positive, quote, read_text,
+    value,
+};
+use crate::text::quoted;
+use http::Uri;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+keys! {
+    /// The configuration of a receiver.
+    Config {
+        /// Where webhooks arrive.
+        listen: SocketAddr = (Ipv4Addr::LOCALHOST, 8080).into(), ADDRESS, Restart;
+        /// Where the admin API listens. An address other than loopback needs `admin_token`.
+        admin: SocketAddr = (Ipv4Addr::LOCALHOST, 8081).into(), ADDRESS, Restart;
+        /// What operators present as `Authorization: Bearer ...`. Another value needs a restart.
+        admin_token: Option<SecretSource> = None, SECRET, Reload;
+        /// Where events are stored: `sqlite:PATH`.
+        ledger: LedgerAddress = LedgerAddress::Sqlite("pylon.db".into()), LEDGER, Restart;
+        /// The format of the log on stderr: `text` or `json`.
+        log: LogFormat = LogFormat::Text, choice(), Restart;
+        /// Where traces go by OTLP over HTTP; needs a build with `--features otlp`.
+        traces: Option<Uri> = None, HTTP_URL, Restart;
+        /// The certificate and key with which the receiver itself speaks TLS at `listen`; a reload reads the files again.
+        tls: Option<Tls> = None, nested::<Tls>("[tls]"), Restart;
+        /// Limits on what senders use.
+        limits: Limits = Limits::default(), nested("[limits]"), Reload;
+        /// How long data is kept.
+        retention: Retention = Retention::default(), nested("[retention]"), Reload;
+        /// Where webhooks come in. Without any, there is one at `/webhook` with the secret in `PYLON_WEBHOOK_SECRET`.
+        endpoints as "endpoint": Vec<EndpointConfig> = Vec::new(), List("[[endpoint]]"), Reload;
+        /// Where events go.
+        destinations as "destination": Vec<DestinationConfig> = Vec::new(), List("[[destination]]"), Reload;
+    }
+}
+
+keys! {
+    /// The files of a certificate chain and its key.
+    Tls {
+        /// The certificate chain, PEM, the server's own certificate first.
+        certificate: PathBuf = PathBuf::new(), FILE.required(), Reload;
+        /// The private key, PEM.
+        key: PathBuf = PathBuf::new(), FILE.required(), Reload;
+    }
+}
+
+keys! {
+    /// Limits on what senders use.
+    Limits {
+        /// Connections at a time; further ones wait. One address can use half of them, so double it behind a proxy.
+        connections: usize = 1024, positive(), Restart;
+        /// Time for a request's head, from the connection or the previous answer.
+        header_timeout: Duration = Duration::from_secs(15), DURATION, Restart;
+        /// Time for a request's body.
+        body_timeout: Duration = Duration::from_secs(15), DURATION, Reload;
+        /// Requests on one connection before the receiver closes it.
+        keep_alive_requests: u32 = 10_000, positive(), Restart;
+        /// Events that wait for a commit; further ones get 503.
+        queue: usize = 4096, positive(), Restart;
+        /// Time from SIGTERM to the end.
+        shutdown_timeout: Duration = Duration::from_secs(25), DURATION, Restart;
+    }
+}
+
+keys! {
+    /// How long data is kept.
+    Retention {
+        /// How long completed events are kept, counted from their arrival. Dead deliveries and parked events stay until an operator acts.
+        delivered: Option<Duration> = Some(Duration::from_secs(30 * 24 * 3600)), DURATION_OR_FOREVER, Reload;
+        /// Refused requests that are kept.
+        refused: usize = 1000, count(), Restart;
+    }
+}
+
+impl Tls {
+    /// TLS with these files.
+    pub fn new(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        Self { certificate: certificate.into(), key: key.into() }
+    }
+}
+
+/// The format of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Choice for LogFormat {
+    const WORDS: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
+}
+
+/// Where events are stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LedgerAddress {
+    /// In a SQLite file: `sqlite:PATH`.
+    Sqlite(PathBuf),
+}
+
+impl FromStr for LedgerAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let path = text.strip_prefix("sqlite:");
+        let path = path.ok_or_else(|| format!("expected `sqlite:PATH`, found {}", quoted(text)))?;
+        let address = Self::Sqlite(path.into());
+        ledger_fault(&address).map_or(Ok(address), Err)
+    }
+}
+
+impl fmt::Display for LedgerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Sqlite(path) = self;
+        write!(f, "sqlite:{}", path.display())
+    }
+}
+
+const LEDGER: Value<LedgerAddress> =
+    value("text", |value| Ok(read_text(value)?.parse::<LedgerAddress>()?), |address| Some(quote(&address.to_string())))
+        .checked(ledger_fault);
+
+fn ledger_fault(address: &LedgerAddress) -> Option<String> {
+    let LedgerAddress::Sqlite(path) = address;
+    // SQLite takes these for something other than the name of a file.
+    let is_file = !path.as_os_str().is_empty()
+        && path != Path::new(":memory:")
+        && !path.as_os_str().as_encoded_bytes().starts_with(b"file:");
+    (!is_file).then(|| format!("expected the path of a file after `sqlite:`, found {}", quoted(&address.to_string())))
+}

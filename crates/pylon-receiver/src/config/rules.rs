@@ -1,0 +1,109 @@
+//! What must hold between the keys of a configuration.
+
+use super::declare::{Entry, Section};
+use super::destination::DestinationConfig;
+use super::endpoint::EndpointConfig;
+use super::fault::{ConfigFault, Fault, Place};
+use super::receiver::Config;
+use crate::text::{nearest, quoted, show_duration};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// Checks a configuration that a program made. [`parse`](super::parse) has checked what it returns.
+///
+/// # Errors
+/// [`ConfigFault`]: everything that is wrong, each fault with the table of the file in which it would be.
+pub fn check(config: &Config) -> Result<(), ConfigFault> {
+    let mut entries = Vec::new();
+    config.visit(Place::TOP, &mut entries);
+    let of_keys = entries
+        .into_iter()
+        .filter_map(|Entry { place, key, fault, .. }| fault.map(|text| Fault { place, key: Some(key.name), text }));
+    let faults: Vec<_> = of_keys.chain(rules(config)).map(|fault| fault.to_string()).collect();
+    if faults.is_empty() { Ok(()) } else { Err(ConfigFault::new(faults)) }
+}
+
+/// Everything that is wrong between keys.
+pub(super) fn rules(config: &Config) -> Vec<Fault> {
+    let mut rules = Rules::default();
+    let admin = quoted(&config.admin.to_string());
+    if !config.admin.ip().to_canonical().is_loopback() && config.admin_token.is_none() {
+        let text = format!("expected a loopback address without an `admin_token`, found {admin}; add a token");
+        rules.fault(Place::TOP, "admin", text);
+    }
+    if config.admin == config.listen && config.admin.port() != 0 {
+        rules.fault(Place::TOP, "admin", format!("expected another address than `listen`, found {admin}"));
+    }
+    if config.endpoints.is_empty() {
+        rules.fault(Place::TOP, "endpoint", "expected at least one, found none");
+    }
+    let (mut names, mut paths) = (HashMap::new(), HashMap::new());
+    for (index, endpoint) in config.endpoints.iter().enumerate() {
+        let place = Place::entry("[[endpoint]]", index);
+        rules.unique(&mut names, &endpoint.name, place, "name");
+        rules.unique(&mut paths, &endpoint.path, place, "path");
+        rules.endpoint(endpoint, place);
+    }
+    let mut names = HashMap::new();
+    for (index, destination) in config.destinations.iter().enumerate() {
+        let place = Place::entry("[[destination]]", index);
+        rules.unique(&mut names, &destination.name, place, "name");
+        rules.destination(destination, place, &config.endpoints);
+    }
+    rules.faults
+}
+
+#[derive(Default)]
+struct Rules {
+    faults: Vec<Fault>,
+}
+
+impl Rules {
+    fn endpoint(&mut self, endpoint: &EndpointConfig, place: Place) {
+        match &endpoint.signature {
+            Some(rule) if rule.secrets.is_empty() => {
+                let example = "`[{ env = \"PYLON_WEBHOOK_SECRET\" }]`";
+                self.fault(place, "secrets", format!("expected at least one, such as {example}, found none"));
+            }
+            None if endpoint.header.is_none() => {
+                let text = "expected a `header` where no signature is required, found none; anybody could send events";
+                self.fault(place, "signature", text);
+            }
+            _ => {}
+        }
+    }
+
+    fn destination(&mut self, destination: &DestinationConfig, place: Place, endpoints: &[EndpointConfig]) {
+        let known = || endpoints.iter().map(|endpoint| &*endpoint.name);
+        for name in destination.endpoints.iter().filter(|name| known().all(|known| known != **name)) {
+            let hint = nearest(name, known()).map(|near| format!("; did you mean {}?", quoted(near)));
+            let text = format!("expected names of endpoints, found {}{}", quoted(name), hint.unwrap_or_default());
+            self.fault(place, "endpoints", text);
+        }
+        let (retry, circuit) = (&destination.retry, &destination.circuit);
+        let delays = [("first_delay", retry.first_delay), ("longest_delay", retry.longest_delay)];
+        self.ordered(place.inner("[destination.retry]"), delays);
+        let pauses = [("first_pause", circuit.first_pause), ("longest_pause", circuit.longest_pause)];
+        self.ordered(place.inner("[destination.circuit]"), pauses);
+    }
+
+    fn unique<'c>(&mut self, seen: &mut HashMap<&'c str, Place>, text: &'c str, place: Place, key: &'static str) {
+        match seen.get(text) {
+            Some(first) => {
+                self.fault(place, key, format!("expected a unique one, found {}, which {first} has", quoted(text)));
+            }
+            None => drop(seen.insert(text, place)),
+        }
+    }
+
+    fn ordered(&mut self, place: Place, [(key, first), (most, longest)]: [(&'static str, Duration); 2]) {
+        if first > longest {
+            let (longest, found) = (show_duration(longest), show_duration(first));
+            self.fault(place, key, format!("expected at most `{most}`, which is {longest}, found {found}"));
+        }
+    }
+
+    fn fault(&mut self, place: Place, key: &'static str, text: impl Into<String>) {
+        self.faults.push(Fault { place, key: Some(key), text: text.into() });
+    }
+}

@@ -1,0 +1,10 @@
+//! Texts that people read and write: durations, sizes, URLs, and names in error messages.
+
+mod name;
+mod unit;
+mod url;
+
+pub use name::{nearest, one_of, quoted};
+pub use unit::{LONGEST_DURATION, parse_bytes, parse_duration, show_bytes, show_duration};
+pub(crate) use url::URL;
+pub use url::{parse_url, url_fault};
