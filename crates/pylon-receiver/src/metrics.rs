@@ -1,4 +1,4 @@
-//! What is counted, and told to Prometheus.
+//! What one process counts, for Prometheus.
 
 use crate::ledger::CommitObserver;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -12,13 +12,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What the names of all metrics begin with.
+/// The beginning of every metric's name.
 pub(crate) const PREFIX: &str = "pylon_receiver";
 
-/// The content type of what [`Metrics::encode`] writes.
+/// The content type of [`Metrics::encode`].
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The counters of one receiver.
+/// The counters of one process. They begin at zero with it; the ledger's own numbers are [`Stats`](crate::ledger::Stats).
 ///
 /// ```
 /// use pylon_receiver::internals::Metrics;
@@ -63,7 +63,7 @@ struct AttemptLabels {
     outcome: &'static str,
 }
 
-/// What may come of an attempt.
+/// The outcomes of an attempt.
 const OUTCOMES: [&str; 5] = ["delivered", "retry", "dead", "released", "fenced"];
 
 /// From a tenth of a millisecond to about half a minute.
@@ -72,7 +72,7 @@ fn seconds() -> Histogram {
 }
 
 impl Metrics {
-    /// All of them at zero.
+    /// All counters at zero.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix(PREFIX);
         let metrics = Self {
@@ -88,36 +88,41 @@ impl Metrics {
             registry: Registry::default(),
         };
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "The receiver's version", build);
-        registry.register("accepted", "Events kept and answered 200", metrics.accepted.clone());
+        registry.register("build", "The receiver's version (this process)", build);
+        registry.register("accepted", "Events kept and answered 200 (this process)", metrics.accepted.clone());
         registry.register(
             "duplicates",
-            "Requests answered 200 as duplicates of a kept event",
+            "Requests answered 200 as duplicates of a kept event (this process)",
             metrics.duplicates.clone(),
         );
-        registry.register("refused", "Requests refused, by the reason", metrics.refused.clone());
-        registry.register("attempts", "Attempts to deliver, by what came of them", metrics.attempts.clone());
+        registry.register("refused", "Requests refused, by the reason (this process)", metrics.refused.clone());
+        registry.register("attempts", "Attempts to deliver, by their outcome (this process)", metrics.attempts.clone());
         registry.register_with_unit(
             "attempt_time",
-            "Time of an attempt",
+            "Time of an attempt (this process)",
             Unit::Seconds,
             metrics.attempt_seconds.clone(),
         );
-        registry.register("commit_batch", "Pieces of work in one commit", metrics.commit_jobs.clone());
-        registry.register_with_unit("commit_time", "Time of one commit", Unit::Seconds, metrics.commit_seconds.clone());
-        registry.register("commit_failures", "Commits that failed", metrics.commit_failures.clone());
-        registry.register("pruned", "Events forgotten after their retention", metrics.pruned.clone());
+        registry.register("commit_batch", "Jobs in one commit (this process)", metrics.commit_jobs.clone());
+        registry.register_with_unit(
+            "commit_time",
+            "Time of one commit (this process)",
+            Unit::Seconds,
+            metrics.commit_seconds.clone(),
+        );
+        registry.register("commit_failures", "Commits that failed (this process)", metrics.commit_failures.clone());
+        registry.register("pruned", "Events forgotten after their retention (this process)", metrics.pruned.clone());
         Self { registry, ..metrics }
     }
 
-    /// There is such an endpoint: its counters are told from the beginning, at zero, so that the first event is seen as a rise.
+    /// Shows the counters of an endpoint from the beginning, at zero, so that its first event is seen as a rise.
     pub fn expect_endpoint(&self, endpoint: &Arc<str>) {
         let label = EndpointLabel { endpoint: endpoint.clone() };
         drop(self.accepted.get_or_create(&label));
         drop(self.duplicates.get_or_create(&label));
     }
 
-    /// There is such a destination: its counters are told from the beginning, at zero.
+    /// Shows the counters of a destination from the beginning, at zero.
     pub fn expect_destination(&self, destination: &Arc<str>) {
         for outcome in OUTCOMES {
             let destination = destination.clone();
@@ -148,7 +153,7 @@ impl Metrics {
         self.attempt_seconds.get_or_create(&DestinationLabel { destination }).observe(took.as_secs_f64());
     }
 
-    /// Events were forgotten.
+    /// Events were pruned.
     pub fn pruned(&self, events: u64) {
         self.pruned.inc_by(events);
     }
@@ -156,7 +161,7 @@ impl Metrics {
     /// Everything counted, in the text format of OpenMetrics.
     ///
     /// # Errors
-    /// None that is known: a text takes whatever is written to it.
+    /// None in practice: writing to a text does not fail.
     pub fn encode(&self) -> Result<String, fmt::Error> {
         self.encode_with(&Registry::default())
     }

@@ -77,7 +77,7 @@ fn row(delivery: &DeliveryRecord) -> Vec<String> {
     vec![
         delivery.id.to_string(),
         delivery.destination.clone(),
-        delivery.kind.clone(),
+        delivery.kind_or_name().to_owned(),
         delivery.state.to_string(),
         delivery.attempts.to_string(),
         to_the_second(delivery.created_at),

@@ -133,7 +133,7 @@ fn row(event: &EventRecord) -> Vec<String> {
         event.id.to_string(),
         to_the_second(event.received_at),
         event.endpoint.clone(),
-        event.kind.clone(),
+        event.kind_or_name().to_owned(),
         event.state.to_string(),
         event.body_length.to_string(),
         event.deliveries.to_string(),
@@ -162,7 +162,10 @@ fn print_event(event: &EventDetail, out: &mut Output) -> Result<(), Fault> {
     out.line(&format!("event     {}", event.id))?;
     out.line(&format!("received  {}", to_the_second(event.received_at)))?;
     out.line(&format!("endpoint  {}", escape(&event.endpoint)))?;
-    out.line(&format!("kind      {}", escape(&event.kind)))?;
+    out.line(&format!("name      {}", escape(&event.name)))?;
+    out.line(&format!("kind      {}", event.kind.as_deref().map_or_else(|| "-".into(), escape)))?;
+    let query = event.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
+    out.line(&format!("request   {} {}", escape(&event.method), escape(&format!("{}{query}", event.path))))?;
     match &event.parked {
         Some(reason) => out.line(&format!("state     {}: {}", event.state, escape(reason)))?,
         None => out.line(&format!("state     {}", event.state))?,

@@ -1,4 +1,4 @@
-//! What is told to Prometheus: what was counted, and how much there is of everything at the moment.
+//! The metrics for Prometheus: what this process counted, and the present numbers of the ledger.
 
 use super::answer::{Answer, Refusal};
 use super::parts::{AdminParts, Running};
@@ -19,14 +19,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-/// How long the ledger may take to count; Prometheus waits for ten seconds unless it is told otherwise.
+/// How long the ledger may take to answer; Prometheus waits for ten seconds by default.
 const STATS_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) async fn metrics(State(parts): State<AdminParts>) -> Answer {
     let now = parts.clock.now();
     let stats = match tokio::time::timeout(STATS_TIMEOUT, parts.ledger.stats()).await {
         Ok(Ok(stats)) => Some(stats),
-        // The counters are told all the same: they are what an alarm is made of.
+        // The counters are shown all the same: alarms are made of them.
         Ok(Err(error)) => {
             tracing::warn!(%error, "the ledger could not be counted for the metrics");
             None
@@ -50,15 +50,17 @@ struct QueueLabels {
     state: &'static str,
 }
 
-/// What there is now; of a ledger that cannot be read, only that.
+/// The present numbers; of a ledger that cannot be read, only that it cannot.
+///
+/// Each help text ends with whose number it is: this process's own, or the ledger's, which every receiver that shares it tells alike.
 fn gauges(stats: Option<Stats>, running: Option<&dyn Running>, now: Moment) -> Registry {
     let mut registry = Registry::with_prefix(PREFIX);
     let readable = number(u64::from(stats.is_some()));
-    registry.register("ledger_readable", "Whether the ledger could be read for these metrics", readable);
+    registry.register("ledger_readable", "Whether the ledger could be read for these metrics (this process)", readable);
     let circuits = Family::<DestinationLabel, Gauge>::default();
     registry.register(
         "circuit_open",
-        "Whether a destination is taken to be down and left alone, probes excepted",
+        "Whether a destination is down and left alone, except for probes (this process)",
         circuits.clone(),
     );
     let is_read = stats.is_some();
@@ -74,21 +76,21 @@ fn gauges(stats: Option<Stats>, running: Option<&dyn Running>, now: Moment) -> R
     if !is_read {
         return registry;
     }
-    registry.register("events", "Events kept", number(events));
-    registry.register("parked", "Events kept that were accepted and cannot be delivered", number(parked));
-    registry.register("refused_kept", "Refused requests kept for the operator to see", number(refused));
+    registry.register("events", "Events kept (ledger)", number(events));
+    registry.register("parked", "Events kept that were accepted and cannot be delivered (ledger)", number(parked));
+    registry.register("refused_kept", "Refused requests kept for the operator to see (ledger)", number(refused));
     registry.register_with_unit(
         "ledger",
-        "Size of the ledger with everything that belongs to it",
+        "Size of the ledger with everything that belongs to it (ledger)",
         Unit::Bytes,
         number(bytes),
     );
     let queue = Family::<QueueLabels, Gauge>::default();
-    registry.register("queue", "Deliveries that are not done, by where they stand", queue.clone());
+    registry.register("queue", "Unfinished and dead deliveries, by their state (ledger)", queue.clone());
     let oldest = Family::<DestinationLabel, Gauge<f64, AtomicU64>>::default();
     registry.register_with_unit(
         "oldest_due_age",
-        "For how long the longest due delivery has been due",
+        "For how long the longest due delivery has been due (ledger)",
         Unit::Seconds,
         oldest.clone(),
     );

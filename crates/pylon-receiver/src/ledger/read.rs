@@ -148,8 +148,11 @@ pub struct EventRecord {
     pub received_at: Moment,
     /// Where.
     pub endpoint: String,
-    /// Its kind, as it was sent where it is none of the known ones.
-    pub kind: String,
+    /// Its name as it was sent; empty if there is none.
+    pub name: String,
+    /// The known kind that it is taken for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// Where it stands.
     pub state: EventState,
     /// Why it goes nowhere.
@@ -161,11 +164,24 @@ pub struct EventRecord {
     pub deliveries: u32,
 }
 
+impl EventRecord {
+    /// The known kind that the event is taken for, else its name as it was sent.
+    pub fn kind_or_name(&self) -> &str {
+        self.kind.as_deref().unwrap_or(&self.name)
+    }
+}
+
 /// An event with all that is known of it.
 #[derive(Clone, PartialEq)]
 pub struct EventDetail {
     /// What a list says of it.
     pub record: EventRecord,
+    /// The request's method.
+    pub method: String,
+    /// The request's path.
+    pub target: String,
+    /// The request's query, without the `?`.
+    pub query: Option<String>,
     /// The headers with which it came in.
     pub headers: Headers,
     /// Its body, byte for byte.
@@ -181,8 +197,11 @@ pub struct DeliveryRecord {
     pub id: DeliveryId,
     /// Where it goes.
     pub destination: String,
-    /// The event's kind.
-    pub kind: String,
+    /// The event's name as it was sent; empty if there is none.
+    pub name: String,
+    /// The known kind that the event is taken for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// Where it stands.
     pub state: DeliveryState,
     /// How many attempts were made, or were interrupted and may have been made.
@@ -204,6 +223,13 @@ pub struct DeliveryRecord {
     /// Why it is dead, and what its last attempt met; none once it is delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+impl DeliveryRecord {
+    /// The known kind that the event is taken for, else its name as it was sent.
+    pub fn kind_or_name(&self) -> &str {
+        self.kind.as_deref().unwrap_or(&self.name)
+    }
 }
 
 /// One attempt at a delivery.

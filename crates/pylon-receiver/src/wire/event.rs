@@ -15,8 +15,11 @@ pub struct EventDetail {
     pub received_at: Moment,
     /// The endpoint that accepted it.
     pub endpoint: String,
-    /// The kind: a known kind's name, else the name as it was sent.
-    pub kind: String,
+    /// The name as it was sent; empty if there is none.
+    pub name: String,
+    /// The known kind that the event is taken for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// The state, derived from its deliveries.
     pub state: EventState,
     /// Why the receiver does not deliver it.
@@ -24,6 +27,13 @@ pub struct EventDetail {
     pub parked: Option<String>,
     /// The length of the body, in bytes.
     pub body_length: u64,
+    /// The request's method.
+    pub method: String,
+    /// The request's path, without its query.
+    pub path: String,
+    /// The request's query, without the `?`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
     /// The headers, in the order of arrival; values of credentials are redacted.
     pub headers: Vec<(String, String)>,
     /// The body.
@@ -44,10 +54,24 @@ pub struct DeliveryDetail {
 
 impl From<ledger::EventDetail> for EventDetail {
     fn from(event: ledger::EventDetail) -> Self {
-        let EventRecord { id, received_at, endpoint, kind, state, parked, body_length, deliveries: _ } = event.record;
-        let deliveries = event.deliveries.into_iter().map(|(record, log)| DeliveryDetail { record, log }).collect();
-        let (headers, body) = (redacted(&event.headers), Body::from(&*event.body));
-        Self { id, received_at, endpoint, kind, state, parked, body_length, headers, body, deliveries }
+        let ledger::EventDetail { record, method, target, query, headers, body, deliveries } = event;
+        let EventRecord { id, received_at, endpoint, name, kind, state, parked, body_length, deliveries: _ } = record;
+        Self {
+            id,
+            received_at,
+            endpoint,
+            name,
+            kind,
+            state,
+            parked,
+            body_length,
+            method,
+            path: target,
+            query,
+            headers: redacted(&headers),
+            body: Body::from(&*body),
+            deliveries: deliveries.into_iter().map(|(record, log)| DeliveryDetail { record, log }).collect(),
+        }
     }
 }
 

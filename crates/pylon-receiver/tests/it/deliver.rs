@@ -1,6 +1,7 @@
 //! Who is delivered when: backoff, circuit, rate, and the courier that goes by them, with a ledger on disk and a clock that
 //! stands still until it is moved.
 
+mod ahead;
 mod backoff;
 mod circuit;
 mod courier;

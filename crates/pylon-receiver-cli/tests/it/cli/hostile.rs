@@ -19,15 +19,18 @@ fn is_harmless(text: &str) -> bool {
 
 fn answers() -> Vec<(Vec<&'static str>, Value)> {
     let event = json!({
-        "id": EVENT, "received_at": "2026-11-23T08:00:00Z", "endpoint": HOSTILE, "kind": HOSTILE, "state": "parked",
+        "id": EVENT, "received_at": "2026-11-23T08:00:00Z", "endpoint": HOSTILE, "name": HOSTILE, "kind": HOSTILE, "state": "parked",
         "parked": HOSTILE, "body_length": 1, "deliveries": 1,
     });
     let delivery = json!({
-        "id": format!("{EVENT}.1"), "destination": HOSTILE, "kind": HOSTILE, "state": "dead", "attempts": 1,
+        "id": format!("{EVENT}.1"), "destination": HOSTILE, "name": HOSTILE, "kind": HOSTILE, "state": "dead", "attempts": 1,
         "created_at": "2026-11-23T08:00:00Z", "reason": HOSTILE, "order_key": HOSTILE,
         "log": [{"attempt": 1, "started_at": "2026-11-23T08:00:00Z", "took_milliseconds": 1, "detail": HOSTILE}],
     });
     let mut shown = event.clone();
+    for (key, value) in [("method", HOSTILE), ("path", HOSTILE), ("query", HOSTILE)] {
+        shown[key] = json!(value);
+    }
     shown["headers"] = json!([[HOSTILE, HOSTILE]]);
     shown["body"] = json!({"text": HOSTILE});
     shown["deliveries"] = json!([delivery]);
@@ -107,7 +110,7 @@ fn a_cell_is_cut_by_the_columns_it_takes_and_columns_stay_in_line() {
     let records: Vec<Value> = [wide.as_str(), &piled, "plain"]
         .iter()
         .map(|kind| {
-            json!({"id": EVENT, "received_at": "2026-11-23T08:00:00Z", "endpoint": "webhook", "kind": kind,
+            json!({"id": EVENT, "received_at": "2026-11-23T08:00:00Z", "endpoint": "webhook", "name": kind,
                    "state": "pending", "body_length": 1, "deliveries": 1})
         })
         .collect();

@@ -15,7 +15,7 @@ fn a_list_without_end_stops_quietly_when_its_reader_goes() {
     let page = AtomicU64::new(0);
     let server = Server::start(move |_, _| {
         let event = json!({
-            "id": EVENT, "received_at": "2026-11-23T08:00:00Z", "endpoint": "webhook", "kind": "issue_new",
+            "id": EVENT, "received_at": "2026-11-23T08:00:00Z", "endpoint": "webhook", "name": "Issue.New", "kind": "issue_new",
             "state": "pending", "body_length": 1, "deliveries": 1,
         });
         let next = format!("019aaf3c-9f10-7aa0-8000-{:012}", page.fetch_add(1, Ordering::SeqCst));

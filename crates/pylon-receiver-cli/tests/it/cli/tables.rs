@@ -8,14 +8,14 @@ pub(super) const EVENT: &str = "019aaf3c-9f10-7aa0-8000-0123456789ab";
 
 fn event(kind: &str) -> Value {
     json!({
-        "id": EVENT, "received_at": "2026-11-23T08:00:00.25Z", "endpoint": "webhook", "kind": kind, "state": "pending",
+        "id": EVENT, "received_at": "2026-11-23T08:00:00.25Z", "endpoint": "webhook", "name": kind, "state": "pending",
         "body_length": 1234, "deliveries": 1,
     })
 }
 
 fn delivery() -> Value {
     json!({
-        "id": format!("{EVENT}.1"), "destination": "app", "kind": "issue_new", "state": "dead", "attempts": 30,
+        "id": format!("{EVENT}.1"), "destination": "app", "name": "Issue.New", "kind": "issue_new", "state": "dead", "attempts": 30,
         "created_at": "2026-11-23T08:00:00Z", "finished_at": "2026-11-26T08:00:00.999Z", "reason": "answered 500",
     })
 }
@@ -86,7 +86,9 @@ NUMBER  AT                    ENDPOINT  CODE          STATUS  METHOD  PATH      
 
 #[test]
 fn an_event_is_shown_with_all_that_is_known_of_it() {
-    let mut shown = event("issue_new");
+    let mut shown = event("Issue.New");
+    (shown["kind"], shown["method"], shown["path"]) = (json!("issue_new"), json!("POST"), json!("/webhook"));
+    shown["query"] = json!("tenant=a");
     shown["headers"] = json!([["content-type", "application/json"], ["x-pylon-signature", "[redacted]"]]);
     shown["body"] = json!({"text": "{\n  \"event_type\": \"issue_new\"\n}"});
     shown["parked"] = json!("not JSON");
@@ -104,7 +106,9 @@ fn an_event_is_shown_with_all_that_is_known_of_it() {
 event     {EVENT}
 received  2026-11-23T08:00:00Z
 endpoint  webhook
+name      Issue.New
 kind      issue_new
+request   POST /webhook?tenant=a
 state     pending: not JSON
 
 headers

@@ -89,10 +89,8 @@ pub(super) fn events(
         .with("names_match(coalesce(kind, name), ?)", filter.kind.clone())
         .with("instr(body, ?) > 0", filter.contains.clone().map(String::into_bytes))
         .and(state);
-    let sql = (
-        "SELECT seq, id, endpoint, coalesce(kind, name), parked, length(body) FROM events",
-        format!(" ORDER BY id {order}"),
-    );
+    let sql =
+        ("SELECT seq, id, endpoint, name, kind, parked, length(body) FROM events", format!(" ORDER BY id {order}"));
     let rows = conditions.query(connection, (sql.0, &sql.1), page.limit, EventRow::read)?;
     rows.into_iter().map(|row| row.complete(connection)).collect()
 }
@@ -107,21 +105,24 @@ pub(super) fn event(
     let now = LedgerClock::open(&transaction, clock)?.now();
     let found = transaction
         .prepare_cached(
-            "SELECT seq, id, endpoint, coalesce(kind, name), parked, length(body), headers, body FROM events WHERE id = ?1",
+            "SELECT seq, id, endpoint, name, kind, parked, length(body), headers, body, method, target, query FROM events
+             WHERE id = ?1",
         )?
         .query_row([id], |row| {
-            let headers = Headers::from_stored(row.get::<_, Vec<u8>>(6)?);
-            Ok((EventRow::read(row)?, headers, row.get::<_, Vec<u8>>(7)?))
+            let headers = Headers::from_stored(row.get::<_, Vec<u8>>(7)?);
+            let request = (row.get(9)?, row.get(10)?, row.get(11)?);
+            Ok((EventRow::read(row)?, headers, row.get::<_, Vec<u8>>(8)?, request))
         })
         .optional()?;
-    let Some((row, headers, body)) = found else { return Ok(None) };
+    let Some((row, headers, body, (method, target, query))) = found else { return Ok(None) };
     let deliveries = transaction
         .prepare_cached(&format!("{DELIVERIES} WHERE event_seq = ?1 ORDER BY deliveries.number"))?
         .query_map([row.seq], |row| Ok((row.get::<_, i64>(0)?, read_delivery(row, &now)?)))?
         .collect::<Result<Vec<_>, _>>()?;
     let with_attempts = |(seq, record)| Ok((record, attempts(&transaction, seq)?));
     let deliveries = deliveries.into_iter().map(with_attempts).collect::<rusqlite::Result<_>>()?;
-    Ok(Some(EventDetail { record: row.complete(&transaction)?, headers, body: body.into(), deliveries }))
+    let (record, body) = (row.complete(&transaction)?, body.into());
+    Ok(Some(EventDetail { record, method, target, query, headers, body, deliveries }))
 }
 
 pub(super) fn deliveries(
@@ -228,7 +229,8 @@ struct EventRow {
     seq: i64,
     id: EventId,
     endpoint: String,
-    kind: String,
+    name: String,
+    kind: Option<String>,
     parked: Option<String>,
     body_length: u64,
 }
@@ -239,9 +241,10 @@ impl EventRow {
             seq: row.get(0)?,
             id: row.get(1)?,
             endpoint: row.get(2)?,
-            kind: row.get(3)?,
-            parked: row.get(4)?,
-            body_length: row.get(5)?,
+            name: row.get(3)?,
+            kind: row.get(4)?,
+            parked: row.get(5)?,
+            body_length: row.get(6)?,
         })
     }
 
@@ -255,6 +258,7 @@ impl EventRow {
             id: self.id,
             received_at: self.id.received_at(),
             endpoint: self.endpoint,
+            name: self.name,
             kind: self.kind,
             deliveries: states.len() as u32,
             state: EventState::of(self.parked.is_some(), states),
@@ -265,7 +269,7 @@ impl EventRow {
 }
 
 const DELIVERIES: &str = "
-    SELECT deliveries.seq, id, deliveries.number, deliveries.destination, coalesce(kind, name), state, attempts, interruptions,
+    SELECT deliveries.seq, id, deliveries.number, deliveries.destination, name, kind, state, attempts, interruptions,
            created_at_ms, at_ms, deliveries.order_key, redelivery_of, reason, token
     FROM deliveries JOIN events ON events.seq = event_seq
     LEFT JOIN leases ON leases.destination = deliveries.destination AND delivery_seq = deliveries.seq";
@@ -277,20 +281,21 @@ const IN_ORDER_OF_EVENTS: &str = "events CROSS JOIN deliveries ON";
 
 fn read_delivery(row: &Row<'_>, now: &Now) -> rusqlite::Result<DeliveryRecord> {
     let event: EventId = row.get(1)?;
-    let state = state_of(row.get(5)?, row.get::<_, Option<i64>>(13)?.is_some())?;
-    let (attempts, interruptions): (u32, u32) = (row.get(6)?, row.get(7)?);
+    let state = state_of(row.get(6)?, row.get::<_, Option<i64>>(14)?.is_some())?;
+    let (attempts, interruptions): (u32, u32) = (row.get(7)?, row.get(8)?);
     Ok(DeliveryRecord {
         id: DeliveryId { event, number: row.get(2)? },
         destination: row.get(3)?,
-        kind: row.get(4)?,
+        name: row.get(4)?,
+        kind: row.get(5)?,
         state,
         attempts: attempts.saturating_add(interruptions),
-        created_at: row.get::<_, Option<Moment>>(8)?.unwrap_or_else(|| event.received_at()),
-        due_at: if state == DeliveryState::Waiting { Some(now.wall_at(row.get(9)?)) } else { None },
-        finished_at: if state.is_unfinished() { None } else { Some(row.get(9)?) },
-        order_key: row.get(10)?,
-        redelivery_of: row.get(11)?,
-        reason: row.get(12)?,
+        created_at: row.get::<_, Option<Moment>>(9)?.unwrap_or_else(|| event.received_at()),
+        due_at: if state == DeliveryState::Waiting { Some(now.wall_at(row.get(10)?)) } else { None },
+        finished_at: if state.is_unfinished() { None } else { Some(row.get(10)?) },
+        order_key: row.get(11)?,
+        redelivery_of: row.get(12)?,
+        reason: row.get(13)?,
     })
 }
 

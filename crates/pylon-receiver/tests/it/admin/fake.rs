@@ -8,6 +8,7 @@ use pylon_receiver::internals::{Access, AdminParts, Metrics, Running, RunningDes
 use pylon_receiver::ledger::*;
 use pylon_receiver::wire::CircuitStatus;
 use pylon_receiver::{DeliveryId, EventId, Headers, Moment};
+use pylon_webhooks::EventKind;
 use serde_json::Value;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -28,21 +29,31 @@ pub(crate) fn event(id: EventId, kind: &str, body: &[u8]) -> EventDetail {
         id,
         received_at: id.received_at(),
         endpoint: "support".to_owned(),
-        kind: kind.to_owned(),
+        name: kind.to_owned(),
+        kind: EventKind::from_name(kind).map(|kind| kind.name().to_owned()),
         state: EventState::Pending,
         parked: None,
         body_length: body.len() as u64,
         deliveries: 0,
     };
     let headers = Headers::from_stored(Bytes::from_static(b"content-type: application/json\n"));
-    EventDetail { record, headers, body: Bytes::copy_from_slice(body), deliveries: Vec::new() }
+    EventDetail {
+        record,
+        method: "POST".to_owned(),
+        target: "/webhook".to_owned(),
+        query: None,
+        headers,
+        body: Bytes::copy_from_slice(body),
+        deliveries: Vec::new(),
+    }
 }
 
 pub(crate) fn delivery(event: EventId, number: u32, state: DeliveryState) -> DeliveryRecord {
     DeliveryRecord {
         id: DeliveryId { event, number },
         destination: "app".to_owned(),
-        kind: "issue_new".to_owned(),
+        name: "Issue.New".to_owned(),
+        kind: Some("issue_new".to_owned()),
         state,
         attempts: 1,
         created_at: event.received_at(),
@@ -189,7 +200,7 @@ impl Ledger for FakeLedger {
                 let contains = |text: &String| String::from_utf8_lossy(&event.body).contains(text.as_str());
                 filter.since.is_none_or(|since| record.received_at >= since)
                     && filter.until.is_none_or(|until| record.received_at < until)
-                    && filter.kind.as_ref().is_none_or(|kind| *kind == record.kind)
+                    && filter.kind.as_ref().is_none_or(|kind| *kind == record.kind_or_name())
                     && filter.endpoint.as_ref().is_none_or(|endpoint| *endpoint == record.endpoint)
                     && filter.state.is_none_or(|state| state == record.state)
                     && filter.contains.as_ref().is_none_or(contains)

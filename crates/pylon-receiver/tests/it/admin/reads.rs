@@ -85,6 +85,7 @@ async fn an_event_is_told_with_everything_that_is_known_of_it() {
     let mut shown_delivery = serde_json::to_value(&record).unwrap();
     shown_delivery["log"] = json!([log]);
     expected["deliveries"] = json!([shown_delivery]);
+    (expected["method"], expected["path"]) = (json!("POST"), json!("/webhook"));
     expected["body"] = json!({ "text": "{\"a\":1}" });
     expected["headers"] = json!([
         ["content-type", "application/json"],
@@ -137,12 +138,12 @@ async fn hostile_text_arrives_as_it_is_and_only_as_json() {
     told.record.endpoint = hostile.to_owned();
     admin.ledger.events.lock().unwrap().push(told);
     let mut record = delivery(event_id(1), 1, DeliveryState::Dead);
-    (record.kind, record.reason) = (hostile.to_owned(), Some(hostile.to_owned()));
+    (record.name, record.reason) = (hostile.to_owned(), Some(hostile.to_owned()));
     admin.ledger.deliveries.lock().unwrap().push(record);
     let list = admin.get("/api/events").await;
     let one = admin.get(&format!("/api/events/{}", event_id(1))).await;
     let deliveries = admin.get("/api/deliveries").await;
-    assert_eq!(list.json(200)["events"][0]["kind"], hostile);
+    assert_eq!(list.json(200)["events"][0]["name"], hostile);
     assert_eq!(one.json(200)["body"]["text"], hostile);
     assert_eq!(deliveries.json(200)["deliveries"][0]["reason"], hostile);
     for answer in [list, one, deliveries] {

@@ -10,6 +10,7 @@ pub(crate) mod prune;
 pub(crate) mod record;
 pub(crate) mod redeliver;
 pub(crate) mod settle;
+pub(crate) mod wake;
 
 use pylon_receiver::ledger::*;
 use pylon_receiver::{DeliveryId, EventId, Headers, Moment, WallClock};
@@ -128,6 +129,11 @@ macro_rules! contract {
                 a_redelivery_joins_at_the_end_of_its_line
                 dropping_or_redelivering_a_dead_one_lets_nobody_overtake
                 a_line_is_kept_through_a_crash
+            ]
+            wake: [
+                whatever_makes_something_due_wakes_its_destination
+                what_is_not_due_wakes_nobody
+                a_listener_that_is_far_behind_is_told_to_look_everywhere
             ]
             redeliver: [
                 an_event_is_redelivered_to_every_destination_that_it_went_to

@@ -13,19 +13,26 @@ pub(crate) struct MemoryLedger {
     bell: Bell,
     clock: Arc<dyn WallClock>,
     is_closed: Arc<AtomicBool>,
+    /// How long an exchange takes.
+    takes: Duration,
 }
 
 impl MemoryLedger {
     pub(crate) fn new(most_refused: usize, clock: Arc<dyn WallClock>) -> Self {
         let model = Arc::new(Mutex::new(Model::new(most_refused)));
-        Self { model, bell: Bell::default(), clock, is_closed: Arc::default() }
+        Self { model, bell: Bell::default(), clock, is_closed: Arc::default(), takes: Duration::ZERO }
+    }
+
+    /// The ledger, each exchange with which takes this long: its answer comes late, what it does is done at once.
+    pub(crate) fn slow(self, takes: Duration) -> Self {
+        Self { takes, ..self }
     }
 
     /// Another handle of the same ledger.
     pub(crate) fn shared(&self) -> Self {
-        let Self { model, bell, clock, is_closed } = self;
+        let Self { model, bell, clock, is_closed, takes } = self;
         let (model, bell, clock, is_closed) = (model.clone(), bell.clone(), clock.clone(), is_closed.clone());
-        Self { model, bell, clock, is_closed }
+        Self { model, bell, clock, is_closed, takes: *takes }
     }
 
     /// The ledger that another process finds after this one has ended; this one is used no more.
@@ -33,7 +40,7 @@ impl MemoryLedger {
         let mut model = self.model.lock().unwrap().clone();
         model.crash();
         let (model, clock) = (Arc::new(Mutex::new(model)), self.clock.clone());
-        Self { model, bell: Bell::default(), clock, is_closed: Arc::default() }
+        Self { model, bell: Bell::default(), clock, is_closed: Arc::default(), takes: self.takes }
     }
 
     /// Reads, at the present.
@@ -68,7 +75,13 @@ impl Ledger for MemoryLedger {
         drop(self.write(|model| model.keep_refused(refused)));
     }
     fn exchange(&self, exchange: Exchange) -> LedgerFuture<'_, Exchanged> {
-        self.write(|model| model.exchange(exchange))
+        Box::pin(async move {
+            let answer = self.write(|model| model.exchange(exchange)).await;
+            if !self.takes.is_zero() {
+                tokio::time::sleep(self.takes).await;
+            }
+            answer
+        })
     }
     fn renew(&self, leases: Vec<Lease>, length: Duration) -> LedgerFuture<'_, Vec<bool>> {
         self.write(|model| model.renew(&leases, length))

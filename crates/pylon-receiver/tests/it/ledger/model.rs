@@ -483,7 +483,8 @@ impl Model {
             id: event.id,
             received_at: event.id.received_at(),
             endpoint: event.endpoint.to_string(),
-            kind: event.kind_or_name().to_owned(),
+            name: event.name.to_string(),
+            kind: event.kind.as_deref().map(str::to_owned),
             state: self.state_of(event.id),
             parked: event.parked.clone(),
             body_length: event.body.len() as u64,
@@ -496,7 +497,8 @@ impl Model {
         DeliveryRecord {
             id: delivery.id,
             destination: delivery.destination.to_string(),
-            kind: event.kind_or_name().to_owned(),
+            name: event.name.to_string(),
+            kind: event.kind.as_deref().map(str::to_owned),
             state: delivery.state,
             attempts: delivery.attempts + delivery.interruptions,
             created_at: delivery.created_at,
@@ -523,6 +525,9 @@ impl Model {
         let event = self.events.iter().find(|event| event.id == id)?;
         Some(EventDetail {
             record: self.record_of(event),
+            method: event.method.to_string(),
+            target: event.target.to_string(),
+            query: event.query.as_deref().map(str::to_owned),
             headers: event.headers.clone(),
             body: event.body.clone(),
             deliveries: self

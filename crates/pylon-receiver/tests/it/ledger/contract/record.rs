@@ -5,7 +5,9 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 pub(crate) async fn an_event_is_kept_with_everything_that_came_with_it<S: Subject>(desk: Desk<S>) {
-    let new = event(3).through("second").named("Ticket.Created").to("app").in_line("log", "issue-1");
+    let query = Some("a=1".into());
+    let new = NewEvent { method: "PUT".into(), target: "/a".into(), query, ..event(3) };
+    let new = new.through("second").named("Ticket.Created").to("app").in_line("log", "issue-1");
     let (headers, body) = (new.headers.clone(), new.body.as_bytes().to_vec());
     let id = desk.keep(new).await;
 
@@ -13,7 +15,8 @@ pub(crate) async fn an_event_is_kept_with_everything_that_came_with_it<S: Subjec
         id,
         received_at: at(3),
         endpoint: "second".into(),
-        kind: "Ticket.Created".into(),
+        name: "Ticket.Created".into(),
+        kind: None,
         state: EventState::Pending,
         parked: None,
         body_length: 2,
@@ -22,7 +25,8 @@ pub(crate) async fn an_event_is_kept_with_everything_that_came_with_it<S: Subjec
     let made = |number, destination: &str, order_key: Option<&str>| DeliveryRecord {
         id: delivery(id, number),
         destination: destination.into(),
-        kind: "Ticket.Created".into(),
+        name: "Ticket.Created".into(),
+        kind: None,
         state: DeliveryState::Waiting,
         attempts: 0,
         created_at: at(3),
@@ -38,7 +42,15 @@ pub(crate) async fn an_event_is_kept_with_everything_that_came_with_it<S: Subjec
     let deliveries = deliveries.into_iter().map(|record| (record, Vec::new())).collect();
     assert_eq!(
         desk.event(id).await,
-        EventDetail { record, headers: headers.clone(), body: body.clone().into(), deliveries }
+        EventDetail {
+            record,
+            method: "PUT".into(),
+            target: "/a".into(),
+            query: Some("a=1".into()),
+            headers: headers.clone(),
+            body: body.clone().into(),
+            deliveries
+        }
     );
 
     assert_eq!(desk.ledger().event(named(4, 0)).await, Ok(None), "nobody has recorded it");
@@ -80,7 +92,7 @@ pub(crate) async fn bodies_and_texts_come_back_byte_for_byte<S: Subject>(mut des
             let detail = desk.event(id).await;
             assert!(detail.body == *body, "{when}: the body beside {text:?}");
             assert_eq!(detail.record.body_length, body.len() as u64, "{when}");
-            assert_eq!((&*detail.record.endpoint, &*detail.record.kind), (text, text), "{when}");
+            assert_eq!((&*detail.record.endpoint, &*detail.record.name), (text, text), "{when}");
             assert_eq!(detail.record.parked.as_deref(), Some(text), "{when}");
             let headers = [b"x-bytes: \xff", text.replace('\n', " ").as_bytes(), b"\n"].concat();
             assert!(detail.headers.as_bytes() == headers, "{when}: the headers beside {text:?}");

@@ -1,0 +1,165 @@
+//! How far a courier runs ahead of its ledger: in time that passes only when everybody waits.
+
+use crate::ledger::memory::MemoryLedger;
+use pylon_receiver::config::{DestinationConfig, TransportConfig};
+use pylon_receiver::internals::{Courier, CourierParts, Metrics, Report, Transport, TransportFuture};
+use pylon_receiver::ledger::{DeliveryFilter, DeliveryState, Ledger, NewDelivery, NewEvent, Order, Owner, Page};
+use pylon_receiver::{Attempt, EventId, Headers, Moment, SystemRandomness};
+use pylon_webhooks::Payload;
+use pylon_webhooks::testing::verified;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+const START: Moment = Moment::from_unix_milliseconds(1_700_000_000_000);
+/// How long the ledger takes for an exchange.
+const EXCHANGE: Duration = Duration::from_millis(10);
+
+/// Takes this long for each attempt; the first ones may take another time.
+struct App {
+    takes: Mutex<Duration>,
+    arrived: AtomicUsize,
+}
+
+impl Transport for App {
+    fn deliver<'a>(&'a self, _: &'a Attempt) -> TransportFuture<'a> {
+        Box::pin(async move {
+            let takes = *self.takes.lock().unwrap();
+            tokio::time::sleep(takes).await;
+            self.arrived.fetch_add(1, Ordering::Relaxed);
+            Report::delivered(Some(200), "answered 200")
+        })
+    }
+}
+
+struct Stage {
+    ledger: Arc<MemoryLedger>,
+    app: Arc<App>,
+    courier: Arc<Courier>,
+    began: Instant,
+    stop: watch::Sender<Option<std::time::Instant>>,
+}
+
+impl Stage {
+    /// A courier at work, with this many events before it.
+    async fn new(takes: Duration, concurrency: usize, events: u16) -> Self {
+        let began = Instant::now();
+        let clock = Arc::new(move || START.after(began.elapsed()));
+        let ledger = Arc::new(MemoryLedger::new(5, clock.clone()).slow(EXCHANGE));
+        let app = Arc::new(App { takes: Mutex::new(takes), arrived: AtomicUsize::new(0) });
+        let mut destination = DestinationConfig::new("app", TransportConfig::InProcess);
+        destination.concurrency = concurrency;
+        destination.timeout = Duration::from_secs(100);
+        let parts = CourierParts {
+            ledger: ledger.clone(),
+            owner: Owner::random(&SystemRandomness),
+            transport: app.clone(),
+            metrics: Arc::new(Metrics::new()),
+            clock,
+            randomness: Arc::new(SystemRandomness),
+        };
+        let (stop, stopped) = watch::channel(None);
+        let courier = Arc::new(Courier::new(&destination, parts));
+        let stage = Self { ledger, app, courier, began, stop };
+        for number in 0..events {
+            stage.record(number).await;
+        }
+        tokio::spawn(stage.courier.clone().run(stopped));
+        stage
+    }
+
+    async fn record(&self, number: u16) {
+        let [high, low] = number.to_be_bytes();
+        let event = NewEvent {
+            id: EventId::new(START, [0, 0, 0, 0, 0, 0, 0, 0, high, low]),
+            endpoint: "webhook".into(),
+            name: "issue_new".into(),
+            kind: None,
+            method: "POST".into(),
+            target: "/".into(),
+            query: None,
+            headers: Headers::default(),
+            body: verified(Payload::from(b"{}")),
+            parked: None,
+            deduplication: None,
+            deliveries: vec![NewDelivery { destination: "app".into(), order_key: None }],
+        };
+        self.ledger.record(event).await.unwrap();
+    }
+
+    async fn in_state(&self, state: DeliveryState) -> usize {
+        let filter = DeliveryFilter { state: Some(state), ..DeliveryFilter::default() };
+        self.ledger
+            .deliveries(filter, Page { after: None, limit: u32::MAX, order: Order::OldestFirst })
+            .await
+            .unwrap()
+            .len()
+    }
+
+    /// Lets time pass.
+    async fn pass(&self, milliseconds: u64) {
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn slots_do_not_wait_for_commits() {
+    // One after the other, each with two commits, they would take two seconds and more.
+    let stage = Stage::new(Duration::from_millis(1), 1, 200).await;
+    while stage.app.arrived.load(Ordering::Relaxed) < 200 {
+        stage.pass(1).await;
+        assert!(stage.began.elapsed() < Duration::from_millis(500), "{:?}", stage.app.arrived);
+    }
+    stage.pass(50).await;
+    assert_eq!(stage.in_state(DeliveryState::Delivered).await, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_destination_leases_nothing_ahead() {
+    let stage = Stage::new(Duration::from_millis(900), 3, 20).await;
+    for _ in 0..1000 {
+        stage.pass(7).await;
+        assert!(stage.in_state(DeliveryState::Delivering).await <= 3);
+    }
+    assert_eq!(stage.in_state(DeliveryState::Delivered).await, 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_leased_ahead_of_slots_that_stall_is_given_back() {
+    let stage = Stage::new(Duration::from_millis(1), 2, 1000).await;
+    stage.pass(150).await;
+    assert!(stage.in_state(DeliveryState::Delivering).await > 10, "it runs ahead");
+    *stage.app.takes.lock().unwrap() = Duration::from_secs(60);
+    stage.pass(1200).await;
+    assert_eq!(stage.in_state(DeliveryState::Delivering).await, 2, "for others to take");
+    let attempts = stage
+        .ledger
+        .deliveries(DeliveryFilter::default(), Page { after: None, limit: 1000, order: Order::OldestFirst });
+    let attempts = attempts.await.unwrap();
+    assert!(attempts.iter().all(|record| record.attempts == u32::from(record.state == DeliveryState::Delivered)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_a_stop_what_has_not_begun_goes_back_and_what_has_begun_ends() {
+    let stage = Stage::new(Duration::from_millis(1), 2, 1000).await;
+    stage.pass(150).await;
+    *stage.app.takes.lock().unwrap() = Duration::from_millis(700);
+    stage.pass(5).await;
+    stage.stop.send_replace(Some((Instant::now() + Duration::from_secs(5)).into_std()));
+    stage.pass(1000).await;
+    assert_eq!(stage.in_state(DeliveryState::Delivering).await, 0);
+    assert_eq!(stage.in_state(DeliveryState::Delivered).await, stage.app.arrived.load(Ordering::Relaxed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_comes_during_an_exchange_is_heard() {
+    let stage = Stage::new(Duration::from_millis(1), 2, 0).await;
+    // Its first look has found nothing, and the answer is on its way.
+    stage.pass(EXCHANGE.as_millis() as u64 / 2).await;
+    stage.record(0).await;
+    stage.courier.wake();
+    stage.pass(100).await;
+    assert_eq!(stage.app.arrived.load(Ordering::Relaxed), 1);
+}
