@@ -208,10 +208,10 @@ NAMES = {
     "a mapped name, as text": ({"names": {"issue.created": "issue_new"}}, b'{"type": "issue.created"}', ["name", "class", "kind"]),
     "the kind's own name beside it": ({"names": {"issue.created": IssueNewEvent}}, b'{"event": "issue_new"}', ["class", "kind"]),
     "no mapping": ({}, b'{"event": "issue.created"}', ["name"]),
-    "a pointer": ({"kind_pointer": "/meta/0/name"}, b'{"meta": [{"name": "issue_new"}], "event": "x"}', ["class", "kind"]),
-    "a pointer to nothing": ({"kind_pointer": "/meta"}, b'{"event": "issue_new"}', []),
-    "a fixed kind": ({"kind": "issue_new"}, b'{"event": "ticket.created"}', ["class", "kind"]),
-    "a fixed name": ({"kind": "issue.created"}, b'{"event": "issue_new"}', ["name"]),
+    "a pointer": ({"event_name_pointer": "/meta/0/name"}, b'{"meta": [{"name": "issue_new"}], "event": "x"}', ["class", "kind"]),
+    "a pointer to nothing": ({"event_name_pointer": "/meta"}, b'{"event": "issue_new"}', []),
+    "a fixed kind": ({"event_name": "issue_new"}, b'{"event": "ticket.created"}', ["class", "kind"]),
+    "a fixed name": ({"event_name": "issue.created"}, b'{"event": "issue_new"}', ["name"]),
 }  # fmt: skip
 
 

@@ -941,7 +941,7 @@ def test_an_own_class_that_cannot_be_made_fails_in_its_view(handler: WebhookHand
     handler.register("ticket.created", Ticket)
     view = Endpoint(handler).view(Ticket)
     with pytest.raises(TypeError, match=r"^Ticket is made of a JSON object, and the body is another value$"):
-        view(WebhookHandler("s", kind="ticket.created").receive(b"[]", sign("s", b"[]")))
+        view(WebhookHandler("s", event_name="ticket.created").receive(b"[]", sign("s", b"[]")))
 
 
 def test_receive_gives_the_event_and_calls_no_handler(handler: WebhookHandler, secret: str) -> None:

@@ -191,7 +191,7 @@ def test_events_are_equal_when_class_bytes_name_and_kind_are() -> None:
     assert one == twin
     assert hash(one) == hash(twin)
     assert len({one, twin}) == 1
-    mapped = WebhookHandler("s", kind="issue_assigned")
+    mapped = WebhookHandler("s", event_name="issue_assigned")
     mapped.on_any(lambda event: event)
     for other in (
         parse_webhook_event(body + b" "),
@@ -267,8 +267,8 @@ def test_events_made_of_keywords_pickle_as_their_class(cls: type[WebhookEvent]) 
 # Options by which a name is found or means something else, and the body.
 CONFIGURED: dict[str, tuple[dict[str, Any], bytes]] = {
     "a mapped name": ({"names": {"ticket.created": IssueNewEvent}}, b'{"event": "ticket.created", "issue_id": "i1"}'),
-    "a fixed kind": ({"kind": "issue_new"}, b'{"event": "ticket.created", "issue_id": "i1"}'),
-    "a pointer": ({"kind_pointer": "/meta/name"}, b'{"meta": {"name": "issue_new"}, "issue_id": "i1"}'),
+    "a fixed kind": ({"event_name": "issue_new"}, b'{"event": "ticket.created", "issue_id": "i1"}'),
+    "a pointer": ({"event_name_pointer": "/meta/name"}, b'{"meta": {"name": "issue_new"}, "issue_id": "i1"}'),
 }
 
 
@@ -691,7 +691,7 @@ def test_a_body_that_does_not_fit_ones_own_class_is_the_failure_of_its_handler_a
 
 
 def test_a_body_that_is_no_object_does_not_fit_ones_own_class() -> None:
-    handler = WebhookHandler("s", kind="account.updated")
+    handler = WebhookHandler("s", event_name="account.updated")
     handler.register("account.updated", Record)
     handler.on(Record)(print)
     with pytest.raises(PylonWebhookHandlerErrors) as caught:

@@ -66,7 +66,7 @@ def test_every_app_runs_by_its_line_and_answers(example: Path) -> None:
     printed = server.rest
     assert printed.index("New issue: Export fails") < printed.index("Event: issue_new") < printed.index("Event: ticket")
     assert printed.count("New issue") == 1
-    assert "fits none of the configured secrets" in printed
+    assert "matches none of the configured secrets" in printed
     assert "missing signature" in printed
 
 

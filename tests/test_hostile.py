@@ -105,7 +105,7 @@ def test_a_class_is_registered_under_one_name() -> None:
 
 def test_a_slip_in_a_fixed_kind_warns() -> None:
     with pytest.warns(PylonWebhookNameWarning, match="did you mean 'issue_new'"):
-        WebhookHandler("secret", kind="isue_new")
+        WebhookHandler("secret", event_name="isue_new")
 
 
 def test_whatever_is_to_be_awaited_is_a_failure_in_handle() -> None:
@@ -155,7 +155,7 @@ def test_of_keys_that_come_twice_in_a_nested_object_extra_has_the_last() -> None
 
 
 def test_a_name_that_a_pointer_found_is_not_in_extra() -> None:
-    handler = WebhookHandler("secret", kind_pointer="/meta/event")
+    handler = WebhookHandler("secret", event_name_pointer="/meta/event")
     handler.on_any(lambda event: event.extra)
     body = b'{"meta": {"event": "issue_new", "v": 1}}'
     assert handler.handle(body, sign("secret", body)) == [{"meta": {"v": 1}}]

@@ -157,8 +157,11 @@ def report(name: str, printed: str, titles: list[str]) -> bool:
     """Print how many events an app has handled; whether it handled those of the demo and each new issue."""
     events = printed.count("Event: ")
     found = [title for title in titles if f"New issue: {title}\n" in printed]
-    print(f"  {name:<8} {events} events, among them {len(found)} of the {len(titles)} new issues")
-    return len(found) == len(titles) and events >= len(titles) + EVENTS_OF_DEMO
+    again = events - len(titles) - EVENTS_OF_DEMO
+    # A receiver that is killed before it can note an answer delivers the event again.
+    twice = f" ({again} delivered again after the kill)" if again > 0 else ""
+    print(f"  {name:<8} {events} events{twice}, among them {len(found)} of the {len(titles)} new issues")
+    return len(found) == len(titles) and again >= 0
 
 
 def main() -> int:

@@ -513,8 +513,8 @@ class Intake:
         signature_header: str,
         timestamp_header: str,
         clock: Callable[[], float] | None,
-        kind: str | None,
-        kind_pointer: str | None,
+        event_name: str | None,
+        event_name_pointer: str | None,
         names: Sequence[tuple[str, str]],
         depth_limit: int,
     ) -> Self: ...

@@ -7,10 +7,7 @@ from _thread import allocate_lock
 from ._arrival import Arrival, GuardedArrival
 from ._guard import Guard
 from ._log import log
-from ._losses import SHUTTING_DOWN
 from ._native import Outcome, RequestFault
-from ._tasks import TaskQueue
-from ._threads import ThreadQueue
 from .background import Background
 from .exceptions import PylonWebhookAsyncHandlerError, PylonWebhookError, PylonWebhookHandlerErrors
 from .handler import WebhookHandler
@@ -24,6 +21,8 @@ if TYPE_CHECKING:
     from typing import Any, Self, TypeVar
 
     from ._native import Admitted
+    from ._tasks import TaskQueue
+    from ._threads import ThreadQueue
     from ._types import AsyncReadBody, Headers, Payload, ReadBody
     from .events import WebhookEvent
 
@@ -77,8 +76,14 @@ class Endpoint:
         self._handlers = handler._handlers  # pyright: ignore[reportPrivateUsage]
         self._guard = None if replay_guard is None else Guard(replay_guard, handler.clock)
         self._background = background
-        self._threads = None if background is None else ThreadQueue(background)
-        self._tasks = None if background is None else TaskQueue(background)
+        self._threads: ThreadQueue | None = None
+        self._tasks: TaskQueue | None = None
+        if background is not None:
+            # Loaded only if needed, so that importing the package stays quick.
+            from ._tasks import TaskQueue
+            from ._threads import ThreadQueue
+
+            self._threads, self._tasks = ThreadQueue(background), TaskQueue(background)
         self._closing = False
         self._lock = allocate_lock()
         self._in_flight: set[str] = set()
@@ -269,7 +274,11 @@ class Endpoint:
         admitted = self._intake.admit(method, headers)
         if isinstance(admitted, RequestFault):
             return _refused(admitted)
-        return _unavailable(SHUTTING_DOWN) if self._closing else admitted
+        if self._closing:
+            from ._losses import SHUTTING_DOWN
+
+            return _unavailable(SHUTTING_DOWN)
+        return admitted
 
     def _arrival(
         self, admitted: Admitted, body: Payload | RequestFault, loop: AbstractEventLoop | None = None

@@ -48,8 +48,8 @@ class WebhookHandler:
     verify_signature: False accepts unsigned and forged deliveries, and warns. It exists for code written for py-usepylon-sdk.
     signature_header, timestamp_header: the names of the two headers.
     clock: returns the current Unix time in seconds. Default: the system's clock.
-    kind: the name of all events, for an address that receives one kind of event.
-    kind_pointer: a JSON pointer to the name in the body. Default: the usual keys are searched.
+    event_name: the name of all events, for an address that receives one kind of event.
+    event_name_pointer: a JSON pointer to the name in the body. Default: the usual keys are searched.
     names: further names and what they mean: {"issue.created": IssueNewEvent}, or the name of a kind.
     depth_limit: maximum nesting of a body, 1 to 100.
 
@@ -66,8 +66,8 @@ class WebhookHandler:
         signature_header: str = "X-Pylon-Signature",
         timestamp_header: str = "X-Pylon-Timestamp",
         clock: Callable[[], float] | None = None,
-        kind: str | None = None,
-        kind_pointer: str | None = None,
+        event_name: str | None = None,
+        event_name_pointer: str | None = None,
         names: Mapping[str, str | type[WebhookEvent]] | None = None,
         depth_limit: int = 100,
     ) -> None:
@@ -86,8 +86,8 @@ class WebhookHandler:
             signature_header=signature_header,
             timestamp_header=timestamp_header,
             clock=clock,
-            kind=kind,
-            kind_pointer=kind_pointer,
+            event_name=event_name,
+            event_name_pointer=event_name_pointer,
             names=[(name, _kind_name(meaning)) for name, meaning in (names or {}).items()],
             depth_limit=depth_limit,
         )
@@ -98,8 +98,8 @@ class WebhookHandler:
         # Looked up once, not for each delivery.
         self._receive = self._intake.receive
         self._run = self._handlers.run
-        if kind is not None:
-            self._handlers.warn_of_typo(kind)
+        if event_name is not None:
+            self._handlers.warn_of_typo(event_name)
         if verify_signature is False:
             warn(
                 "verify_signature=False: anyone who finds the address can send events; sign test deliveries with "

@@ -29,13 +29,8 @@ pub(crate) fn http_client(url: &Url) -> Result<reqwest::Client, Fault> {
 
 /// Reads a URL on the command line.
 pub(crate) fn parse_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    let url = url.ok_or("expected a URL such as http://127.0.0.1:8080/webhook")?;
-    if url.username().is_empty() && url.password().is_none() {
-        Ok(url)
-    } else {
-        Err("expected a URL without a user and password, which everybody on the machine could read".into())
-    }
+    let url = pylon_receiver::text::parse_url(text)?.to_string();
+    Url::parse(&url).map_err(|_| "expected a URL with a valid host, found another text".to_owned())
 }
 
 /// The cause of an HTTP error.

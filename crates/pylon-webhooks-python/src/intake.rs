@@ -32,8 +32,8 @@ pub(crate) struct Intake {
 impl Intake {
     #[new]
     #[pyo3(signature = (
-        secrets, *, verify_signature, tolerance_seconds, require_timestamp, signature_header, timestamp_header, clock, kind,
-        kind_pointer, names, depth_limit
+        secrets, *, verify_signature, tolerance_seconds, require_timestamp, signature_header, timestamp_header, clock,
+        event_name, event_name_pointer, names, depth_limit
     ))]
     #[expect(clippy::too_many_arguments, reason = "keywords, each a setting of WebhookHandler")]
     fn new(
@@ -44,8 +44,8 @@ impl Intake {
         signature_header: &str,
         timestamp_header: &str,
         clock: Option<Bound<'_, PyAny>>,
-        kind: Option<&str>,
-        kind_pointer: Option<&str>,
+        event_name: Option<&str>,
+        event_name_pointer: Option<&str>,
         names: Vec<(String, String)>,
         depth_limit: &Bound<'_, PyInt>,
     ) -> PyResult<Self> {
@@ -60,11 +60,11 @@ impl Intake {
         for secret in &secrets {
             verifier = verifier.secret(text::secret(secret)?);
         }
-        let source = match (kind, kind_pointer) {
+        let source = match (event_name, event_name_pointer) {
             (None, None) => NameSource::Keys,
             (None, Some(pointer)) => NameSource::Pointer(pointer.into()),
-            (Some(kind), None) => NameSource::Fixed(kind.into()),
-            (Some(_), Some(_)) => return Err(PyValueError::new_err("pass kind or kind_pointer, not both")),
+            (Some(name), None) => NameSource::Fixed(name.into()),
+            (Some(_), Some(_)) => return Err(PyValueError::new_err("pass event_name or event_name_pointer, not both")),
         };
         let mut reader = EventReader::builder().name_source(source).depth_limit(depth_limit);
         for (name, kind) in names {

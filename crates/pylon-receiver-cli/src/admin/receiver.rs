@@ -154,9 +154,8 @@ fn reachable(mut listen: SocketAddr) -> Url {
 fn from_environment() -> Result<Url, Fault> {
     match std::env::var_os(ADMIN_VARIABLE) {
         None => Ok(Url::parse(DEFAULT_ADMIN).expect("this text is a URL")),
-        Some(text) => parse_url(&text.to_string_lossy()).map_err(|error| {
-            Fault::usage(format!("environment variable {ADMIN_VARIABLE}: {error}, found another text"))
-        }),
+        Some(text) => parse_url(&text.to_string_lossy())
+            .map_err(|error| Fault::usage(format!("environment variable {ADMIN_VARIABLE}: {error}"))),
     }
 }
 

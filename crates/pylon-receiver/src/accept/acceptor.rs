@@ -103,18 +103,13 @@ impl Acceptor {
         Self { shared: Arc::new(shared), settings: RwLock::new(Arc::new(settings)) }
     }
 
-    /// Reads the secrets of another configuration and uses it from now on. Rates begin anew; requests under way keep what they began
-    /// with. The limits of connections belong to the [`Listener`](super::Listener) and stay.
-    pub fn replace(&self, config: &Config) {
-        self.install(Self::prepare(config));
-    }
-
     /// Reads the secrets of another configuration, to install it later.
     pub fn prepare(config: &Config) -> Prepared {
         Prepared(Arc::new(Settings::new(config)))
     }
 
-    /// Uses a prepared configuration from now on.
+    /// Uses a prepared configuration from now on. Rates begin anew; requests under way keep what they began with. The limits of
+    /// connections belong to the [`Listener`](super::Listener) and stay.
     pub fn install(&self, Prepared(settings): Prepared) {
         settings.warn_of_missing_secrets();
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;

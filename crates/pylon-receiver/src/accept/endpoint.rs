@@ -40,7 +40,7 @@ impl Endpoint {
             (required.name.clone(), digest)
         });
         // A configuration file cannot hold a source that the reader refuses; from a program, such a source finds nothing.
-        let reader = EventReader::builder().name_source(endpoint.kind.clone()).build().unwrap_or_default();
+        let reader = EventReader::builder().name_source(endpoint.event_name.clone()).build().unwrap_or_default();
         Self {
             name: endpoint.name.clone(),
             admission: Admission::new().body_limit(endpoint.body_limit),

@@ -4,7 +4,7 @@
 //! as left out.
 
 use super::answer::Refusal;
-use crate::text::nearest;
+use crate::text::{nearest, one_of, quoted};
 use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visitor};
 use serde::{Deserializer, forward_to_deserialize_any};
 use serde_json::{Map, Value};
@@ -95,8 +95,8 @@ impl Fields {
                     place => (format!("{place}."), format!(" in {place}")),
                 };
                 let meant = nearest(&name, known.iter().copied());
-                let advice = meant.map(|meant| format!("; was {prefix}{meant} meant?")).unwrap_or_default();
-                let (name, expected) = (quoted(&name), either(&known));
+                let advice = meant.map(|meant| format!("; did you mean `{prefix}{meant}`?")).unwrap_or_default();
+                let (name, expected) = (quoted(&name), one_of(known));
                 format!("unknown {noun} {name}{place}: expected {expected}, found another name{advice}")
             }
         })
@@ -286,9 +286,10 @@ impl<'de> Deserializer<'de> for One {
     ) -> Result<V::Value, Fault> {
         match self.0 {
             Value::String(text) if variants.contains(&text.as_str()) => visitor.visit_enum(text.into_deserializer()),
-            Value::String(_) => {
-                Err(de::Error::custom(format_args!("expected {}, found another text", either(variants))))
-            }
+            Value::String(_) => Err(de::Error::custom(format_args!(
+                "expected {}, found another text",
+                one_of(variants.iter().copied())
+            ))),
             other => Err(Fault::expected("a text", &other)),
         }
     }
@@ -326,23 +327,6 @@ fn kind_of(value: &Value) -> &'static str {
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     }
-}
-
-/// `a, b or c`.
-fn either(names: &[&str]) -> String {
-    match names {
-        [] => "none".to_owned(),
-        [only] => (*only).to_owned(),
-        [first @ .., last] => format!("{} or {last}", first.join(", ")),
-    }
-}
-
-/// A name from a request, short and on one line.
-pub(super) fn quoted(name: &str) -> String {
-    const MOST: usize = 40;
-    let start: String = name.chars().take(MOST).collect();
-    let more = if start.len() < name.len() { "..." } else { "" };
-    format!("{start:?}{more}")
 }
 
 /// Decodes percent-encoded text, also with `+` for a space; none if it is malformed or not UTF-8.

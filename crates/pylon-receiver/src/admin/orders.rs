@@ -1,12 +1,12 @@
 //! An operator's orders: redeliver events, redeliver or drop dead deliveries.
 
 use super::answer::{Answer, Refusal, json};
-use super::fields::{Fields, quoted};
+use super::fields::Fields;
 use super::parts::{AdminParts, Running};
 use super::selection::{Selectable, Selection};
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{Ledger, LedgerError, LedgerFuture};
-use crate::text::nearest;
+use crate::text::{nearest, quoted};
 use crate::time::Moment;
 use crate::wire::{DeadOrder, EventOrder, OrderResult};
 use axum::body::Bytes;
@@ -82,7 +82,7 @@ fn find_destination(fields: &Fields, name: &str, running: &dyn Running) -> Resul
         return Ok(found.clone());
     }
     let meant = nearest(name, destinations.iter().map(|known| &**known));
-    let advice = meant.map(|meant| format!("; was {} meant?", quoted(meant))).unwrap_or_default();
+    let advice = meant.map(|meant| format!("; did you mean {}?", quoted(meant))).unwrap_or_default();
     let fault = format!("expected one of the configured destinations, found {}{advice}", quoted(name));
     Err(fields.malformed("destination", fault))
 }

@@ -36,7 +36,7 @@ keys! {
         /// Larger bodies get 413.
         body_limit: usize = DEFAULT_BODY_LIMIT, SIZE, Reload;
         /// The name of all events of the endpoint.
-        kind: NameSource = NameSource::Keys, KindKeys, Reload;
+        event_name: NameSource = NameSource::Keys, NameKeys, Reload;
         /// Which requests are duplicates: `exact`, `off`, `{ pointer, window }` or `{ body_window }`.
         deduplication: Deduplication = Deduplication::default(), DEDUPLICATION, Reload;
         /// Genuine requests per second; further ones get 429, and forged ones do not count.
@@ -142,20 +142,20 @@ const HEADER: Value<RequiredHeader> = value(
     |header| Some(format!("{{ name = {}, {} }}", quote(header.name.as_str()), show_source(&header.value)?)),
 );
 
-/// The keys `kind` and `kind_pointer`.
-struct KindKeys;
+/// The keys `event_name` and `event_name_pointer`.
+struct NameKeys;
 
-const POINTER: &Key = key!("Where the event's name is in the body, as a JSON pointer; without it, the usual keys are searched.", Reload, pointer "kind_pointer");
+const POINTER: &Key = key!("Where the event's name is in the body, as a JSON pointer; without it, the usual keys are searched.", Reload, pointer "event_name_pointer");
 
-impl Format<NameSource> for KindKeys {
+impl Format<NameSource> for NameKeys {
     fn read(&self, key: &'static Key, source: &mut NameSource, table: &mut Table<'_, '_>) {
         if table.has(key.name) {
-            table.refuse(POINTER.name, "expected either `kind` or `kind_pointer`, found both");
+            table.refuse(POINTER.name, "expected either `event_name` or `event_name_pointer`, found both");
         }
         let mut get = |key: &'static Key, make: fn(Box<str>) -> NameSource| {
             let read = |value| {
                 let source = make(read_text(value)?.into());
-                kind_fault(&source).map_or(Ok(source), |text| Err(text.into()))
+                event_name_fault(&source).map_or(Ok(source), |text| Err(text.into()))
             };
             table.get(key.name, read)
         };
@@ -170,17 +170,17 @@ impl Format<NameSource> for KindKeys {
             NameSource::Fixed(name) => (Some(quote(name)), None),
         };
         for (key, shown) in [(key, fixed), (POINTER, pointer)] {
-            let fault = if shown.is_some() { kind_fault(source) } else { None };
+            let fault = if shown.is_some() { event_name_fault(source) } else { None };
             entries.push(Entry { fault, ..Entry::new(place, key, "text", Shown::optional(shown)) });
         }
     }
 }
 
-fn kind_fault(source: &NameSource) -> Option<String> {
+fn event_name_fault(source: &NameSource) -> Option<String> {
     match source {
         NameSource::Pointer(pointer) => pointer_fault(pointer),
         NameSource::Fixed(name) if name.trim().is_empty() => {
-            Some("expected the name of a kind, found a blank one".to_owned())
+            Some("expected an event name, found a blank one".to_owned())
         }
         _ => None,
     }

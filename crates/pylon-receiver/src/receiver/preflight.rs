@@ -119,8 +119,8 @@ impl Preflight {
     }
 
     fn kinds(&mut self, config: &Config) {
-        let fixed = config.endpoints.iter().filter_map(|endpoint| match &endpoint.kind {
-            NameSource::Fixed(kind) => Some((format!("endpoint {}: `kind`", endpoint.name), &**kind)),
+        let fixed = config.endpoints.iter().filter_map(|endpoint| match &endpoint.event_name {
+            NameSource::Fixed(name) => Some((format!("endpoint {}: `event_name`", endpoint.name), &**name)),
             _ => None,
         });
         let filters = config.destinations.iter().flat_map(|destination| {

@@ -32,7 +32,7 @@ pub fn parse_url(text: &str) -> Result<Uri, String> {
 pub fn url_fault(url: &Uri) -> Option<String> {
     let found = match (url.scheme_str(), url.authority()) {
         (Some("http" | "https"), Some(authority)) if authority.as_str().contains('@') => {
-            return Some("expected a URL without a user, found one; put credentials in `headers`".to_owned());
+            return Some("expected a URL without a user, found one; send credentials in a header".to_owned());
         }
         (Some("http" | "https"), Some(authority)) if !authority.host().is_empty() => return None,
         (Some("http" | "https"), _) => "one without a host",

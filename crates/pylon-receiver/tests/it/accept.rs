@@ -99,6 +99,10 @@ impl Front {
         Self { acceptor, ledger, metrics, now, address, stop: Some(stop), running }
     }
 
+    fn reload(&self, config: &Config) {
+        self.acceptor.install(Acceptor::prepare(config));
+    }
+
     async fn connect(&self) -> Peer {
         Peer::connect(self.address).await
     }

@@ -286,8 +286,8 @@ fn a_configuration_that_a_program_made_is_checked_too() {
             ],
         ),
         (
-            |config| config.endpoints[0].kind = NameSource::Pointer("kind".into()),
-            &["`kind_pointer` in [[endpoint]] 1: expected a JSON pointer such as `/data/id`, found `kind`"],
+            |config| config.endpoints[0].event_name = NameSource::Pointer("event".into()),
+            &["`event_name_pointer` in [[endpoint]] 1: expected a JSON pointer such as `/data/id`, found `event`"],
         ),
         (
             |config| config.destinations[1].name = "pylon".into(),

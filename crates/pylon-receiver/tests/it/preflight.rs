@@ -176,9 +176,9 @@ fn slips_are_warned_of() {
         let warning = format!("destination app: the program `{shown}{more}` cannot be found or run");
         assert_finds(&command(program), &[], &[], &[&warning]);
     }
-    let kinds = parse("[[endpoint]]\nsecrets = [{ env = \"CARGO_PKG_NAME\" }]\nkind = \"isue_new\"\n").unwrap();
+    let kinds = parse("[[endpoint]]\nsecrets = [{ env = \"CARGO_PKG_NAME\" }]\nevent_name = \"isue_new\"\n").unwrap();
     let kinds = kinds.destinations(vec![to("http://app/").kinds(vec!["issue_neww".into()])]);
-    let endpoint = "endpoint webhook: `kind`: `isue_new` is no kind of Pylon's; did you mean `issue_new`?";
+    let endpoint = "endpoint webhook: `event_name`: `isue_new` is no kind of Pylon's; did you mean `issue_new`?";
     let destination = "destination app: `kinds`: `issue_neww` is no kind of Pylon's; did you mean `issue_new`?";
     assert_finds(&kinds, &[], &[], &[endpoint, destination]);
     let nowhere = "no destination: events are stored and delivered nowhere; add a `[[destination]]`";

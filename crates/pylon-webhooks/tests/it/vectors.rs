@@ -280,8 +280,8 @@ struct Refusal {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct EventOptions {
-    kind_pointer: Option<String>,
-    kind: Option<String>,
+    event_name_pointer: Option<String>,
+    event_name: Option<String>,
     #[serde(default)]
     names: BTreeMap<String, String>,
 }
@@ -289,10 +289,10 @@ struct EventOptions {
 impl EventOptions {
     fn reader(&self) -> EventReader {
         let mut reader = EventReader::builder();
-        if let Some(pointer) = &self.kind_pointer {
+        if let Some(pointer) = &self.event_name_pointer {
             reader = reader.name_source(NameSource::Pointer(pointer.as_str().into()));
         }
-        if let Some(name) = &self.kind {
+        if let Some(name) = &self.event_name {
             reader = reader.name_source(NameSource::Fixed(name.as_str().into()));
         }
         for (name, kind) in &self.names {

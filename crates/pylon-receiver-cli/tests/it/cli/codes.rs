@@ -24,8 +24,14 @@ fn a_wrong_command_line_ends_with_2() {
             "expected an event id such as 019aaf3c-9f10-7aa0-8000-0123456789ab, found another text",
         ),
         (&["dead", "drop", EVENT], "expected a delivery id such as 019aaf3c-9f10-7aa0-8000-0123456789ab.1"),
-        (&["stats", "--admin-url", "127.0.0.1:8081"], "expected a URL such as http://127.0.0.1:8080/webhook"),
-        (&["stats", "--admin-url", "http://me:secret@127.0.0.1"], "expected a URL without a user and password"),
+        (
+            &["stats", "--admin-url", "127.0.0.1:8081"],
+            "expected a URL such as `http://127.0.0.1:3000/webhook`, found no scheme",
+        ),
+        (
+            &["stats", "--admin-url", "http://me:secret@127.0.0.1"],
+            "expected a URL without a user, found one; send credentials in a header",
+        ),
         (&["stats", "--ledger", "pylon.db"], "expected `sqlite:PATH`, found `pylon.db`"),
         (&["template", "isue_new"], "a similar value exists: 'issue_new'"),
         (&["send", "--to", "http://127.0.0.1:1"], "required arguments were not provided"),
@@ -126,7 +132,7 @@ fn a_receiver_that_is_not_there_ends_with_4() {
 fn a_variable_that_names_no_receiver_ends_with_2() {
     cli(&["stats"]).env("PYLON_RECEIVER_ADMIN", "localhost").run().fails(
         2,
-        "environment variable PYLON_RECEIVER_ADMIN: expected a URL such as http://127.0.0.1:8080/webhook, found another text",
+        "environment variable PYLON_RECEIVER_ADMIN: expected a URL such as `http://127.0.0.1:3000/webhook`, found no scheme",
     );
 }
 

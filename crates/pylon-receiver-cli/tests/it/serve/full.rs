@@ -38,7 +38,7 @@ fn files_that_may_not_grow() {
     let destination = Destination::well();
     let scene = Scene::new(&app(&destination.url, ""));
     // In units of 512 bytes, as POSIX has it. The signal would end the process.
-    let by = ["sh", "-c", "trap '' XFSZ; ulimit -f 2000; exec \"$@\"", "sh"];
+    let by = ["sh", "-c", "trap '' XFSZ; ulimit -f 4000; exec \"$@\"", "sh"];
     let running = Running::start(scene.serve_by(&by));
     let ids = fill(&running);
     assert!(ids.len() > 10);

@@ -56,7 +56,7 @@ impl Command {
         let seen = ALWAYS_SEEN.into_iter().chain(self.environment.iter().map(String::as_str));
         let seen = seen.filter_map(|name| Some((name, std::env::var_os(name)?)));
         let name = if attempt.name.len() > LONGEST_NAME || attempt.name.contains('\0') { "" } else { &*attempt.name };
-        let told: [(&str, OsString); 7] = [
+        let of_event: [(&str, OsString); 7] = [
             ("PYLON_EVENT_ID", attempt.event().to_string().into()),
             ("PYLON_DELIVERY_ID", attempt.delivery.to_string().into()),
             ("PYLON_ATTEMPT", attempt.number.to_string().into()),
@@ -69,7 +69,7 @@ impl Command {
             .args(&self.arguments)
             .env_clear()
             .envs(seen)
-            .envs(told)
+            .envs(of_event)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

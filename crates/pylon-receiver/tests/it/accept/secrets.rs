@@ -83,11 +83,11 @@ fn a_secret_that_has_come_is_read_on_reload_and_what_is_open_stays_open() {
         peer.send(&webhook).await;
         assert_eq!(peer.answer().await.status, 503);
         std::fs::write(&file, format!("{SECRET}\n")).unwrap();
-        front.acceptor.replace(&config);
+        front.reload(&config);
         assert_eq!(front.acceptor.unmet(), [""; 0]);
         peer.send(&webhook).await;
         assert_eq!(peer.answer().await.status, 200);
-        front.acceptor.replace(&config.endpoints(vec![]));
+        front.reload(&config.endpoints(vec![]));
         peer.send(&webhook).await;
         assert_eq!(peer.answer().await.status, 404);
     });
@@ -103,7 +103,7 @@ fn a_request_under_way_keeps_the_configuration_that_it_began_with() {
         peer.send(beginning).await;
         // Another request, answered, shows that the first one's head has been read: both are read by one thread, in turn.
         front.webhook("{}").await.id();
-        front.acceptor.replace(&config().endpoints(vec![]));
+        front.reload(&config().endpoints(vec![]));
         assert_eq!(front.webhook("{}").await.status, 404);
         peer.send(end).await;
         assert_eq!(peer.answer().await.status, 200);

@@ -222,7 +222,7 @@ fn the_name_is_read_where_the_endpoint_says() {
     for (source, name, kind) in cases {
         run(async {
             let mut config = config();
-            config.endpoints[0].kind = source;
+            config.endpoints[0].event_name = source;
             let front = Front::new(&config).await;
             front.webhook(r#"{"meta": {"name": "ticket.created"}, "type": "closed"}"#).await.id();
             let event = front.event();

@@ -7,17 +7,17 @@ use pylon_receiver::ledger::LedgerError;
 const MOMENT: &str = "expected a moment such as 2026-11-23T08:00:00Z, found another text";
 const EVENT: &str = "expected an event id such as 019aaf3c-9f10-7aa0-8000-0123456789ab, found another text";
 const DELIVERY: &str = "expected a delivery id such as 019aaf3c-9f10-7aa0-8000-0123456789ab.1, found another text";
-const EVENT_STATES: &str = "expected pending, dead, delivered, parked or unrouted, found another text";
+const EVENT_STATES: &str = "expected `pending`, `dead`, `delivered`, `parked` or `unrouted`, found another text";
 const DELIVERY_STATES: &str =
-    "expected waiting, held, delivering, delivered, dead, dropped or redelivered, found another text";
+    "expected `waiting`, `held`, `delivering`, `delivered`, `dead`, `dropped` or `redelivered`, found another text";
 const LIMIT: &str = "expected a whole number from 1 to 1000, found";
 const NUMBER: &str = "expected a whole number, found";
-const EVENTS: &str = "since, until, kind, endpoint, state, contains, after, limit or order";
+const EVENTS: &str = "`since`, `until`, `kind`, `endpoint`, `state`, `contains`, `after`, `limit` or `order`";
 
 #[tokio::test]
 async fn a_query_that_is_not_understood_is_refused_by_the_name_of_its_fault() {
     let admin = Admin::new(Access::Loopback);
-    let long = format!("/api/events?{}=1", "a".repeat(50));
+    let long = format!("/api/events?{}=1", "a".repeat(70));
     let cases: &[(&str, String)] = &[
         ("/api/events?since=yesterday", format!("malformed parameter since: {MOMENT}")),
         ("/api/events?since=", format!("malformed parameter since: {MOMENT}")),
@@ -37,16 +37,16 @@ async fn a_query_that_is_not_understood_is_refused_by_the_name_of_its_fault() {
         ("/api/events?limit=99999999999999999999", format!("malformed parameter limit: {NUMBER} another number")),
         ("/api/events?limit=ten", format!("malformed parameter limit: {NUMBER} another text")),
         ("/api/events?limit", format!("malformed parameter limit: {NUMBER} another text")),
-        ("/api/events?order=newest", "malformed parameter order: expected newest_first or oldest_first, found another text".into()),
-        ("/api/events?sinse=1", format!("unknown parameter \"sinse\": expected {EVENTS}, found another name; was since meant?")),
-        ("/api/events?x", format!("unknown parameter \"x\": expected {EVENTS}, found another name")),
-        ("/api/events?%E2%80%AEx%0A=1", format!("unknown parameter \"\\u{{202e}}x\\n\": expected {EVENTS}, found another name")),
-        (&long, format!("unknown parameter \"{}\"...: expected {EVENTS}, found another name", "a".repeat(40))),
-        ("/api/events?limit=1&limit=2", "malformed query: expected each parameter once, found \"limit\" twice".into()),
-        ("/api/events?kind=a&kind=a", "malformed query: expected each parameter once, found \"kind\" twice".into()),
-        ("/api/events?kind=%FF", "malformed parameter \"kind\": expected percent-encoded UTF-8, found other bytes".into()),
-        ("/api/events?kind=%4", "malformed parameter \"kind\": expected percent-encoded UTF-8, found other bytes".into()),
-        ("/api/events?kind=%zz", "malformed parameter \"kind\": expected percent-encoded UTF-8, found other bytes".into()),
+        ("/api/events?order=newest", "malformed parameter order: expected `newest_first` or `oldest_first`, found another text".into()),
+        ("/api/events?sinse=1", format!("unknown parameter `sinse`: expected {EVENTS}, found another name; did you mean `since`?")),
+        ("/api/events?x", format!("unknown parameter `x`: expected {EVENTS}, found another name")),
+        ("/api/events?%E2%80%AEx%0A=1", format!("unknown parameter `\\u{{202e}}x\\n`: expected {EVENTS}, found another name")),
+        (&long, format!("unknown parameter `{}...`: expected {EVENTS}, found another name", "a".repeat(60))),
+        ("/api/events?limit=1&limit=2", "malformed query: expected each parameter once, found `limit` twice".into()),
+        ("/api/events?kind=a&kind=a", "malformed query: expected each parameter once, found `kind` twice".into()),
+        ("/api/events?kind=%FF", "malformed parameter `kind`: expected percent-encoded UTF-8, found other bytes".into()),
+        ("/api/events?kind=%4", "malformed parameter `kind`: expected percent-encoded UTF-8, found other bytes".into()),
+        ("/api/events?kind=%zz", "malformed parameter `kind`: expected percent-encoded UTF-8, found other bytes".into()),
         ("/api/events?%FF=1", "malformed query: expected percent-encoded UTF-8, found other bytes".into()),
         ("/api/events/1", format!("malformed path: {EVENT}")),
         ("/api/events/%FF", format!("malformed path: {EVENT}")),
@@ -54,10 +54,10 @@ async fn a_query_that_is_not_understood_is_refused_by_the_name_of_its_fault() {
         ("/api/deliveries?event=1", format!("malformed parameter event: {EVENT}")),
         ("/api/deliveries?state=pending", format!("malformed parameter state: {DELIVERY_STATES}")),
         ("/api/deliveries?after=019aaf3c-9f10-7aa0-8000-0123456789ab", format!("malformed parameter after: {DELIVERY}")),
-        ("/api/deliveries?kind=a", "unknown parameter \"kind\": expected event, destination, state, since, until, after, limit or order, found another name".into()),
+        ("/api/deliveries?kind=a", "unknown parameter `kind`: expected `event`, `destination`, `state`, `since`, `until`, `after`, `limit` or `order`, found another name".into()),
         ("/api/refused?after=-1", format!("malformed parameter after: {NUMBER} another number")),
-        ("/api/refused?reason=a", "unknown parameter \"reason\": expected endpoint, code, after, limit or order, found another name".into()),
-        ("/api/stats?a=1", "unknown parameter \"a\": expected none, found another name".into()),
+        ("/api/refused?reason=a", "unknown parameter `reason`: expected `endpoint`, `code`, `after`, `limit` or `order`, found another name".into()),
+        ("/api/stats?a=1", "unknown parameter `a`: expected nothing, found another name".into()),
     ];
     for (target, message) in cases {
         admin.get(target).await.refused(400, "bad_request", message);
@@ -73,7 +73,7 @@ async fn an_order_that_is_not_understood_is_refused_and_nothing_is_done() {
     let id_beside_filter = format!("{{\"ids\":[\"{known}\"],\"filter\":{{\"kind\":\"a\"}}}}");
     let id_beside_all = format!("{{\"ids\":[\"{known}\"],\"all\":true}}");
     let deep = "[".repeat(100_000);
-    let conditions = "since, until, kind, endpoint, state or contains";
+    let conditions = "`since`, `until`, `kind`, `endpoint`, `state` or `contains`";
     let none = "malformed order: expected ids, filter or all, found none of them";
     let beside = "malformed order: expected either ids or filter and all, found ids beside another";
     let empty =
@@ -103,26 +103,26 @@ async fn an_order_that_is_not_understood_is_refused_and_nothing_is_done() {
         (redeliver, "{\"all\":1}", "malformed field all: expected true or false, found a number".into()),
         (redeliver, "{\"all\":\"true\"}", "malformed field all: expected true or false, found a text".into()),
         (redeliver, "{\"all\":true,\"dry_run\":\"yes\"}", "malformed field dry_run: expected true or false, found a text".into()),
-        (redeliver, "{\"all\":true,\"dryrun\":true}", "unknown field \"dryrun\": expected ids, filter, all, destination or dry_run, found another name; was dry_run meant?".into()),
+        (redeliver, "{\"all\":true,\"dryrun\":true}", "unknown field `dryrun`: expected `ids`, `filter`, `all`, `destination` or `dry_run`, found another name; did you mean `dry_run`?".into()),
         (redeliver, "{\"all\":true,\"destination\":1}", "malformed field destination: expected a text, found a number".into()),
-        (redeliver, "{\"all\":true,\"destination\":\"ap\"}", "malformed field destination: expected one of the configured destinations, found \"ap\"; was \"app\" meant?".into()),
-        (redeliver, "{\"all\":true,\"destination\":\"warehouse\"}", "malformed field destination: expected one of the configured destinations, found \"warehouse\"".into()),
+        (redeliver, "{\"all\":true,\"destination\":\"ap\"}", "malformed field destination: expected one of the configured destinations, found `ap`; did you mean `app`?".into()),
+        (redeliver, "{\"all\":true,\"destination\":\"warehouse\"}", "malformed field destination: expected one of the configured destinations, found `warehouse`".into()),
         (redeliver, "{\"filter\":[]}", "malformed field filter: expected an object, found a list".into()),
         (redeliver, "{\"filter\":{\"kind\":1}}", "malformed field filter.kind: expected a text, found a number".into()),
         (redeliver, "{\"filter\":{\"since\":\"s3cret\"}}", format!("malformed field filter.since: {MOMENT}")),
         (redeliver, "{\"filter\":{\"state\":\"gone\"}}", format!("malformed field filter.state: {EVENT_STATES}")),
         (redeliver, "{\"filter\":{\"contains\":\"\"}}", "malformed field filter.contains: expected a text, found an empty one; leave it out".into()),
-        (redeliver, "{\"filter\":{\"kinds\":\"a\"}}", format!("unknown field \"kinds\" in filter: expected {conditions}, found another name; was filter.kind meant?")),
-        (redeliver, "{\"filter\":{\"limit\":\"1\"}}", format!("unknown field \"limit\" in filter: expected {conditions}, found another name")),
-        ("/api/events/redeliver?all=true", "{\"all\":true}", "unknown parameter \"all\": expected none, found another name".into()),
+        (redeliver, "{\"filter\":{\"kinds\":\"a\"}}", format!("unknown field `kinds` in filter: expected {conditions}, found another name; did you mean `filter.kind`?")),
+        (redeliver, "{\"filter\":{\"limit\":\"1\"}}", format!("unknown field `limit` in filter: expected {conditions}, found another name")),
+        ("/api/events/redeliver?all=true", "{\"all\":true}", "unknown parameter `all`: expected nothing, found another name".into()),
         (drop, "{\"filter\":{}}", empty("dead delivery")),
         (drop, "{\"filter\":{\"state\":\"dead\"}}", empty("dead delivery")),
         (drop, "{\"filter\":{\"state\":\"delivered\"}}", "malformed field filter.state: expected dead or none, found another state".into()),
         (drop, "{\"filter\":{\"destination\":\"app\",\"state\":\"waiting\"}}", "malformed field filter.state: expected dead or none, found another state".into()),
         (drop, "{\"ids\":[\"019aaf3c-9f10-7aa0-8000-0123456789ab\"]}", format!("malformed field ids[0]: {DELIVERY}")),
-        (drop, "{\"all\":true,\"destination\":\"app\"}", "unknown field \"destination\": expected ids, filter, all or dry_run, found another name".into()),
+        (drop, "{\"all\":true,\"destination\":\"app\"}", "unknown field `destination`: expected `ids`, `filter`, `all` or `dry_run`, found another name".into()),
         (dead, "{}", none.into()),
-        (dead, "{\"filter\":{\"kind\":\"a\"}}", "unknown field \"kind\" in filter: expected event, destination, state, since or until, found another name".into()),
+        (dead, "{\"filter\":{\"kind\":\"a\"}}", "unknown field `kind` in filter: expected `event`, `destination`, `state`, `since` or `until`, found another name".into()),
     ];
     for (target, body, message) in cases {
         admin.post(target, body).await.refused(400, "bad_request", message);
