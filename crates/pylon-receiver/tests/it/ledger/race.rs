@@ -186,7 +186,7 @@ pub(crate) fn order(race: Race) {
     // Every third of a writer is in no line; the lines are shared by all writers.
     let line_of = |id: EventId| {
         let number = number_of(id).1;
-        (number % 3 != 0).then(|| format!("line {}", number % 2))
+        (!number.is_multiple_of(3)).then(|| format!("line {}", number % 2))
     };
     let expected = (WRITERS * EACH) as usize;
     std::thread::scope(|scope| {
@@ -258,7 +258,7 @@ pub(crate) fn deduplication(race: Race) {
 pub(crate) fn idempotence(race: Race) {
     const EVENTS: u64 = 25;
     let yard = Yard::default();
-    let line_of = |id: EventId| (number_of(id).1 % 2 == 0).then(|| "line".to_owned());
+    let line_of = |id: EventId| number_of(id).1.is_multiple_of(2).then(|| "line".to_owned());
     std::thread::scope(|scope| {
         scope.spawn(|| {
             race.run(4, 1, |mut runner| {

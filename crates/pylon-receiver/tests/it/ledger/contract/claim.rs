@@ -116,7 +116,7 @@ pub(crate) async fn many_claimers_never_get_the_same_delivery<S: Subject>(desk: 
         desk.keep(event(0).numbered(number).to("app")).await;
     }
     let claimer = |number: u8| {
-        let ledger = if number % 2 == 0 { desk.ledger() } else { desk.second() };
+        let ledger = if number.is_multiple_of(2) { desk.ledger() } else { desk.second() };
         tokio::spawn(async move {
             let mut mine = Vec::new();
             loop {

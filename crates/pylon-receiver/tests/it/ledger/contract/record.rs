@@ -152,7 +152,11 @@ pub(crate) async fn a_caller_that_lost_its_answer_may_ask_again<S: Subject>(desk
         recordings.push(tokio::spawn(async move {
             // The answer is lost: nobody waits for it.
             let mut lost = one.record(new.clone());
-            poll_fn(|context| Poll::Ready(drop(lost.as_mut().poll(context)))).await;
+            poll_fn(|context| {
+                let _ = lost.as_mut().poll(context);
+                Poll::Ready(())
+            })
+            .await;
             drop(lost);
             other.record(new).await.unwrap()
         }));
