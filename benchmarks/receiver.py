@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 import platform
-import signal
 import shutil
+import signal
 import statistics
 import subprocess
 import time

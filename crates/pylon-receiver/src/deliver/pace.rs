@@ -25,12 +25,21 @@ impl Pace {
         Self { slots, attempt: None, exchange: 0.0, began: now }
     }
 
-    /// How many to lease ahead: as many as all slots could finish from one exchange to the end of the next, and the same again, so that
-    /// half of them are left when the next exchange begins.
+    /// How many to lease ahead: as many as all slots could finish from one exchange to the end of the next, and the same again.
     pub(super) fn ahead(&self) -> usize {
+        self.finished_in(2.0 * (self.exchange + LINGER.as_secs_f64()))
+    }
+
+    /// How many all slots could finish during an exchange: with as many leased ahead, none of them waits for it.
+    pub(super) fn needed(&self) -> usize {
+        self.finished_in(self.exchange)
+    }
+
+    fn finished_in(&self, seconds: f64) -> usize {
         let Some(attempt) = self.attempt else { return 0 };
-        let ahead = 2.0 * self.slots as f64 * (self.exchange + LINGER.as_secs_f64()) / attempt;
-        (ahead.round() as usize).min(MOST_AHEAD)
+        // Nothing is known of a destination that takes no time at all: it gets the most.
+        let finished = self.slots as f64 * seconds / attempt;
+        if finished.is_nan() { 0 } else { (finished.round() as usize).min(MOST_AHEAD) }
     }
 
     /// An attempt has ended.

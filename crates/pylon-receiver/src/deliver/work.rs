@@ -199,7 +199,7 @@ impl Work {
             return Err(self.not_before);
         }
         if let Some(oldest) = self.ended.front()
-            && self.queue.len() > self.pace.ahead() / 2
+            && self.queue.len() > self.pace.needed()
             && now < oldest.since + LINGER
         {
             // There is enough to begin: more shall share the commit.

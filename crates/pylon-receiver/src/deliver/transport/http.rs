@@ -4,6 +4,7 @@
 //! included: if the app has moved, change the configuration.
 
 use super::attempt::Attempt;
+use super::connection::{Connection, Connections};
 use super::contract::{Transport, TransportFuture};
 use super::outgoing::Outgoing;
 use super::report::Report;
@@ -11,11 +12,16 @@ use super::unanswered::describe;
 use crate::config::{HttpTransport, SecretFault};
 use crate::text::show_duration;
 use crate::time::Moment;
-use http::header::RETRY_AFTER;
-use http::{HeaderMap, Method};
+use futures_util::FutureExt;
+use http::header::{ACCEPT, HOST, RETRY_AFTER};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use http_body::Body;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
 use jiff::fmt::rfc2822::DateTimeParser;
-use reqwest::redirect::Policy;
-use reqwest::{Client, Request, Response, Url};
+use std::borrow::Cow;
+use std::fmt::Write;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -24,12 +30,15 @@ const MOST_OF_AN_ANSWER: u64 = 64 * 1024;
 
 /// One HTTP destination, with its connections.
 pub(super) struct Http {
-    url: Option<Url>,
+    url: Uri,
+    /// The `Host` header.
+    host: HeaderValue,
+    target: PathAndQuery,
     passes_query: bool,
     outgoing: Outgoing,
     timeout: Duration,
     concurrency: usize,
-    client: OnceLock<Client>,
+    connections: OnceLock<Connections>,
 }
 
 /// The head of an answer.
@@ -42,73 +51,83 @@ struct Answered {
 impl Http {
     /// Reads the secrets.
     pub(super) fn new(config: &HttpTransport, timeout: Duration, concurrency: usize) -> Result<Self, SecretFault> {
-        let url = Url::parse(&config.url.to_string()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-        let outgoing = Outgoing::new(config)?;
-        let http = Self { url, passes_query: config.query, outgoing, timeout, concurrency, client: OnceLock::new() };
+        let http = Self {
+            url: config.url.clone(),
+            host: host(&config.url),
+            target: config.url.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")),
+            passes_query: config.query,
+            outgoing: Outgoing::new(config)?,
+            timeout,
+            concurrency,
+            connections: OnceLock::new(),
+        };
         // If something is missing now, it may be there at an attempt; that attempt reports what is missing.
-        let _ = http.ready();
+        let _ = http.connections();
         Ok(http)
     }
 
-    /// The URL and the client, which is made at the first call.
-    fn ready(&self) -> Result<(&Url, &Client), &'static str> {
-        let url =
-            self.url.as_ref().ok_or("expected an address with http:// or https:// in front, found another one")?;
-        if let Some(client) = self.client.get() {
-            return Ok((url, client));
+    /// The connections, made ready at the first call.
+    fn connections(&self) -> Result<&Connections, &'static str> {
+        match self.connections.get() {
+            Some(connections) => Ok(connections),
+            None => {
+                let connections = Connections::new(&self.url, self.concurrency)?;
+                Ok(self.connections.get_or_init(|| connections))
+            }
         }
-        // The provider that the program has installed is used; an error means that there is one.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = Client::builder()
-            .redirect(Policy::none())
-            .no_proxy()
-            .connect_timeout(self.timeout)
-            .pool_max_idle_per_host(self.concurrency);
-        // Plain HTTP needs no root certificates, and a system may have none.
-        let builder = if url.scheme() == "http" { builder.tls_certs_only([]) } else { builder };
-        let client = builder.build().map_err(|_| "TLS failed: the system has no root certificates")?;
-        Ok((url, self.client.get_or_init(|| client)))
     }
 
-    fn request(&self, url: &Url, attempt: &Attempt) -> Request {
-        let mut request = Request::new(Method::POST, self.target(url, attempt));
-        *request.headers_mut() = self.outgoing.headers(attempt);
-        *request.body_mut() = Some(attempt.body.clone().into());
+    fn request(&self, attempt: &Attempt) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(attempt.body.clone()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.target(attempt).into();
+        let mut headers = self.outgoing.headers(attempt);
+        headers.entry(HOST).or_insert_with(|| self.host.clone());
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        *request.headers_mut() = headers;
         request
     }
 
-    /// The configured URL, with the original query behind its own where the query is passed on.
-    fn target(&self, url: &Url, attempt: &Attempt) -> Url {
-        let mut url = url.clone();
-        if let Some(original) = attempt.query.as_deref().filter(|query| self.passes_query && !query.is_empty()) {
-            let both = url.query().filter(|own| !own.is_empty()).map(|own| format!("{own}&{original}"));
-            url.set_query(Some(both.as_deref().unwrap_or(original)));
-        }
-        url
+    /// The configured path and query, with the original query behind its own where the query is passed on.
+    fn target(&self, attempt: &Attempt) -> PathAndQuery {
+        let original = attempt.query.as_deref().filter(|query| self.passes_query && !query.is_empty());
+        let Some(original) = original else { return self.target.clone() };
+        let own = self.target.query().filter(|own| !own.is_empty()).map(|own| format!("{own}&")).unwrap_or_default();
+        let target = format!("{}?{own}{}", self.target.path(), encoded(original));
+        PathAndQuery::try_from(target).unwrap_or_else(|_| self.target.clone())
     }
 
     /// Sends, and reads the answer. Once the answer's head is there, `answered` has it, for a time-out during the body.
     async fn exchange(&self, attempt: &Attempt, answered: &mut Option<Answered>) -> Report {
-        let (url, client) = match self.ready() {
-            Ok(ready) => ready,
+        let connections = match self.connections() {
+            Ok(connections) => connections,
             Err(missing) => return Report::failed(None, missing),
         };
-        let response = match client.execute(self.request(url, attempt)).await {
+        let mut connection = match connections.take().await {
+            Ok(connection) => connection,
+            Err(fault) => return Report::failed(None, describe(&fault)),
+        };
+        let response = match connection.send(self.request(attempt)).await {
             Ok(response) => response,
-            Err(error) if error.is_timeout() => return self.no_answer(),
-            Err(error) => return Report::failed(None, describe(&error)),
+            Err(fault) => return Report::failed(None, describe(&fault)),
         };
         let status = response.status();
         let retry_after = retry_after(response.headers(), attempt.started_at);
         let answer = *answered.insert(Answered { status: status.as_u16(), retry_after });
-        if status.is_redirection() {
-            return answer.failed(", which is not followed");
-        }
         if !status.is_success() {
-            return answer.failed("");
+            // The answer is known; the connection is used again if the rest of it is there already.
+            if let Some(Ok(End::Whole)) = read_whole(response, &mut connection).now_or_never() {
+                connections.put(connection).await;
+            }
+            return answer.failed(if status.is_redirection() { ", which is not followed" } else { "" });
         }
-        match read_whole(response).await {
-            Ok(()) => Report::delivered(Some(answer.status.into()), format!("answered {}", answer.status)),
+        match read_whole(response, &mut connection).await {
+            Ok(end) => {
+                if end == End::Whole {
+                    connections.put(connection).await;
+                }
+                Report::delivered(Some(answer.status.into()), format!("answered {}", answer.status))
+            }
             Err(broken_off) => Report { detail: broken_off.into(), ..answer.failed("") },
         }
     }
@@ -153,19 +172,52 @@ fn retry_after(headers: &HeaderMap, now: Moment) -> Option<Duration> {
     Some(Moment::from_unix_milliseconds(date.as_millisecond()).since(now))
 }
 
+/// How far an answer's body was read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Whole,
+    Limit,
+}
+
 /// Reads the answer's body to its end, or to the limit, and keeps nothing of it.
-async fn read_whole(mut response: Response) -> Result<(), String> {
-    let declared = response.content_length();
+async fn read_whole(response: Response<Incoming>, connection: &mut Connection) -> Result<End, String> {
+    let mut body = response.into_body();
+    let declared = body.size_hint().exact();
     let mut read = 0;
     while read < MOST_OF_AN_ANSWER {
-        match response.chunk().await {
-            Ok(Some(chunk)) => read += chunk.len() as u64,
-            Ok(None) => return Ok(()),
-            Err(_) => {
+        match connection.read(&mut body).await {
+            Some(Ok(length)) => read += length as u64,
+            None => return Ok(End::Whole),
+            Some(Err(_)) => {
                 let of = declared.map(|declared| format!(" of {declared}")).unwrap_or_default();
                 return Err(format!("the answer broke off after {read}{of} bytes"));
             }
         }
     }
-    Ok(())
+    Ok(End::Limit)
+}
+
+/// The query as a request line can hold it: unchanged if it came from one.
+fn encoded(query: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'#' | b'<' | b'>');
+    if query.bytes().all(is_plain) {
+        return query.into();
+    }
+    let mut encoded = String::with_capacity(3 * query.len());
+    for byte in query.bytes().filter(|byte| !matches!(byte, b'\t' | b'\r' | b'\n')) {
+        match is_plain(byte) {
+            true => encoded.push(byte.into()),
+            // Writing to a `String` never fails.
+            false => drop(write!(encoded, "%{byte:02X}")),
+        }
+    }
+    encoded.into()
+}
+
+/// The host and the port, unless that is the scheme's own.
+fn host(url: &Uri) -> HeaderValue {
+    let host = url.host().unwrap_or_default();
+    let default = if url.scheme_str() == Some("https") { 443 } else { 80 };
+    let port = url.port_u16().filter(|&port| port != default).map(|port| format!(":{port}")).unwrap_or_default();
+    HeaderValue::try_from(format!("{host}{port}")).unwrap_or(HeaderValue::from_static(""))
 }

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod command;
+mod connection;
 mod contract;
 mod fault;
 mod handlers;

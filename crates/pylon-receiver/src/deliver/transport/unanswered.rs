@@ -1,15 +1,18 @@
 //! Why a request got no answer, in one sentence. Neither address nor answer is quoted: an address may hold a token, an answer anything.
 
+use super::connection::Unanswered;
 use rustls::CertificateError;
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
 /// The sentence for a failed request.
-pub(super) fn describe(error: &reqwest::Error) -> &'static str {
-    if error.is_dns() {
-        return "the name does not resolve";
-    }
-    let mut next = error.source();
+pub(super) fn describe(fault: &Unanswered) -> &'static str {
+    let first: &(dyn Error + 'static) = match fault {
+        Unanswered::Name => return "the name does not resolve",
+        Unanswered::Connect(error) => error,
+        Unanswered::Http(error) => error,
+    };
+    let mut next = Some(first);
     while let Some(cause) = next {
         if let Some(sentence) = of_cause(cause) {
             return sentence;

@@ -33,17 +33,24 @@ pub(super) fn take(
     lease: Lease,
 ) -> rusqlite::Result<Option<Ended>> {
     let (seq, random) = parts(lease.token);
-    transaction
+    // Two statements are cheaper than one with RETURNING, for which SQLite makes a table.
+    let ended = transaction
         .connection
         .prepare_cached(
-            "DELETE FROM leases
-             WHERE destination = ?1 AND delivery_seq = ?2 AND token = ?3 AND event_id = ?4 AND number = ?5
-             RETURNING attempt, order_key",
+            "SELECT attempt, order_key FROM leases
+             WHERE destination = ?1 AND delivery_seq = ?2 AND token = ?3 AND event_id = ?4 AND number = ?5",
         )?
         .query_row(params![destination, seq, random, lease.delivery.event, lease.delivery.number], |row| {
             Ok(Ended { seq, attempt: row.get(0)?, order_key: row.get(1)? })
         })
-        .optional()
+        .optional()?;
+    if ended.is_some() {
+        transaction
+            .connection
+            .prepare_cached("DELETE FROM leases WHERE destination = ?1 AND delivery_seq = ?2")?
+            .execute(params![destination, seq])?;
+    }
+    Ok(ended)
 }
 
 /// Ends the leases of a destination whose time is over; says when the first of the others ends.
