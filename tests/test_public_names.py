@@ -44,6 +44,8 @@ def names(pages: Path) -> list[str]:
         # Behind these come the implementations that every type has.
         text = re.split(r'<h2 id="(?:synthetic|blanket)-implementations', (pages / link).read_text())[0]
         own, _, traits = text.partition('<h2 id="trait-implementations"')
+        # What it has from another type is in the list once, at that type.
+        own = own.partition('id="deref-methods-')[0]
         found.update(f"{member} {path}::{name}" for member, name in re.findall(rf'id="({MEMBERS})\.(\w+)"', own))
         implemented = map(unquote, re.findall(r'<section id="impl-([^"]+?)-for-[^"]*"', traits))
         found.update(f"{path}: {name}" for name in implemented if name not in COMPILERS)

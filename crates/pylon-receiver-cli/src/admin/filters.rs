@@ -95,15 +95,15 @@ pub(crate) fn query(parameters: &impl Serialize) -> Query {
 }
 
 pub(crate) fn delivery_states() -> impl TypedValueParser<Value = DeliveryState> {
-    PossibleValuesParser::new(DeliveryState::ALL.map(DeliveryState::name)).map(|name| {
-        let named = DeliveryState::ALL.into_iter().find(|state| state.name() == name);
+    PossibleValuesParser::new(DeliveryState::ALL.iter().map(|state| state.name())).map(|name| {
+        let named = DeliveryState::ALL.iter().copied().find(|state| state.name() == name);
         named.expect("only these names are possible")
     })
 }
 
 fn event_states() -> impl TypedValueParser<Value = EventState> {
-    PossibleValuesParser::new(EventState::ALL.map(EventState::name)).map(|name| {
-        let named = EventState::ALL.into_iter().find(|state| state.name() == name);
+    PossibleValuesParser::new(EventState::ALL.iter().map(|state| state.name())).map(|name| {
+        let named = EventState::ALL.iter().copied().find(|state| state.name() == name);
         named.expect("only these names are possible")
     })
 }

@@ -105,7 +105,7 @@ pub enum EventState {
 
 impl EventState {
     /// Every state.
-    pub const ALL: [Self; 5] = [Self::Pending, Self::Dead, Self::Delivered, Self::Parked, Self::Unrouted];
+    pub const ALL: &'static [Self] = &[Self::Pending, Self::Dead, Self::Delivered, Self::Parked, Self::Unrouted];
 
     /// Its name, as in JSON.
     pub const fn name(self) -> &'static str {

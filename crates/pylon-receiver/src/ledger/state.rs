@@ -25,8 +25,8 @@ pub enum DeliveryState {
 
 impl DeliveryState {
     /// Every state.
-    pub const ALL: [Self; 7] =
-        [Self::Waiting, Self::Held, Self::Delivering, Self::Delivered, Self::Dead, Self::Dropped, Self::Redelivered];
+    pub const ALL: &'static [Self] =
+        &[Self::Waiting, Self::Held, Self::Delivering, Self::Delivered, Self::Dead, Self::Dropped, Self::Redelivered];
 
     /// The state's name, as in JSON.
     pub const fn name(self) -> &'static str {

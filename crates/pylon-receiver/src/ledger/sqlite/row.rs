@@ -53,5 +53,5 @@ pub(super) fn state_of(number: i64, is_leased: bool) -> FromSqlResult<DeliverySt
     if is_leased {
         return Ok(DeliveryState::Delivering);
     }
-    DeliveryState::ALL.into_iter().find(|&state| number_of(state) == number).ok_or(FromSqlError::OutOfRange(number))
+    DeliveryState::ALL.iter().copied().find(|&state| number_of(state) == number).ok_or(FromSqlError::OutOfRange(number))
 }

@@ -190,11 +190,11 @@ fn asked() -> impl Strategy<Value = Asked> {
         (time(), time()),
         prop::option::weighted(0.2, select(&["ISSUE new", "ticket", ""][..])),
         prop::option::weighted(0.2, select(&ENDPOINTS[..])),
-        prop::option::weighted(0.4, select(&EventState::ALL[..])),
+        prop::option::weighted(0.4, select(EventState::ALL)),
         prop::option::weighted(0.2, select(&["needle", "%", "_", "", "Needle", "'"][..])),
         prop::option::weighted(0.2, 0..8_usize),
         prop::option::weighted(0.2, destination()),
-        prop::option::weighted(0.4, select(&DeliveryState::ALL[..])),
+        prop::option::weighted(0.4, select(DeliveryState::ALL)),
         prop::option::weighted(0.2, select(&CODES[..])),
     )
         .prop_map(
