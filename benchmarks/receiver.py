@@ -105,7 +105,7 @@ def receiver(cache: Path, release: Path, sdk: str, sdk_name: str, quick: bool) -
     yield from closed_loop(bench, sdk_name)
     yield from open_loop(bench)
     yield from unloaded(bench)
-    yield from drain(bench, DRAINED // 10 if quick else DRAINED)
+    yield from drain(bench, DRAINED // 4 if quick else DRAINED)
     yield from both_at_once(bench)
     if quick:
         yield "the backlog was left out: --quick"

@@ -5,10 +5,10 @@ use crate::id::EventId;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-/// Whether a destination is taken to be up.
+/// Whether a destination is up.
 ///
-/// It is down after a number of *different* events failed with no success in between, so that one event that always fails
-/// does not hold up the others. It counts by the clock that never jumps.
+/// It is down after a number of *different* events failed without a success in between, so one event that always fails does not
+/// hold up the others. It counts by the clock that never jumps. Each receiver has its own.
 #[derive(Debug, Clone)]
 pub struct Circuit {
     policy: CircuitPolicy,
@@ -23,24 +23,24 @@ enum State {
     Probing { pause: Duration },
 }
 
-/// What a circuit says of its destination.
+/// The state of a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CircuitState {
     /// It is up, as far as is known.
     Closed,
-    /// It is down, and left alone for so long.
+    /// It is down, and left alone for this time.
     Open(Duration),
-    /// It was down, and one delivery is under way to find out whether it still is.
+    /// It was down, and one delivery is under way to find out whether it is up again.
     Probing,
 }
 
 impl Circuit {
-    /// Of a destination that is up.
+    /// The circuit of a destination that is up.
     pub fn new(policy: CircuitPolicy) -> Self {
         Self { policy, failed: HashSet::new(), state: State::Closed }
     }
 
-    /// How many attempts may begin now, of so many that could.
+    /// How many of the wanted attempts may begin now.
     pub fn admit(&mut self, wanted: usize, now: Instant) -> usize {
         match self.state {
             State::Closed => wanted,
@@ -52,24 +52,24 @@ impl Circuit {
         }
     }
 
-    /// Nothing was there to be the probe; the next call of [`admit`](Self::admit) may send it.
+    /// There was nothing to send as the probe; the next call of [`admit`](Self::admit) may send it.
     pub fn no_probe(&mut self, now: Instant) {
         if let State::Probing { pause } = self.state {
             self.state = State::Open { until: now, pause };
         }
     }
 
-    /// An event arrived: the destination is up. Says whether it was down.
+    /// An event arrived, so the destination is up. Returns whether it was down.
     pub fn succeeded(&mut self) -> bool {
         self.failed.clear();
         std::mem::replace(&mut self.state, State::Closed) != State::Closed
     }
 
-    /// An event failed. Says for how long the destination is now left alone, where that was decided by this failure.
+    /// An event failed. Returns the pause, if this failure began one.
     pub fn failed(&mut self, event: EventId, now: Instant) -> Option<Duration> {
         let pause = match self.state {
             State::Probing { pause } => pause.saturating_mul(2).min(self.policy.longest_pause),
-            // Those that were under way when it was decided change nothing.
+            // Attempts that were under way when the pause began change nothing.
             State::Open { .. } => return None,
             State::Closed => {
                 self.failed.insert(event);
@@ -83,7 +83,7 @@ impl Circuit {
         Some(pause)
     }
 
-    /// Where it stands.
+    /// The state now.
     pub fn state(&self, now: Instant) -> CircuitState {
         match self.state {
             State::Closed => CircuitState::Closed,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// How long what has ended may wait for more to share its commit, as long as there is enough to begin.
 pub(super) const LINGER: Duration = Duration::from_millis(4);
 /// The most deliveries to lease ahead.
-const MOST_AHEAD: usize = 256;
+const MOST_AHEAD: usize = 512;
 /// A mean gives this weight to the latest value.
 const WEIGHT: f64 = 0.125;
 

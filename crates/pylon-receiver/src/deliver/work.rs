@@ -26,6 +26,8 @@ use tracing::Span;
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// The shortest time between two looks at a ledger that has nothing due.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+/// What is leased ahead holds about this many bytes of memory at most.
+const MOST_AHEAD_BYTES: usize = 8 * 1024 * 1024;
 /// How long to wait after an exchange that failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// What was leased ahead and has not begun by then is given back, so that it waits for no slow attempt here.
@@ -227,6 +229,7 @@ impl Work {
                 lease: self.destination.lease(),
                 free,
                 ahead,
+                ahead_bytes: MOST_AHEAD_BYTES,
                 most_attempts: self.destination.most_attempts(),
             }),
         }
@@ -317,7 +320,8 @@ impl Work {
         if let Some(rate) = &mut self.rate {
             rate.take(count);
         }
-        let is_filled = count == free + ahead;
+        let ahead_bytes: usize = deliveries.iter().skip(free).map(|leased| leased.body.len()).sum();
+        let is_filled = count == free + ahead || ahead_bytes >= MOST_AHEAD_BYTES;
         self.is_suspect_waiting = !is_filled && ahead > 0 && next_due.is_some_and(|due| due.is_zero());
         self.look_at = match next_due {
             _ if is_filled || self.is_woken => now,

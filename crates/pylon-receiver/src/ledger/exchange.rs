@@ -28,6 +28,8 @@ pub struct Claim {
     /// How many more to lease, so that a slot that becomes free need not wait for a commit. A delivery that was interrupted
     /// before is never leased ahead: it is always among the first `free` ones.
     pub ahead: usize,
+    /// Once the bodies of those that are leased ahead have this many bytes together, no more are.
+    pub ahead_bytes: usize,
     /// A delivery with this many attempts is dead.
     pub most_attempts: u32,
 }
@@ -50,7 +52,7 @@ pub struct Claimed {
     pub exhausted: Vec<DeliveryId>,
     /// How long until the next delivery that was not leased may be; none: nothing is left that time alone would bring.
     ///
-    /// Zero if the claim was filled: there may be more. Zero although there was room ahead: an interrupted delivery is due
+    /// Zero if the claim was filled, or `ahead_bytes` were: there may be more. Zero although there was room ahead: an interrupted delivery is due
     /// and needs a free slot, so claim again with `ahead` = 0 once a slot is free.
     pub next_due: Option<Duration>,
 }

@@ -1,4 +1,4 @@
-//! What is read from a ledger: filters, pages, records. Their JSON is that of the admin API.
+//! What you read from a ledger: filters, pages, records. Their JSON is part of the admin API.
 
 use super::DeliveryState;
 use crate::headers::Headers;
@@ -8,31 +8,31 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Which events; what is left out excludes none.
+/// Which events. A condition that is left out excludes none.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventFilter {
-    /// Came in at this moment or later.
+    /// Arrived at this moment or later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Moment>,
-    /// Came in before this moment.
+    /// Arrived before this moment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Moment>,
-    /// Of this kind, compared as event names are: case and the choice among `_`, `.`, `-` and spaces do not count.
+    /// Of this kind, or of this name if the kind is not known. Case does not count, nor does the choice among `_`, `.`, `-` and spaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// Came in at this endpoint.
+    /// Accepted by this endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// Stand there now.
+    /// In this state now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<EventState>,
-    /// Have this text somewhere in their body, byte for byte.
+    /// With this text somewhere in the body, byte for byte.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contains: Option<String>,
 }
 
-/// Which deliveries; what is left out excludes none.
+/// Which deliveries. A condition that is left out excludes none.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeliveryFilter {
@@ -42,30 +42,30 @@ pub struct DeliveryFilter {
     /// To this destination.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub destination: Option<String>,
-    /// Stand there now.
+    /// In this state now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<DeliveryState>,
-    /// Of events that came in at this moment or later.
+    /// Of events that arrived at this moment or later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Moment>,
-    /// Of events that came in before this moment.
+    /// Of events that arrived before this moment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Moment>,
 }
 
-/// Which refused requests; what is left out excludes none.
+/// Which refused requests. A condition that is left out excludes none.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RefusedFilter {
-    /// Refused at this endpoint.
+    /// Refused by this endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// Refused for this reason, by its code.
+    /// Refused with this code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }
 
-/// In which order a page goes on.
+/// The order of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
@@ -76,30 +76,30 @@ pub enum Order {
     OldestFirst,
 }
 
-/// A part of a list, in the order of the names.
+/// A part of a list, in the order of the ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page<K> {
-    /// Begins behind this one; none: at the beginning.
+    /// The page begins after this entry; none: at the beginning.
     pub after: Option<K>,
-    /// At most so many.
+    /// Maximum number of entries.
     pub limit: u32,
-    /// In this order.
+    /// The order.
     pub order: Order,
 }
 
-/// Where an event stands, by where its deliveries stand.
+/// The state of an event, derived from its deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventState {
-    /// Some delivery is waiting, held or being made.
+    /// A delivery is waiting, held or delivering.
     Pending,
-    /// None of these, and some delivery is dead.
+    /// None of these, and a delivery is dead.
     Dead,
-    /// Every delivery has arrived, or was dropped or redelivered.
+    /// Every delivery arrived, or was dropped or redelivered.
     Delivered,
-    /// It was accepted and cannot be delivered, and nothing was redelivered.
+    /// It was accepted, cannot be delivered, and was never redelivered.
     Parked,
-    /// No destination takes it.
+    /// No destination wants it.
     Unrouted,
 }
 
@@ -107,7 +107,7 @@ impl EventState {
     /// Every state.
     pub const ALL: &'static [Self] = &[Self::Pending, Self::Dead, Self::Delivered, Self::Parked, Self::Unrouted];
 
-    /// Its name, as in JSON.
+    /// The state's name, as in JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -118,7 +118,7 @@ impl EventState {
         }
     }
 
-    /// Where an event stands whose deliveries stand there.
+    /// The state of an event with deliveries in these states.
     pub fn of(is_parked: bool, deliveries: impl IntoIterator<Item = DeliveryState>) -> Self {
         let mut state = if is_parked { Self::Parked } else { Self::Unrouted };
         for delivery in deliveries {
@@ -142,25 +142,25 @@ impl fmt::Display for EventState {
 /// An event in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventRecord {
-    /// Its name.
+    /// The event's id.
     pub id: EventId,
-    /// When it came in.
+    /// When it arrived.
     pub received_at: Moment,
-    /// Where.
+    /// The endpoint that accepted it.
     pub endpoint: String,
     /// Its name as it was sent; empty if there is none.
     pub name: String,
     /// The known kind that it is taken for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// Where it stands.
+    /// The state.
     pub state: EventState,
-    /// Why it goes nowhere.
+    /// Why it is not delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parked: Option<String>,
     /// The length of its body in bytes.
     pub body_length: u64,
-    /// How many deliveries it has.
+    /// The number of its deliveries.
     pub deliveries: u32,
 }
 
@@ -171,10 +171,10 @@ impl EventRecord {
     }
 }
 
-/// An event with all that is known of it.
+/// An event with its content and its deliveries. `Debug` shows no body.
 #[derive(Clone, PartialEq)]
 pub struct EventDetail {
-    /// What a list says of it.
+    /// The event as a list has it.
     pub record: EventRecord,
     /// The request's method.
     pub method: String,
@@ -182,42 +182,42 @@ pub struct EventDetail {
     pub target: String,
     /// The request's query, without the `?`.
     pub query: Option<String>,
-    /// The headers with which it came in.
+    /// The request's headers.
     pub headers: Headers,
-    /// Its body, byte for byte.
+    /// The body, byte for byte.
     pub body: Bytes,
-    /// Its deliveries, in the order in which they were made, each with its attempts.
+    /// The deliveries in the order in which they were made, each with its attempts.
     pub deliveries: Vec<(DeliveryRecord, Vec<AttemptRecord>)>,
 }
 
 /// A delivery in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryRecord {
-    /// Its name.
+    /// The delivery's id.
     pub id: DeliveryId,
-    /// Where it goes.
+    /// The destination.
     pub destination: String,
     /// The event's name as it was sent; empty if there is none.
     pub name: String,
     /// The known kind that the event is taken for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// Where it stands.
+    /// The state.
     pub state: DeliveryState,
     /// How many attempts were made, or were interrupted and may have been made.
     pub attempts: u32,
     /// When it was made: on arrival, or on redelivery.
     pub created_at: Moment,
-    /// When it is to be attempted next, where it is waiting.
+    /// When the next attempt is due, if it is waiting.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Moment>,
-    /// When it came to its end: of a dropped one when it was dropped, of a redelivered one when it died.
+    /// When it ended: for a dropped one, when it was dropped; for a redelivered one, when it died.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Moment>,
-    /// Deliveries with the same are made one after the other.
+    /// Deliveries with the same order key are made one after the other.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_key: Option<String>,
-    /// Which delivery of the event it repeats.
+    /// The number of the delivery that it repeats.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redelivery_of: Option<u32>,
     /// Why it is dead, and what its last attempt met; none once it is delivered.
@@ -235,7 +235,7 @@ impl DeliveryRecord {
 /// One attempt at a delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptRecord {
-    /// Which one, from 1.
+    /// The number, from 1.
     pub attempt: u32,
     /// When it began.
     pub started_at: Moment,
@@ -253,49 +253,49 @@ pub struct AttemptRecord {
 pub struct RefusedRecord {
     /// Its number; later ones have higher ones.
     pub number: u64,
-    /// When.
+    /// When it was refused.
     pub at: Moment,
-    /// At which endpoint.
+    /// The endpoint that refused it; none: the path names no endpoint.
     pub endpoint: Option<String>,
-    /// Why, as a stable code.
+    /// The reason as a stable code.
     pub code: String,
-    /// Why, as a sentence.
+    /// The reason as a sentence.
     pub reason: String,
-    /// The status it was answered with.
+    /// The status of the answer.
     pub status: u16,
     /// The request's method.
     pub method: String,
     /// The request's path.
     pub path: String,
-    /// Who sent it.
+    /// The address of the sender's connection.
     pub remote: String,
-    /// Its headers, credentials left out.
+    /// The request's headers, without credentials.
     pub headers: Headers,
     /// The first bytes of its body.
     pub body: Bytes,
-    /// How many bytes of its body were read.
+    /// The number of bytes of its body that were read.
     pub body_length: u64,
 }
 
-/// How much there is of everything.
+/// The numbers of a ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Stats {
-    /// How many events are kept.
+    /// Events that are kept.
     pub events: u64,
-    /// How many of them were parked on arrival, redelivered or not.
+    /// Events among them that were parked on arrival, redelivered or not.
     pub parked: u64,
-    /// How many refused requests are kept.
+    /// Refused requests that are kept.
     pub refused: u64,
     /// The size of the ledger in bytes, with everything that belongs to it.
     pub ledger_bytes: u64,
-    /// What is left to be done, for each destination that any is left for, in the order of their names.
+    /// Each destination that has deliveries left, by name.
     pub destinations: Vec<DestinationStats>,
 }
 
-/// How much is left to be done for a destination.
+/// The deliveries that a destination has left.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DestinationStats {
-    /// Its name.
+    /// The destination's name.
     pub destination: String,
     /// Deliveries to be attempted when they are due.
     pub waiting: u64,

@@ -11,6 +11,7 @@ use crate::ledger::{Claim, Claimed, DeliveryState, Lease, LeasedDelivery};
 use crate::random::{Randomness, SystemRandomness};
 use crate::time::Moment;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ pub(super) fn run(
     let first_end = lease::expire(transaction, destination)?;
     let mut random = [0; 8];
     SystemRandomness.fill(&mut random);
-    let claiming = Claiming { destination, claim, random: i64::from_le_bytes(random) };
+    let claiming = Claiming { destination, claim, random: i64::from_le_bytes(random), ahead_bytes: Cell::new(0) };
     let mut claimed = Claimed::default();
     while claimed.exhausted.len() < MOST_DEAD {
         match claiming.take_due(transaction, &mut claimed)? {
@@ -65,6 +66,8 @@ struct Claiming<'a> {
     destination: &'a Arc<str>,
     claim: &'a Claim,
     random: i64,
+    /// The bodies that are leased ahead by now.
+    ahead_bytes: Cell<usize>,
 }
 
 impl Claiming<'_> {
@@ -75,7 +78,7 @@ impl Claiming<'_> {
         let mut passed_over = 0;
         loop {
             let room = limit.saturating_sub(claimed.deliveries.len());
-            if room == 0 || passed_over > MOST_PASSED_OVER {
+            if room == 0 || self.has_enough_ahead() || passed_over > MOST_PASSED_OVER {
                 return Ok(Looked::UpTo(Some(Duration::ZERO)));
             }
             let now = transaction.now.tick;
@@ -87,6 +90,9 @@ impl Claiming<'_> {
                 .collect::<Result<Vec<_>, _>>()?;
             let found = due.len();
             for (place, delivery) in due.iter().enumerate() {
+                if self.has_enough_ahead() {
+                    return Ok(Looked::UpTo(Some(Duration::ZERO)));
+                }
                 match self.take(delivery, transaction, claimed) {
                     Ok(Taken::Leased) => {}
                     Ok(Taken::Ended) if claimed.exhausted.len() < MOST_DEAD => {}
@@ -98,6 +104,9 @@ impl Claiming<'_> {
                         return Err(error);
                     }
                 }
+            }
+            if self.has_enough_ahead() {
+                return Ok(Looked::UpTo(Some(Duration::ZERO)));
             }
             let Some(last) = due.last().filter(|_| found == room) else { break };
             (at, seq) = (last.at, last.seq);
@@ -113,6 +122,11 @@ impl Claiming<'_> {
             .query_row(params![self.destination, transaction.now.tick], |row| row.get(0))
             .optional()?;
         Ok(Looked::UpTo(next.map(|next| transaction.now.tick.until(next))))
+    }
+
+    /// Whether the bodies that are leased ahead have enough bytes.
+    fn has_enough_ahead(&self) -> bool {
+        self.ahead_bytes.get() > 0 && self.ahead_bytes.get() >= self.claim.ahead_bytes
     }
 
     /// Leases a delivery; or ends it where it has had its attempts, or its event cannot be read, so that it does not stand in
@@ -133,6 +147,9 @@ impl Claiming<'_> {
             None => {
                 let leased = delivery.leased(transaction, self.random)?;
                 self.keep(delivery, &leased, transaction)?;
+                if claimed.deliveries.len() >= self.claim.free {
+                    self.ahead_bytes.set(self.ahead_bytes.get() + leased.body.len().max(1));
+                }
                 claimed.deliveries.push(leased);
                 return Ok(Taken::Leased);
             }

@@ -87,6 +87,7 @@ macro_rules! contract {
                 no_two_leases_have_one_token
                 next_due_is_when_something_will_be_due
                 a_filled_claim_says_to_come_again
+                bodies_that_are_leased_ahead_are_bounded
                 many_claimers_never_get_the_same_delivery
             ]
             interrupt: [
@@ -299,12 +300,22 @@ pub(crate) struct Ask {
     pub(crate) lease: u64,
     pub(crate) free: usize,
     pub(crate) ahead: usize,
+    pub(crate) ahead_bytes: usize,
     pub(crate) most_attempts: u32,
 }
 
 /// A claim of everything that is due now at "app": leased for a minute, ten attempts.
 pub(crate) fn claim(now: i64) -> Ask {
-    Ask { now, destination: "app".into(), owner: owner(1), lease: 60, free: 100, ahead: 0, most_attempts: 10 }
+    Ask {
+        now,
+        destination: "app".into(),
+        owner: owner(1),
+        lease: 60,
+        free: 100,
+        ahead: 0,
+        ahead_bytes: 1 << 20,
+        most_attempts: 10,
+    }
 }
 
 /// An owner; the number tells it from others.
@@ -314,8 +325,8 @@ pub(crate) fn owner(number: u8) -> Owner {
 
 impl Ask {
     pub(crate) fn claim(&self) -> Claim {
-        let &Self { owner, lease, free, ahead, most_attempts, .. } = self;
-        Claim { owner, lease: Duration::from_secs(lease), free, ahead, most_attempts }
+        let &Self { owner, lease, free, ahead, ahead_bytes, most_attempts, .. } = self;
+        Claim { owner, lease: Duration::from_secs(lease), free, ahead, ahead_bytes, most_attempts }
     }
 
     pub(crate) fn exchange(&self) -> Exchange {

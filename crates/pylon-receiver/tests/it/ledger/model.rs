@@ -254,7 +254,7 @@ impl Model {
         let lease_end = self.of_destination(destination).filter_map(|(_, other)| Some(other.lease?.until)).min();
         let mut claimed = Claimed::default();
         loop {
-            let is_full = claimed.deliveries.len() >= claim.free + claim.ahead;
+            let is_full = is_filled(&claimed, claim);
             let may_be_suspect = claimed.deliveries.len() < claim.free;
             let Some(index) = self.longest_due(destination, claim, may_be_suspect).filter(|_| !is_full) else { break };
             let delivery = &mut self.deliveries[index];
@@ -287,7 +287,7 @@ impl Model {
                 age: self.now.wall.since(delivery.created_at),
             });
         }
-        let is_filled = claimed.deliveries.len() >= claim.free + claim.ahead;
+        let is_filled = is_filled(&claimed, claim);
         let waiting = self.of_destination(destination).filter(|(_, other)| other.state == DeliveryState::Waiting);
         let due = waiting.map(|(_, other)| other.due_at).chain(lease_end).chain(is_filled.then_some(now)).min();
         claimed.next_due = due.map(|due| due.since(now));
@@ -609,6 +609,13 @@ impl Delivery {
         self.finished_at = Some(at);
         self.lease = None;
     }
+}
+
+/// Whether as many are leased as were asked for, or their bodies have as many bytes as may be leased ahead.
+fn is_filled(claimed: &Claimed, claim: &Claim) -> bool {
+    let mut ahead = claimed.deliveries.iter().skip(claim.free).map(|leased| leased.body.len().max(1)).peekable();
+    let has_ahead = ahead.peek().is_some();
+    claimed.deliveries.len() >= claim.free + claim.ahead || has_ahead && ahead.sum::<usize>() >= claim.ahead_bytes
 }
 
 fn is_in_range(event: EventId, since: Option<Moment>, until: Option<Moment>) -> bool {

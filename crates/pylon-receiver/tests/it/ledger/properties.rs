@@ -125,6 +125,7 @@ impl<S: Subject> Pair<S> {
                     lease,
                     free,
                     ahead,
+                    ahead_bytes: 20,
                     most_attempts,
                 };
                 let model = self.change().exchange(ask.exchange()).claimed;

@@ -111,6 +111,16 @@ pub(crate) async fn a_filled_claim_says_to_come_again<S: Subject>(desk: Desk<S>)
     }
 }
 
+pub(crate) async fn bodies_that_are_leased_ahead_are_bounded<S: Subject>(desk: Desk<S>) {
+    for number in 0..6 {
+        desk.keep(event(0).numbered(number).with_body([b'x'; 100]).to("app")).await;
+    }
+    let got = desk.claim(Ask { free: 1, ahead: 9, ahead_bytes: 150, ..claim(5) }).await;
+    assert_eq!((got.deliveries.len(), got.next_due), (3, Some(at(5))), "one for a slot, and two with enough bytes");
+    let got = desk.claim(Ask { free: 2, ahead: 9, ahead_bytes: 0, ..claim(5) }).await;
+    assert_eq!((got.deliveries.len(), got.next_due), (3, Some(at(5))), "slots do not count, and one is enough");
+}
+
 pub(crate) async fn many_claimers_never_get_the_same_delivery<S: Subject>(desk: Desk<S>) {
     for number in 0..200 {
         desk.keep(event(0).numbered(number).to("app")).await;
