@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 const EXAMPLES: &str = "\
 Examples:
   pylon-receiver demo
-  pylon-receiver serve --forward http://127.0.0.1:3000/webhook
+  pylon-receiver serve --forward http://127.0.0.1:8000/webhook
   pylon-receiver send issue_new --to http://127.0.0.1:8080/webhook
   pylon-receiver events list --since 2h --state dead
   pylon-receiver dead redeliver --destination app --dry-run

@@ -18,7 +18,7 @@ use tokio::signal::unix::SignalKind;
 
 const EXAMPLES: &str = "\
 Examples:
-  pylon-receiver serve --forward http://127.0.0.1:3000/webhook
+  pylon-receiver serve --forward http://127.0.0.1:8000/webhook
   pylon-receiver serve --config /etc/pylon-receiver.toml --log json
   pylon-receiver serve --listen 0.0.0.0:8080 --ledger sqlite:/var/lib/pylon/pylon.db
 

@@ -131,7 +131,7 @@ impl Preflight {
             // Kinds of one's own are not mistakes.
             if let Some(meant) = EventKind::probably_meant(kind) {
                 let (kind, meant) = (quoted(kind), quoted(meant.name()));
-                self.warnings.push(format!("{whose}: {kind} is no kind of Pylon's; did you mean {meant}?"));
+                self.warnings.push(format!("{whose}: {kind} is not a known kind; did you mean {meant}?"));
             }
         }
     }

@@ -178,8 +178,8 @@ fn slips_are_warned_of() {
     }
     let kinds = parse("[[endpoint]]\nsecrets = [{ env = \"CARGO_PKG_NAME\" }]\nevent_name = \"isue_new\"\n").unwrap();
     let kinds = kinds.destinations(vec![to("http://app/").kinds(vec!["issue_neww".into()])]);
-    let endpoint = "endpoint webhook: `event_name`: `isue_new` is no kind of Pylon's; did you mean `issue_new`?";
-    let destination = "destination app: `kinds`: `issue_neww` is no kind of Pylon's; did you mean `issue_new`?";
+    let endpoint = "endpoint webhook: `event_name`: `isue_new` is not a known kind; did you mean `issue_new`?";
+    let destination = "destination app: `kinds`: `issue_neww` is not a known kind; did you mean `issue_new`?";
     assert_finds(&kinds, &[], &[], &[endpoint, destination]);
     let nowhere = "no destination: events are stored and delivered nowhere; add a `[[destination]]`";
     assert_finds(&config().destinations(vec![]), &[], &[], &[nowhere]);

@@ -32,7 +32,7 @@ const EXAMPLES: &str = "\
 Examples:
   pylon-receiver send issue_new --to http://127.0.0.1:8080/webhook
   pylon-receiver send issue_new --set issue_title='Export fails' --timestamp --to http://127.0.0.1:8080/webhook
-  pylon-receiver send --body body.json --to http://127.0.0.1:3000/webhook
+  pylon-receiver send --body body.json --to http://127.0.0.1:8000/webhook
   pylon-receiver send issue_new --count 1000 --rate 50 --to http://127.0.0.1:8080/webhook
   pylon-receiver send issue_new --forge --to http://127.0.0.1:8080/webhook
 

@@ -80,9 +80,9 @@ fn an_empty_file_is_a_new_ledger_and_the_log_says_so() {
     scene.write("pylon.db", "");
     let running = scene.start();
     running.webhook(&body(1)).id();
-    running.logs(&["a new ledger was made"]);
+    running.logs(&["created a new ledger"]);
     assert_eq!(running.stop().0, Some(0));
-    assert!(!scene.start().log().contains("a new ledger was made"));
+    assert!(!scene.start().log().contains("created a new ledger"));
 }
 
 /// Where a table or an index begins.

@@ -181,7 +181,7 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> 
     })?;
     if done == 0 {
         // The one sign that a ledger was not where it should have been.
-        tracing::info!(path = %path.display(), "a new ledger was made");
+        tracing::info!(path = %path.display(), "created a new ledger");
     }
     for (step, sql) in MIGRATIONS.iter().enumerate().skip(done) {
         let transaction = connection.transaction()?;
