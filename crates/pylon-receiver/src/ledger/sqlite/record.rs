@@ -84,7 +84,10 @@ fn remembered(
     let kept = connection
         .prepare_cached("SELECT event_id FROM deduplication_keys WHERE endpoint = ?1 AND key = ?2")?
         .query_row(params![event.endpoint, key.key], |row| row.get(0))?;
-    Ok(Some(if kept == event.id { Recorded::Stored } else { Recorded::Duplicate(kept) }))
+    // After the key's time another event may have it: an event that is kept itself is no duplicate of that one.
+    let is_stored =
+        kept == event.id || connection.prepare_cached("SELECT 1 FROM events WHERE id = ?1")?.exists([event.id])?;
+    Ok(Some(if is_stored { Recorded::Stored } else { Recorded::Duplicate(kept) }))
 }
 
 /// A delivery to put into its table.

@@ -74,6 +74,7 @@ macro_rules! contract {
                 a_duplicate_names_the_kept_event_and_is_not_kept
                 a_key_counts_at_its_endpoint_alone
                 a_key_is_remembered_until_its_expiry_which_a_duplicate_does_not_prolong
+                an_event_whose_key_has_passed_to_another_is_stored_all_the_same
                 a_key_without_expiry_is_remembered_as_long_as_its_event
                 a_key_with_expiry_is_remembered_even_without_its_event
                 of_many_at_once_with_one_key_one_is_kept

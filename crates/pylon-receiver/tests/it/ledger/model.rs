@@ -140,6 +140,7 @@ impl Model {
     }
 
     pub(crate) fn record(&mut self, event: NewEvent) -> Recorded {
+        let is_kept = self.events.iter().any(|known| known.id == event.id);
         if let Some(DeduplicationKey { key, lasts }) = event.deduplication {
             let is_same = |known: &Key| known.key == key && known.endpoint == event.endpoint;
             if let Some(known) = self.keys.iter().find(|known| is_same(known)) {
@@ -147,16 +148,16 @@ impl Model {
                     return Recorded::Stored;
                 }
                 if known.expires_at.is_none_or(|expiry| expiry > self.now.tick) {
-                    return Recorded::Duplicate(known.event);
+                    return if is_kept { Recorded::Stored } else { Recorded::Duplicate(known.event) };
                 }
             }
             self.keys.retain(|known| !is_same(known));
-            if !self.events.iter().any(|known| known.id == event.id) {
+            if !is_kept {
                 let expires_at = lasts.map(|lasts| self.now.tick.after(lasts));
                 self.keys.push(Key { endpoint: event.endpoint.clone(), key, event: event.id, expires_at });
             }
         }
-        if self.events.iter().any(|known| known.id == event.id) {
+        if is_kept {
             return Recorded::Stored;
         }
         self.events.push(Event {

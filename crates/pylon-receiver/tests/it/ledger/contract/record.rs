@@ -214,6 +214,24 @@ pub(crate) async fn a_key_is_remembered_until_its_expiry_which_a_duplicate_does_
     assert_eq!(desk.record(event(2_000_000_000).keyed("a", None)).await, Recorded::Duplicate(last));
 }
 
+pub(crate) async fn an_event_whose_key_has_passed_to_another_is_stored_all_the_same<S: Subject>(mut desk: Desk<S>) {
+    for (key, seconds, lasts) in [("a", 0, Some(100)), ("b", 20, None)] {
+        let first = event(seconds).keyed(key, Some(10)).to("app");
+        let second = event(seconds + 10).keyed(key, lasts).to("app");
+        desk.keep(first.clone()).await;
+        desk.keep(second.clone()).await;
+        let before = desk.everything().await;
+        for when in ["at once", "after a crash"] {
+            assert_eq!(desk.record(first.clone()).await, Recorded::Stored, "{key}, {when}");
+            assert_eq!(desk.everything().await, before, "{key}, {when}");
+            // The key belongs to the second event as before.
+            let third = event(seconds + 10).numbered(1).keyed(key, None);
+            assert_eq!(desk.record(third).await, Recorded::Duplicate(second.id), "{key}, {when}");
+            desk.crash().await;
+        }
+    }
+}
+
 pub(crate) async fn a_key_without_expiry_is_remembered_as_long_as_its_event<S: Subject>(desk: Desk<S>) {
     let id = desk.keep(event(0).keyed("a", None)).await;
     assert_eq!(desk.prune(1000, 1000).await, 0);
