@@ -37,7 +37,7 @@ keys! {
         body_limit: usize = DEFAULT_BODY_LIMIT, SIZE, Reload;
         /// The name of all events of the endpoint.
         event_name: NameSource = NameSource::Keys, NameKeys, Reload;
-        /// Which requests are duplicates: `exact`, `off`, `{ pointer, window }` or `{ body_window }`.
+        /// Which requests are duplicates: `exact`, `off`, `{ pointer, window }` or `{ body_window }`. Windows are whole seconds.
         deduplication: Deduplication = Deduplication::default(), DEDUPLICATION, Reload;
         /// Genuine requests per second; further ones get 429, and forged ones do not count.
         rate: Option<f64> = None, RATE, Reload;
@@ -235,9 +235,9 @@ const DEDUPLICATION: Value<Deduplication> = value("word or table", read_deduplic
 .checked(|rule| match rule {
     Deduplication::Off | Deduplication::ExactRequest => None,
     Deduplication::Pointer { pointer, window } => {
-        pointer_fault(pointer).or_else(|| window.as_ref().and_then(DURATION.check))
+        pointer_fault(pointer).or_else(|| window.as_ref().and_then(window_fault))
     }
-    Deduplication::BodyHash { window } => (DURATION.check)(window),
+    Deduplication::BodyHash { window } => window_fault(window),
 });
 
 fn read_deduplication(value: DeValue<'_>) -> Result<Deduplication, Wrong> {
@@ -266,6 +266,13 @@ fn read_deduplication(value: DeValue<'_>) -> Result<Deduplication, Wrong> {
         (Some(_), _, Some(_)) => Err("expected either `pointer` or `body_window`, found both".to_owned().into()),
         (None, None, None) => Err("expected either `pointer` or `body_window`, found none".to_owned().into()),
     }
+}
+
+/// Why this cannot be a window: the library counts windows in seconds.
+fn window_fault(window: &Duration) -> Option<String> {
+    let has_fraction = window.subsec_nanos() != 0;
+    let fault = || format!("expected a window of whole seconds, found `{}`", show_duration(*window));
+    (DURATION.check)(window).or_else(|| has_fraction.then(fault))
 }
 
 fn pointer_fault(pointer: &str) -> Option<String> {
