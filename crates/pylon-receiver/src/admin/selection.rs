@@ -26,8 +26,8 @@ pub(super) trait Selectable: Copy + Ord + std::hash::Hash + Send + Sync + 'stati
     /// The filter without a condition.
     fn every() -> Self::Filter;
 
-    /// The filter and the page that contain only this one, if it exists.
-    fn alone(self) -> (Self::Filter, Page<Self>);
+    /// Whether it exists, and an order can select it.
+    fn exists(self, ledger: &dyn Ledger) -> impl Future<Output = Result<bool, LedgerError>> + Send;
 
     /// Limits the filter to what exists when the order is given: otherwise new arrivals could keep the order going for ever.
     fn until(filter: Self::Filter, ordered_at: Moment) -> Self::Filter;
@@ -121,8 +121,7 @@ impl<I: Selectable> Batches<I> {
                 }
                 let mut existing = Vec::with_capacity(batch.len());
                 for id in batch {
-                    let (filter, page) = id.alone();
-                    if I::page(ledger, filter, page, self.ordered_at).await?.ids.contains(&id) {
+                    if id.exists(ledger).await? {
                         existing.push(id);
                     }
                 }
@@ -155,10 +154,11 @@ impl Selectable for EventId {
         EventFilter::default()
     }
 
-    fn alone(self) -> (EventFilter, Page<Self>) {
+    async fn exists(self, ledger: &dyn Ledger) -> Result<bool, LedgerError> {
         let previous = u128::from_be_bytes(*self.as_bytes()).checked_sub(1);
         let after = previous.map(|previous| Self::from_bytes(previous.to_be_bytes()));
-        (Self::every(), Page { after, limit: 1, order: Order::OldestFirst })
+        let found = ledger.events(Self::every(), Page { after, limit: 1, order: Order::OldestFirst }).await?;
+        Ok(found.iter().any(|event| event.id == self))
     }
 
     fn until(filter: EventFilter, ordered_at: Moment) -> EventFilter {
@@ -193,11 +193,12 @@ impl Selectable for DeliveryId {
         DeliveryFilter { state: Some(DeliveryState::Dead), ..DeliveryFilter::default() }
     }
 
-    fn alone(self) -> (DeliveryFilter, Page<Self>) {
+    async fn exists(self, ledger: &dyn Ledger) -> Result<bool, LedgerError> {
         let previous = self.number.checked_sub(1);
         let after = previous.map(|number| Self { event: self.event, number });
         let filter = DeliveryFilter { event: Some(self.event), ..Self::every() };
-        (filter, Page { after, limit: 1, order: Order::OldestFirst })
+        let found = ledger.deliveries(filter, Page { after, limit: 1, order: Order::OldestFirst }).await?;
+        Ok(found.iter().any(|delivery| delivery.id == self))
     }
 
     fn until(filter: DeliveryFilter, ordered_at: Moment) -> DeliveryFilter {

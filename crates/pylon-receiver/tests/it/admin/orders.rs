@@ -3,9 +3,10 @@
 use super::fake::{Admin, Mood, NOW, delivery, event, event_id};
 use pylon_receiver::EventId;
 use pylon_receiver::internals::Access;
-use pylon_receiver::ledger::{DeliveryState, LedgerError};
+use pylon_receiver::ledger::{DeliveryRecord, DeliveryState, LedgerError};
 use serde_json::json;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 fn orders(admin: &Admin) -> Vec<String> {
     admin.ledger.orders.lock().unwrap().clone()
@@ -134,6 +135,19 @@ async fn an_order_ends_although_what_it_redelivers_dies_at_once() {
     admin.ledger.redelivers_die.store(true, Ordering::Relaxed);
     let answer = admin.post("/api/dead/redeliver", "{\"all\":true}").await;
     assert_eq!(answer.json(200), json!({ "matched": 500, "redelivered": 500 }));
+}
+
+#[tokio::test]
+async fn a_dead_redelivery_is_selected_by_its_id_after_the_clock_was_set_back() {
+    let id = event_id(1);
+    for (target, verb) in [("/api/dead/redeliver", "redelivered"), ("/api/dead/drop", "dropped")] {
+        let admin = with_dead(Admin::new(Access::Loopback), 0);
+        let created_at = NOW.after(Duration::from_secs(3600));
+        let dead = delivery(id, 2, DeliveryState::Dead);
+        *admin.ledger.deliveries.lock().unwrap() = vec![DeliveryRecord { redelivery_of: Some(1), created_at, ..dead }];
+        let body = json!({ "ids": [format!("{id}.2")] }).to_string();
+        assert_eq!(admin.post(target, &body).await.json(200), json!({ "matched": 1, verb: 1 }));
+    }
 }
 
 #[tokio::test]
