@@ -7,6 +7,7 @@ use super::fault::{ConfigFault, Fault, Place};
 use super::receiver::Config;
 use crate::text::{nearest, quoted, show_duration};
 use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Checks a configuration that a program made. [`parse`](super::parse) has checked what it returns.
@@ -31,8 +32,12 @@ pub(super) fn rules(config: &Config) -> Vec<Fault> {
         let text = format!("expected a loopback address without an `admin_token`, found {admin}; add a token");
         rules.fault(Place::TOP, "admin", text);
     }
-    if config.admin == config.listen && config.admin.port() != 0 {
-        rules.fault(Place::TOP, "admin", format!("expected another address than `listen`, found {admin}"));
+    if overlap(config.admin, config.listen) {
+        let listen = quoted(&config.listen.to_string());
+        let text = format!(
+            "expected an address that does not overlap with `listen`, which is {listen}, found {admin}; choose another port"
+        );
+        rules.fault(Place::TOP, "admin", text);
     }
     if config.endpoints.is_empty() {
         rules.fault(Place::TOP, "endpoint", "expected at least one, found none");
@@ -51,6 +56,18 @@ pub(super) fn rules(config: &Config) -> Vec<Fault> {
         rules.destination(destination, place, &config.endpoints);
     }
     rules.faults
+}
+
+/// Whether two listeners cannot have these addresses at once.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let covers = |one: IpAddr, other: IpAddr| match one {
+        IpAddr::V4(ip) => ip.is_unspecified() && other.is_ipv4(),
+        // A socket for every IPv6 address takes IPv4 connections too.
+        IpAddr::V6(ip) => ip.is_unspecified(),
+    };
+    let (ip, other_ip) = (one.ip().to_canonical(), other.ip().to_canonical());
+    let is_same_port = one.port() == other.port() && one.port() != 0;
+    is_same_port && (ip == other_ip || covers(ip, other_ip) || covers(other_ip, ip))
 }
 
 #[derive(Default)]
