@@ -170,8 +170,8 @@ impl ReceiverBuilder {
         });
         let (stop_listening, stop_admin) = (watch::Sender::new(false), watch::Sender::new(false));
         let parts = AdminParts { ledger, running: Some(shared.clone()), metrics: metrics.clone(), clock };
+        let pruning = tokio::spawn(pruner::run(shared.clone(), owner, metrics));
         let mut beside = JoinSet::new();
-        beside.spawn(pruner::run(shared.clone(), owner, metrics));
         beside.spawn(async move { couriers.follow(wakes).await });
         let orphaned = shared.clone();
         beside.spawn(async move { orphaned.tell_of_orphans().await });
@@ -205,6 +205,7 @@ impl ReceiverBuilder {
             admin,
             stop_listening,
             stop_admin,
+            pruning,
             _beside: beside,
         })
     }

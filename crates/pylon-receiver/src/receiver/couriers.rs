@@ -111,7 +111,7 @@ impl Couriers {
         }
     }
 
-    /// Lets attempts under way end until the moment, and gives everything else back.
+    /// Lets attempts under way end until the moment, and ends all couriers.
     pub(super) async fn stop(&self, deadline: Instant) {
         let at_work = std::mem::take(&mut *self.at_work());
         for courier in &at_work {
@@ -120,6 +120,10 @@ impl Couriers {
         for courier in at_work {
             let _ = courier.task.await;
         }
+    }
+
+    /// Gives back everything that the receiver has in the ledger, once nothing of it is at work any more.
+    pub(super) async fn release(&self) {
         if let Err(error) = self.parts.ledger.release(self.parts.owner).await {
             tracing::warn!(%error, "leases were not given back: they end when their time is over");
         }

@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout_at;
 
 /// A receiver that has started: it accepts, keeps, delivers and answers operators until it is shut down.
 ///
@@ -64,6 +65,7 @@ pub struct Receiver {
     stop_admin: watch::Sender<bool>,
     listening: JoinHandle<Stopped>,
     administering: JoinHandle<Stopped>,
+    pruning: JoinHandle<()>,
     /// Work beside: it is broken off at the end.
     _beside: JoinSet<()>,
 }
@@ -130,7 +132,14 @@ impl Receiver {
         };
         // A little of the time is left for giving back and closing.
         let deadline_of_attempts = deadline - (timeout / 10).min(Duration::from_secs(2));
-        tokio::join!(listening, self.shared.couriers.stop(deadline_of_attempts));
+        let working = async {
+            tokio::join!(self.shared.couriers.stop(deadline_of_attempts), async {
+                // A ledger that does not answer takes no more time than there is.
+                let _ = timeout_at(deadline.into(), &mut self.pruning).await;
+            });
+            self.shared.couriers.release().await;
+        };
+        tokio::join!(listening, working);
         let closed = self.shared.ledger.close().await;
         self.stop_admin.send_replace(true);
         let _ = (&mut self.administering).await;
@@ -143,6 +152,7 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         self.listening.abort();
         self.administering.abort();
+        self.pruning.abort();
         self.shared.couriers.abort();
     }
 }

@@ -5,7 +5,7 @@ use crate::wait::{LONGEST, until, within};
 use pylon_receiver::config::{
     Config, DestinationConfig, EndpointConfig, HttpTransport, LedgerAddress, SecretSource, Tls, TransportConfig,
 };
-use pylon_receiver::ledger::{EventFilter, Ledger, Order, Page};
+use pylon_receiver::ledger::{EventFilter, Ledger, Order, Owner, Page, Prune, Pruned};
 use pylon_receiver::{
     DeliveredEvent, EventId, Moment, Receiver, ReceiverBuilder, ReloadFault, StartFault, SystemWallClock, handlers_of,
 };
@@ -249,6 +249,32 @@ async fn a_shutdown_ends_everything_and_a_drop_does_so_at_once() {
     let request = format!("GET /api/events/{id} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     let listed = ask(again.admin(), &request).await.unwrap();
     assert!(listed.starts_with("HTTP/1.1 200"), "{listed}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_receiver_can_prune_once_one_has_stopped() {
+    let ledger = Arc::new(MemoryLedger::new(5, Arc::new(SystemWallClock)).endless());
+    let mut config = Config::default().endpoints(vec![endpoint()]);
+    config.limits.shutdown_timeout = Duration::from_millis(400);
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    let builder = Receiver::builder().config(config).listen(anywhere).admin(anywhere).ledger(ledger.clone());
+    let receiver = within("it starts", builder.start()).await.unwrap();
+    let prune = Prune { owner: Owner::random(&|bytes: &mut [u8]| bytes.fill(1)), kept_for: None };
+    // Whether another could prune is asked of a copy.
+    let can_prune = async || matches!(ledger.crashed().prune(prune).await, Ok(Pruned::Here { .. }));
+    within("it prunes", async {
+        while can_prune().await {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    // A request that does not end holds up the end of the shutdown, but not the release.
+    let mut stream = TcpStream::connect(receiver.webhooks()).await.unwrap();
+    let head = "POST /webhook HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    within("its body is awaited", stream.read_exact(&mut [0; 12])).await.unwrap();
+    within("it shuts down", receiver.shutdown()).await.unwrap();
+    assert!(can_prune().await);
 }
 
 /// A fault of a configuration, and what is told of it; `{}` is the folder.

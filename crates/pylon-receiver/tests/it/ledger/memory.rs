@@ -15,12 +15,21 @@ pub(crate) struct MemoryLedger {
     is_closed: Arc<AtomicBool>,
     /// How long an exchange takes.
     takes: Duration,
+    /// There is always more to prune.
+    is_endless: bool,
 }
 
 impl MemoryLedger {
     pub(crate) fn new(most_refused: usize, clock: Arc<dyn WallClock>) -> Self {
         let model = Arc::new(Mutex::new(Model::new(most_refused)));
-        Self { model, bell: Bell::default(), clock, is_closed: Arc::default(), takes: Duration::ZERO }
+        Self {
+            model,
+            bell: Bell::default(),
+            clock,
+            is_closed: Arc::default(),
+            takes: Duration::ZERO,
+            is_endless: false,
+        }
     }
 
     /// The ledger, each exchange with which takes this long: its answer comes late, what it does is done at once.
@@ -28,11 +37,16 @@ impl MemoryLedger {
         Self { takes, ..self }
     }
 
+    /// The ledger, in which there is always more to prune.
+    pub(crate) fn endless(self) -> Self {
+        Self { is_endless: true, ..self }
+    }
+
     /// Another handle of the same ledger.
     pub(crate) fn shared(&self) -> Self {
-        let Self { model, bell, clock, is_closed, takes } = self;
+        let Self { model, bell, clock, is_closed, takes, is_endless } = self;
         let (model, bell, clock, is_closed) = (model.clone(), bell.clone(), clock.clone(), is_closed.clone());
-        Self { model, bell, clock, is_closed, takes: *takes }
+        Self { model, bell, clock, is_closed, takes: *takes, is_endless: *is_endless }
     }
 
     /// The ledger that another process finds after this one has ended; this one is used no more.
@@ -40,7 +54,14 @@ impl MemoryLedger {
         let mut model = self.model.lock().unwrap().clone();
         model.crash();
         let (model, clock) = (Arc::new(Mutex::new(model)), self.clock.clone());
-        Self { model, bell: Bell::default(), clock, is_closed: Arc::default(), takes: self.takes }
+        Self {
+            model,
+            bell: Bell::default(),
+            clock,
+            is_closed: Arc::default(),
+            takes: self.takes,
+            is_endless: self.is_endless,
+        }
     }
 
     /// Reads, at the present.
@@ -102,7 +123,11 @@ impl Ledger for MemoryLedger {
         self.write(|model| model.drop_dead(&deliveries))
     }
     fn prune(&self, prune: Prune) -> LedgerFuture<'_, Pruned> {
-        self.write(|model| model.prune(prune))
+        let is_endless = self.is_endless;
+        self.write(move |model| match model.prune(prune) {
+            Pruned::Here { events, more } => Pruned::Here { events, more: more || is_endless },
+            Pruned::Elsewhere => Pruned::Elsewhere,
+        })
     }
     fn events(&self, filter: EventFilter, page: Page<EventId>) -> LedgerFuture<'_, Vec<EventRecord>> {
         self.read(|model| model.events(&filter, page))
