@@ -75,7 +75,8 @@ struct Shared {
     config: RwLock<Arc<Config>>,
     /// Of the token that operators present, from start to end.
     token_digest: Option<[u8; 32]>,
-    /// The secrets that were missing when it was taken, a sentence each.
+    /// The secrets that the configuration names and that are missing, a sentence each. A reload holds the lock until all parts go
+    /// by its configuration.
     missing: Mutex<Vec<String>>,
     acceptor: Arc<Acceptor>,
     couriers: Arc<Couriers>,
@@ -163,6 +164,14 @@ impl Shared {
     }
 
     async fn reload(&self, config: Config) -> Result<(), ReloadFault> {
+        self.replace(config)?;
+        self.tell_of_orphans().await;
+        Ok(())
+    }
+
+    /// Puts another configuration in the place of the present one: all of it, or nothing.
+    fn replace(&self, config: Config) -> Result<(), ReloadFault> {
+        let mut known = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
         let (config, warnings) = pass(config, self.couriers.handled()).map_err(ReloadFault::Config)?;
         let changed = restarts(&self.config(), &config);
         if !changed.is_empty() {
@@ -171,7 +180,6 @@ impl Shared {
         // Everything is made, and judged, before any of it is put in its place.
         let (couriers, settings) = (self.couriers.prepare(&config), Acceptor::prepare(&config));
         let missing = [settings.unmet(), couriers.unmet()].concat();
-        let known = self.missing.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let newly: Vec<String> = missing.iter().filter(|missing| !known.contains(missing)).cloned().collect();
         if !newly.is_empty() {
             return Err(ReloadFault::Missing(newly));
@@ -188,11 +196,10 @@ impl Shared {
         // From here on nothing can fail.
         self.couriers.install(couriers);
         self.acceptor.install(settings);
-        *self.missing.lock().unwrap_or_else(PoisonError::into_inner) = missing;
+        *known = missing;
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         tracing::info!("reloaded");
-        self.tell_of_orphans().await;
         Ok(())
     }
 

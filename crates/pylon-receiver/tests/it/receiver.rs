@@ -13,11 +13,14 @@ use pylon_test_support::log::logged;
 use pylon_webhooks::{IssueNewEvent, Secret, Verifier, WebhookHandler, sign};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
 
 const SECRET: &str = "the-secret-of-the-sender";
 const BODY: &str = r#"{"event_type":"issue_new","issue_id":"1"}"#;
@@ -375,6 +378,79 @@ async fn every_reason_not_to_reload_is_told() {
         assert_eq!(receiver.unmet(), [""; 0]);
     }
     within("it shuts down", receiver.shutdown()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_reloads_at_once_leave_one_configuration_whole() {
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    let config = |name: &str, secret: SecretSource| {
+        let url = "http://127.0.0.1:9/".parse().unwrap();
+        Config::default()
+            .listen(anywhere)
+            .admin(anywhere)
+            .endpoints(vec![EndpointConfig::signed(format!("/{name}"), [secret])])
+            .destinations(vec![DestinationConfig::new(name, TransportConfig::Http(HttpTransport::new(url)))])
+    };
+    let folder = TempDir::new().unwrap();
+    let first = config("first", SecretSource::File(folder.path().join("none")));
+    let second = config("second", SecretSource::given(SECRET));
+    let starting = Receiver::builder().config(first.clone()).ledger(memory()).start();
+    let receiver = within("it starts", starting).await.unwrap();
+
+    // The first reload warns of its secret after its destinations are in place and before its endpoints are. There it waits
+    // whether the second overtakes it.
+    let (in_the_middle, begin) = channel();
+    let (second_is_done, overtaken) = channel();
+    let halt = Halt { in_the_middle, overtaken: Mutex::new(overtaken) };
+    let runtime = tokio::runtime::Handle::current();
+    let reload = &|config| runtime.block_on(within("it reloads", receiver.reload(config))).unwrap();
+    std::thread::scope(|threads| {
+        threads.spawn(move || tracing::subscriber::with_default(halt, || reload(first)));
+        threads.spawn(move || {
+            begin.recv_timeout(LONGEST).unwrap();
+            reload(second);
+            // The first one waits no more if it was not overtaken.
+            let _ = second_is_done.send(());
+        });
+    });
+
+    let request = |line: &str| format!("{line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    let stats = ask(receiver.admin(), &request("GET /api/stats").replace("Host: a", "Host: localhost")).await.unwrap();
+    assert!(stats.contains(r#""destination":"second""#) && !stats.contains(r#""destination":"first""#), "{stats}");
+    for (path, status) in [("first", "404"), ("second", "401")] {
+        let answer = ask(receiver.webhooks(), &request(&format!("POST /{path}"))).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
+    }
+    within("it shuts down", receiver.shutdown()).await.unwrap();
+}
+
+/// A log whose writer halts at the warning of an endpoint without secrets, for a moment or until it was overtaken.
+struct Halt {
+    in_the_middle: Sender<()>,
+    overtaken: Mutex<std::sync::mpsc::Receiver<()>>,
+}
+
+impl Subscriber for Halt {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("pylon_receiver::accept") && metadata.is_event()
+    }
+
+    fn event(&self, _: &Event<'_>) {
+        let _ = self.in_the_middle.send(());
+        let _ = self.overtaken.lock().unwrap().recv_timeout(Duration::from_millis(300));
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
