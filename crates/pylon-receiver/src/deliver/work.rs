@@ -307,7 +307,7 @@ impl Work {
     }
 
     fn claimed(&mut self, claimed: Claimed, (free, ahead): (usize, usize), now: Instant) {
-        let Claimed { deliveries, exhausted, next_due } = claimed;
+        let Claimed { deliveries, exhausted, next_due, suspects_wait } = claimed;
         let destination = &self.destination;
         for delivery in exhausted {
             tracing::error!(event_id = %delivery.event, destination = %destination.name, "dead: its attempts never ended, or its event cannot be read");
@@ -322,7 +322,8 @@ impl Work {
         }
         let ahead_bytes: usize = deliveries.iter().skip(free).map(|leased| leased.body.len()).sum();
         let is_filled = count == free + ahead || ahead_bytes >= MOST_AHEAD_BYTES;
-        self.is_suspect_waiting = !is_filled && ahead > 0 && next_due.is_some_and(|due| due.is_zero());
+        // A claim for free slots alone passes over none: if its last one was interrupted before, so was perhaps the next.
+        self.is_suspect_waiting = suspects_wait || ahead == 0 && deliveries.last().is_some_and(was_interrupted);
         self.look_at = match next_due {
             _ if is_filled || self.is_woken => now,
             Some(due) => now + due.clamp(SHORTEST_WAIT, LONGEST_WAIT),
@@ -397,6 +398,11 @@ impl Work {
             told: None,
         });
     }
+}
+
+/// Whether the delivery is a suspect. Its first interruption has a number, but does not count.
+fn was_interrupted(leased: &LeasedDelivery) -> bool {
+    leased.attempt > leased.counted.saturating_add(1)
 }
 
 /// One attempt, from its begin to its end. A panic ends the attempt alone.

@@ -3,7 +3,9 @@
 use crate::ledger::memory::MemoryLedger;
 use pylon_receiver::config::{DestinationConfig, TransportConfig};
 use pylon_receiver::internals::{Courier, CourierParts, Metrics, Report, Transport, TransportFuture};
-use pylon_receiver::ledger::{DeliveryFilter, DeliveryState, Ledger, NewDelivery, NewEvent, Order, Owner, Page};
+use pylon_receiver::ledger::{
+    Claim, DeliveryFilter, DeliveryRecord, DeliveryState, Exchange, Ledger, NewDelivery, NewEvent, Order, Owner, Page,
+};
 use pylon_receiver::{Attempt, EventId, Headers, Moment, SystemRandomness};
 use pylon_webhooks::Payload;
 use pylon_webhooks::testing::verified;
@@ -45,6 +47,13 @@ struct Stage {
 impl Stage {
     /// A courier at work, with this many events before it.
     async fn new(takes: Duration, concurrency: usize, events: u16) -> Self {
+        let stage = Self::idle(takes, concurrency, events).await;
+        stage.begin();
+        stage
+    }
+
+    /// The same before the courier begins.
+    async fn idle(takes: Duration, concurrency: usize, events: u16) -> Self {
         let began = Instant::now();
         let clock = Arc::new(move || START.after(began.elapsed()));
         let ledger = Arc::new(MemoryLedger::new(5, clock.clone()).slow(EXCHANGE));
@@ -60,14 +69,26 @@ impl Stage {
             clock,
             randomness: Arc::new(SystemRandomness),
         };
-        let (stop, stopped) = watch::channel(None);
         let courier = Arc::new(Courier::new(&destination, parts));
-        let stage = Self { ledger, app, courier, began, stop };
+        let stage = Self { ledger, app, courier, began, stop: watch::Sender::new(None) };
         for number in 0..events {
             stage.record(number).await;
         }
-        tokio::spawn(stage.courier.clone().run(stopped));
         stage
+    }
+
+    fn begin(&self) {
+        tokio::spawn(self.courier.clone().run(self.stop.subscribe()));
+    }
+
+    /// Has somebody else lease this many, and lets their leases run out.
+    async fn interrupt(&self, count: usize) {
+        let owner = Owner::random(&SystemRandomness);
+        let lease = Duration::from_millis(1);
+        let claim = Claim { owner, lease, free: count, ahead: 0, ahead_bytes: 0, most_attempts: 9 };
+        let exchange = Exchange { destination: "app".into(), settlements: Vec::new(), claim: Some(claim) };
+        assert_eq!(self.ledger.exchange(exchange).await.unwrap().claimed.deliveries.len(), count);
+        self.pass(1).await;
     }
 
     async fn record(&self, number: u16) {
@@ -90,12 +111,13 @@ impl Stage {
     }
 
     async fn in_state(&self, state: DeliveryState) -> usize {
-        let filter = DeliveryFilter { state: Some(state), ..DeliveryFilter::default() };
-        self.ledger
-            .deliveries(filter, Page { after: None, limit: u32::MAX, order: Order::OldestFirst })
-            .await
-            .unwrap()
-            .len()
+        self.deliveries().await.iter().filter(|record| record.state == state).count()
+    }
+
+    /// The oldest event's first.
+    async fn deliveries(&self) -> Vec<DeliveryRecord> {
+        let page = Page { after: None, limit: u32::MAX, order: Order::OldestFirst };
+        self.ledger.deliveries(DeliveryFilter::default(), page).await.unwrap()
     }
 
     /// Lets time pass.
@@ -134,10 +156,7 @@ async fn what_was_leased_ahead_of_slots_that_stall_is_given_back() {
     *stage.app.takes.lock().unwrap() = Duration::from_secs(60);
     stage.pass(1200).await;
     assert_eq!(stage.in_state(DeliveryState::Delivering).await, 2, "for others to take");
-    let attempts = stage
-        .ledger
-        .deliveries(DeliveryFilter::default(), Page { after: None, limit: 1000, order: Order::OldestFirst });
-    let attempts = attempts.await.unwrap();
+    let attempts = stage.deliveries().await;
     assert!(attempts.iter().all(|record| record.attempts == u32::from(record.state == DeliveryState::Delivered)));
 }
 
@@ -162,4 +181,28 @@ async fn a_message_that_comes_during_an_exchange_is_heard() {
     stage.courier.wake();
     stage.pass(100).await;
     assert_eq!(stage.app.arrived.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_interrupted_does_not_wait_for_the_backlog() {
+    for (concurrency, suspects) in [(2, 10), (1, 10), (2, 300)] {
+        let stage = Stage::idle(Duration::from_millis(1), concurrency, 3000).await;
+        stage.interrupt(suspects).await;
+        stage.begin();
+        loop {
+            stage.pass(5).await;
+            let deliveries = stage.deliveries().await;
+            let done = |records: &[DeliveryRecord]| {
+                records.iter().filter(|record| record.state == DeliveryState::Delivered).count()
+            };
+            let (theirs, others) = (done(&deliveries[..suspects]), done(&deliveries[suspects..]));
+            assert!(
+                others <= 600,
+                "{theirs} of {suspects} were delivered, and {others} others, at concurrency {concurrency}"
+            );
+            if theirs == suspects {
+                break;
+            }
+        }
+    }
 }

@@ -94,6 +94,7 @@ macro_rules! contract {
                 a_lease_that_ran_out_is_due_again_since_it_was
                 the_first_interruption_costs_nothing
                 what_was_interrupted_is_never_leased_ahead
+                a_filled_claim_tells_of_those_that_it_passed_over
                 what_is_interrupted_again_and_again_is_dead
                 the_exhausted_make_room_for_others_and_let_those_behind_them_go
                 what_an_owner_gives_back_is_no_interruption
@@ -340,6 +341,7 @@ pub(crate) struct Got {
     pub(crate) deliveries: Vec<LeasedDelivery>,
     pub(crate) exhausted: Vec<DeliveryId>,
     pub(crate) next_due: Option<Moment>,
+    pub(crate) suspects_wait: bool,
 }
 
 /// What is logged of an attempt; it took a second and a half.
@@ -428,10 +430,11 @@ impl<S: Subject> Desk<S> {
 
     pub(crate) async fn claim(&self, ask: Ask) -> Got {
         let ledger = self.now(ask.now);
-        let Claimed { deliveries, exhausted, next_due } = ledger.exchange(ask.exchange()).await.unwrap().claimed;
+        let claimed = ledger.exchange(ask.exchange()).await.unwrap().claimed;
+        let Claimed { deliveries, exhausted, next_due, suspects_wait } = claimed;
         let of = deliveries.iter().map(|leased| (leased.lease, ask.destination.clone()));
         self.leased.lock().unwrap().extend(of);
-        Got { deliveries, exhausted, next_due: next_due.map(|left| at(ask.now).after(left)) }
+        Got { deliveries, exhausted, next_due: next_due.map(|left| at(ask.now).after(left)), suspects_wait }
     }
 
     /// The deliveries to "app" that are due now.
