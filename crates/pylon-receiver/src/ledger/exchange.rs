@@ -79,8 +79,8 @@ pub enum Verdict {
     RetryAfter(Duration),
     /// Give up, for this reason.
     Dead(Box<str>),
-    /// Try again at once, without counting the attempt: it did not begin, or it was broken off for no fault of the delivery.
-    /// If it has an entry in the log, the next attempt's entry replaces it.
+    /// Give it back, due as before and for the reason as before, without counting the attempt: it did not begin, or it was
+    /// broken off for no fault of the delivery. If it has an entry in the log, the next attempt's entry replaces it.
     Released,
 }
 

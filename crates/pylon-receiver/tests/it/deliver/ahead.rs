@@ -157,6 +157,7 @@ async fn what_was_leased_ahead_of_slots_that_stall_is_given_back() {
     stage.pass(1200).await;
     assert_eq!(stage.in_state(DeliveryState::Delivering).await, 2, "for others to take");
     let attempts = stage.deliveries().await;
+    assert!(attempts.iter().all(|record| record.due_at.is_none_or(|due| due == START)), "due as before");
     assert!(attempts.iter().all(|record| record.attempts == u32::from(record.state == DeliveryState::Delivered)));
 }
 

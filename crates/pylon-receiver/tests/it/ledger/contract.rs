@@ -103,7 +103,8 @@ macro_rules! contract {
                 a_delivered_one_is_finished
                 a_retry_waits_for_its_delay_and_keeps_its_count
                 a_dead_one_has_its_reason_and_is_leased_no_more
-                a_released_one_is_due_at_once_and_costs_no_attempt
+                a_released_one_is_due_as_before_and_costs_no_attempt
+                a_released_one_keeps_its_place_and_its_reason
                 a_released_attempt_may_be_logged_and_its_entry_is_replaced
                 attempts_are_logged_in_their_order
                 a_stale_lease_is_fenced_and_changes_nothing

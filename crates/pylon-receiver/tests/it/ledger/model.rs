@@ -382,8 +382,7 @@ impl Model {
                 delivery.reason = detail;
             }
             Verdict::Released => {
-                delivery.wait_until(tick);
-                delivery.reason = detail;
+                delivery.wait_until(delivery.due_at);
             }
         }
         self.woken.push(destination.into());
