@@ -26,7 +26,7 @@ use tracing::Span;
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// The shortest time between two looks at a ledger that has nothing due.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
-/// What is leased ahead holds about this many bytes of memory at most.
+/// The bodies of all that is leased ahead have this many bytes together at most, and those of one more.
 const MOST_AHEAD_BYTES: usize = 8 * 1024 * 1024;
 /// How long to wait after an exchange that failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
@@ -39,6 +39,8 @@ pub struct Work {
     rate: Option<Rate>,
     /// Leased and not begun, in the order in which to begin.
     queue: VecDeque<(LeasedDelivery, Instant)>,
+    /// The bytes of the bodies in the queue.
+    queued_bytes: usize,
     attempts: FuturesUnordered<BoxFuture<'static, Ended>>,
     /// All leases that are not settled.
     leases: HashSet<Lease>,
@@ -112,6 +114,7 @@ impl Work {
             pace: Pace::new(destination.concurrency, now),
             destination,
             queue: VecDeque::new(),
+            queued_bytes: 0,
             attempts: FuturesUnordered::new(),
             leases: HashSet::new(),
             ended: VecDeque::new(),
@@ -171,6 +174,7 @@ impl Work {
         while self.attempts.len() < self.destination.concurrency
             && let Some((leased, leased_at)) = self.queue.pop_front()
         {
+            self.queued_bytes -= leased.body.len();
             let age = leased.age + now.saturating_duration_since(leased_at);
             self.attempts.push(attempt(self.destination.clone(), LeasedDelivery { age, ..leased }).boxed());
             begun += 1;
@@ -229,7 +233,7 @@ impl Work {
                 lease: self.destination.lease(),
                 free,
                 ahead,
-                ahead_bytes: MOST_AHEAD_BYTES,
+                ahead_bytes: MOST_AHEAD_BYTES.saturating_sub(self.queued_bytes),
                 most_attempts: self.destination.most_attempts(),
             }),
         }
@@ -240,7 +244,7 @@ impl Work {
         let outstanding = self.queue.len() + self.attempts.len();
         let mut free = concurrency.saturating_sub(outstanding);
         let mut ahead = (concurrency + self.pace.ahead()).saturating_sub(outstanding.max(concurrency));
-        if self.is_suspect_waiting {
+        if self.is_suspect_waiting || self.queued_bytes >= MOST_AHEAD_BYTES {
             ahead = 0;
         }
         if let Some(rate) = &mut self.rate {
@@ -282,7 +286,7 @@ impl Work {
                     self.settled(unsettled, settled);
                 }
                 match claim {
-                    Some(asked) => self.claimed(claimed, asked, now),
+                    Some((_, ahead)) => self.claimed(claimed, ahead, now),
                     // What was settled may have let others go, or is due again soon.
                     None => self.look_at = now,
                 }
@@ -306,7 +310,7 @@ impl Work {
         }
     }
 
-    fn claimed(&mut self, claimed: Claimed, (free, ahead): (usize, usize), now: Instant) {
+    fn claimed(&mut self, claimed: Claimed, ahead: usize, now: Instant) {
         let Claimed { deliveries, exhausted, next_due, suspects_wait } = claimed;
         let destination = &self.destination;
         for delivery in exhausted {
@@ -320,17 +324,18 @@ impl Work {
         if let Some(rate) = &mut self.rate {
             rate.take(count);
         }
-        let ahead_bytes: usize = deliveries.iter().skip(free).map(|leased| leased.body.len()).sum();
-        let is_filled = count == free + ahead || ahead_bytes >= MOST_AHEAD_BYTES;
         // A claim for free slots alone passes over none: if its last one was interrupted before, so was perhaps the next.
         self.is_suspect_waiting = suspects_wait || ahead == 0 && deliveries.last().is_some_and(was_interrupted);
         self.look_at = match next_due {
-            _ if is_filled || self.is_woken => now,
+            _ if self.is_woken => now,
+            // The claim was filled: there may be more.
+            Some(Duration::ZERO) if count > 0 => now,
             Some(due) => now + due.clamp(SHORTEST_WAIT, LONGEST_WAIT),
             None => now + LONGEST_WAIT,
         };
         for delivery in deliveries {
             self.leases.insert(delivery.lease);
+            self.queued_bytes += delivery.body.len();
             self.queue.push_back((delivery, now));
         }
     }
@@ -376,6 +381,7 @@ impl Work {
 
     /// Gives back what has not begun.
     pub(super) fn give_back(&mut self) {
+        self.queued_bytes = 0;
         for (leased, _) in std::mem::take(&mut self.queue) {
             self.release(leased.lease);
         }

@@ -39,6 +39,8 @@ impl Transport for App {
 struct Stage {
     ledger: Arc<MemoryLedger>,
     app: Arc<App>,
+    /// Of every event.
+    body: Vec<u8>,
     courier: Arc<Courier>,
     began: Instant,
     stop: watch::Sender<Option<std::time::Instant>>,
@@ -54,6 +56,10 @@ impl Stage {
 
     /// The same before the courier begins.
     async fn idle(takes: Duration, concurrency: usize, events: u16) -> Self {
+        Self::with_bodies(b"{}".to_vec(), takes, concurrency, events).await
+    }
+
+    async fn with_bodies(body: Vec<u8>, takes: Duration, concurrency: usize, events: u16) -> Self {
         let began = Instant::now();
         let clock = Arc::new(move || START.after(began.elapsed()));
         let ledger = Arc::new(MemoryLedger::new(5, clock.clone()).slow(EXCHANGE));
@@ -70,7 +76,7 @@ impl Stage {
             randomness: Arc::new(SystemRandomness),
         };
         let courier = Arc::new(Courier::new(&destination, parts));
-        let stage = Self { ledger, app, courier, began, stop: watch::Sender::new(None) };
+        let stage = Self { ledger, app, body, courier, began, stop: watch::Sender::new(None) };
         for number in 0..events {
             stage.record(number).await;
         }
@@ -102,7 +108,7 @@ impl Stage {
             target: "/".into(),
             query: None,
             headers: Headers::default(),
-            body: verified(Payload::from(b"{}")),
+            body: verified(Payload::from(self.body.clone())),
             parked: None,
             deduplication: None,
             deliveries: vec![NewDelivery { destination: "app".into(), order_key: None }],
@@ -206,4 +212,24 @@ async fn what_was_interrupted_does_not_wait_for_the_backlog() {
             }
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_leased_ahead_takes_a_bounded_number_of_bytes() {
+    const EVENTS: usize = 400;
+    let mebibyte = vec![b'x'; 1024 * 1024];
+    // Without a bound it would run about 20 ahead, and fewer than eight end during one exchange.
+    let stage = Stage::with_bodies(mebibyte, Duration::from_millis(20), 14, EVENTS as u16).await;
+    stage.begin();
+    let mut most = 0;
+    loop {
+        stage.pass(1).await;
+        let arrived = stage.app.arrived.load(Ordering::Relaxed);
+        if arrived == EVENTS {
+            break;
+        }
+        most = most.max(EVENTS - stage.in_state(DeliveryState::Waiting).await - arrived);
+        assert!(stage.began.elapsed() < Duration::from_secs(5), "{arrived} arrived");
+    }
+    assert!((20..=14 + 9).contains(&most), "{most} were held at once, 14 of them under way");
 }
