@@ -282,6 +282,8 @@ impl Work {
             Ok(Exchanged { settled, claimed }) => {
                 self.pace.exchange_ends(now);
                 let ended: Vec<_> = self.ended.drain(..settlements).collect();
+                // A ledger owes an answer for each; without one, the settlement may have been lost.
+                let settled = settled.into_iter().chain(std::iter::repeat(Settled::Fenced));
                 for (unsettled, settled) in ended.into_iter().zip(settled) {
                     self.settled(unsettled, settled);
                 }
@@ -299,12 +301,7 @@ impl Work {
                 let destination = &self.destination.name;
                 tracing::error!(%destination, %error, "the ledger took no results and gave no deliveries; trying again");
                 self.not_before = now + AFTER_FAILURE;
-                // The attempts were made, so their settlements stay for as long as their leases may hold.
-                while self.ended.front().is_some_and(|unsettled| unsettled.since + self.destination.lease() <= now)
-                    && let Some(unsettled) = self.ended.pop_front()
-                {
-                    self.settled(unsettled, Settled::Fenced);
-                }
+                // What has ended stays: only the ledger knows which leases still hold.
                 self.destination.circuit().no_probe(now);
             }
         }

@@ -180,6 +180,20 @@ async fn at_a_stop_what_has_not_begun_goes_back_and_what_has_begun_ends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_has_ended_is_settled_however_long_the_ledger_was_out() {
+    let stage = Stage::new(Duration::from_millis(500), 3, 3).await;
+    stage.pass(100).await;
+    stage.ledger.fail_after(Some(Duration::ZERO));
+    // Longer than any lease.
+    stage.pass(600_000).await;
+    assert_eq!(stage.in_state(DeliveryState::Delivered).await, 0);
+    stage.ledger.fail_after(None);
+    stage.pass(2000).await;
+    assert_eq!(stage.in_state(DeliveryState::Delivered).await, 3);
+    assert_eq!(stage.app.arrived.load(Ordering::Relaxed), 3, "each once");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_message_that_comes_during_an_exchange_is_heard() {
     let stage = Stage::new(Duration::from_millis(1), 2, 0).await;
     // Its first look has found nothing, and the answer is on its way.
@@ -193,11 +207,11 @@ async fn a_message_that_comes_during_an_exchange_is_heard() {
 #[tokio::test(start_paused = true)]
 async fn what_was_interrupted_does_not_wait_for_the_backlog() {
     for (concurrency, suspects) in [(2, 10), (1, 10), (2, 300)] {
-        let stage = Stage::idle(Duration::from_millis(1), concurrency, 3000).await;
+        let stage = Stage::idle(Duration::from_millis(1), concurrency, 1500).await;
         stage.interrupt(suspects).await;
         stage.begin();
         loop {
-            stage.pass(5).await;
+            stage.pass(20).await;
             let deliveries = stage.deliveries().await;
             let done = |records: &[DeliveryRecord]| {
                 records.iter().filter(|record| record.state == DeliveryState::Delivered).count()

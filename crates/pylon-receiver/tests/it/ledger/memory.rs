@@ -15,12 +15,21 @@ pub(crate) struct MemoryLedger {
     is_closed: Arc<AtomicBool>,
     /// How long an exchange takes.
     takes: Duration,
+    /// While it is out: how long it takes to fail.
+    outage: Arc<Mutex<Option<Duration>>>,
 }
 
 impl MemoryLedger {
     pub(crate) fn new(most_refused: usize, clock: Arc<dyn WallClock>) -> Self {
         let model = Arc::new(Mutex::new(Model::new(most_refused)));
-        Self { model, bell: Bell::default(), clock, is_closed: Arc::default(), takes: Duration::ZERO }
+        Self {
+            model,
+            bell: Bell::default(),
+            clock,
+            is_closed: Arc::default(),
+            takes: Duration::ZERO,
+            outage: Arc::default(),
+        }
     }
 
     /// The ledger, each exchange with which takes this long: its answer comes late, what it does is done at once.
@@ -28,11 +37,24 @@ impl MemoryLedger {
         Self { takes, ..self }
     }
 
+    /// From now on exchanges and renewals fail after this time; none: they work again.
+    pub(crate) fn fail_after(&self, outage: Option<Duration>) {
+        *self.outage.lock().unwrap() = outage;
+    }
+
+    /// Fails, while the ledger is out.
+    async fn outage(&self) -> Result<(), LedgerError> {
+        let outage = *self.outage.lock().unwrap();
+        let Some(takes) = outage else { return Ok(()) };
+        tokio::time::sleep(takes).await;
+        Err(LedgerError::Unreachable("as told".into()))
+    }
+
     /// Another handle of the same ledger.
     pub(crate) fn shared(&self) -> Self {
-        let Self { model, bell, clock, is_closed, takes } = self;
+        let Self { model, bell, clock, is_closed, takes, outage } = self;
         let (model, bell, clock, is_closed) = (model.clone(), bell.clone(), clock.clone(), is_closed.clone());
-        Self { model, bell, clock, is_closed, takes: *takes }
+        Self { model, bell, clock, is_closed, takes: *takes, outage: outage.clone() }
     }
 
     /// The ledger that another process finds after this one has ended; this one is used no more.
@@ -40,7 +62,14 @@ impl MemoryLedger {
         let mut model = self.model.lock().unwrap().clone();
         model.crash();
         let (model, clock) = (Arc::new(Mutex::new(model)), self.clock.clone());
-        Self { model, bell: Bell::default(), clock, is_closed: Arc::default(), takes: self.takes }
+        Self {
+            model,
+            bell: Bell::default(),
+            clock,
+            is_closed: Arc::default(),
+            takes: self.takes,
+            outage: Arc::default(),
+        }
     }
 
     /// Reads, at the present.
@@ -76,6 +105,7 @@ impl Ledger for MemoryLedger {
     }
     fn exchange(&self, exchange: Exchange) -> LedgerFuture<'_, Exchanged> {
         Box::pin(async move {
+            self.outage().await?;
             let answer = self.write(|model| model.exchange(exchange)).await;
             if !self.takes.is_zero() {
                 tokio::time::sleep(self.takes).await;
@@ -84,7 +114,10 @@ impl Ledger for MemoryLedger {
         })
     }
     fn renew(&self, leases: Vec<Lease>, length: Duration) -> LedgerFuture<'_, Vec<bool>> {
-        self.write(|model| model.renew(&leases, length))
+        Box::pin(async move {
+            self.outage().await?;
+            self.write(|model| model.renew(&leases, length)).await
+        })
     }
     fn release(&self, owner: Owner) -> LedgerFuture<'_, u64> {
         self.write(|model| model.release(owner))
