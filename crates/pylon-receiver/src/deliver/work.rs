@@ -57,6 +57,8 @@ pub struct Work {
     is_woken: bool,
     /// After a failure of the ledger: when to ask it again.
     not_before: Instant,
+    /// Whether nothing more is asked for.
+    is_stopping: bool,
 }
 
 /// What is in the exchange that is under way.
@@ -123,6 +125,7 @@ impl Work {
             look_at: now,
             is_woken: false,
             not_before: now,
+            is_stopping: false,
         }
     }
 
@@ -157,9 +160,16 @@ impl Work {
         self.is_woken = true;
     }
 
-    /// How many attempts are under way.
-    pub(super) fn under_way(&self) -> usize {
-        self.attempts.len()
+    /// Asks for nothing more and gives back what has not begun; false if it was called before. Call it again after each
+    /// exchange, which may bring what was asked for before.
+    pub(super) fn stop(&mut self) -> bool {
+        self.give_back();
+        !std::mem::replace(&mut self.is_stopping, true)
+    }
+
+    /// Whether no attempt is under way and everything is settled.
+    pub(super) fn is_done(&self) -> bool {
+        self.attempts.is_empty() && self.queue.is_empty() && self.ended.is_empty()
     }
 
     /// The leases to renew.
@@ -240,6 +250,9 @@ impl Work {
     }
 
     fn room(&mut self, now: Instant) -> Room {
+        if self.is_stopping {
+            return Room::NotBefore(now + LONGEST_WAIT);
+        }
         let concurrency = self.destination.concurrency;
         let outstanding = self.queue.len() + self.attempts.len();
         let mut free = concurrency.saturating_sub(outstanding);

@@ -6,7 +6,7 @@ use pylon_receiver::internals::{Courier, CourierParts, Metrics, Report, Transpor
 use pylon_receiver::ledger::{
     Claim, DeliveryFilter, DeliveryRecord, DeliveryState, Exchange, Ledger, NewDelivery, NewEvent, Order, Owner, Page,
 };
-use pylon_receiver::{Attempt, EventId, Headers, Moment, SystemRandomness};
+use pylon_receiver::{Attempt, EventId, Headers, Moment, SystemRandomness, WallClock};
 use pylon_webhooks::Payload;
 use pylon_webhooks::testing::verified;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -42,6 +42,7 @@ struct Stage {
     /// Of every event.
     body: Vec<u8>,
     courier: Arc<Courier>,
+    clock: Arc<dyn WallClock>,
     began: Instant,
     stop: watch::Sender<Option<std::time::Instant>>,
 }
@@ -61,9 +62,18 @@ impl Stage {
 
     async fn with_bodies(body: Vec<u8>, takes: Duration, concurrency: usize, events: u16) -> Self {
         let began = Instant::now();
-        let clock = Arc::new(move || START.after(began.elapsed()));
+        let clock: Arc<dyn WallClock> = Arc::new(move || START.after(began.elapsed()));
         let ledger = Arc::new(MemoryLedger::new(5, clock.clone()).slow(EXCHANGE));
         let app = Arc::new(App { takes: Mutex::new(takes), arrived: AtomicUsize::new(0) });
+        let courier = Arc::new(Self::courier(&ledger, &app, clock.clone(), concurrency));
+        let stage = Self { ledger, app, body, courier, clock, began, stop: watch::Sender::new(None) };
+        for number in 0..events {
+            stage.record(number).await;
+        }
+        stage
+    }
+
+    fn courier(ledger: &Arc<MemoryLedger>, app: &Arc<App>, clock: Arc<dyn WallClock>, concurrency: usize) -> Courier {
         let mut destination = DestinationConfig::new("app", TransportConfig::InProcess);
         destination.concurrency = concurrency;
         destination.timeout = Duration::from_secs(100);
@@ -75,12 +85,7 @@ impl Stage {
             clock,
             randomness: Arc::new(SystemRandomness),
         };
-        let courier = Arc::new(Courier::new(&destination, parts));
-        let stage = Self { ledger, app, body, courier, began, stop: watch::Sender::new(None) };
-        for number in 0..events {
-            stage.record(number).await;
-        }
-        stage
+        Courier::new(&destination, parts)
     }
 
     fn begin(&self) {
@@ -246,4 +251,62 @@ async fn what_is_leased_ahead_takes_a_bounded_number_of_bytes() {
         assert!(stage.began.elapsed() < Duration::from_secs(5), "{arrived} arrived");
     }
     assert!((20..=14 + 9).contains(&most), "{most} were held at once, 14 of them under way");
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_go_on_while_leases_are_renewed() {
+    let stage = Stage::new(Duration::from_secs(60), 2, 2).await;
+    stage.pass(100).await;
+    // The first renewal comes after a third of the lease of 130 s, and takes longer than the attempts.
+    stage.ledger.fail_after(Some(Duration::from_secs(30)));
+    stage.pass(60_000).await;
+    assert_eq!(stage.app.arrived.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn leases_are_renewed_while_the_last_attempts_end() {
+    let stage = Stage::new(Duration::from_secs(400), 1, 1).await;
+    stage.pass(100).await;
+    stage.stop.send_replace(Some((Instant::now() + Duration::from_secs(500)).into_std()));
+    stage.pass(300_000).await;
+    let next = Arc::new(Stage::courier(&stage.ledger, &stage.app, stage.clock.clone(), 1));
+    let (_stop, stopped) = watch::channel(None);
+    tokio::spawn(next.run(stopped));
+    stage.pass(200_000).await;
+    assert_eq!(stage.in_state(DeliveryState::Delivered).await, 1);
+    assert_eq!(stage.app.arrived.load(Ordering::Relaxed), 1, "the courier that came next did not attempt it as well");
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_a_stop_a_settlement_that_failed_is_tried_again_until_the_deadline() {
+    for (out_for, delivered) in [(3000, 2), (20_000, 0)] {
+        let stage = Stage::new(Duration::from_millis(500), 2, 2).await;
+        stage.pass(100).await;
+        stage.ledger.fail_after(Some(Duration::ZERO));
+        stage.stop.send_replace(Some((Instant::now() + Duration::from_secs(10)).into_std()));
+        stage.pass(out_for).await;
+        stage.ledger.fail_after(None);
+        stage.pass(5000).await;
+        assert_eq!(stage.stop.receiver_count(), 0, "it has ended");
+        assert_eq!(stage.in_state(DeliveryState::Delivered).await, delivered);
+        assert_eq!(stage.app.arrived.load(Ordering::Relaxed), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_to_a_courier_that_ends_reaches_the_next_one() {
+    for round in 0..30 {
+        let stage = Stage::new(Duration::from_millis(1), 1, 0).await;
+        stage.pass(100).await;
+        let next = Stage::courier(&stage.ledger, &stage.app, stage.clock.clone(), 1).succeeding(&stage.courier);
+        let (_stop, stopped) = watch::channel(None);
+        tokio::spawn(Arc::new(next).run(stopped));
+        stage.pass(100).await;
+        stage.record(0).await;
+        // Both at once: the one that ends has waited longest for a message.
+        stage.courier.wake();
+        stage.stop.send_replace(Some(Instant::now().into_std()));
+        stage.pass(100).await;
+        assert_eq!(stage.app.arrived.load(Ordering::Relaxed), 1, "round {round}");
+    }
 }
