@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{Notify, watch};
+use tokio::time::MissedTickBehavior;
 
 /// Delivers to one destination.
 ///
@@ -21,6 +22,8 @@ pub struct Courier {
 
 /// An exchange with the ledger that is under way.
 type Exchanging = BoxFuture<'static, Result<Exchanged, LedgerError>>;
+/// A renewal of the leases that is under way.
+type Renewing = BoxFuture<'static, ()>;
 
 impl Courier {
     /// The courier of a destination; it does nothing yet.
@@ -54,15 +57,28 @@ impl Courier {
         Work::new(self.destination.clone())
     }
 
-    /// Delivers until it is told to stop, then waits for the attempts under way until the given moment. Attempts that have not ended
-    /// by then are broken off and given back.
+    /// Delivers until it is told to stop. Then it gives back what has not begun, and until the given moment it waits for the
+    /// attempts under way and tries to settle them. Attempts that have not ended by then are broken off and given back.
     pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<Option<Instant>>) {
         let mut work = self.work();
-        let mut exchanging = OptionFuture::<Exchanging>::default();
-        let mut is_exchanging = false;
+        let (mut exchanging, mut is_exchanging) = (OptionFuture::<Exchanging>::default(), false);
+        let (mut renewing, mut is_renewing) = (OptionFuture::<Renewing>::default(), false);
         let mut renewal = tokio::time::interval(self.destination.lease() / 3);
+        renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         renewal.tick().await;
-        while stop.borrow().is_none() {
+        let mut has_sender = true;
+        loop {
+            // A shutdown after a reload may leave less time. Without a sender the time stays as it is.
+            let deadline = stop.borrow_and_update().or_else(|| (!has_sender).then(steadily));
+            if deadline.is_some() {
+                if work.stop() {
+                    // The last message may be for the courier that takes this one's place.
+                    self.wake.notify_one();
+                }
+                if work.is_done() && !is_exchanging {
+                    return;
+                }
+            }
             work.begin();
             let mut look_at = None;
             if !is_exchanging {
@@ -75,26 +91,39 @@ impl Courier {
                     Err(when) => look_at = Some(when),
                 }
             }
-            let look_again = OptionFuture::from(look_at.map(|when| tokio::time::sleep_until(when.into())));
+            let until = |when: Instant| tokio::time::sleep_until(when.into());
+            let (look_again, out_of_time) =
+                (OptionFuture::from(look_at.map(until)), OptionFuture::from(deadline.map(until)));
+            // Attempts drive their connections themselves, so nothing here may keep them from being polled.
             tokio::select! {
                 Some(answer) = &mut exchanging, if is_exchanging => {
                     is_exchanging = false;
                     work.exchanged(answer);
                 }
+                Some(()) = &mut renewing, if is_renewing => is_renewing = false,
                 true = work.attempt_ended() => {}
                 Some(()) = look_again => {}
-                () = self.wake.notified() => work.wake(),
-                _ = renewal.tick() => self.renew(work.leases()).await,
-                changed = stop.changed() => if changed.is_err() { break },
+                () = self.wake.notified(), if deadline.is_none() => work.wake(),
+                _ = renewal.tick(), if !is_renewing => {
+                    renewing = Some(self.clone().renew(work.leases()).boxed()).into();
+                    is_renewing = true;
+                }
+                changed = stop.changed(), if has_sender => has_sender = changed.is_ok(),
+                Some(()) = out_of_time => break,
             }
         }
         if is_exchanging && let Some(answer) = exchanging.await {
             work.exchanged(answer);
         }
-        self.finish(work, stop).await;
+        let count = work.break_off();
+        if count > 0 {
+            let destination = &self.destination.name;
+            tracing::warn!(%destination, count, "attempts were broken off: they are made again after the start");
+        }
+        work.settle_ended().await;
     }
 
-    async fn renew(&self, leases: Vec<Lease>) {
+    async fn renew(self: Arc<Self>, leases: Vec<Lease>) {
         if leases.is_empty() {
             return;
         }
@@ -102,26 +131,6 @@ impl Courier {
         if let Err(error) = parts.ledger.renew(leases, self.destination.lease()).await {
             tracing::error!(destination = %name, %error, "leases could not be renewed");
         }
-    }
-
-    /// Gives back what has not begun, lets the attempts under way end, and breaks off those that take too long.
-    async fn finish(&self, mut work: Work, mut stop: watch::Receiver<Option<Instant>>) {
-        work.give_back();
-        work.settle_ended().await;
-        while work.under_way() > 0 {
-            let deadline = stop.borrow_and_update().unwrap_or_else(steadily);
-            tokio::select! {
-                _ = work.attempt_ended() => work.settle_ended().await,
-                () = tokio::time::sleep_until(deadline.into()) => {
-                    let count = work.break_off();
-                    let destination = &self.destination.name;
-                    tracing::warn!(%destination, count, "attempts were broken off: they are made again after the start");
-                }
-                // A shutdown after a reload may leave less time. Without a sender the time stays as it is.
-                Ok(()) = stop.changed() => {}
-            }
-        }
-        work.settle_ended().await;
     }
 }
 

@@ -26,7 +26,7 @@ use tracing::Span;
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// The shortest time between two looks at a ledger that has nothing due.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
-/// What is leased ahead holds about this many bytes of memory at most.
+/// The bodies of all that is leased ahead have this many bytes together at most, and those of one more.
 const MOST_AHEAD_BYTES: usize = 8 * 1024 * 1024;
 /// How long to wait after an exchange that failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
@@ -39,6 +39,8 @@ pub struct Work {
     rate: Option<Rate>,
     /// Leased and not begun, in the order in which to begin.
     queue: VecDeque<(LeasedDelivery, Instant)>,
+    /// The bytes of the bodies in the queue.
+    queued_bytes: usize,
     attempts: FuturesUnordered<BoxFuture<'static, Ended>>,
     /// All leases that are not settled.
     leases: HashSet<Lease>,
@@ -55,6 +57,8 @@ pub struct Work {
     is_woken: bool,
     /// After a failure of the ledger: when to ask it again.
     not_before: Instant,
+    /// Whether nothing more is asked for.
+    is_stopping: bool,
 }
 
 /// What is in the exchange that is under way.
@@ -112,6 +116,7 @@ impl Work {
             pace: Pace::new(destination.concurrency, now),
             destination,
             queue: VecDeque::new(),
+            queued_bytes: 0,
             attempts: FuturesUnordered::new(),
             leases: HashSet::new(),
             ended: VecDeque::new(),
@@ -120,6 +125,7 @@ impl Work {
             look_at: now,
             is_woken: false,
             not_before: now,
+            is_stopping: false,
         }
     }
 
@@ -154,9 +160,16 @@ impl Work {
         self.is_woken = true;
     }
 
-    /// How many attempts are under way.
-    pub(super) fn under_way(&self) -> usize {
-        self.attempts.len()
+    /// Asks for nothing more and gives back what has not begun; false if it was called before. Call it again after each
+    /// exchange, which may bring what was asked for before.
+    pub(super) fn stop(&mut self) -> bool {
+        self.give_back();
+        !std::mem::replace(&mut self.is_stopping, true)
+    }
+
+    /// Whether no attempt is under way and everything is settled.
+    pub(super) fn is_done(&self) -> bool {
+        self.attempts.is_empty() && self.queue.is_empty() && self.ended.is_empty()
     }
 
     /// The leases to renew.
@@ -171,6 +184,7 @@ impl Work {
         while self.attempts.len() < self.destination.concurrency
             && let Some((leased, leased_at)) = self.queue.pop_front()
         {
+            self.queued_bytes -= leased.body.len();
             let age = leased.age + now.saturating_duration_since(leased_at);
             self.attempts.push(attempt(self.destination.clone(), LeasedDelivery { age, ..leased }).boxed());
             begun += 1;
@@ -229,18 +243,21 @@ impl Work {
                 lease: self.destination.lease(),
                 free,
                 ahead,
-                ahead_bytes: MOST_AHEAD_BYTES,
+                ahead_bytes: MOST_AHEAD_BYTES.saturating_sub(self.queued_bytes),
                 most_attempts: self.destination.most_attempts(),
             }),
         }
     }
 
     fn room(&mut self, now: Instant) -> Room {
+        if self.is_stopping {
+            return Room::NotBefore(now + LONGEST_WAIT);
+        }
         let concurrency = self.destination.concurrency;
         let outstanding = self.queue.len() + self.attempts.len();
         let mut free = concurrency.saturating_sub(outstanding);
         let mut ahead = (concurrency + self.pace.ahead()).saturating_sub(outstanding.max(concurrency));
-        if self.is_suspect_waiting {
+        if self.is_suspect_waiting || self.queued_bytes >= MOST_AHEAD_BYTES {
             ahead = 0;
         }
         if let Some(rate) = &mut self.rate {
@@ -278,11 +295,13 @@ impl Work {
             Ok(Exchanged { settled, claimed }) => {
                 self.pace.exchange_ends(now);
                 let ended: Vec<_> = self.ended.drain(..settlements).collect();
+                // A ledger owes an answer for each; without one, the settlement may have been lost.
+                let settled = settled.into_iter().chain(std::iter::repeat(Settled::Fenced));
                 for (unsettled, settled) in ended.into_iter().zip(settled) {
                     self.settled(unsettled, settled);
                 }
                 match claim {
-                    Some(asked) => self.claimed(claimed, asked, now),
+                    Some((_, ahead)) => self.claimed(claimed, ahead, now),
                     // What was settled may have let others go, or is due again soon.
                     None => self.look_at = now,
                 }
@@ -295,19 +314,14 @@ impl Work {
                 let destination = &self.destination.name;
                 tracing::error!(%destination, %error, "the ledger took no results and gave no deliveries; trying again");
                 self.not_before = now + AFTER_FAILURE;
-                // The attempts were made, so their settlements stay for as long as their leases may hold.
-                while self.ended.front().is_some_and(|unsettled| unsettled.since + self.destination.lease() <= now)
-                    && let Some(unsettled) = self.ended.pop_front()
-                {
-                    self.settled(unsettled, Settled::Fenced);
-                }
+                // What has ended stays: only the ledger knows which leases still hold.
                 self.destination.circuit().no_probe(now);
             }
         }
     }
 
-    fn claimed(&mut self, claimed: Claimed, (free, ahead): (usize, usize), now: Instant) {
-        let Claimed { deliveries, exhausted, next_due } = claimed;
+    fn claimed(&mut self, claimed: Claimed, ahead: usize, now: Instant) {
+        let Claimed { deliveries, exhausted, next_due, suspects_wait } = claimed;
         let destination = &self.destination;
         for delivery in exhausted {
             tracing::error!(event_id = %delivery.event, destination = %destination.name, "dead: its attempts never ended, or its event cannot be read");
@@ -320,16 +334,18 @@ impl Work {
         if let Some(rate) = &mut self.rate {
             rate.take(count);
         }
-        let ahead_bytes: usize = deliveries.iter().skip(free).map(|leased| leased.body.len()).sum();
-        let is_filled = count == free + ahead || ahead_bytes >= MOST_AHEAD_BYTES;
-        self.is_suspect_waiting = !is_filled && ahead > 0 && next_due.is_some_and(|due| due.is_zero());
+        // A claim for free slots alone passes over none: if its last one was interrupted before, so was perhaps the next.
+        self.is_suspect_waiting = suspects_wait || ahead == 0 && deliveries.last().is_some_and(was_interrupted);
         self.look_at = match next_due {
-            _ if is_filled || self.is_woken => now,
+            _ if self.is_woken => now,
+            // The claim was filled: there may be more.
+            Some(Duration::ZERO) if count > 0 => now,
             Some(due) => now + due.clamp(SHORTEST_WAIT, LONGEST_WAIT),
             None => now + LONGEST_WAIT,
         };
         for delivery in deliveries {
             self.leases.insert(delivery.lease);
+            self.queued_bytes += delivery.body.len();
             self.queue.push_back((delivery, now));
         }
     }
@@ -375,6 +391,7 @@ impl Work {
 
     /// Gives back what has not begun.
     pub(super) fn give_back(&mut self) {
+        self.queued_bytes = 0;
         for (leased, _) in std::mem::take(&mut self.queue) {
             self.release(leased.lease);
         }
@@ -397,6 +414,11 @@ impl Work {
             told: None,
         });
     }
+}
+
+/// Whether the delivery is a suspect. Its first interruption has a number, but does not count.
+fn was_interrupted(leased: &LeasedDelivery) -> bool {
+    leased.attempt > leased.counted.saturating_add(1)
 }
 
 /// One attempt, from its begin to its end. A panic ends the attempt alone.

@@ -47,9 +47,9 @@ pub type LedgerFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, LedgerError
 /// A lease that ends without its owner's word (its time is over, or the process died) is an *interruption*. Nobody knows
 /// whether the attempt began, so the first interruption of a delivery is not counted against it. From then on the delivery is
 /// a suspect: the process may die of it. A suspect is leased for a free slot only, never ahead, and each further interruption
-/// counts as an attempt. So a crash never kills a delivery that did not begin, even if it may have one attempt only, and an
-/// event that kills the process is dead in the end. In the *number* of an attempt, which destinations see, every interruption
-/// counts: the app may have seen it.
+/// counts as an attempt. So an event that kills the process is dead in the end. And a crash kills no delivery that did not
+/// begin, even if it may have one attempt only, with one exception: a suspect that was leased for a free slot at that very
+/// moment. In the *number* of an attempt, which destinations see, every interruption counts: the app may have seen it.
 pub trait Ledger: Send + Sync + 'static {
     /// Keeps an event and its deliveries, all or nothing.
     ///

@@ -52,9 +52,11 @@ pub struct Claimed {
     pub exhausted: Vec<DeliveryId>,
     /// How long until the next delivery that was not leased may be; none: nothing is left that time alone would bring.
     ///
-    /// Zero if the claim was filled, or `ahead_bytes` were: there may be more. Zero although there was room ahead: an interrupted delivery is due
-    /// and needs a free slot, so claim again with `ahead` = 0 once a slot is free.
+    /// Zero if the claim was filled, or `ahead_bytes` were: there may be more. Zero as well if `suspects_wait` is true.
     pub next_due: Option<Duration>,
+    /// Whether an interrupted delivery is due and was passed over, because it needs a free slot; also in a claim that was
+    /// filled. Lease nothing ahead until a slot is free, so that others do not overtake it again and again.
+    pub suspects_wait: bool,
 }
 
 /// How an attempt ended.
@@ -77,8 +79,8 @@ pub enum Verdict {
     RetryAfter(Duration),
     /// Give up, for this reason.
     Dead(Box<str>),
-    /// Try again at once, without counting the attempt: it did not begin, or it was broken off for no fault of the delivery.
-    /// If it has an entry in the log, the next attempt's entry replaces it.
+    /// Give it back, due as before and for the reason as before, without counting the attempt: it did not begin, or it was
+    /// broken off for no fault of the delivery. If it has an entry in the log, the next attempt's entry replaces it.
     Released,
 }
 

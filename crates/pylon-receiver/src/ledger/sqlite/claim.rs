@@ -98,7 +98,10 @@ impl Claiming<'_> {
                     Ok(Taken::Ended) if claimed.exhausted.len() < MOST_DEAD => {}
                     Ok(Taken::Ended) => return Ok(Looked::UpTo(Some(Duration::ZERO))),
                     Ok(Taken::EndedAndFreed) => return Ok(Looked::Again),
-                    Ok(Taken::PassedOver) => passed_over += 1,
+                    Ok(Taken::PassedOver) => {
+                        passed_over += 1;
+                        claimed.suspects_wait = true;
+                    }
                     Err(error) => {
                         note_unreadable(transaction, &due[place..], &error);
                         return Err(error);

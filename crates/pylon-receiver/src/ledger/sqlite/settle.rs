@@ -29,11 +29,9 @@ pub(super) fn run(
             let reason = detail.map_or_else(|| reason.to_string(), |detail| format!("{reason}: {detail}"));
             end(transaction, delivery, End { state: DeliveryState::Dead, attempts: 1, reason: Some(&reason) })?;
         }
-        Verdict::RetryAfter(delay) => again(transaction, lease.seq, *delay, 1, detail)?,
-        Verdict::Released => {
-            again(transaction, lease.seq, Duration::ZERO, 0, detail)?;
-            transaction.wake(destination);
-        }
+        Verdict::RetryAfter(delay) => again(transaction, lease.seq, *delay, detail)?,
+        // Its row was not touched by the lease.
+        Verdict::Released => transaction.wake(destination),
     }
     Ok(Settled::Recorded)
 }
@@ -81,18 +79,12 @@ pub(super) fn end(transaction: &mut Transaction<'_>, delivery: Unfinished<'_>, e
     Ok(freed > 0)
 }
 
-/// Leaves a delivery among those that wait, due after the delay.
-fn again(
-    transaction: &Transaction<'_>,
-    seq: i64,
-    delay: Duration,
-    attempts: u32,
-    reason: Option<&str>,
-) -> rusqlite::Result<()> {
+/// Leaves a delivery among those that wait, due after the delay, with one attempt more.
+fn again(transaction: &Transaction<'_>, seq: i64, delay: Duration, reason: Option<&str>) -> rusqlite::Result<()> {
     transaction
         .connection
-        .prepare_cached("UPDATE deliveries SET at_ms = ?2, attempts = attempts + ?3, reason = ?4 WHERE seq = ?1")?
-        .execute(params![seq, transaction.now.tick.after(delay), attempts, reason])?;
+        .prepare_cached("UPDATE deliveries SET at_ms = ?2, attempts = attempts + 1, reason = ?3 WHERE seq = ?1")?
+        .execute(params![seq, transaction.now.tick.after(delay), reason])?;
     Ok(())
 }
 

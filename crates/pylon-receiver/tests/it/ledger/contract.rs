@@ -95,6 +95,7 @@ macro_rules! contract {
                 a_lease_that_ran_out_is_due_again_since_it_was
                 the_first_interruption_costs_nothing
                 what_was_interrupted_is_never_leased_ahead
+                a_filled_claim_tells_of_those_that_it_passed_over
                 what_is_interrupted_again_and_again_is_dead
                 the_exhausted_make_room_for_others_and_let_those_behind_them_go
                 what_an_owner_gives_back_is_no_interruption
@@ -103,7 +104,8 @@ macro_rules! contract {
                 a_delivered_one_is_finished
                 a_retry_waits_for_its_delay_and_keeps_its_count
                 a_dead_one_has_its_reason_and_is_leased_no_more
-                a_released_one_is_due_at_once_and_costs_no_attempt
+                a_released_one_is_due_as_before_and_costs_no_attempt
+                a_released_one_keeps_its_place_and_its_reason
                 a_released_attempt_may_be_logged_and_its_entry_is_replaced
                 attempts_are_logged_in_their_order
                 a_stale_lease_is_fenced_and_changes_nothing
@@ -341,6 +343,7 @@ pub(crate) struct Got {
     pub(crate) deliveries: Vec<LeasedDelivery>,
     pub(crate) exhausted: Vec<DeliveryId>,
     pub(crate) next_due: Option<Moment>,
+    pub(crate) suspects_wait: bool,
 }
 
 /// What is logged of an attempt; it took a second and a half.
@@ -429,10 +432,11 @@ impl<S: Subject> Desk<S> {
 
     pub(crate) async fn claim(&self, ask: Ask) -> Got {
         let ledger = self.now(ask.now);
-        let Claimed { deliveries, exhausted, next_due } = ledger.exchange(ask.exchange()).await.unwrap().claimed;
+        let claimed = ledger.exchange(ask.exchange()).await.unwrap().claimed;
+        let Claimed { deliveries, exhausted, next_due, suspects_wait } = claimed;
         let of = deliveries.iter().map(|leased| (leased.lease, ask.destination.clone()));
         self.leased.lock().unwrap().extend(of);
-        Got { deliveries, exhausted, next_due: next_due.map(|left| at(ask.now).after(left)) }
+        Got { deliveries, exhausted, next_due: next_due.map(|left| at(ask.now).after(left)), suspects_wait }
     }
 
     /// The deliveries to "app" that are due now.

@@ -17,6 +17,8 @@ pub(crate) struct MemoryLedger {
     takes: Duration,
     /// There is always more to prune.
     is_endless: bool,
+    /// While it is out: how long it takes to fail.
+    outage: Arc<Mutex<Option<Duration>>>,
 }
 
 impl MemoryLedger {
@@ -29,6 +31,9 @@ impl MemoryLedger {
             is_closed: Arc::default(),
             takes: Duration::ZERO,
             is_endless: false,
+    }
+
+            outage: Arc::default(),
         }
     }
 
@@ -40,13 +45,24 @@ impl MemoryLedger {
     /// The ledger, in which there is always more to prune.
     pub(crate) fn endless(self) -> Self {
         Self { is_endless: true, ..self }
+    /// From now on exchanges and renewals fail after this time; none: they work again.
+    pub(crate) fn fail_after(&self, outage: Option<Duration>) {
+        *self.outage.lock().unwrap() = outage;
+    }
+
+    /// Fails, while the ledger is out.
+    async fn outage(&self) -> Result<(), LedgerError> {
+        let outage = *self.outage.lock().unwrap();
+        let Some(takes) = outage else { return Ok(()) };
+        tokio::time::sleep(takes).await;
+        Err(LedgerError::Unreachable("as told".into()))
     }
 
     /// Another handle of the same ledger.
     pub(crate) fn shared(&self) -> Self {
-        let Self { model, bell, clock, is_closed, takes, is_endless } = self;
+        let Self { model, bell, clock, is_closed, takes, is_endless, outage } = self;
         let (model, bell, clock, is_closed) = (model.clone(), bell.clone(), clock.clone(), is_closed.clone());
-        Self { model, bell, clock, is_closed, takes: *takes, is_endless: *is_endless }
+        Self { model, bell, clock, is_closed, takes: *takes, is_endless: *is_endless, outage: outage.clone() }
     }
 
     /// The ledger that another process finds after this one has ended; this one is used no more.
@@ -61,6 +77,7 @@ impl MemoryLedger {
             is_closed: Arc::default(),
             takes: self.takes,
             is_endless: self.is_endless,
+            outage: Arc::default(),
         }
     }
 
@@ -97,6 +114,7 @@ impl Ledger for MemoryLedger {
     }
     fn exchange(&self, exchange: Exchange) -> LedgerFuture<'_, Exchanged> {
         Box::pin(async move {
+            self.outage().await?;
             let answer = self.write(|model| model.exchange(exchange)).await;
             if !self.takes.is_zero() {
                 tokio::time::sleep(self.takes).await;
@@ -105,7 +123,10 @@ impl Ledger for MemoryLedger {
         })
     }
     fn renew(&self, leases: Vec<Lease>, length: Duration) -> LedgerFuture<'_, Vec<bool>> {
-        self.write(|model| model.renew(&leases, length))
+        Box::pin(async move {
+            self.outage().await?;
+            self.write(|model| model.renew(&leases, length)).await
+        })
     }
     fn release(&self, owner: Owner) -> LedgerFuture<'_, u64> {
         self.write(|model| model.release(owner))

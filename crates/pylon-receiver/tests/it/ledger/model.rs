@@ -257,7 +257,12 @@ impl Model {
         loop {
             let is_full = is_filled(&claimed, claim);
             let may_be_suspect = claimed.deliveries.len() < claim.free;
-            let Some(index) = self.longest_due(destination, claim, may_be_suspect).filter(|_| !is_full) else { break };
+            if is_full {
+                break;
+            }
+            let next = self.longest_due(destination, claim, may_be_suspect);
+            claimed.suspects_wait |= self.longest_due(destination, claim, true) != next;
+            let Some(index) = next else { break };
             let delivery = &mut self.deliveries[index];
             if delivery.counted() >= claim.most_attempts {
                 claimed.exhausted.push(delivery.id);
@@ -378,8 +383,7 @@ impl Model {
                 delivery.reason = detail;
             }
             Verdict::Released => {
-                delivery.wait_until(tick);
-                delivery.reason = detail;
+                delivery.wait_until(delivery.due_at);
             }
         }
         self.woken.push(destination.into());

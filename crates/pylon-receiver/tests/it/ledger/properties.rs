@@ -133,6 +133,7 @@ impl<S: Subject> Pair<S> {
                 same("leased", leased(&ledger), leased(&model))?;
                 same("exhausted", &ledger.exhausted, &model.exhausted)?;
                 same("next due", ledger.next_due, model.next_due)?;
+                same("suspects wait", ledger.suspects_wait, model.suspects_wait)?;
                 let pairs = model.deliveries.iter().zip(&ledger.deliveries);
                 self.leases.extend(pairs.map(|(ours, theirs)| (destination, ours.lease, theirs.lease)));
                 Ok(())

@@ -41,13 +41,30 @@ pub(crate) async fn what_was_interrupted_is_never_leased_ahead<S: Subject>(mut d
     desk.crash().await;
     let got = desk.claim(Ask { free: 0, ahead: 9, ..claim(1) }).await;
     assert_eq!(ids(&got), all[2..], "others pass them");
-    assert_eq!(got.next_due, Some(at(1)), "something is due, and needs a free slot");
+    assert_eq!((got.next_due, got.suspects_wait), (Some(at(1)), true), "something is due, and needs a free slot");
     desk.settle(got.deliveries[0].lease, 1, Verdict::Released).await;
     let got = desk.claim(Ask { free: 1, ahead: 9, ..claim(2) }).await;
     assert_eq!(ids(&got), [all[0], all[2]], "the slot goes to the longest due");
-    assert_eq!(got.next_due, Some(at(2)));
+    assert_eq!((got.next_due, got.suspects_wait), (Some(at(2)), true));
     let got = desk.claim(Ask { free: 1, ..claim(2) }).await;
-    assert_eq!(ids(&got), [all[1]]);
+    assert_eq!((ids(&got), got.suspects_wait), (vec![all[1]], false));
+}
+
+pub(crate) async fn a_filled_claim_tells_of_those_that_it_passed_over<S: Subject>(mut desk: Desk<S>) {
+    let mut all = Vec::new();
+    for number in 0..6 {
+        all.push(delivery(desk.keep(event(0).numbered(number).with_body([b'x'; 100]).to("app")).await, 1));
+    }
+    assert_eq!(ids(&desk.claim(Ask { free: 2, ..claim(0) }).await), all[..2]);
+    desk.crash().await;
+    let got = desk.claim(Ask { free: 0, ahead: 1, ..claim(1) }).await;
+    assert_eq!((ids(&got), got.suspects_wait), (vec![all[2]], true), "as many as were asked for");
+    let got = desk.claim(Ask { free: 0, ahead: 9, ahead_bytes: 100, ..claim(1) }).await;
+    assert_eq!((ids(&got), got.suspects_wait), (vec![all[3]], true), "as many bytes as were asked for");
+    let got = desk.claim(Ask { free: 2, ..claim(1) }).await;
+    assert_eq!((ids(&got), got.suspects_wait), (all[..2].to_vec(), false), "they have their slots");
+    let got = desk.claim(Ask { free: 0, ahead: 1, ..claim(1) }).await;
+    assert_eq!((ids(&got), got.suspects_wait), (vec![all[4]], false), "none waits any more");
 }
 
 pub(crate) async fn what_is_interrupted_again_and_again_is_dead<S: Subject>(mut desk: Desk<S>) {

@@ -46,7 +46,7 @@ pub(crate) async fn a_dead_one_has_its_reason_and_is_leased_no_more<S: Subject>(
     assert_eq!(reason.as_deref(), Some("gave up: found 500"), "with what the last attempt met");
 }
 
-pub(crate) async fn a_released_one_is_due_at_once_and_costs_no_attempt<S: Subject>(desk: Desk<S>) {
+pub(crate) async fn a_released_one_is_due_as_before_and_costs_no_attempt<S: Subject>(desk: Desk<S>) {
     desk.keep(event(0).to("app")).await;
     for round in 1..=5 {
         let got = desk.claim(Ask { most_attempts: 1, ..claim(round) }).await;
@@ -55,8 +55,20 @@ pub(crate) async fn a_released_one_is_due_at_once_and_costs_no_attempt<S: Subjec
         assert_eq!(leased.attempt, 1, "round {round}");
         assert_eq!(desk.settle(leased.lease, round, Verdict::Released).await, Settled::Recorded);
         let record = desk.delivery(leased.lease.delivery).await;
-        assert_eq!((record.state, record.attempts, record.due_at), (DeliveryState::Waiting, 0, Some(at(round))));
+        assert_eq!((record.state, record.attempts, record.due_at), (DeliveryState::Waiting, 0, Some(at(0))));
     }
+}
+
+pub(crate) async fn a_released_one_keeps_its_place_and_its_reason<S: Subject>(desk: Desk<S>) {
+    let first = delivery(desk.keep(event(0).to("app")).await, 1);
+    let lease = desk.take(0).await.lease;
+    desk.settle_with(lease, 1, retry(5), attempt(500, "found 500")).await;
+    let lease = desk.take(6).await.lease;
+    let later = delivery(desk.keep(event(7).to("app")).await, 1);
+    assert_eq!(desk.settle(lease, 8, Verdict::Released).await, Settled::Recorded);
+    let record = desk.delivery(first).await;
+    assert_eq!((record.attempts, record.due_at, record.reason.as_deref()), (1, Some(at(6)), Some("found 500")));
+    assert_eq!(desk.due(9).await, [first, later], "nobody has overtaken it");
 }
 
 pub(crate) async fn a_released_attempt_may_be_logged_and_its_entry_is_replaced<S: Subject>(desk: Desk<S>) {
