@@ -3,6 +3,7 @@
 mod attempt;
 mod command;
 mod connection;
+mod connections;
 mod contract;
 mod fault;
 mod handlers;

@@ -3,6 +3,8 @@ use super::*;
 use pylon_receiver::config::{HttpTransport, SecretFault, SecretSource};
 use pylon_receiver::internals::{Delivered, TransportFault};
 use pylon_receiver::text::show_duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 const WHOLE: &str = "HTTP/1.1 200 OK\ncontent-length: 2\n\nok";
 
@@ -133,10 +135,9 @@ async fn where_nobody_answers_the_report_says_why() {
 /// It speaks no TLS, and shows that by its first bytes.
 #[tokio::test]
 async fn a_failure_of_tls_is_told_as_one() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}/", listener.local_addr().unwrap());
     let _server = tokio::spawn(async move {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let (mut stream, _) = listener.accept().await.unwrap();
         let _ = stream.read(&mut [0; 1024]).await;
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
@@ -403,9 +404,46 @@ async fn a_connection_is_used_again() {
     assert_eq!(server.connections(), 1);
 }
 
+/// More connections than tokio lets a task read from in one go.
+#[tokio::test]
+async fn idle_connections_that_the_server_has_closed_cost_no_attempt() {
+    const MANY: usize = 200;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut there = destination(to(&format!("http://{}/", listener.local_addr().unwrap())), PATIENCE);
+    there.concurrency = MANY;
+    let transport = transport(&there, None).unwrap();
+    let attempt = attempt();
+    let serve = async {
+        let mut streams = Vec::new();
+        for _ in 0..MANY {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert_ne!(stream.read(&mut [0; 1024]).await.unwrap(), 0);
+            streams.push(stream);
+        }
+        for stream in &mut streams {
+            stream.write_all(&WHOLE.replace('\n', "\r\n").into_bytes()).await.unwrap();
+        }
+        streams
+    };
+    let deliver = futures_util::future::join_all((0..MANY).map(|_| transport.deliver(&attempt)));
+    let (reports, streams) = within("all are answered", async { tokio::join!(deliver, serve) }).await;
+    let delivered = Report::delivered(Some(200), "answered 200");
+    assert!(reports.iter().all(|report| *report == delivered), "{reports:?}");
+    drop(streams);
+    // The runtime takes in that the connections are closed.
+    tokio::task::yield_now().await;
+    let serve = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        assert_ne!(stream.read(&mut [0; 1024]).await.unwrap(), 0);
+        stream.write_all(&WHOLE.replace('\n', "\r\n").into_bytes()).await.unwrap();
+    };
+    let (report, ()) = within("it is answered", async { tokio::join!(transport.deliver(&attempt), serve) }).await;
+    assert_eq!(report, delivered);
+}
+
 #[tokio::test]
 async fn whoever_drops_the_future_ends_the_attempt() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let transport =
         transport(&destination(to(&format!("http://{}/", listener.local_addr().unwrap())), PATIENCE), None).unwrap();
     let attempt = attempt();
@@ -415,5 +453,5 @@ async fn whoever_drops_the_future_ends_the_attempt() {
     };
     let mut rest = Vec::new();
     // It ends, and does not wait for an answer.
-    let _ = within("the connection ends", tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest)).await;
+    let _ = within("the connection ends", stream.read_to_end(&mut rest)).await;
 }

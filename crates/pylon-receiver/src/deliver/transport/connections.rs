@@ -1,0 +1,195 @@
+//! Connections to one HTTP server, kept open and used again.
+
+use super::connection::Connection;
+use super::unanswered::Unanswered;
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use rustls_platform_verifier::BuilderVerifierExt;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+
+/// A connection that was idle for longer is not used again: something on the way may have forgotten it.
+const LONGEST_IDLE: Duration = Duration::from_secs(90);
+
+/// The connections to one server.
+pub(super) struct Connections {
+    host: Box<str>,
+    port: u16,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+    /// How many idle ones are kept.
+    most_idle: usize,
+    /// The latest last.
+    idle: Mutex<Vec<(Connection, Instant)>>,
+}
+
+impl Connections {
+    /// For a URL with a host; opens none yet.
+    ///
+    /// # Errors
+    /// A sentence on what is missing.
+    pub(super) fn new(url: &Uri, most_idle: usize) -> Result<Self, &'static str> {
+        const EXPECTED: &str = "expected an address with http:// or https:// in front, found another one";
+        let host = url.host().ok_or(EXPECTED)?;
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let (port, tls) = match url.scheme_str() {
+            Some("http") => (80, None),
+            Some("https") => (443, Some((tls()?, ServerName::try_from(host.to_owned()).map_err(|_| EXPECTED)?))),
+            _ => return Err(EXPECTED),
+        };
+        let port = url.port_u16().unwrap_or(port);
+        Ok(Self { host: host.into(), port, tls, most_idle, idle: Mutex::default() })
+    }
+
+    /// Sends a request, and waits for the head of the answer. The body comes by the connection.
+    pub(super) async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(Connection, Response<Incoming>), Unanswered> {
+        let request = match self.take() {
+            None => request,
+            Some(mut connection) => match connection.send(request).await {
+                Ok(response) => return Ok((connection, response)),
+                // The server closed the idle connection at this moment. If nothing was sent, a new connection takes the request.
+                Err(mut error) => error.take_message().ok_or_else(|| Unanswered::Http(error.into_error()))?,
+            },
+        };
+        let mut connection = self.open().await?;
+        let response = connection.send(request).await.map_err(|error| Unanswered::Http(error.into_error()))?;
+        Ok((connection, response))
+    }
+
+    /// Keeps a connection whose last answer was read whole.
+    pub(super) fn put(&self, mut connection: Connection) {
+        if connection.is_usable() {
+            let mut idle = self.idle();
+            if idle.len() < self.most_idle {
+                idle.push((connection, Instant::now()));
+            }
+        }
+    }
+
+    /// The idle connection that was used last, if the server has not closed it.
+    fn take(&self) -> Option<Connection> {
+        loop {
+            let (mut connection, since) = self.idle().pop()?;
+            if since.elapsed() <= LONGEST_IDLE && connection.is_usable() {
+                return Some(connection);
+            }
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<(Connection, Instant)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn open(&self) -> Result<Connection, Unanswered> {
+        let addresses = tokio::net::lookup_host((&*self.host, self.port)).await.map_err(|_| Unanswered::Name)?;
+        let stream = connect(addresses).await.map_err(Unanswered::Connect)?;
+        stream.set_nodelay(true).map_err(Unanswered::Connect)?;
+        match &self.tls {
+            None => Connection::begin(stream).await,
+            Some((tls, name)) => {
+                let stream = tls.connect(name.clone(), stream).await.map_err(Unanswered::Connect)?;
+                Connection::begin(stream).await
+            }
+        }
+    }
+}
+
+/// The first address that answers; the last error if none does.
+async fn connect(addresses: impl Iterator<Item = std::net::SocketAddr>) -> io::Result<TcpStream> {
+    let mut last = io::ErrorKind::NotFound.into();
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// TLS that trusts what the system trusts.
+fn tls() -> Result<TlsConnector, &'static str> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(BuilderVerifierExt::with_platform_verifier)
+        .map_err(|_| "TLS failed: the system has no root certificates")?;
+    let mut config = config.with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::Pin;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::{Context, Poll};
+    use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+    use tokio::net::TcpListener;
+
+    /// Open at the first look, closed by the server at the second.
+    #[derive(Default)]
+    struct Closing {
+        was_looked_at: bool,
+        was_written_to: Arc<AtomicBool>,
+    }
+
+    impl AsyncRead for Closing {
+        fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            if self.was_looked_at {
+                return Poll::Ready(Ok(()));
+            }
+            self.was_looked_at = true;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Closing {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            self.was_written_to.store(true, Ordering::Relaxed);
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_an_idle_connection_gives_back_goes_out_on_a_new_one() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let connections = Connections::new(&url, 2).unwrap();
+        let written: Arc<AtomicBool> = Arc::default();
+        for _ in 0..2 {
+            let closing = Closing { was_written_to: Arc::clone(&written), ..Closing::default() };
+            connections.idle().push((Connection::begin(closing).await.unwrap(), Instant::now()));
+        }
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert_ne!(stream.read(&mut [0; 1024]).await.unwrap(), 0);
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+        };
+        let exchange = async { tokio::join!(connections.send(Request::new(Full::default())), serve) };
+        let (answer, ()) = tokio::time::timeout(Duration::from_secs(20), exchange).await.unwrap();
+        assert_eq!(answer.unwrap().1.status(), 204);
+        assert!(!written.load(Ordering::Relaxed));
+        // Only the first case is tried again, so the other connection is still idle.
+        assert_eq!(connections.idle().len(), 1);
+    }
+}
