@@ -1,6 +1,7 @@
 //! Connections to one HTTP server, kept open and used again.
 
 use super::connection::Connection;
+use super::dial::dial;
 use super::unanswered::Unanswered;
 use bytes::Bytes;
 use http::{Request, Response, Uri};
@@ -9,7 +10,6 @@ use hyper::body::Incoming;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use rustls_platform_verifier::BuilderVerifierExt;
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -92,7 +92,7 @@ impl Connections {
 
     async fn open(&self) -> Result<Connection, Unanswered> {
         let addresses = tokio::net::lookup_host((&*self.host, self.port)).await.map_err(|_| Unanswered::Name)?;
-        let stream = connect(addresses).await.map_err(Unanswered::Connect)?;
+        let stream = dial(addresses, TcpStream::connect).await.map_err(Unanswered::Connect)?;
         stream.set_nodelay(true).map_err(Unanswered::Connect)?;
         match &self.tls {
             None => Connection::begin(stream).await,
@@ -102,18 +102,6 @@ impl Connections {
             }
         }
     }
-}
-
-/// The first address that answers; the last error if none does.
-async fn connect(addresses: impl Iterator<Item = std::net::SocketAddr>) -> io::Result<TcpStream> {
-    let mut last = io::ErrorKind::NotFound.into();
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }
 
 /// TLS that trusts what the system trusts.
@@ -131,6 +119,7 @@ fn tls() -> Result<TlsConnector, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io;
     use std::pin::Pin;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::task::{Context, Poll};
