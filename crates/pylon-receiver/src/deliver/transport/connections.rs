@@ -10,14 +10,18 @@ use hyper::body::Incoming;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use rustls_platform_verifier::BuilderVerifierExt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-/// A connection that was idle for longer is not used again: something on the way may have forgotten it.
+/// A connection that was idle for longer is not used again: a firewall or a proxy on the way may have forgotten it.
 const LONGEST_IDLE: Duration = Duration::from_secs(90);
+
+/// While connections are idle, those that are of no more use are closed this often.
+const SWEEP: Duration = Duration::from_secs(10);
 
 /// The connections to one server.
 pub(super) struct Connections {
@@ -26,8 +30,16 @@ pub(super) struct Connections {
     tls: Option<(TlsConnector, ServerName<'static>)>,
     /// How many idle ones are kept.
     most_idle: usize,
-    /// The latest last.
-    idle: Mutex<Vec<(Connection, Instant)>>,
+    idle: Arc<Mutex<Idle>>,
+}
+
+/// The connections that wait for a request.
+#[derive(Default)]
+struct Idle {
+    /// The latest last, each with the moment since when it is idle.
+    connections: Vec<(Connection, Instant)>,
+    /// Whether a task sweeps them.
+    is_swept: bool,
 }
 
 impl Connections {
@@ -45,7 +57,7 @@ impl Connections {
             _ => return Err(EXPECTED),
         };
         let port = url.port_u16().unwrap_or(port);
-        Ok(Self { host: host.into(), port, tls, most_idle, idle: Mutex::default() })
+        Ok(Self { host: host.into(), port, tls, most_idle, idle: Arc::default() })
     }
 
     /// Sends a request, and waits for the head of the answer. The body comes by the connection.
@@ -69,25 +81,24 @@ impl Connections {
     /// Keeps a connection whose last answer was read whole.
     pub(super) fn put(&self, mut connection: Connection) {
         if connection.is_usable() {
-            let mut idle = self.idle();
-            if idle.len() < self.most_idle {
-                idle.push((connection, Instant::now()));
+            let mut idle = lock(&self.idle);
+            if idle.connections.len() < self.most_idle {
+                idle.connections.push((connection, Instant::now()));
+                if !mem::replace(&mut idle.is_swept, true) {
+                    tokio::spawn(sweep(Arc::downgrade(&self.idle)));
+                }
             }
         }
     }
 
-    /// The idle connection that was used last, if the server has not closed it.
+    /// The idle connection that was used last, if it is still usable.
     fn take(&self) -> Option<Connection> {
         loop {
-            let (mut connection, since) = self.idle().pop()?;
-            if since.elapsed() <= LONGEST_IDLE && connection.is_usable() {
+            let (mut connection, since) = lock(&self.idle).connections.pop()?;
+            if is_usable(&mut connection, since) {
                 return Some(connection);
             }
         }
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Vec<(Connection, Instant)>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn open(&self) -> Result<Connection, Unanswered> {
@@ -102,6 +113,28 @@ impl Connections {
             }
         }
     }
+}
+
+/// Closes idle connections that are of no more use. Ends when none is left, and with the [`Connections`].
+async fn sweep(idle: Weak<Mutex<Idle>>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        let Some(idle) = idle.upgrade() else { return };
+        let mut idle = lock(&idle);
+        idle.connections.retain_mut(|(connection, since)| is_usable(connection, *since));
+        if idle.connections.is_empty() {
+            idle.is_swept = false;
+            return;
+        }
+    }
+}
+
+fn is_usable(connection: &mut Connection, idle_since: Instant) -> bool {
+    idle_since.elapsed() <= LONGEST_IDLE && connection.is_usable()
+}
+
+fn lock(idle: &Mutex<Idle>) -> MutexGuard<'_, Idle> {
+    idle.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// TLS that trusts what the system trusts.
@@ -167,7 +200,7 @@ mod tests {
         let written: Arc<AtomicBool> = Arc::default();
         for _ in 0..2 {
             let closing = Closing { was_written_to: Arc::clone(&written), ..Closing::default() };
-            connections.idle().push((Connection::begin(closing).await.unwrap(), Instant::now()));
+            lock(&connections.idle).connections.push((Connection::begin(closing).await.unwrap(), Instant::now()));
         }
         let serve = async {
             let (mut stream, _) = listener.accept().await.unwrap();
@@ -179,6 +212,6 @@ mod tests {
         assert_eq!(answer.unwrap().1.status(), 204);
         assert!(!written.load(Ordering::Relaxed));
         // Only the first case is tried again, so the other connection is still idle.
-        assert_eq!(connections.idle().len(), 1);
+        assert_eq!(lock(&connections.idle).connections.len(), 1);
     }
 }

@@ -441,6 +441,47 @@ async fn idle_connections_that_the_server_has_closed_cost_no_attempt() {
     assert_eq!(report, delivered);
 }
 
+/// Delivers once; then the server closes its side or not. How many seconds later the transport closes the connection.
+async fn idle_for(closes: bool) -> u64 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let transport = transport(&destination(to(&url), PATIENCE), None).unwrap();
+    let attempt = attempt();
+    let serve = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        assert_ne!(stream.read(&mut [0; 1024]).await.unwrap(), 0);
+        stream.write_all(&WHOLE.replace('\n', "\r\n").into_bytes()).await.unwrap();
+        stream
+    };
+    let (report, mut stream) = tokio::join!(transport.deliver(&attempt), serve);
+    assert_eq!(report, Report::delivered(Some(200), "answered 200"));
+    if closes {
+        stream.shutdown().await.unwrap();
+    }
+    tokio::time::pause();
+    let began = tokio::time::Instant::now();
+    // The paused clock jumps to the next timer whenever nothing else is left to do.
+    loop {
+        if let Ok(read) = tokio::time::timeout(Duration::from_secs(1), stream.read(&mut [0])).await {
+            assert_eq!(read.unwrap(), 0);
+            return began.elapsed().as_secs();
+        }
+        assert!(began.elapsed() < Duration::from_secs(1_000), "the connection stays open");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_closed_is_closed_without_another_delivery() {
+    let seconds = idle_for(true).await;
+    assert!((9..=12).contains(&seconds), "{seconds}");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_idle_for_long_is_closed_without_another_delivery() {
+    let seconds = idle_for(false).await;
+    assert!((89..=112).contains(&seconds), "{seconds}");
+}
+
 #[tokio::test]
 async fn whoever_drops_the_future_ends_the_attempt() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
