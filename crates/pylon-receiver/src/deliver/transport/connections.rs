@@ -49,11 +49,15 @@ impl Connections {
     /// A sentence on what is missing.
     pub(super) fn new(url: &Uri, most_idle: usize) -> Result<Self, &'static str> {
         const EXPECTED: &str = "expected an address with http:// or https:// in front, found another one";
+        const EXPECTED_NAME: &str = "expected a DNS name or an IP address behind https://, found another host";
         let host = url.host().ok_or(EXPECTED)?;
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let (port, tls) = match url.scheme_str() {
             Some("http") => (80, None),
-            Some("https") => (443, Some((tls()?, ServerName::try_from(host.to_owned()).map_err(|_| EXPECTED)?))),
+            Some("https") => {
+                let name = ServerName::try_from(host.to_owned()).map_err(|_| EXPECTED_NAME)?;
+                (443, Some((tls()?, name)))
+            }
             _ => return Err(EXPECTED),
         };
         let port = url.port_u16().unwrap_or(port);

@@ -125,6 +125,7 @@ async fn where_nobody_answers_the_report_says_why() {
         (unresolvable, "the name does not resolve"),
         ("/hook".to_owned(), "expected an address with http:// or https:// in front, found another one"),
         ("ftp://127.0.0.1/hook".to_owned(), "expected an address with http:// or https:// in front, found another one"),
+        ("https://a..b/hook".to_owned(), "expected a DNS name or an IP address behind https://, found another host"),
     ];
     for (url, detail) in cases {
         assert_eq!(deliver(to(&url), PATIENCE, &attempt()).await, Report::failed(None, detail), "{url}");
