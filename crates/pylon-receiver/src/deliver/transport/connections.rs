@@ -20,7 +20,7 @@ use tokio_rustls::TlsConnector;
 /// A connection that was idle for longer is not used again: a firewall or a proxy on the way may have forgotten it.
 const LONGEST_IDLE: Duration = Duration::from_secs(90);
 
-/// While connections are idle, those that are of no more use are closed this often.
+/// How often idle connections are checked.
 const SWEEP: Duration = Duration::from_secs(10);
 
 /// The connections to one server.
@@ -36,7 +36,7 @@ pub(super) struct Connections {
 /// The connections that wait for a request.
 #[derive(Default)]
 struct Idle {
-    /// The latest last, each with the moment since when it is idle.
+    /// The latest last, each with the moment from which it was idle.
     connections: Vec<(Connection, Instant)>,
     /// Whether a task sweeps them.
     is_swept: bool,
@@ -64,7 +64,7 @@ impl Connections {
         Ok(Self { host: host.into(), port, tls, most_idle, idle: Arc::default() })
     }
 
-    /// Sends a request, and waits for the head of the answer. The body comes by the connection.
+    /// Sends a request, and waits for the head of the answer. The connection reads the body.
     pub(super) async fn send(
         &self,
         request: Request<Full<Bytes>>,
@@ -119,7 +119,8 @@ impl Connections {
     }
 }
 
-/// Closes idle connections that are of no more use. Ends when none is left, and with the [`Connections`].
+/// Closes idle connections that are too old or that the server has closed. Ends at the check that finds none left, or no
+/// [`Connections`].
 async fn sweep(idle: Weak<Mutex<Idle>>) {
     loop {
         tokio::time::sleep(SWEEP).await;
@@ -204,7 +205,8 @@ mod tests {
         let written: Arc<AtomicBool> = Arc::default();
         for _ in 0..2 {
             let closing = Closing { was_written_to: Arc::clone(&written), ..Closing::default() };
-            lock(&connections.idle).connections.push((Connection::begin(closing).await.unwrap(), Instant::now()));
+            let connection = Connection::begin(closing).await.unwrap();
+            lock(&connections.idle).connections.push((connection, Instant::now()));
         }
         let serve = async {
             let (mut stream, _) = listener.accept().await.unwrap();

@@ -40,10 +40,12 @@ async fn dialed(addresses: &[&str]) -> (Result<String, ErrorKind>, u128, Vec<Str
     (outcome, began.elapsed().as_millis(), tried.into_inner().unwrap())
 }
 
+/// The addresses, the winner or the error, after how many milliseconds, and how many addresses were tried.
+type Case = (&'static [&'static str], Result<&'static str, ErrorKind>, u128, usize);
+
 #[tokio::test(start_paused = true)]
 async fn the_first_address_to_connect_wins() {
-    // The addresses, the winner or the error, after milliseconds, how many were tried.
-    let cases: [(&[&str], Result<&str, ErrorKind>, u128, usize); 10] = [
+    let cases: [Case; 10] = [
         (&["10.0.0.1:1", "10.0.0.2:1"], Ok("10.0.0.1:1"), 0, 1),
         (&["10.0.0.1:2", "10.0.0.2:1"], Ok("10.0.0.2:1"), 0, 2),
         (&["10.0.0.1:3", "10.0.0.2:1"], Ok("10.0.0.2:1"), 300, 2),

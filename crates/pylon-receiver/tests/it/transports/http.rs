@@ -3,8 +3,9 @@ use super::*;
 use pylon_receiver::config::{HttpTransport, SecretFault, SecretSource};
 use pylon_receiver::internals::{Delivered, TransportFault};
 use pylon_receiver::text::show_duration;
+use std::ops::RangeInclusive;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 const WHOLE: &str = "HTTP/1.1 200 OK\ncontent-length: 2\n\nok";
 
@@ -405,6 +406,14 @@ async fn a_connection_is_used_again() {
     assert_eq!(server.connections(), 1);
 }
 
+/// Answers one request on a new connection.
+async fn serve_once(listener: &TcpListener) -> TcpStream {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    assert_ne!(stream.read(&mut [0; 1024]).await.unwrap(), 0);
+    stream.write_all(&WHOLE.replace('\n', "\r\n").into_bytes()).await.unwrap();
+    stream
+}
+
 /// More connections than tokio lets a task read from in one go.
 #[tokio::test]
 async fn idle_connections_that_the_server_has_closed_cost_no_attempt() {
@@ -433,54 +442,47 @@ async fn idle_connections_that_the_server_has_closed_cost_no_attempt() {
     drop(streams);
     // The runtime takes in that the connections are closed.
     tokio::task::yield_now().await;
-    let serve = async {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        assert_ne!(stream.read(&mut [0; 1024]).await.unwrap(), 0);
-        stream.write_all(&WHOLE.replace('\n', "\r\n").into_bytes()).await.unwrap();
-    };
-    let (report, ()) = within("it is answered", async { tokio::join!(transport.deliver(&attempt), serve) }).await;
+    let last = async { tokio::join!(transport.deliver(&attempt), serve_once(&listener)) };
+    let (report, _) = within("it is answered", last).await;
     assert_eq!(report, delivered);
 }
 
-/// Delivers once; then the server closes its side or not. How many seconds later the transport closes the connection.
-async fn idle_for(closes: bool) -> u64 {
+/// Delivers, and checks when the transport closes the idle connection. Repeats that with a second connection.
+async fn idle_closes_within(seconds: RangeInclusive<u64>, server_closes: bool) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let transport = transport(&destination(to(&url), PATIENCE), None).unwrap();
     let attempt = attempt();
-    let serve = async {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        assert_ne!(stream.read(&mut [0; 1024]).await.unwrap(), 0);
-        stream.write_all(&WHOLE.replace('\n', "\r\n").into_bytes()).await.unwrap();
-        stream
-    };
-    let (report, mut stream) = tokio::join!(transport.deliver(&attempt), serve);
-    assert_eq!(report, Report::delivered(Some(200), "answered 200"));
-    if closes {
-        stream.shutdown().await.unwrap();
-    }
-    tokio::time::pause();
-    let began = tokio::time::Instant::now();
-    // The paused clock jumps to the next timer whenever nothing else is left to do.
-    loop {
-        if let Ok(read) = tokio::time::timeout(Duration::from_secs(1), stream.read(&mut [0])).await {
-            assert_eq!(read.unwrap(), 0);
-            return began.elapsed().as_secs();
+    for _ in 0..2 {
+        let delivered = async { tokio::join!(transport.deliver(&attempt), serve_once(&listener)) };
+        let (report, mut stream) = within("it is answered", delivered).await;
+        assert_eq!(report, Report::delivered(Some(200), "answered 200"));
+        if server_closes {
+            stream.shutdown().await.unwrap();
         }
-        assert!(began.elapsed() < Duration::from_secs(1_000), "the connection stays open");
+        // The clock jumps to the next timer whenever nothing else is left to do.
+        tokio::time::pause();
+        let began = tokio::time::Instant::now();
+        while began.elapsed() < Duration::from_secs(1_000) {
+            if let Ok(read) = tokio::time::timeout(Duration::from_secs(1), stream.read(&mut [0])).await {
+                assert_eq!(read.unwrap(), 0);
+                break;
+            }
+        }
+        let after = began.elapsed().as_secs();
+        assert!(seconds.contains(&after), "{after}");
+        tokio::time::resume();
     }
 }
 
 #[tokio::test]
-async fn a_connection_that_the_server_closed_is_closed_without_another_delivery() {
-    let seconds = idle_for(true).await;
-    assert!((9..=12).contains(&seconds), "{seconds}");
+async fn an_idle_connection_that_the_server_closed_is_closed_soon() {
+    idle_closes_within(8..=12, true).await;
 }
 
 #[tokio::test]
-async fn a_connection_that_is_idle_for_long_is_closed_without_another_delivery() {
-    let seconds = idle_for(false).await;
-    assert!((89..=112).contains(&seconds), "{seconds}");
+async fn a_connection_that_is_idle_for_long_is_closed() {
+    idle_closes_within(88..=112, false).await;
 }
 
 #[tokio::test]
