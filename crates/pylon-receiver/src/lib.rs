@@ -89,7 +89,7 @@ pub mod internals {
     pub use crate::admin::{Access, AdminParts, ORDER_LIMIT, Running, RunningDestination, router};
     pub use crate::deliver::{
         Backoff, Circuit, CircuitState, Courier, CourierParts, Delivered, Failure, Report, Transport, TransportFault,
-        TransportFuture, Work, transport,
+        TransportFuture, Work, dial, transport,
     };
     pub use crate::metrics::Metrics;
     pub use crate::rate::Rate;

@@ -1,6 +1,7 @@
 //! The ways to a destination, each to a real one: a server on loopback, a command, a file, handlers.
 
 mod command;
+mod dial;
 mod handlers;
 mod http;
 mod json_lines;

@@ -4,7 +4,8 @@
 //! included: if the app has moved, change the configuration.
 
 use super::attempt::Attempt;
-use super::connection::{Connection, Connections};
+use super::connection::Connection;
+use super::connections::Connections;
 use super::contract::{Transport, TransportFuture};
 use super::outgoing::Outgoing;
 use super::report::Report;
@@ -103,12 +104,8 @@ impl Http {
             Ok(connections) => connections,
             Err(missing) => return Report::failed(None, missing),
         };
-        let mut connection = match connections.take().await {
-            Ok(connection) => connection,
-            Err(fault) => return Report::failed(None, describe(&fault)),
-        };
-        let response = match connection.send(self.request(attempt)).await {
-            Ok(response) => response,
+        let (mut connection, response) = match connections.send(self.request(attempt)).await {
+            Ok(answer) => answer,
             Err(fault) => return Report::failed(None, describe(&fault)),
         };
         let status = response.status();
@@ -117,14 +114,14 @@ impl Http {
         if !status.is_success() {
             // The answer is known; the connection is used again if the rest of it is there already.
             if let Some(Ok(End::Whole)) = read_whole(response, &mut connection).now_or_never() {
-                connections.put(connection).await;
+                connections.put(connection);
             }
             return answer.failed(if status.is_redirection() { ", which is not followed" } else { "" });
         }
         match read_whole(response, &mut connection).await {
             Ok(end) => {
                 if end == End::Whole {
-                    connections.put(connection).await;
+                    connections.put(connection);
                 }
                 Report::delivered(Some(answer.status.into()), format!("answered {}", answer.status))
             }

@@ -3,7 +3,9 @@
 mod attempt;
 mod command;
 mod connection;
+mod connections;
 mod contract;
+mod dial;
 mod fault;
 mod handlers;
 mod http;
@@ -16,6 +18,7 @@ mod unanswered;
 
 pub use attempt::Attempt;
 pub use contract::{Transport, TransportFuture};
+pub use dial::dial;
 pub use fault::TransportFault;
 pub use handlers::{DeliveredEvent, HandlerFuture, Handlers, handlers_of};
 pub use report::{Delivered, Report};

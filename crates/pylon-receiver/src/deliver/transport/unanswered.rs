@@ -1,9 +1,19 @@
 //! Why a request got no answer, in one sentence. Neither address nor answer is quoted: an address may hold a token, an answer anything.
 
-use super::connection::Unanswered;
 use rustls::CertificateError;
 use std::error::Error;
 use std::io::{self, ErrorKind};
+
+/// Why there was no answer.
+#[derive(Debug)]
+pub(super) enum Unanswered {
+    /// The name does not resolve.
+    Name,
+    /// The connection could not be opened, or TLS failed.
+    Connect(io::Error),
+    /// The connection broke off, or the answer was not HTTP.
+    Http(hyper::Error),
+}
 
 /// The sentence for a failed request.
 pub(super) fn describe(fault: &Unanswered) -> &'static str {
@@ -33,6 +43,8 @@ fn of_cause(cause: &(dyn Error + 'static)) -> Option<&'static str> {
             Some("the answer is not HTTP")
         } else if protocol.is_incomplete_message() {
             Some("the connection was closed without an answer")
+        } else if protocol.is_canceled() {
+            Some("the connection ended before the request was sent")
         } else {
             None
         };

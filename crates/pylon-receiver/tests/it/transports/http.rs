@@ -3,6 +3,9 @@ use super::*;
 use pylon_receiver::config::{HttpTransport, SecretFault, SecretSource};
 use pylon_receiver::internals::{Delivered, TransportFault};
 use pylon_receiver::text::show_duration;
+use std::ops::RangeInclusive;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 const WHOLE: &str = "HTTP/1.1 200 OK\ncontent-length: 2\n\nok";
 
@@ -123,6 +126,7 @@ async fn where_nobody_answers_the_report_says_why() {
         (unresolvable, "the name does not resolve"),
         ("/hook".to_owned(), "expected an address with http:// or https:// in front, found another one"),
         ("ftp://127.0.0.1/hook".to_owned(), "expected an address with http:// or https:// in front, found another one"),
+        ("https://a..b/hook".to_owned(), "expected a DNS name or an IP address behind https://, found another host"),
     ];
     for (url, detail) in cases {
         assert_eq!(deliver(to(&url), PATIENCE, &attempt()).await, Report::failed(None, detail), "{url}");
@@ -133,10 +137,9 @@ async fn where_nobody_answers_the_report_says_why() {
 /// It speaks no TLS, and shows that by its first bytes.
 #[tokio::test]
 async fn a_failure_of_tls_is_told_as_one() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}/", listener.local_addr().unwrap());
     let _server = tokio::spawn(async move {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let (mut stream, _) = listener.accept().await.unwrap();
         let _ = stream.read(&mut [0; 1024]).await;
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
@@ -403,9 +406,88 @@ async fn a_connection_is_used_again() {
     assert_eq!(server.connections(), 1);
 }
 
+/// Answers one request on a new connection.
+async fn serve_once(listener: &TcpListener) -> TcpStream {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    assert_ne!(stream.read(&mut [0; 1024]).await.unwrap(), 0);
+    stream.write_all(&WHOLE.replace('\n', "\r\n").into_bytes()).await.unwrap();
+    stream
+}
+
+/// More connections than tokio lets a task read from in one go.
+#[tokio::test]
+async fn idle_connections_that_the_server_has_closed_cost_no_attempt() {
+    const MANY: usize = 200;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut there = destination(to(&format!("http://{}/", listener.local_addr().unwrap())), PATIENCE);
+    there.concurrency = MANY;
+    let transport = transport(&there, None).unwrap();
+    let attempt = attempt();
+    let serve = async {
+        let mut streams = Vec::new();
+        for _ in 0..MANY {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert_ne!(stream.read(&mut [0; 1024]).await.unwrap(), 0);
+            streams.push(stream);
+        }
+        for stream in &mut streams {
+            stream.write_all(&WHOLE.replace('\n', "\r\n").into_bytes()).await.unwrap();
+        }
+        streams
+    };
+    let deliver = futures_util::future::join_all((0..MANY).map(|_| transport.deliver(&attempt)));
+    let (reports, streams) = within("all are answered", async { tokio::join!(deliver, serve) }).await;
+    let delivered = Report::delivered(Some(200), "answered 200");
+    assert!(reports.iter().all(|report| *report == delivered), "{reports:?}");
+    drop(streams);
+    // The runtime takes in that the connections are closed.
+    tokio::task::yield_now().await;
+    let last = async { tokio::join!(transport.deliver(&attempt), serve_once(&listener)) };
+    let (report, _) = within("it is answered", last).await;
+    assert_eq!(report, delivered);
+}
+
+/// Delivers, and checks when the transport closes the idle connection. Repeats that with a second connection.
+async fn idle_closes_within(seconds: RangeInclusive<u64>, server_closes: bool) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let transport = transport(&destination(to(&url), PATIENCE), None).unwrap();
+    let attempt = attempt();
+    for _ in 0..2 {
+        let delivered = async { tokio::join!(transport.deliver(&attempt), serve_once(&listener)) };
+        let (report, mut stream) = within("it is answered", delivered).await;
+        assert_eq!(report, Report::delivered(Some(200), "answered 200"));
+        if server_closes {
+            stream.shutdown().await.unwrap();
+        }
+        // The clock jumps to the next timer whenever nothing else is left to do.
+        tokio::time::pause();
+        let began = tokio::time::Instant::now();
+        while began.elapsed() < Duration::from_secs(1_000) {
+            if let Ok(read) = tokio::time::timeout(Duration::from_secs(1), stream.read(&mut [0])).await {
+                assert_eq!(read.unwrap(), 0);
+                break;
+            }
+        }
+        let after = began.elapsed().as_secs();
+        assert!(seconds.contains(&after), "{after}");
+        tokio::time::resume();
+    }
+}
+
+#[tokio::test]
+async fn an_idle_connection_that_the_server_closed_is_closed_soon() {
+    idle_closes_within(8..=12, true).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_is_idle_for_long_is_closed() {
+    idle_closes_within(88..=112, false).await;
+}
+
 #[tokio::test]
 async fn whoever_drops_the_future_ends_the_attempt() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let transport =
         transport(&destination(to(&format!("http://{}/", listener.local_addr().unwrap())), PATIENCE), None).unwrap();
     let attempt = attempt();
@@ -415,5 +497,5 @@ async fn whoever_drops_the_future_ends_the_attempt() {
     };
     let mut rest = Vec::new();
     // It ends, and does not wait for an answer.
-    let _ = within("the connection ends", tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest)).await;
+    let _ = within("the connection ends", stream.read_to_end(&mut rest)).await;
 }
