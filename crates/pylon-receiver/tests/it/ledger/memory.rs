@@ -31,8 +31,6 @@ impl MemoryLedger {
             is_closed: Arc::default(),
             takes: Duration::ZERO,
             is_endless: false,
-    }
-
             outage: Arc::default(),
         }
     }
@@ -45,6 +43,8 @@ impl MemoryLedger {
     /// The ledger, in which there is always more to prune.
     pub(crate) fn endless(self) -> Self {
         Self { is_endless: true, ..self }
+    }
+
     /// From now on exchanges and renewals fail after this time; none: they work again.
     pub(crate) fn fail_after(&self, outage: Option<Duration>) {
         *self.outage.lock().unwrap() = outage;
