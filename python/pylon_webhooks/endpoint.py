@@ -401,7 +401,7 @@ def _broken(error: Exception) -> RequestFault:
 
 def _duplicate(arrival: Arrival) -> Outcome:
     arrival.settle()
-    # As `repr` shows it: whoever writes the template chooses the name, line feeds included.
+    # As `repr` shows it: the admin who writes the template chooses the name, line feeds included.
     log().info("Pylon webhook not handled again: it is a copy of an earlier delivery (%r)", arrival.event)
     return Outcome.DUPLICATE
 

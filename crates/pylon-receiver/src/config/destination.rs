@@ -185,7 +185,7 @@ impl Format<TransportConfig> for TransportKeys {
             let found = if given.is_empty() { "none".to_owned() } else { format!("`{}`", given.join("` and `")) };
             table.fault(None, format!("expected one of `url`, `command` and `jsonl`, found {found}"));
         }
-        // All are read, so that every fault is told.
+        // All are read, so that every fault is reported.
         let (http, command) = (HttpTransport::read(table), CommandTransport::read(table));
         let json_lines = JsonLinesTransport::read(table);
         *transport = match chosen {

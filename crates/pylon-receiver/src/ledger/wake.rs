@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use tokio::sync::broadcast::{self, error::RecvError};
 
-/// Messages that a slow listener may be behind; one that is further behind is told to look everywhere.
+/// Messages that a slow listener may be behind; one that is further behind has to look everywhere.
 const MOST_BEHIND: usize = 1024;
 
 /// Where something is due.

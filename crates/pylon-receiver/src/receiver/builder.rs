@@ -222,7 +222,7 @@ async fn bind(
     Ok((listener, address))
 }
 
-/// Waits until it is told, or there is nobody left to tell it.
+/// Waits for the message to stop, or until nobody is left to send it.
 fn stopped(stop: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + 'static {
     let mut stop = stop.subscribe();
     async move {

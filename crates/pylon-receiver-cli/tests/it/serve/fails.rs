@@ -92,7 +92,7 @@ fn a_command_that_fails_or_hangs_is_run_again() {
     assert_eq!(running.ended(&id), ["delivered"]);
     let log = running.event(&id)["deliveries"][0]["log"].take();
     let details: Vec<_> = log.as_array().unwrap().iter().map(|told| told["detail"].as_str().unwrap()).collect();
-    assert_eq!(details, ["exit code 3: no", "no exit within 300ms, hence killed", "ended by signal 9", "exit code 0"]);
+    assert_eq!(details, ["exit code 3: no", "no exit within 300ms: killed", "ended by signal 9", "exit code 0"]);
     assert_eq!(std::fs::read_to_string(scene.path("taken")).unwrap(), body(1));
 }
 

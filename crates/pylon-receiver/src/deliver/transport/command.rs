@@ -99,7 +99,7 @@ impl Transport for Command {
                 Ok(report) => report,
                 // The future was dropped, and the group with it.
                 Err(_) => {
-                    let sentence = format!("no exit within {}, hence killed", show_duration(self.timeout));
+                    let sentence = format!("no exit within {}: killed", show_duration(self.timeout));
                     Report::failed(None, last_line.after(&sentence))
                 }
             }

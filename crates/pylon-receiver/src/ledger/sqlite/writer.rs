@@ -267,7 +267,7 @@ impl Thread {
     }
 }
 
-/// Jobs that are committed. Their callers are told so in any case, even if a runtime that ends drops the task.
+/// Jobs that are committed. Their callers get the answer in any case, even if a runtime that ends drops the task.
 struct Answers {
     jobs: Vec<Box<dyn Job>>,
     woken: Vec<Arc<str>>,

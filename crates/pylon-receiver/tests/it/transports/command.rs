@@ -164,7 +164,7 @@ async fn a_command_that_hangs_is_killed_with_all_it_started() {
     let transport = transport(&destination(shell(script, &folder), Duration::from_secs(2)), None).unwrap();
     let limit = show_duration(Duration::from_secs(2));
     let report = within("the attempt ends", transport.deliver(&attempt())).await;
-    assert_eq!(report, Report::failed(None, format!("no exit within {limit}, hence killed: waiting for the lock")));
+    assert_eq!(report, Report::failed(None, format!("no exit within {limit}: killed: waiting for the lock")));
     for name in ["self", "child"] {
         let process = std::fs::read_to_string(folder.path().join(name)).unwrap();
         eventually("it is gone", || !is_alive(&process));
