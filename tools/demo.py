@@ -110,7 +110,10 @@ def show(demo: Demo) -> bool:
             flush=True,
         )
         demo.send("demo")
-        print("\nThe handlers of both apps have run for each accepted event (what is not JSON is kept, and not delivered):", flush=True)
+        print(
+            "\nThe handlers of both apps have run for each accepted event (what is not JSON is kept, and not delivered):",
+            flush=True,
+        )
         handled = {name: show_handled(name, server) for name, server in [("FastAPI", fastapi), ("axum", axum)]}
         demo.wait_until_all_is_delivered()
 
