@@ -14,7 +14,7 @@ use tokio::time::MissedTickBehavior;
 
 /// Delivers to one destination.
 ///
-/// [`run`](Self::run) goes on until it is told to stop; tests drive [`work`](Self::work) by hand instead.
+/// [`run`](Self::run) goes on until a message stops it; tests drive [`work`](Self::work) by hand instead.
 pub struct Courier {
     destination: Arc<Destination>,
     wake: Arc<Notify>,
@@ -57,7 +57,7 @@ impl Courier {
         Work::new(self.destination.clone())
     }
 
-    /// Delivers until it is told to stop. Then it gives back what has not begun, and until the given moment it waits for the
+    /// Delivers until a message stops it. Then it gives back what has not begun, and until the given moment it waits for the
     /// attempts under way and tries to settle them. Attempts that have not ended by then are broken off and given back.
     pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<Option<Instant>>) {
         let mut work = self.work();
