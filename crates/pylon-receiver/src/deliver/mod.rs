@@ -14,6 +14,6 @@ pub use destination::CourierParts;
 pub use retry::{Backoff, Failure};
 pub use transport::{
     Attempt, Delivered, DeliveredEvent, HandlerFuture, Handlers, Report, Transport, TransportFault, TransportFuture,
-    dial, handlers_of, transport,
+    dial, examine_json_lines, handlers_of, transport,
 };
 pub use work::Work;

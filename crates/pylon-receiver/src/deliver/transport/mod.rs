@@ -28,6 +28,7 @@ use command::Command;
 use handlers::InProcess;
 use http::Http;
 use json_lines::JsonLines;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The transport of a configured destination, with its secrets read once. A destination in this process goes to the handlers.
@@ -52,4 +53,12 @@ pub fn transport(
             Arc::new(InProcess::new(Arc::clone(handlers), timeout))
         }
     })
+}
+
+/// Whether lines of JSON could be written at a path, as far as can be told without changing anything.
+///
+/// # Errors
+/// What is there instead.
+pub fn examine_json_lines(path: &Path) -> std::io::Result<()> {
+    json_lines::examine(path)
 }
