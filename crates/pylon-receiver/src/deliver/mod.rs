@@ -12,8 +12,9 @@ pub use circuit::{Circuit, CircuitState};
 pub use courier::Courier;
 pub use destination::CourierParts;
 pub use retry::{Backoff, Failure};
+pub(crate) use transport::examine_json_lines;
 pub use transport::{
     Attempt, Delivered, DeliveredEvent, HandlerFuture, Handlers, Report, Transport, TransportFault, TransportFuture,
-    dial, examine_json_lines, handlers_of, transport,
+    dial, handlers_of, transport,
 };
 pub use work::Work;

@@ -125,7 +125,7 @@ fn line(attempt: &Attempt) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// What was found.
-pub(super) fn examine(path: &Path) -> io::Result<()> {
+pub(crate) fn examine(path: &Path) -> io::Result<()> {
     if is_file(path)? {
         end_of_last_line(&mut File::open(path)?).map(drop)
     } else {

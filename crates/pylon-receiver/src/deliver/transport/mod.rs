@@ -21,6 +21,7 @@ pub use contract::{Transport, TransportFuture};
 pub use dial::dial;
 pub use fault::TransportFault;
 pub use handlers::{DeliveredEvent, HandlerFuture, Handlers, handlers_of};
+pub(crate) use json_lines::examine as examine_json_lines;
 pub use report::{Delivered, Report};
 
 use crate::config::{CommandTransport, DestinationConfig, JsonLinesTransport, TransportConfig};
@@ -28,7 +29,6 @@ use command::Command;
 use handlers::InProcess;
 use http::Http;
 use json_lines::JsonLines;
-use std::path::Path;
 use std::sync::Arc;
 
 /// The transport of a configured destination, with its secrets read once. A destination in this process goes to the handlers.
@@ -53,12 +53,4 @@ pub fn transport(
             Arc::new(InProcess::new(Arc::clone(handlers), timeout))
         }
     })
-}
-
-/// Whether lines of JSON could be written at a path, as far as can be told without changing anything.
-///
-/// # Errors
-/// What is there instead.
-pub fn examine_json_lines(path: &Path) -> std::io::Result<()> {
-    json_lines::examine(path)
 }
