@@ -9,7 +9,7 @@ use clap::Args;
 use http::HeaderValue;
 use pylon_receiver::OfflineAdmin;
 use pylon_receiver::config::{LedgerAddress, SecretSource};
-use pylon_receiver::ledger::SqliteLedger;
+use pylon_receiver::ledger::{Ledger, SqliteLedger};
 use reqwest::Url;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -128,7 +128,8 @@ impl Named {
 fn open_read_only(ledger: &Path) -> Result<Client, Fault> {
     let opened = SqliteLedger::open_read_only(ledger);
     let opened = opened.map_err(|error| Fault::failed(format!("{}: {error}", ledger.display())))?;
-    Ok(Client::Offline(OfflineAdmin::new(Arc::new(opened))))
+    let ledger: Arc<dyn Ledger> = Arc::new(opened);
+    Ok(Client::Offline { admin: OfflineAdmin::new(ledger.clone()), ledger })
 }
 
 fn bearer(token: &SecretSource) -> Result<HeaderValue, Fault> {

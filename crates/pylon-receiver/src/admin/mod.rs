@@ -2,6 +2,7 @@
 
 mod access;
 mod answer;
+mod backup;
 mod event;
 mod fields;
 mod gauges;

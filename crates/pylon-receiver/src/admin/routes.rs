@@ -4,7 +4,7 @@ use super::access::{self, Access};
 use super::answer::{Answer, Refusal, json, unknown_path, wrong_method};
 use super::orders::ORDER_LIMIT;
 use super::parts::AdminParts;
-use super::{event, gauges, health, lists, orders, stats};
+use super::{backup, event, gauges, health, lists, orders, stats};
 use crate::wire::{RunningConfig, path};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::{get, post};
@@ -29,6 +29,7 @@ pub fn router(parts: AdminParts, access: Access) -> Router {
         .route(path::REFUSED, get(lists::refused))
         .route(path::STATS, get(stats::show))
         .route(path::CONFIG, get(config))
+        .route(path::BACKUP, get(backup::get).layer(Extension(backup::Turn::default())))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(ORDER_LIMIT))

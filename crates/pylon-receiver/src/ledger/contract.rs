@@ -1,5 +1,6 @@
 //! What every ledger promises.
 
+use super::backup::Backup;
 use super::chore::{Prune, Pruned};
 use super::error::LedgerError;
 use super::event::{NewEvent, Recorded};
@@ -126,6 +127,14 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Commits something that changes nothing, to find out whether events could be kept now.
     fn check(&self) -> LedgerFuture<'_, ()>;
+
+    /// Copies everything, as it is at one moment, while others go on to record and deliver. It takes as long as the disk takes.
+    ///
+    /// # Errors
+    /// [`LedgerError::Failed`] if there is no room for a copy, or if the ledger is backed up by means of its own.
+    fn backup(&self) -> LedgerFuture<'_, Backup> {
+        Box::pin(async { Err(LedgerError::Failed("it is backed up by means of its own, not by the receiver".into())) })
+    }
 
     /// Commits what waits, and closes. All later calls answer [`LedgerError::Closed`], except to close again, which is no
     /// error.

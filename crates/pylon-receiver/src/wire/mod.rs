@@ -18,6 +18,7 @@
 //! | `GET /api/refused` | [`RefusedFilter`], [`PageQuery`] | [`RefusedList`] |
 //! | `GET /api/stats` | | [`Stats`] |
 //! | `GET /api/config` | | [`RunningConfig`] |
+//! | `GET /api/backup` | | a copy of the ledger, a SQLite file |
 //!
 //! Every refusal is an [`ErrorAnswer`]. The paths are constants in [`path`].
 

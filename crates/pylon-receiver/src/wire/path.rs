@@ -25,6 +25,9 @@ pub const STATS: &str = "/api/stats";
 /// The configuration that the receiver runs with.
 pub const CONFIG: &str = "/api/config";
 
+/// A copy of the ledger.
+pub const BACKUP: &str = "/api/backup";
+
 /// The path of one event.
 pub fn event(id: EventId) -> String {
     format!("{EVENTS}/{id}")
