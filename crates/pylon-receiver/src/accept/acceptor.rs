@@ -6,7 +6,7 @@ use super::endpoint::Endpoint;
 use super::noted::{Noted, shown};
 use super::refusal::{WebhookRefusal, json};
 use super::settings::{Prepared, Settings};
-use super::stored;
+use super::stored::{self, ReadAs};
 use super::to_the_end::ToTheEnd;
 use crate::config::Config;
 use crate::id::EventId;
@@ -177,6 +177,12 @@ impl Acceptor {
             }
             Err(error) => ("".into(), None, Some(error.fault().to_string().into()), Vec::new()),
         };
+        let read_as = if read.is_ok() { ReadAs::Json } else { ReadAs::Bytes };
+        let (headers, dropped) = stored::of_event(&head.headers, read_as, |header| settings.is_required(header));
+        if dropped > 0 {
+            let endpoint = &endpoint.name;
+            tracing::warn!(%endpoint, dropped, "headers of a webhook are too many or too long: some were not kept");
+        }
         Ok(NewEvent {
             id: EventId::new(now, random),
             endpoint: endpoint.name.clone(),
@@ -185,7 +191,7 @@ impl Acceptor {
             method: head.method.as_str().into(),
             target: head.uri.path().into(),
             query: kept_query(&head.uri, &endpoint.name),
-            headers: stored::of_event(&head.headers, |header| settings.is_required(header)),
+            headers,
             body,
             parked,
             deduplication,

@@ -16,7 +16,7 @@ mod table;
 mod value;
 
 pub use destination::{
-    CircuitPolicy, CommandTransport, DestinationConfig, HttpTransport, JsonLinesTransport, RetryPolicy, Signing,
+    CircuitPolicy, ClientCertificate, CommandTransport, DestinationConfig, HttpTransport, JsonLinesTransport, RetryPolicy, Signing,
     TransportConfig,
 };
 pub use endpoint::{

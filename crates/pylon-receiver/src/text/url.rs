@@ -21,11 +21,42 @@ pub fn parse_url(text: &str) -> Result<Uri, String> {
     if text.contains('#') {
         return Err("expected a URL without a fragment, found a `#` in it".to_owned());
     }
+    if text.starts_with("unix:") {
+        return Err(format!("expected {URL}, found a Unix socket; name it with `socket`, and say scheme and path here"));
+    }
     if !text.contains("://") {
         return Err(format!("expected {URL}, found no scheme"));
     }
     let url: Uri = text.parse().map_err(|_| format!("expected {URL}, found another text"))?;
     url_fault(&url).map_or(Ok(url), Err)
+}
+
+/// Reads the URL of a forward proxy, which may hold a user and a password. Errors do not show the text.
+///
+/// ```
+/// use pylon_receiver::text::parse_proxy;
+///
+/// assert!(parse_proxy("http://user:password@proxy.example.com:3128").is_ok());
+/// assert!(parse_proxy("socks5://proxy.example.com").is_err());
+/// ```
+///
+/// # Errors
+/// A sentence with what was expected and what was found.
+pub fn parse_proxy(text: &str) -> Result<Uri, String> {
+    const EXPECTED: &str = "expected the URL of a proxy such as `http://127.0.0.1:3128`";
+    if !text.contains("://") {
+        return Err(format!("{EXPECTED}, found no scheme"));
+    }
+    let url: Uri = text.parse().map_err(|_| format!("{EXPECTED}, found another text"))?;
+    let found = match (url.scheme_str(), url.host()) {
+        (Some("http"), Some(host)) if !host.is_empty() => match url.path_and_query().map_or("/", |path| path.as_str()) {
+            "/" if !text.contains('#') => return Ok(url),
+            _ => "a path",
+        },
+        (Some("http"), _) => "one without a host",
+        _ => "another scheme",
+    };
+    Err(format!("{EXPECTED}, found {found}"))
 }
 
 /// Why this is not the URL of an HTTP server, if it is not.

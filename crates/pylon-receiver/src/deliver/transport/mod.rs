@@ -12,8 +12,11 @@ mod http;
 mod json_lines;
 mod line;
 mod outgoing;
+mod proxy;
 mod report;
+mod route;
 mod signing;
+mod tls;
 mod unanswered;
 
 pub use attempt::Attempt;
@@ -41,7 +44,7 @@ pub fn transport(
     let timeout = destination.timeout;
     Ok(match &destination.transport {
         TransportConfig::Http(http) => {
-            Arc::new(Http::new(http, timeout, destination.concurrency).map_err(TransportFault::Secret)?)
+            Arc::new(Http::new(http, timeout, destination.concurrency)?)
         }
         TransportConfig::Command(CommandTransport { command, environment, .. }) => {
             Arc::new(Command::new(command, environment, timeout))
