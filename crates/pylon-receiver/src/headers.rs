@@ -236,7 +236,9 @@ pub(crate) fn folded(name: &str) -> Option<String> {
 pub(crate) fn are_twins(one: &HeaderName, other: &HeaderName) -> bool {
     let fold = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
     let (left, right) = (one.as_str().as_bytes(), other.as_str().as_bytes());
-    left.len() == right.len() && left != right && left.iter().zip(right).all(|(&left, &right)| fold(left) == fold(right))
+    left.len() == right.len()
+        && left != right
+        && left.iter().zip(right).all(|(&left, &right)| fold(left) == fold(right))
 }
 
 /// Whether the request's `Connection` header names this header, which makes it hop-by-hop too.

@@ -10,10 +10,7 @@ use zeroize::Zeroizing;
 ///
 /// # Errors
 /// [`TlsFault`]: the file cannot be read, or has none.
-pub(crate) fn read_certificates(
-    path: &Path,
-    expected: &'static str,
-) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
+pub(crate) fn read_certificates(path: &Path, expected: &'static str) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
     let text = read(path)?;
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&text)
         .collect::<Result<_, _>>()
@@ -30,8 +27,7 @@ pub(crate) fn read_certificates(
 /// [`TlsFault`]: the file cannot be read, or has none.
 pub(crate) fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsFault> {
     let text = read(path)?;
-    PrivateKeyDer::from_pem_slice(&text)
-        .map_err(|error| TlsFault::not_pem(path, "a private key", found(&error, &text)))
+    PrivateKeyDer::from_pem_slice(&text).map_err(|error| TlsFault::not_pem(path, "a private key", found(&error, &text)))
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsFault> {

@@ -141,7 +141,8 @@ impl ClientCertificate {
 
 fn socket_fault(path: &Path) -> Option<String> {
     let length = path.as_os_str().len();
-    let text = format!("expected at most {LONGEST_SOCKET} bytes, as the system demands of a socket's path, found {length}");
+    let text =
+        format!("expected at most {LONGEST_SOCKET} bytes, as the system demands of a socket's path, found {length}");
     if length > LONGEST_SOCKET { Some(text) } else { (FILE.check)(&path.to_owned()) }
 }
 
@@ -242,8 +243,11 @@ impl Format<TransportConfig> for TransportKeys {
 /// The keys `client_certificate` and `client_key`.
 struct ClientKeys;
 
-const CLIENT_CERTIFICATE: &Key =
-    key!("The certificate (PEM) that the receiver shows to the server; needs `client_key`.", Reload, client_certificate);
+const CLIENT_CERTIFICATE: &Key = key!(
+    "The certificate (PEM) that the receiver shows to the server; needs `client_key`.",
+    Reload,
+    client_certificate
+);
 
 const CLIENT_KEY: &Key = key!("The private key (PEM) of `client_certificate`.", Reload, client_key);
 
@@ -254,8 +258,12 @@ impl Format<Option<ClientCertificate>> for ClientKeys {
         let files = names.map(|name| table.get(name, FILE.read));
         match (files, has) {
             ([Some(certificate), Some(key)], _) => *client = Some(ClientCertificate { certificate, key }),
-            (_, [true, false]) => table.fault(Some(names[0]), format!("expected a `{}` beside it, found none", names[1])),
-            (_, [false, true]) => table.fault(Some(names[1]), format!("expected a `{}` beside it, found none", names[0])),
+            (_, [true, false]) => {
+                table.fault(Some(names[0]), format!("expected a `{}` beside it, found none", names[1]))
+            }
+            (_, [false, true]) => {
+                table.fault(Some(names[1]), format!("expected a `{}` beside it, found none", names[0]))
+            }
             _ => {}
         }
     }

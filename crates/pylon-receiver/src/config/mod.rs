@@ -16,8 +16,8 @@ mod table;
 mod value;
 
 pub use destination::{
-    CircuitPolicy, ClientCertificate, CommandTransport, DestinationConfig, HttpTransport, JsonLinesTransport, RetryPolicy, Signing,
-    TransportConfig,
+    CircuitPolicy, ClientCertificate, CommandTransport, DestinationConfig, HttpTransport, JsonLinesTransport,
+    RetryPolicy, Signing, TransportConfig,
 };
 pub use endpoint::{
     DEFAULT_PATH, DEFAULT_SECRET_VARIABLE, Deduplication, EndpointConfig, RequiredHeader, SignatureRule,

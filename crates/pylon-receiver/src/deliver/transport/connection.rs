@@ -3,6 +3,7 @@
 //! The attempt that uses a connection also drives it. No other task has to run for an answer to arrive, and a connection ends with
 //! the attempt that is dropped half-way.
 
+use super::hearing::Hearing;
 use super::route::Stream;
 use super::unanswered::Unanswered;
 use bytes::Bytes;
@@ -46,7 +47,7 @@ impl Connection {
             .allow_spaces_after_header_name_in_responses(true)
             .allow_obsolete_multiline_headers_in_responses(true)
             .ignore_invalid_headers_in_responses(true)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(Hearing::new(stream)))
             .await
             .map_err(Unanswered::Http)?;
         Ok(Self { since: Instant::now(), requests, driver: Some(Box::pin(driver)) })

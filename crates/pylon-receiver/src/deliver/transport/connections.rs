@@ -123,7 +123,9 @@ fn is_of_idle_connection(response: &Response<Incoming>) -> bool {
 
 fn closes(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(CONNECTION).into_iter();
-    values.any(|value| value.as_bytes().split(|&byte| byte == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close")))
+    values.any(|value| {
+        value.as_bytes().split(|&byte| byte == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"))
+    })
 }
 
 /// Closes idle connections that are too old or that the server has closed. Ends at the check that finds none left, or no

@@ -182,11 +182,7 @@ impl Http {
 impl Answered {
     fn new(response: &Response<Incoming>, now: Moment) -> Self {
         let headers = response.headers();
-        Self {
-            status: response.status(),
-            retry_after: retry_after(headers, now),
-            framing: Framing::of(response),
-        }
+        Self { status: response.status(), retry_after: retry_after(headers, now), framing: Framing::of(response) }
     }
 
     fn delivered(self) -> Report {
@@ -219,7 +215,9 @@ impl Answered {
             (Ok(end), _) => Ok(end),
             (Err(error), Framing::Chunks) if is_malformed(&error) => Ok(End::Open),
             (Err(_), Framing::Chunks) => Err(format!("the answer broke off after {read} bytes")),
-            (Err(_), Framing::Length(declared)) => Err(format!("the answer broke off after {read} of {declared} bytes")),
+            (Err(_), Framing::Length(declared)) => {
+                Err(format!("the answer broke off after {read} of {declared} bytes"))
+            }
         }
     }
 }
@@ -232,10 +230,17 @@ impl Framing {
             Some(0) if headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0") => Self::Connection,
             Some(0) if headers.contains_key(TRANSFER_ENCODING) => Self::Connection,
             Some(length) => Self::Length(length),
-            None if headers.contains_key(TRANSFER_ENCODING) => Self::Chunks,
+            None if is_chunked(headers) => Self::Chunks,
             None => Self::Connection,
         }
     }
+}
+
+/// Whether chunked is the last transfer coding (RFC 9112, section 6.3).
+fn is_chunked(headers: &HeaderMap) -> bool {
+    let last = headers.get_all(TRANSFER_ENCODING).into_iter().next_back();
+    let last = last.and_then(|codings| codings.as_bytes().rsplit(|&byte| byte == b',').next());
+    last.is_some_and(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"chunked"))
 }
 
 /// Whether the status is one that load balancers and proxies give when a server behind them is gone or busy.

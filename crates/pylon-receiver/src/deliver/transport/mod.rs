@@ -8,6 +8,7 @@ mod contract;
 mod dial;
 mod fault;
 mod handlers;
+mod hearing;
 mod http;
 mod json_lines;
 mod line;
@@ -43,9 +44,7 @@ pub fn transport(
 ) -> Result<Arc<dyn Transport>, TransportFault> {
     let timeout = destination.timeout;
     Ok(match &destination.transport {
-        TransportConfig::Http(http) => {
-            Arc::new(Http::new(http, timeout, destination.concurrency)?)
-        }
+        TransportConfig::Http(http) => Arc::new(Http::new(http, timeout, destination.concurrency)?),
         TransportConfig::Command(CommandTransport { command, environment, .. }) => {
             Arc::new(Command::new(command, environment, timeout))
         }

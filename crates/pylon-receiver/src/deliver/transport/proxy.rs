@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{HOST, PROXY_AUTHORIZATION};
 use http::uri::Authority;
-use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use http::{HeaderValue, Method, Request, Uri};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -53,17 +53,12 @@ impl Proxy {
     ///
     /// # Errors
     /// A [`ProxyFault`] within an I/O error.
-    pub(super) async fn tunnel(
-        &self,
-        stream: Box<dyn Stream>,
-        target: &Authority,
-    ) -> io::Result<Box<dyn Stream>> {
+    pub(super) async fn tunnel(&self, stream: Box<dyn Stream>, target: &Authority) -> io::Result<Box<dyn Stream>> {
         self.connect(stream, target).await.map_err(io::Error::other)
     }
 
     async fn connect(&self, stream: Box<dyn Stream>, target: &Authority) -> Result<Box<dyn Stream>, ProxyFault> {
-        let (mut requests, mut connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(ProxyFault::Http)?;
+        let (mut requests, mut connection) = http1::handshake(TokioIo::new(stream)).await.map_err(ProxyFault::Http)?;
         let mut answer = pin!(requests.send_request(self.request(target)));
         let mut ended = None;
         let answer = poll_fn(|context| {
@@ -84,9 +79,9 @@ impl Proxy {
         }
         .map_err(ProxyFault::Http)?;
         let parts = connection.into_parts();
-        // Nobody but the server may speak now, and it waits for the client.
+        // With TLS, the client speaks first.
         if !parts.read_buf.is_empty() {
-            return Err(ProxyFault::Refused(StatusCode::OK));
+            return Err(ProxyFault::Spoke);
         }
         Ok(parts.io.into_inner())
     }
@@ -107,8 +102,7 @@ impl Proxy {
 /// The value of the header for the user and the password before the `@`.
 fn authorization(authority: &Authority) -> Option<HeaderValue> {
     let (credentials, _) = authority.as_str().rsplit_once('@')?;
-    let credentials: Zeroizing<Vec<u8>> = Zeroizing::new(percent_decode_str(credentials).collect());
-    let mut credentials = credentials;
+    let mut credentials: Zeroizing<Vec<u8>> = Zeroizing::new(percent_decode_str(credentials).collect());
     if !credentials.contains(&b':') {
         credentials.push(b':');
     }

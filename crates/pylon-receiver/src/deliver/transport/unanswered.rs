@@ -33,6 +33,8 @@ pub(super) enum ProxyFault {
     Connect(io::Error),
     /// It answered with this status.
     Refused(StatusCode),
+    /// It sent more than an answer to CONNECT.
+    Spoke,
     /// It gave no answer.
     Http(hyper::Error),
 }
@@ -72,9 +74,13 @@ fn of_proxy(fault: &ProxyFault) -> Cow<'static, str> {
         ProxyFault::Name => "the proxy's name does not resolve".into(),
         ProxyFault::Connect(error) => format!("no connection to the proxy: {}", of_causes(error)).into(),
         ProxyFault::Refused(StatusCode::PROXY_AUTHENTICATION_REQUIRED) => {
-            "the proxy answered 407: expected a user and a password that it knows in `proxy`, found none or others".into()
+            "the proxy answered 407: expected a user and a password that it knows in `proxy`, found none or others"
+                .into()
         }
         ProxyFault::Refused(status) => format!("the proxy answered {} to CONNECT", status.as_u16()).into(),
+        ProxyFault::Spoke => {
+            "expected a server behind the proxy that waits for the client, found one that speaks first".into()
+        }
         ProxyFault::Http(error) => format!("no answer of the proxy: {}", of_causes(error)).into(),
     }
 }
@@ -155,6 +161,13 @@ fn of_tls(error: &rustls::Error) -> &'static str {
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "TLS failed: the certificate is for another name"
+        }
+        CertificateError::BadSignature => {
+            "TLS failed: the certificate is signed by another key than that of its issuer"
+        }
+        // rustls gives the error of webpki, which is no crate of ours.
+        CertificateError::Other(other) if other.0.to_string() == "CaUsedAsEndEntity" => {
+            "TLS failed: the server shows the certificate of an authority (CA:TRUE); sign one for the server with it"
         }
         _ => "TLS failed: the certificate is not valid",
     }
