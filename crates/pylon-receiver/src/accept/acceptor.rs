@@ -10,7 +10,7 @@ use super::noted::{Noted, shown};
 use super::passed;
 use super::refusal::{WebhookRefusal, json};
 use super::settings::{Prepared, Settings};
-use super::stored;
+use super::stored::{self, ReadAs};
 use super::to_the_end::ToTheEnd;
 use crate::config::Config;
 use crate::headers::PASSED;
@@ -199,7 +199,12 @@ impl Acceptor {
                 ("".into(), None, Some(reason.into()), Vec::new())
             }
         };
-        let headers = stored::of_event(&head.headers, |header| settings.is_required(header));
+        let read_as = if read.is_ok() { ReadAs::Json } else { ReadAs::Bytes };
+        let (headers, dropped) = stored::of_event(&head.headers, read_as, |header| settings.is_required(header));
+        if dropped > 0 {
+            let endpoint = &endpoint.name;
+            tracing::warn!(%endpoint, dropped, "headers of a webhook are too many or too long: some were not kept");
+        }
         let headers = match passed::header(&passed) {
             Some(value) => headers.with(&PASSED, &value),
             None => headers,

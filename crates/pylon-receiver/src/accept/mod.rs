@@ -21,4 +21,4 @@ mod to_the_end;
 
 pub use acceptor::{Acceptor, AcceptorParts};
 pub use listener::{Listener, ListenerLimits, Stopped};
-pub use tls::{TlsFault, TlsKeys};
+pub use tls::TlsKeys;

@@ -3,12 +3,13 @@
 use super::couriers::{Couriers, Parts};
 use super::preflight::pass;
 use super::{Receiver, Shared, digest, pruner};
-use crate::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, TlsFault, TlsKeys};
+use crate::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, TlsKeys};
 use crate::admin::{Access, AdminParts, router};
 use crate::config::{Config, ConfigFault, DestinationConfig, EndpointConfig, LedgerAddress, SecretFault, SecretSource};
 use crate::deliver::Handlers;
 use crate::ledger::{Ledger, LedgerError, Owner, SqliteLedger, SqliteOptions};
 use crate::metrics::Metrics;
+use crate::pem::TlsFault;
 use crate::random::{Randomness, SystemRandomness};
 use crate::time::{SystemWallClock, WallClock};
 use http::Request;
