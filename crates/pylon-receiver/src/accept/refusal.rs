@@ -208,6 +208,7 @@ impl WebhookRefusal {
             LedgerError::ReadOnly => "ledger_read_only",
             LedgerError::Unreachable(_) => "ledger_unreachable",
             LedgerError::Damaged(_) => "ledger_damaged",
+            LedgerError::Displaced(_) => "ledger_displaced",
             LedgerError::InUse(_) => "ledger_in_use",
             LedgerError::Unknown(_) => "ledger_unknown",
             LedgerError::Failed(_) => "ledger_failed",
