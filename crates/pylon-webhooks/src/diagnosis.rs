@@ -23,6 +23,10 @@ pub enum Hint {
     BodyPrinted,
     /// The body was given as text; the signature covers the raw bytes.
     BodyGivenAsText,
+    /// The body is empty.
+    BodyEmpty,
+    /// The request has this `Content-Encoding`.
+    ContentEncoding(&'static str),
     /// The request has the signature header of this other product.
     OtherProduct(&'static str),
     /// None of these. The request has a timestamp, so the signature must cover it.
@@ -46,6 +50,14 @@ impl fmt::Display for Hint {
             Self::BodyGivenAsText => f.write_str(
                 "the body was given as text, and the signature covers the raw bytes: pass the raw bytes of the \
                  request body, and check the secret of this webhook destination",
+            ),
+            Self::BodyEmpty => f.write_str(
+                "the body is empty: the sender sent none, or something in front of the app took it",
+            ),
+            Self::ContentEncoding(name) => write!(
+                f,
+                "the request has a Content-Encoding ({name}): let nothing on the way compress or unpack the body, since \
+                 the signature covers the bytes that the sender signed"
             ),
             Self::OtherProduct(product) => {
                 write!(f, "the request has a signature header of {product}, so it is not from Pylon (usepylon.com)")
@@ -82,6 +94,7 @@ pub(crate) struct Failure<'a> {
     pub(crate) body: &'a [u8],
     pub(crate) body_is_text: bool,
     pub(crate) other_product: Option<&'static str>,
+    pub(crate) content_encoding: Option<&'static str>,
 }
 
 impl Failure<'_> {
@@ -101,7 +114,10 @@ impl Failure<'_> {
             return Some(Hint::BodyReserialized);
         }
         let other_product = self.other_product.map(Hint::OtherProduct);
-        other_product.or_else(|| self.body_is_text.then_some(Hint::BodyGivenAsText))
+        other_product
+            .or_else(|| self.body.is_empty().then_some(Hint::BodyEmpty))
+            .or_else(|| self.content_encoding.map(Hint::ContentEncoding))
+            .or_else(|| self.body_is_text.then_some(Hint::BodyGivenAsText))
     }
 
     fn fits(&self, keys: &[HmacSha256], body: &[u8]) -> bool {
