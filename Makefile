@@ -29,6 +29,9 @@ FEATURES := background tower axum actix-web testing proptest
 # Cargo shares what it has compiled among commands that select the same packages and features, so all of them do.
 CRATES := --package=pylon-webhooks --package=pylon-receiver --package=pylon-receiver-cli --all-features
 BUILD = $(PYTHON) tools/build.py
+# Packages of Debian whose programs the tests meet, and where those go that the machine lacks.
+DEBIAN_PACKAGES := nginx haproxy caddy prometheus squid
+export PYLON_DEBIAN_PROGRAMS := $(CACHE)/debian
 MDBOOK_VERSION := 0.5.4
 MDBOOK := $(CACHE)/mdbook-$(MDBOOK_VERSION)/bin/mdbook
 
@@ -51,6 +54,7 @@ test-rust: run-tools
 	cd fuzz && cargo fmt --check && cargo test --quiet --locked
 
 test-python: test-tools wheel
+	@tools/debian_programs.sh $(PYLON_DEBIAN_PROGRAMS) $(DEBIAN_PACKAGES)
 	@$(BUILD) "the receiver and the examples" $(CRATES) --bin=pylon-receiver --examples
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

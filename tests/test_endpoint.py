@@ -136,7 +136,12 @@ OUTCOMES = {
     "IGNORED": ("ignored", 200, b'{"status":"ignored"}', []),
     "UNREADABLE": ("unreadable", 400, b'{"error":"unreadable"}', []),
     "UNAUTHORIZED": ("unauthorized", 401, b'{"error":"unauthorized"}', []),
-    "METHOD_NOT_ALLOWED": ("method_not_allowed", 405, b'{"error":"method_not_allowed"}', [("allow", "POST, PUT, PATCH")]),
+    "METHOD_NOT_ALLOWED": (
+        "method_not_allowed",
+        405,
+        b'{"error":"method_not_allowed"}',
+        [("allow", "POST, PUT, PATCH")],
+    ),
     "TOO_LARGE": ("too_large", 413, b'{"error":"too_large"}', []),
     "FAILED": ("failed", 500, b'{"error":"failed"}', []),
     "UNAVAILABLE": ("unavailable", 503, b'{"error":"unavailable"}', []),
@@ -179,21 +184,30 @@ REQUESTS: dict[str, tuple[str, Any, bytes, Outcome, tuple[str, str] | None]] = {
         signed,
         BODY,
         Outcome.METHOD_NOT_ALLOWED,
-        ("WARNING", "Pylon webhook refused: wrong method: expected POST, PUT or PATCH, found another; choose POST as the method of the webhook in Pylon"),
+        (
+            "WARNING",
+            "Pylon webhook refused: wrong method: expected POST, PUT or PATCH, found another; choose POST as the method of the webhook in Pylon",
+        ),
     ),
     "post in lower case": (
         "post",
         signed,
         BODY,
         Outcome.METHOD_NOT_ALLOWED,
-        ("WARNING", "Pylon webhook refused: wrong method: expected POST, PUT or PATCH, found another; choose POST as the method of the webhook in Pylon"),
+        (
+            "WARNING",
+            "Pylon webhook refused: wrong method: expected POST, PUT or PATCH, found another; choose POST as the method of the webhook in Pylon",
+        ),
     ),
     "an empty method": (
         "",
         signed,
         BODY,
         Outcome.METHOD_NOT_ALLOWED,
-        ("WARNING", "Pylon webhook refused: wrong method: expected POST, PUT or PATCH, found another; choose POST as the method of the webhook in Pylon"),
+        (
+            "WARNING",
+            "Pylon webhook refused: wrong method: expected POST, PUT or PATCH, found another; choose POST as the method of the webhook in Pylon",
+        ),
     ),
     "unsigned": (
         "POST",

@@ -233,7 +233,10 @@ def test_the_log_says_why_and_nothing_that_was_sent(caplog: pytest.LogCaptureFix
                 f"Pylon webhook refused: incomplete body: expected {len(OTHER)} bytes, as the headers declare, found none; the sender disconnected, or something else read the body first"
             ),
         ),
-        ("WARNING", "Pylon webhook refused: wrong method: expected POST, PUT or PATCH, found another; choose POST as the method of the webhook in Pylon"),
+        (
+            "WARNING",
+            "Pylon webhook refused: wrong method: expected POST, PUT or PATCH, found another; choose POST as the method of the webhook in Pylon",
+        ),
     ]
     check_silent(caplog.messages)
 
