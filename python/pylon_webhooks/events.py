@@ -21,7 +21,7 @@ from ._native import (
 TYPE_CHECKING = False  # importing `typing` takes longer than importing all of this package
 if TYPE_CHECKING:
     # The native classes load these when they first need them. PyInstaller and its like see only what Python files import.
-    from . import _json as _json, _pydantic as _pydantic
+    from . import _json, _pydantic  # noqa: F401 - loaded by native code
 
 __all__ = [
     "BaseIssueEvent",

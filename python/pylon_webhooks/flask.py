@@ -13,7 +13,7 @@ from ._native import Outcome, RequestFault
 from ._needs import needs
 from .endpoint import Endpoint
 from .events import WebhookEvent
-from .wsgi import body_of
+from .wsgi import body_of, declared_length
 
 with needs("Flask", "flask"):
     from flask import Blueprint, Request, Response, current_app, make_response, request
@@ -30,7 +30,7 @@ __all__ = ["verified_event", "webhook_blueprint"]
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 _E = TypeVar("_E")
-_Event = TypeVar("_Event", covariant=True)
+_E_co = TypeVar("_E_co", covariant=True)
 _Self = TypeVar("_Self")
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -62,14 +62,14 @@ def webhook_blueprint(
     return blueprint
 
 
-class _Decorator(Protocol[_Event]):
+class _Decorator(Protocol[_E_co]):
     """What `verified_event` returns: it takes a function, a method, or the view of a class."""
 
     @overload
-    def __call__(self, function: Callable[Concatenate[_Event, _P], _R], /) -> Callable[_P, _R | Response]: ...
+    def __call__(self, function: Callable[Concatenate[_E_co, _P], _R], /) -> Callable[_P, _R | Response]: ...
     @overload
     def __call__(
-        self, method: Callable[Concatenate[_Self, _Event, _P], _R], /
+        self, method: Callable[Concatenate[_Self, _E_co, _P], _R], /
     ) -> Callable[Concatenate[_Self, _P], _R | Response]: ...
     @overload
     def __call__(self, view: Callable[..., _R], /) -> Callable[..., _R | Response]: ...
@@ -146,10 +146,11 @@ class _EventView:
 
 
 def _body(limit: int) -> bytes | RequestFault:
-    if request.content_length is None and not request.environ.get("wsgi.input_terminated"):
+    environ = request.environ
+    if not environ.get("wsgi.input_terminated") and None in (declared_length(environ), request.content_length):
         # Werkzeug gives no body then. The server may know the length all the same: that of a chunked body which nginx has buffered.
         most = min(limit, request.max_content_length or limit)
-        found = body_of(request.environ, most)
+        found = body_of(environ, most)
         if isinstance(found, RequestFault):
             return found
         if len(found) > most:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from running import Kind, gunicorn, rust, uvicorn
+from running import Kind, bridged, gunicorn, rust, uvicorn, uwsgi, waitress, wsgiref
 
 #: Where the adapter can know that the app itself has read the body, and where a sender that hung up looks the same.
 _KNOWS = {"reads": True, "consumed": 500}
 _GUESSES = {"reads": True, "consumed": 400}
 _WORKERS = (("sync",), ("gthread", "--threads", "4"))
-AIOHTTP = Kind("aiohttp", (sys.executable, "-m", "served.aiohttp", "{port}"), **_KNOWS)
+AIOHTTP = Kind("aiohttp", (sys.executable, "-m", "served.aiohttp", "{port}"), unpacks=True, **_KNOWS)
+_WSGI = ("wsgi:app", "flask:app", "django:wsgi")
 
 PYTHON = [
     uvicorn("asgi:app"),
@@ -29,6 +30,19 @@ PYTHON = [
     *(gunicorn("django:wsgi", *worker, **_KNOWS) for worker in _WORKERS),
     gunicorn("django:wsgi", "sync", view="_async_view", path="/async", **_KNOWS),
     AIOHTTP,
+]
+#: WSGI servers that give an app no body without a declared length.
+WITHHOLDING = [
+    *(uwsgi(app) for app in _WSGI),
+    uwsgi("wsgi:app", "--http", "127.0.0.1:{port}"),
+    uwsgi("wsgi:app", "--http-chunked-input", "--http", "127.0.0.1:{port}"),
+    *(wsgiref(app) for app in _WSGI),
+    *(bridged(bridge, app) for bridge in ("a2wsgi", "asgiref") for app in ("wsgi", "flask", "django")),
+]
+#: WSGI servers that give it.
+GIVING = [
+    *(waitress(app) for app in _WSGI),
+    *(gunicorn(app, "sync") for app in _WSGI),
 ]
 RUST = [
     rust("axum"),

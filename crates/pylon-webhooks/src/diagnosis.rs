@@ -51,9 +51,9 @@ impl fmt::Display for Hint {
                 "the body was given as text, and the signature covers the raw bytes: pass the raw bytes of the \
                  request body, and check the secret of this webhook destination",
             ),
-            Self::BodyEmpty => f.write_str(
-                "the body is empty: the sender sent none, or something in front of the app took it",
-            ),
+            Self::BodyEmpty => {
+                f.write_str("the body is empty: the sender sent none, or something in front of the app took it")
+            }
             Self::ContentEncoding(name) => write!(
                 f,
                 "the request has a Content-Encoding ({name}): let nothing on the way compress or unpack the body, since \

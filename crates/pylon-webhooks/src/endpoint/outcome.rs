@@ -144,7 +144,9 @@ impl From<RequestFault> for Outcome {
         match fault {
             RequestFault::Method => Self::MethodNotAllowed,
             RequestFault::TooLarge { .. } => Self::TooLarge,
-            RequestFault::Incomplete { .. } | RequestFault::Broken | RequestFault::BrokenEncoded { .. } => Self::Unreadable,
+            RequestFault::Incomplete { .. } | RequestFault::Broken | RequestFault::BrokenEncoded { .. } => {
+                Self::Unreadable
+            }
             RequestFault::LengthRequired => Self::LengthRequired,
             // The app's own fault. The sender can retry once it is fixed.
             RequestFault::Consumed => Self::Failed,
