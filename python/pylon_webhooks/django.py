@@ -95,7 +95,7 @@ def _body(request: HttpRequest, limit: int) -> bytes | RequestFault:
                 return RequestFault.CONSUMED
     if len(body) <= limit:
         # As `request.body` keeps it, for middleware that looks at the body after the view.
-        request._body = body  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+        request._body = body  # pyright: ignore[reportAttributeAccessIssue]
     return body
 
 

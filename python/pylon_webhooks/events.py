@@ -18,11 +18,6 @@ from ._native import (
     parse_webhook_event,
 )
 
-TYPE_CHECKING = False  # importing `typing` takes longer than importing all of this package
-if TYPE_CHECKING:
-    # The native classes load these when they first need them. PyInstaller and its like see only what Python files import.
-    from . import _json, _pydantic  # noqa: F401 - loaded by native code
-
 __all__ = [
     "BaseIssueEvent",
     "IssueAssignedEvent",

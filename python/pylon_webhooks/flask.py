@@ -101,7 +101,11 @@ def verified_event(handler: WebhookHandler | Endpoint, event_class: type[Any] = 
     """
     endpoint = Endpoint.of(handler)
     view = endpoint.view(event_class)
-    return lambda function: _EventView(endpoint, view, function)
+
+    def decorate(function: Callable[..., Any]) -> _EventView:
+        return _EventView(endpoint, view, function)
+
+    return decorate
 
 
 class _EventView:

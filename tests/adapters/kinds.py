@@ -10,25 +10,33 @@ from running import Kind, bridged, gunicorn, rust, uvicorn, uwsgi, waitress, wsg
 _KNOWS = {"reads": True, "consumed": 500}
 _GUESSES = {"reads": True, "consumed": 400}
 _WORKERS = (("sync",), ("gthread", "--threads", "4"))
-AIOHTTP = Kind("aiohttp", (sys.executable, "-m", "served.aiohttp", "{port}"), unpacks=True, **_KNOWS)
+_TENANT, _BELOW = "/t/acme/webhook", "/below/42"
+AIOHTTP = Kind(
+    "aiohttp", (sys.executable, "-m", "served.aiohttp", "{port}"), paths=(_TENANT, _BELOW), unpacks=True, **_KNOWS
+)
 _WSGI = ("wsgi:app", "flask:app", "django:wsgi")
 
 PYTHON = [
     uvicorn("asgi:app"),
-    uvicorn("starlette:app", **_GUESSES),
-    uvicorn("fastapi:app", **_GUESSES),
+    uvicorn("starlette:app", paths=(_TENANT,), **_GUESSES),
+    uvicorn("fastapi:app", paths=(_TENANT, _BELOW, "/bare"), **_GUESSES),
     uvicorn("fastapi_dependency:app", function="fastapi", **_GUESSES),
     uvicorn("mounted_starlette:app", **_GUESSES),
     uvicorn("mounted_fastapi:app", **_GUESSES),
     uvicorn("mounted_litestar:app"),
     uvicorn("mounted_quart:app"),
-    uvicorn("django:asgi", path="/async", **_KNOWS),
-    uvicorn("django:asgi", "_sync_view", **_KNOWS),
+    uvicorn("django:asgi", path="/async", paths=("/t/acme/async", "/below/42/async"), **_KNOWS),
+    uvicorn("django:asgi", "_sync_view", paths=(_TENANT, _BELOW), **_KNOWS),
     *(gunicorn("wsgi:app", *worker, **_GUESSES) for worker in _WORKERS),
-    *(gunicorn("flask:app", *worker, **_KNOWS) for worker in _WORKERS),
-    *(gunicorn("flask_decorator:app", *worker, function="flask", **_KNOWS) for worker in _WORKERS),
-    *(gunicorn("django:wsgi", *worker, **_KNOWS) for worker in _WORKERS),
-    gunicorn("django:wsgi", "sync", view="_async_view", path="/async", **_KNOWS),
+    *(gunicorn("flask:app", *worker, paths=(_TENANT, _BELOW), **_KNOWS) for worker in _WORKERS),
+    *(
+        gunicorn("flask_decorator:app", *worker, function="flask", paths=("/method/acme", "/decorated/acme"), **_KNOWS)
+        for worker in _WORKERS
+    ),
+    *(gunicorn("django:wsgi", *worker, paths=(_TENANT, _BELOW), **_KNOWS) for worker in _WORKERS),
+    gunicorn(
+        "django:wsgi", "sync", view="_async_view", path="/async", paths=("/t/acme/async", "/below/42/async"), **_KNOWS
+    ),
     AIOHTTP,
 ]
 #: WSGI servers that give an app no body without a declared length.

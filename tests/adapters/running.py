@@ -33,6 +33,8 @@ class Kind:
     name: str
     command: tuple[str, ...]
     path: str = "/webhook"
+    #: Where the app answers in the same way, values in the path or not.
+    paths: tuple[str, ...] = ()
     #: Whose rules the answers follow where a function takes the event: see `expected.py`.
     function: str | None = None
     #: Whether the app answers at `/read`; and with what at `/consumed`, where it can.

@@ -100,6 +100,16 @@ def test_a_sender_that_hangs_up_in_mid_body_is_not_handled_and_others_are(server
     assert server.handled_since(before) == expected.handled
 
 
+@served_by([kind for kind in PYTHON if kind.paths])
+@pytest.mark.parametrize("name", ["valid", "put", "forged", "unsigned", "too_large", "get", "handler_raise_errors"])
+def test_at_paths_with_values_and_prefixes_the_answers_are_the_same(server: Server, name: str) -> None:
+    expected = expected_of(CASES[name], server.kind)
+    for path in server.kind.paths:
+        before = server.handled
+        check(ask(server.port, CASES[name], path), expected, server)
+        assert server.handled_since(before) == expected.handled, path
+
+
 ENCODED = [
     name
     for name, case in CASES.items()

@@ -175,7 +175,7 @@ impl WebhookEvent {
         source: &Bound<'py, PyAny>,
         handler: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        class.py().import("pylon_webhooks._pydantic")?.getattr("core_schema")?.call1((class, source, handler))
+        late(class.py(), "pydantic")?.getattr("core_schema")?.call1((class, source, handler))
     }
 
     #[classmethod]
@@ -185,7 +185,7 @@ impl WebhookEvent {
         schema: &Bound<'py, PyAny>,
         handler: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        class.py().import("pylon_webhooks._pydantic")?.getattr("json_schema")?.call1((class, schema, handler))
+        late(class.py(), "pydantic")?.getattr("json_schema")?.call1((class, schema, handler))
     }
 
     fn __getattr__<'py>(&self, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
@@ -444,7 +444,12 @@ fn encode<'py>(fields: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyBytes>> {
 
 /// A function of the Python module that handles JSON.
 fn helper<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-    py.import("pylon_webhooks._json")?.getattr(name)
+    late(py, "json")?.getattr(name)
+}
+
+/// A Python module that is loaded when it is first needed.
+fn late<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    py.import("pylon_webhooks._late")?.call_method0(name)
 }
 
 fn loads<'py>(py: Python<'py>, json: &str) -> PyResult<Bound<'py, PyAny>> {
