@@ -184,7 +184,7 @@ class Endpoint:
         try:
             found = body(admitted.body_limit) if callable(body) else body
         except Exception as error:  # noqa: BLE001 - servers have exceptions of their own for a body that breaks off
-            found = _broken(error)
+            found = _broken(error, admitted)
         try:
             arrival = self._arrival(admitted, found)
             if isinstance(arrival, GuardedArrival) and not arrival.is_first():
@@ -204,7 +204,7 @@ class Endpoint:
         try:
             found = await body(admitted.body_limit) if callable(body) else body
         except Exception as error:  # noqa: BLE001 - servers have exceptions of their own for a body that breaks off
-            found = _broken(error)
+            found = _broken(error, admitted)
         try:
             from asyncio import get_running_loop
 
@@ -394,9 +394,9 @@ def _refused(fault: RequestFault) -> Outcome:
     return outcome
 
 
-def _broken(error: Exception) -> RequestFault:
+def _broken(error: Exception, admitted: Admitted) -> RequestFault:
     log().debug("reading the body of a Pylon webhook failed", exc_info=error)
-    return RequestFault.BROKEN
+    return admitted.broken()
 
 
 def _duplicate(arrival: Arrival) -> Outcome:
