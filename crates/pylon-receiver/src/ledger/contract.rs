@@ -107,6 +107,16 @@ pub trait Ledger: Send + Sync + 'static {
     /// Drops dead deliveries for good; says how many. Deliveries that are not dead are skipped.
     fn drop_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64>;
 
+    /// Gives the waiting, held and dead deliveries of a destination to another one, a limited number at a call; says how many. Zero:
+    /// there are no others, except those that are [delivering](super::DeliveryState::Delivering) and those behind them.
+    ///
+    /// What waits is due at once, and keeps its attempts. In a line, what was made first goes first, and everything goes behind what is
+    /// delivering at that moment.
+    fn move_deliveries(&self, from: Arc<str>, to: Arc<str>) -> LedgerFuture<'_, u64>;
+
+    /// Drops the waiting, held and dead deliveries of a destination for good, a limited number at a call; says how many. Zero: as above.
+    fn drop_deliveries(&self, destination: Arc<str>) -> LedgerFuture<'_, u64>;
+
     /// Forgets events that arrived longer ago than they are kept for, and deduplication keys whose time is over: a limited
     /// number at a call.
     ///

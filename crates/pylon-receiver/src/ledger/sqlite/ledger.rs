@@ -7,7 +7,7 @@ use super::open;
 use super::options::SqliteOptions;
 use super::readers::Readers;
 use super::writer::{Run, Writer};
-use super::{backup, exchange, lease, prune, read, record, redeliver, refused};
+use super::{backup, exchange, lease, prune, read, reassign, record, redeliver, refused};
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
     Backup, Bell, DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Exchange, Exchanged, Lease,
@@ -130,6 +130,14 @@ impl Ledger for SqliteLedger {
 
     fn drop_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
         self.write(deliveries, redeliver::drop_dead)
+    }
+
+    fn move_deliveries(&self, from: Arc<str>, to: Arc<str>) -> LedgerFuture<'_, u64> {
+        self.write((from, to), reassign::to_another)
+    }
+
+    fn drop_deliveries(&self, destination: Arc<str>) -> LedgerFuture<'_, u64> {
+        self.write(destination, reassign::drop_all)
     }
 
     fn prune(&self, prune: Prune) -> LedgerFuture<'_, Pruned> {

@@ -17,6 +17,7 @@ mod options;
 mod prune;
 mod read;
 mod readers;
+mod reassign;
 mod record;
 mod redeliver;
 mod refused;
