@@ -64,6 +64,14 @@ impl Client {
         read_json(&self.ask(Method::POST, path, &Query::new(), Some(order.into())).await?)
     }
 
+    /// Has what was changed in a ledger file complete in it.
+    pub(crate) async fn close(&self) -> Result<(), Fault> {
+        match self {
+            Self::Http { .. } => Ok(()),
+            Self::Offline { ledger, .. } => ledger.close().await.map_err(Fault::failed),
+        }
+    }
+
     /// Writes a copy of the ledger into a file; says how many bytes it has.
     pub(crate) async fn back_up(&self, into: &mut File) -> Result<u64, Fault> {
         let unwritable = |error: io::Error| Fault::failed(format!("the copy cannot be written: {error}"));

@@ -11,6 +11,7 @@ mod lists;
 mod offline;
 mod orders;
 mod parts;
+mod reassign;
 mod routes;
 mod selection;
 mod stats;

@@ -4,7 +4,7 @@ use super::access::{self, Access};
 use super::answer::{Answer, Refusal, json, unknown_path, wrong_method};
 use super::orders::ORDER_LIMIT;
 use super::parts::AdminParts;
-use super::{backup, event, gauges, health, lists, orders, stats};
+use super::{backup, event, gauges, health, lists, orders, reassign, stats};
 use crate::wire::{RunningConfig, path};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::{get, post};
@@ -24,6 +24,8 @@ pub fn router(parts: AdminParts, access: Access) -> Router {
         .route(&format!("{}/{{id}}", path::EVENTS), get(event::show))
         .route(&format!("{}/{{id}}/body", path::EVENTS), get(event::body))
         .route(path::DELIVERIES, get(lists::deliveries))
+        .route(path::DELIVERIES_MOVE, post(reassign::move_deliveries))
+        .route(path::DELIVERIES_DROP, post(reassign::drop_deliveries))
         .route(path::DEAD_REDELIVER, post(orders::redeliver_dead))
         .route(path::DEAD_DROP, post(orders::drop_dead))
         .route(path::REFUSED, get(lists::refused))

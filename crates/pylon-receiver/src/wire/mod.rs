@@ -13,6 +13,8 @@
 //! | `GET /api/events/{id}/body` | | the bytes of the body |
 //! | `POST /api/events/redeliver` | [`EventOrder`] | [`OrderResult`] |
 //! | `GET /api/deliveries` | [`DeliveryFilter`], [`PageQuery`] | [`DeliveryList`] |
+//! | `POST /api/deliveries/move` | [`MoveOrder`] | [`OrderResult`] |
+//! | `POST /api/deliveries/drop` | [`DropOrder`] | [`OrderResult`] |
 //! | `POST /api/dead/redeliver` | [`DeadOrder`] | [`OrderResult`] |
 //! | `POST /api/dead/drop` | [`DeadOrder`] | [`OrderResult`] |
 //! | `GET /api/refused` | [`RefusedFilter`], [`PageQuery`] | [`RefusedList`] |
@@ -38,5 +40,5 @@ pub use content::Body;
 pub use error::ErrorAnswer;
 pub use event::{DeliveryDetail, EventDetail, RefusedRequest};
 pub use list::{DeliveryList, EventList, PageQuery, RefusedList};
-pub use order::{DeadOrder, EventOrder, OrderResult};
+pub use order::{DeadOrder, DropOrder, EventOrder, MoveOrder, OrderResult};
 pub use status::{CircuitStatus, Destination, LiveStatus, Liveness, Readiness, ReadyStatus, RunningConfig, Stats};

@@ -39,14 +39,8 @@ pub(crate) async fn everything_left_of_a_destination_goes_to_another<S: Subject>
     desk.keep(event(3).in_line("app", "a")).await;
     desk.keep(event(4).in_line("app", "a")).await;
     assert_eq!(moved(&desk, 5, "app", "new").await, 4);
-    let expected = [
-        ("new", Dead),
-        ("app", Delivered),
-        ("new", Waiting),
-        ("log", Waiting),
-        ("new", Waiting),
-        ("new", Held),
-    ];
+    let expected =
+        [("new", Dead), ("app", Delivered), ("new", Waiting), ("log", Waiting), ("new", Waiting), ("new", Held)];
     assert_eq!(all_of(&desk).await, at_each(&expected));
     let stats = desk.stats(5).await;
     assert_eq!((counts(&stats, "app"), counts(&stats, "new")), ([0; 4], [2, 1, 0, 1]));
