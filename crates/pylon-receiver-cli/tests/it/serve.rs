@@ -12,6 +12,7 @@ mod fails;
 mod full;
 mod killed;
 mod ledger;
+mod orphans;
 mod process;
 mod reload;
 mod signals;
