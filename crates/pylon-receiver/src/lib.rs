@@ -88,7 +88,7 @@ pub mod internals {
     pub use crate::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, Stopped, TlsKeys};
     pub use crate::admin::{Access, AdminParts, ORDER_LIMIT, Running, RunningDestination, router};
     pub use crate::deliver::{
-        Backoff, Circuit, CircuitState, Courier, CourierParts, Delivered, Failure, Report, Transport, TransportFault,
+        Admitted, Backoff, Circuit, CircuitState, Courier, CourierParts, Delivered, Failure, Report, Role, Shortage, Transport, TransportFault,
         TransportFuture, Work, dial, transport,
     };
     pub use crate::metrics::Metrics;

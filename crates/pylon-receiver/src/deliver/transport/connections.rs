@@ -2,6 +2,7 @@
 
 use super::connection::Connection;
 use super::dial::dial;
+use super::shortage::Shortage;
 use super::unanswered::Unanswered;
 use bytes::Bytes;
 use http::{Request, Response, Uri};
@@ -11,7 +12,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use rustls_platform_verifier::BuilderVerifierExt;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -106,8 +107,21 @@ impl Connections {
     }
 
     async fn open(&self) -> Result<Connection, Unanswered> {
-        let addresses = tokio::net::lookup_host((&*self.host, self.port)).await.map_err(|_| Unanswered::Name)?;
-        let stream = dial(addresses, TcpStream::connect).await.map_err(Unanswered::Connect)?;
+        // The resolver does not say what it lacked.
+        let unresolved = |_| Shortage::now().map_or(Unanswered::Name, Unanswered::Short);
+        let addresses = tokio::net::lookup_host((&*self.host, self.port)).await.map_err(unresolved)?;
+        let shortage = OnceLock::new();
+        let connect = async |address| {
+            let connected = TcpStream::connect(address).await;
+            if let Some(short) = connected.as_ref().err().and_then(|error| Shortage::of_connect(error, address)) {
+                shortage.get_or_init(|| short);
+            }
+            connected
+        };
+        let stream = dial(addresses, connect).await.map_err(|error| match shortage.get() {
+            Some(&shortage) => Unanswered::Short(shortage),
+            None => Unanswered::Connect(error),
+        })?;
         stream.set_nodelay(true).map_err(Unanswered::Connect)?;
         match &self.tls {
             None => Connection::begin(stream).await,

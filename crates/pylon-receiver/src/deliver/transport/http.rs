@@ -9,7 +9,8 @@ use super::connections::Connections;
 use super::contract::{Transport, TransportFuture};
 use super::outgoing::Outgoing;
 use super::report::Report;
-use super::unanswered::describe;
+use super::shortage::Shortage;
+use super::unanswered;
 use crate::config::{HttpTransport, SecretFault};
 use crate::text::show_duration;
 use crate::time::Moment;
@@ -102,11 +103,11 @@ impl Http {
     async fn exchange(&self, attempt: &Attempt, answered: &mut Option<Answered>) -> Report {
         let connections = match self.connections() {
             Ok(connections) => connections,
-            Err(missing) => return Report::failed(None, missing),
+            Err(missing) => return Shortage::now().map_or_else(|| Report::failed(None, missing), Report::not_tried),
         };
         let (mut connection, response) = match connections.send(self.request(attempt)).await {
             Ok(answer) => answer,
-            Err(fault) => return Report::failed(None, describe(&fault)),
+            Err(fault) => return unanswered::report(&fault),
         };
         let status = response.status();
         let retry_after = retry_after(response.headers(), attempt.started_at);
@@ -125,7 +126,7 @@ impl Http {
                 }
                 Report::delivered(Some(answer.status.into()), format!("answered {}", answer.status))
             }
-            Err(broken_off) => Report { detail: broken_off.into(), ..answer.failed("") },
+            Err(broken_off) => answer.reported(broken_off),
         }
     }
 
@@ -143,8 +144,17 @@ impl Http {
 
 impl Answered {
     fn failed(self, addition: &str) -> Report {
-        let detail = format!("answered {}{addition}", self.status);
-        Report { retry_after: self.retry_after, ..Report::failed(Some(self.status.into()), detail) }
+        self.reported(format!("answered {}{addition}", self.status))
+    }
+
+    fn reported(self, detail: String) -> Report {
+        let report = match self.status {
+            429 => Report::busy,
+            // From whatever stands in front of an app that is down, or is about to be up.
+            502..=504 => Report::failed,
+            _ => Report::refused,
+        };
+        Report { retry_after: self.retry_after, ..report(Some(self.status.into()), detail) }
     }
 }
 

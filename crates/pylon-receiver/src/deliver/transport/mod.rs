@@ -13,6 +13,7 @@ mod json_lines;
 mod line;
 mod outgoing;
 mod report;
+mod shortage;
 mod signing;
 mod unanswered;
 
@@ -22,6 +23,7 @@ pub use dial::dial;
 pub use fault::TransportFault;
 pub use handlers::{DeliveredEvent, HandlerFuture, Handlers, handlers_of};
 pub use report::{Delivered, Report};
+pub use shortage::Shortage;
 
 use crate::config::{CommandTransport, DestinationConfig, JsonLinesTransport, TransportConfig};
 use command::Command;

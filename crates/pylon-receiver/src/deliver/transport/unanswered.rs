@@ -1,5 +1,7 @@
 //! Why a request got no answer, in one sentence. Neither address nor answer is quoted: an address may hold a token, an answer anything.
 
+use super::report::Report;
+use super::shortage::Shortage;
 use rustls::CertificateError;
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -7,6 +9,8 @@ use std::io::{self, ErrorKind};
 /// Why there was no answer.
 #[derive(Debug)]
 pub(super) enum Unanswered {
+    /// The receiver lacked something of its own.
+    Short(Shortage),
     /// The name does not resolve.
     Name,
     /// The connection could not be opened, or TLS failed.
@@ -15,13 +19,18 @@ pub(super) enum Unanswered {
     Http(hyper::Error),
 }
 
+/// The report of a request that got no answer.
+pub(super) fn report(fault: &Unanswered) -> Report {
+    match fault {
+        Unanswered::Short(shortage) => Report::not_tried(*shortage),
+        Unanswered::Name => Report::failed(None, "the name does not resolve"),
+        Unanswered::Connect(error) => Report::failed(None, describe(error)),
+        Unanswered::Http(error) => Report::failed(None, describe(error)),
+    }
+}
+
 /// The sentence for a failed request.
-pub(super) fn describe(fault: &Unanswered) -> &'static str {
-    let first: &(dyn Error + 'static) = match fault {
-        Unanswered::Name => return "the name does not resolve",
-        Unanswered::Connect(error) => error,
-        Unanswered::Http(error) => error,
-    };
+fn describe(first: &(dyn Error + 'static)) -> &'static str {
     let mut next = Some(first);
     while let Some(cause) = next {
         if let Some(sentence) = of_cause(cause) {

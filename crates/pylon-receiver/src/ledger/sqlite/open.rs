@@ -11,7 +11,7 @@ use std::time::Duration;
 /// "PyLR", in the file's header: whose file this is.
 const APPLICATION_ID: i64 = 0x5079_4c52;
 /// The schema, a step for each version of it.
-const MIGRATIONS: [&str; 1] = [include_str!("schema/001.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema/001.sql"), include_str!("schema/002.sql")];
 /// Earlier ones can lose commits when connections reset the WAL (sqlite.org, release log of 3.51.3).
 const FIRST_SOUND_SQLITE: i32 = 3_051_003;
 
@@ -197,7 +197,8 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> 
 fn end_leases(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     transaction.execute_batch(
-        "UPDATE deliveries SET interruptions = interruptions + 1 WHERE seq IN (SELECT delivery_seq FROM leases);
+        "UPDATE deliveries SET interruptions = interruptions + 1, is_repeat = is_repeat OR interruptions > 0
+         WHERE seq IN (SELECT delivery_seq FROM leases);
          DELETE FROM leases;",
     )?;
     transaction.commit()
