@@ -15,24 +15,19 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-macro_rules! due {
-    ($behind:literal) => {
-        concat!(
-            "SELECT seq, event_seq, number, order_key, at_ms, attempts, uncounted, interruptions, created_at_ms, redelivery_of
-             FROM deliveries
-             WHERE destination = ?1 AND is_repeat = ?2 AND state = 10 AND at_ms <= ?3 AND (at_ms, seq) ",
-            $behind,
-            " (?4, ?5)
-             AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.destination = ?1 AND delivery_seq = deliveries.seq)"
-        )
-    };
-}
-
 /// Those that are due, new ones or repeats, the longest due first, behind a given place; those that are leased are passed over.
 /// Without a limit: a limit that is bound has SQLite prepare the statement anew each time.
-const LONGEST_DUE: &str = concat!(due!(">"), " ORDER BY at_ms, seq");
+const LONGEST_DUE: &str = "
+    SELECT seq, event_seq, number, order_key, at_ms, attempts, uncounted, interruptions, created_at_ms, redelivery_of FROM deliveries
+    WHERE destination = ?1 AND is_repeat = ?2 AND state = 10 AND at_ms <= ?3 AND (at_ms, seq) > (?4, ?5)
+    AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.destination = ?1 AND delivery_seq = deliveries.seq)
+    ORDER BY at_ms, seq";
 /// The same, the latest due first.
-const LATEST_DUE: &str = concat!(due!("<"), " ORDER BY at_ms DESC, seq DESC");
+const LATEST_DUE: &str = "
+    SELECT seq, event_seq, number, order_key, at_ms, attempts, uncounted, interruptions, created_at_ms, redelivery_of FROM deliveries
+    WHERE destination = ?1 AND is_repeat = ?2 AND state = 10 AND at_ms <= ?3 AND (at_ms, seq) < (?4, ?5)
+    AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.destination = ?1 AND delivery_seq = deliveries.seq)
+    ORDER BY at_ms DESC, seq DESC";
 /// Deliveries that one claim ends at most, and interrupted ones that it passes over at most; the next claim goes on.
 const MOST_DEAD: usize = 256;
 const MOST_PASSED_OVER: usize = 1024;

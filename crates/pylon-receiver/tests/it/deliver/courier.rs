@@ -470,7 +470,17 @@ async fn a_crash_costs_nothing_that_has_not_begun() {
 /// A claim of this many, leased ahead, by somebody else.
 fn claim(ahead: usize) -> Exchange {
     let owner = Owner::random(&SystemRandomness);
-    let claim = Claim { owner, lease: Duration::from_secs(60), free: 1, ahead, ahead_bytes: 1000, most_attempts: 1 };
+    let claim = Claim {
+        owner,
+        lease: Duration::from_secs(60),
+        free: 1,
+        ahead,
+        ahead_bytes: 1000,
+        repeats_first: 0,
+        most_repeats: 0,
+        latest_first: false,
+        most_attempts: 1,
+    };
     Exchange { destination: "app".into(), settlements: Vec::new(), claim: Some(claim) }
 }
 
