@@ -41,15 +41,27 @@ impl Share {
             self.repeats += 1;
             self.new = self.new.saturating_sub(ONE_IN);
         } else {
-            self.new = (self.new + 1).min(ONE_IN * self.part());
+            self.new = self.full().min(self.new + 1);
         }
     }
 
-    /// Its attempt has ended, or it was given back.
+    /// It was given back before its attempt began.
+    pub(super) fn given_back(&mut self, is_repeat: bool) {
+        self.ended(is_repeat);
+        self.new = if is_repeat { self.full().min(self.new + ONE_IN) } else { self.new.saturating_sub(1) };
+    }
+
+    /// Its attempt has ended.
     pub(super) fn ended(&mut self, is_repeat: bool) {
         self.repeats = self.repeats.saturating_sub(usize::from(is_repeat));
     }
 
+    /// New ones beyond this number do not count.
+    fn full(&self) -> usize {
+        ONE_IN * self.part()
+    }
+
+    /// The part of the slots that repeats have while something new waits, or that is kept free of them.
     fn part(&self) -> usize {
         (self.slots / ONE_IN).max(1)
     }

@@ -180,7 +180,7 @@ impl Work {
     }
 
     /// Something may be due now.
-    pub(super) fn wake(&mut self) {
+    pub fn wake(&mut self) {
         self.look_at = steadily();
         // The exchange that is under way may have been too early to see it.
         self.is_woken = true;
@@ -454,7 +454,7 @@ impl Work {
         self.queued_bytes = 0;
         for Queued { leased, role, .. } in std::mem::take(&mut self.queue) {
             self.destination.circuit().learned_nothing(role);
-            self.share.ended(leased.is_repeat);
+            self.share.given_back(leased.is_repeat);
             self.release(leased.lease);
         }
     }
