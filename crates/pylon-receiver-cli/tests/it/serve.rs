@@ -7,11 +7,14 @@ mod dead;
 mod destination;
 mod duplicates;
 mod fails;
+mod first;
 mod full;
 mod killed;
 mod ledger;
+mod pauses;
 mod process;
 mod reload;
+mod shortage;
 mod signals;
 mod signed;
 
