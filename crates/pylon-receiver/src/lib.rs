@@ -88,8 +88,8 @@ pub mod internals {
     pub use crate::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, Stopped, TlsKeys};
     pub use crate::admin::{Access, AdminParts, ORDER_LIMIT, Running, RunningDestination, router};
     pub use crate::deliver::{
-        Admitted, Backoff, Circuit, CircuitState, Courier, CourierParts, Delivered, Failure, Report, Role, Shortage, Transport, TransportFault,
-        TransportFuture, Work, dial, transport,
+        Admitted, Backoff, Circuit, CircuitState, Courier, CourierParts, Delivered, Failure, Report, Role, Shortage,
+        Transport, TransportFault, TransportFuture, Work, dial, transport,
     };
     pub use crate::metrics::Metrics;
     pub use crate::rate::Rate;

@@ -7,7 +7,8 @@ pub(super) fn address(transport: &TransportConfig) -> Box<str> {
     match transport {
         TransportConfig::Http(http) => {
             let (scheme, host) = (http.url.scheme_str().unwrap_or_default(), http.url.authority());
-            let host = host.map(|authority| authority.as_str().rsplit('@').next().unwrap_or_default()).unwrap_or_default();
+            let host =
+                host.map(|authority| authority.as_str().rsplit('@').next().unwrap_or_default()).unwrap_or_default();
             format!("{scheme}://{host}{}", http.url.path()).into()
         }
         TransportConfig::Command(command) => command.command.first().cloned().unwrap_or_default().into(),

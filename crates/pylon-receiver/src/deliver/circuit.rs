@@ -97,9 +97,7 @@ impl Circuit {
     pub fn admit(&self, now: Instant) -> Admitted {
         match &self.state {
             State::Closed => Admitted::All,
-            State::Open(open) if open.new.may_begin(now) => {
-                Admitted::Probe { may_repeat: open.repeats.may_begin(now) }
-            }
+            State::Open(open) if open.new.may_begin(now) => Admitted::Probe { may_repeat: open.repeats.may_begin(now) },
             State::Open(_) => Admitted::Nothing,
         }
     }

@@ -15,7 +15,7 @@ pub use courier::Courier;
 pub use destination::CourierParts;
 pub use retry::{Backoff, Failure};
 pub use transport::{
-    Attempt, Delivered, DeliveredEvent, HandlerFuture, Handlers, Report, Shortage, Transport, TransportFault, TransportFuture,
-    dial, handlers_of, transport,
+    Attempt, Delivered, DeliveredEvent, HandlerFuture, Handlers, Report, Shortage, Transport, TransportFault,
+    TransportFuture, dial, handlers_of, transport,
 };
 pub use work::Work;

@@ -367,7 +367,8 @@ impl Work {
             rate.take(count);
         }
         // A claim for free slots alone passes over none: if its last one was interrupted before, so was perhaps the next.
-        self.is_suspect_waiting = suspects_wait || places.ahead == 0 && deliveries.last().is_some_and(|last| last.is_suspect);
+        self.is_suspect_waiting =
+            suspects_wait || places.ahead == 0 && deliveries.last().is_some_and(|last| last.is_suspect);
         self.look_at = match next_due {
             _ if self.is_woken => now,
             // The claim was filled: there may be more.

@@ -91,9 +91,8 @@ fn redelivering_many_holds_up_nothing_new() {
 
 #[test]
 fn an_order_that_fails_holds_up_no_other() {
-    let destination = Destination::start(|arrived, _| {
-        if arrived.text().contains("poison") { Reply::status(400) } else { Reply::OK }
-    });
+    let destination =
+        Destination::start(|arrived, _| if arrived.text().contains("poison") { Reply::status(400) } else { Reply::OK });
     let scene = Scene::new(&plain(&destination.url, "order_by = \"issue_id\"\nconcurrency = 2"));
     let running = scene.start();
     for number in 0..100 {

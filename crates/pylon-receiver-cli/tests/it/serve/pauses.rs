@@ -52,7 +52,8 @@ fn a_destination_that_names_a_time_gets_it_and_a_429_costs_no_attempt() {
 #[test]
 fn a_destination_that_is_busy_again_and_again_is_not_hammered_and_kills_nothing() {
     let destination = Destination::start(|_, number| if number < 6 { Reply::status(429) } else { Reply::OK });
-    let pauses = "[destination.retry]\nattempts = 1\nfirst_delay = \"10ms\"\n[destination.circuit]\nfirst_pause = \"100ms\"\n";
+    let pauses =
+        "[destination.retry]\nattempts = 1\nfirst_delay = \"10ms\"\n[destination.circuit]\nfirst_pause = \"100ms\"\n";
     let scene = Scene::new(&format!(
         "[[destination]]\nname = \"app\"\nurl = \"{}\"\nconcurrency = 2\n{pauses}",
         destination.url

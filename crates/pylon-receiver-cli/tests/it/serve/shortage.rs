@@ -22,7 +22,7 @@ fn without_a_free_file_descriptor_no_delivery_loses_an_attempt() {
     assert_eq!(running.ended(&first), ["delivered"; 4]);
     let second = running.webhook(&body(2)).id();
     let usual = getrlimit(Resource::Nofile);
-    let limit = |current| prlimit(Some(running.pid()), Resource::Nofile, Rlimit { current, ..usual.clone() }).unwrap();
+    let limit = |current| prlimit(Some(running.pid()), Resource::Nofile, Rlimit { current, ..usual }).unwrap();
     // Those that are open stay open.
     limit(Some(3));
     for name in ["by-address", "by-name", "script", "archive"] {

@@ -98,7 +98,9 @@ impl Transport for InProcess {
         Box::pin(async move {
             let event = match WebhookEvent::from_stored(attempt.body.clone(), &attempt.name, attempt.kind) {
                 Ok(event) => Verified::stored(event),
-                Err(error) => return Report::refused(None, format!("handlers cannot read the body: {}", error.fault())),
+                Err(error) => {
+                    return Report::refused(None, format!("handlers cannot read the body: {}", error.fault()));
+                }
             };
             let (handlers, attempt) = (Arc::clone(&self.handlers), attempt.clone());
             // A task of its own: a panic ends this task only, and blocking code blocks another thread.

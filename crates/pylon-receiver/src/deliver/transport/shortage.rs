@@ -49,11 +49,8 @@ impl Shortage {
 /// Whether the machine has an address of its own from which this one could be reached. Where it has none, as for an IPv6 address with
 /// IPv6 switched off, the error is the same as for lack of a port. Nothing is sent.
 fn has_way_to(address: SocketAddr) -> bool {
-    let any: SocketAddr = if address.is_ipv6() {
-        (Ipv6Addr::UNSPECIFIED, 0).into()
-    } else {
-        (Ipv4Addr::UNSPECIFIED, 0).into()
-    };
+    let any: SocketAddr =
+        if address.is_ipv6() { (Ipv6Addr::UNSPECIFIED, 0).into() } else { (Ipv4Addr::UNSPECIFIED, 0).into() };
     UdpSocket::bind(any).and_then(|socket| socket.connect(address)).is_ok()
 }
 

@@ -1,10 +1,10 @@
 //! A courier that is driven by hand.
 
 use super::stage::*;
+use pylon_receiver::SystemRandomness;
 use pylon_receiver::config::{CircuitPolicy, DestinationConfig, TransportConfig};
 use pylon_receiver::internals::{CircuitState, Courier};
 use pylon_receiver::ledger::{Claim, DeliveryRecord, DeliveryState, Exchange, Ledger, Owner};
-use pylon_receiver::SystemRandomness;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;

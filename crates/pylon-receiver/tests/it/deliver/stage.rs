@@ -3,8 +3,8 @@
 use pylon_receiver::config::{DestinationConfig, RetryPolicy, TransportConfig};
 use pylon_receiver::internals::{Courier, CourierParts, Metrics, Report, Transport, TransportFuture, Work};
 use pylon_receiver::ledger::{
-    DeliveryFilter, DeliveryRecord, DeliveryState, Ledger, NewDelivery, NewEvent, Order, Owner, Page,
-    SqliteLedger, SqliteOptions,
+    DeliveryFilter, DeliveryRecord, DeliveryState, Ledger, NewDelivery, NewEvent, Order, Owner, Page, SqliteLedger,
+    SqliteOptions,
 };
 use pylon_receiver::{Attempt, EventId, Headers, Moment, SystemRandomness, WallClock};
 use pylon_webhooks::Payload;

@@ -315,9 +315,9 @@ impl Model {
         let is_filled = is_filled(&claimed, claim);
         let is_zero = is_filled || claimed.suspects_wait;
         let may_be_repeat = claimed.deliveries.len() < claim.free && repeats_of(&claimed) < claim.most_repeats;
-        let waiting = self.of_destination(destination).filter(|(_, other)| {
-            other.state == DeliveryState::Waiting && (may_be_repeat || !other.is_repeat)
-        });
+        let waiting = self
+            .of_destination(destination)
+            .filter(|(_, other)| other.state == DeliveryState::Waiting && (may_be_repeat || !other.is_repeat));
         let due = waiting.map(|(_, other)| other.due_at).chain(lease_end).chain(is_zero.then_some(now)).min();
         claimed.next_due = due.map(|due| due.since(now));
         claimed

@@ -44,7 +44,10 @@ async fn how_a_command_ends_decides() {
         ("printf 'a\\033[31mb\\tc\\000d' >&2; exit 3", exited(3, r"a\u{1b}[31mb\tc\u{0}d")),
         ("printf '\\377gr\\303\\274n' >&2; exit 3", exited(3, "\u{fffd}gr\u{fc}n")),
         ("exec 2>&-; exit 3", exited(3, "")),
-        ("echo why >&2; kill -TERM $$", Report::refused(None, "ended by signal 15").with_detail("ended by signal 15: why")),
+        (
+            "echo why >&2; kill -TERM $$",
+            Report::refused(None, "ended by signal 15").with_detail("ended by signal 15: why"),
+        ),
         ("kill -KILL $$", Report::refused(None, "ended by signal 9")),
     ];
     for (script, expected) in cases {
