@@ -35,8 +35,7 @@ def end_with_the_process(queue: _Queue) -> None:
     import_module("concurrent.futures.thread")
     # Not by `atexit` if it can be helped: executors are shut by then, and async handlers need them, for name lookups too.
     getattr(threading, "_register_atexit", atexit.register)(_end)
-    if threading.current_thread() is threading.main_thread():
-        _end_on_sigterm()
+    _end_on_sigterm()
 
 
 def _end() -> None:
@@ -84,6 +83,6 @@ def _end_on_sigterm() -> None:
             except RuntimeError:
                 end()
 
-    # A subinterpreter may not.
+    # Only the main thread may, and no subinterpreter.
     with suppress(ValueError):
         signal.signal(signal.SIGTERM, handle)

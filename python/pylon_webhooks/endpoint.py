@@ -8,6 +8,7 @@ from ._arrival import Arrival, GuardedArrival
 from ._guard import Guard
 from ._log import log
 from ._native import Outcome, RequestFault
+from ._told_names import ToldNames
 from .background import Background
 from .exceptions import PylonWebhookAsyncHandlerError, PylonWebhookError, PylonWebhookHandlerErrors
 from .handler import WebhookHandler
@@ -94,7 +95,7 @@ class Endpoint:
         self._is_open = False
         self._lock = allocate_lock()
         self._in_flight: set[str] = set()
-        self._unguarded: set[str] = set()
+        self._unguarded = ToldNames()
 
     @classmethod
     def of(cls, handler: WebhookHandler | Endpoint) -> Endpoint:
@@ -322,10 +323,8 @@ class Endpoint:
 
     def _warn_of(self, name: str) -> None:
         """Log, once for each event name, that its events are not guarded."""
-        # Senders choose names: the set must not grow without end.
-        if name not in self._unguarded and len(self._unguarded) < 100:
-            self._unguarded.add(name)
-            log().warning("the replay guard cannot identify events named %r, so copies of them are handled again", name)
+        if (told := self._unguarded.first(name)) is not None:
+            log().warning("the replay guard cannot identify events named %r, so copies of them are handled again", told)
 
     def _enter(self, key: str) -> bool:
         """Whether no copy is between the guard and the end of its handlers."""

@@ -58,6 +58,7 @@ mod secret;
 mod signature;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod told_names;
 mod verified;
 mod verify;
 
