@@ -586,7 +586,7 @@ class Outcome:
     UNAUTHORIZED: ClassVar[Outcome]
     """The signature or the timestamp was refused: 401."""
     METHOD_NOT_ALLOWED: ClassVar[Outcome]
-    """Not a POST: 405."""
+    """Not a POST, PUT or PATCH: 405."""
     TOO_LARGE: ClassVar[Outcome]
     """The body is larger than the limit: 413."""
     FAILED: ClassVar[Outcome]

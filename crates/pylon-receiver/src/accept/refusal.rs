@@ -4,7 +4,7 @@ use super::body::BodyFault;
 use crate::config::SecretFault;
 use crate::ledger::LedgerError;
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{HeaderName, Response, StatusCode};
 use http_body_util::Full;
 use pylon_webhooks::{Error, Outcome, RequestFault};
@@ -136,8 +136,10 @@ impl WebhookRefusal {
     /// The answer.
     pub(super) fn response(&self) -> Response<Full<Bytes>> {
         let mut response = json(self.answer.status(), Bytes::from_static(self.answer.body().as_bytes()));
-        if let Answer::Outcome(Outcome::MethodNotAllowed) = self.answer {
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+        if let Answer::Outcome(outcome) = self.answer {
+            for (name, value) in outcome.headers() {
+                response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
         }
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());

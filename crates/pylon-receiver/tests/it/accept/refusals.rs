@@ -27,7 +27,10 @@ fn each_fault_has_its_answer_code_and_reason() {
         (
             request("GET", "/webhook?x=1", &unsigned, b""),
             (405, r#"{"error":"method_not_allowed"}"#),
-            ("method_not_allowed", "wrong method: expected POST, found another"),
+            (
+                "method_not_allowed",
+                "wrong method: expected POST, PUT or PATCH, found another; choose POST as the method of the webhook in Pylon",
+            ),
         ),
         (
             request("POST", "/webhook", &signed(b"{}"), &[b' '; 101]),
