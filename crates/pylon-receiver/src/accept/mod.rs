@@ -2,15 +2,20 @@
 
 mod acceptor;
 mod allowance;
+mod beginning;
 mod body;
+mod connection;
+mod connection_refusal;
 mod deduplication;
 mod endpoint;
 mod listener;
 mod noted;
+mod progress;
 mod refusal;
 mod route;
 mod settings;
 mod socket;
+mod sockets;
 mod stored;
 mod tls;
 mod to_the_end;

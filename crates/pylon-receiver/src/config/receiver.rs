@@ -61,8 +61,10 @@ keys! {
     Limits {
         /// Connections at a time; further ones wait. One address can use half of them, so double it behind a proxy.
         connections: usize = 1024, positive(), Restart;
-        /// Time for a request's head, from the connection or the previous answer.
+        /// Time for a request's head, from the connection, or on a connection in use from the head's first byte.
         header_timeout: Duration = Duration::from_secs(15), DURATION, Restart;
+        /// Time that a connection may wait for its next request. Keep it longer than the same time-out of a proxy in front.
+        idle_timeout: Duration = Duration::from_secs(75), DURATION, Restart;
         /// Time for a request's body.
         body_timeout: Duration = Duration::from_secs(15), DURATION, Reload;
         /// Requests on one connection before the receiver closes it.

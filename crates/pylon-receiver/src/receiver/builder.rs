@@ -19,13 +19,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::Duration;
+use std::time::Instant;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower_service::Service;
 
-/// How long operators are answered after everything else has ended.
-const LAST_ANSWERS: Duration = Duration::from_millis(100);
+/// Maximum number of connections of operators.
+const ADMIN_CONNECTIONS: usize = 64;
 
 /// A receiver in the making: a [`Config`], and what tests replace.
 #[must_use]
@@ -133,10 +133,9 @@ impl ReceiverBuilder {
         config.destinations.iter().for_each(|destination| metrics.expect_destination(&destination.name));
         // Bound before the ledger is opened, so that nothing is stored by one that cannot serve.
         let limits = ListenerLimits::from(&config.limits);
-        let (listener, webhooks) = bind("listen", config.listen, limits.clone()).await?;
-        // Nobody waits long for what operators ask at the end.
-        let admin_limits = ListenerLimits { shutdown_timeout: LAST_ANSWERS, ..limits };
-        let (admin_listener, admin) = bind("admin", config.admin, admin_limits).await?;
+        let (listener, webhooks) = bind("listen", config.listen, limits, &metrics).await?;
+        let admin_limits = ListenerLimits::new(&config.limits, ADMIN_CONNECTIONS);
+        let (admin_listener, admin) = bind("admin", config.admin, admin_limits, &metrics).await?;
         let ledger = match ledger {
             Some(ledger) => ledger,
             None => open(&config, &metrics, &clock)?,
@@ -168,7 +167,7 @@ impl ReceiverBuilder {
             tls: tls.clone(),
             stopping: watch::Sender::new(false),
         });
-        let (stop_listening, stop_admin) = (watch::Sender::new(false), watch::Sender::new(false));
+        let (stop_listening, stop_admin) = (watch::Sender::new(None), watch::Sender::new(None));
         let parts = AdminParts { ledger, running: Some(shared.clone()), metrics: metrics.clone(), clock };
         let pruning = tokio::spawn(pruner::run(shared.clone(), owner, metrics));
         let mut beside = JoinSet::new();
@@ -198,8 +197,8 @@ impl ReceiverBuilder {
             }
         };
         Ok(Receiver {
-            listening: tokio::spawn(listener.run(answer, stopped(&stop_listening))),
-            administering: tokio::spawn(admin_listener.run(tell, stopped(&stop_admin))),
+            listening: tokio::spawn(listener.run(answer, deadline(&stop_listening))),
+            administering: tokio::spawn(admin_listener.run(tell, deadline(&stop_admin))),
             shared,
             webhooks,
             admin,
@@ -215,18 +214,20 @@ async fn bind(
     key: &'static str,
     address: SocketAddr,
     limits: ListenerLimits,
+    metrics: &Arc<Metrics>,
 ) -> Result<(Listener, SocketAddr), StartFault> {
     let fault = |error: io::Error| StartFault::Bind { key, address, kind: error.kind() };
-    let listener = Listener::bind(address, limits).await.map_err(fault)?;
+    let listener = Listener::bind(key, &[address], limits, metrics.clone()).await.map_err(fault)?;
     let address = listener.local_addr().map_err(fault)?;
     Ok((listener, address))
 }
 
-/// Waits for the message to stop, or until nobody is left to send it.
-fn stopped(stop: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + 'static {
+/// Waits for the deadline of the end; at once when nobody is left to say it.
+fn deadline(stop: &watch::Sender<Option<Instant>>) -> impl Future<Output = Instant> + Send + 'static {
     let mut stop = stop.subscribe();
     async move {
-        let _ = stop.wait_for(|&stop| stop).await;
+        let stop = stop.wait_for(Option::is_some).await;
+        stop.ok().and_then(|deadline| *deadline).unwrap_or_else(Instant::now)
     }
 }
 

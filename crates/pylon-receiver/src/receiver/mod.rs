@@ -25,6 +25,9 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout_at;
 
+/// How long operators are answered after everything else has ended.
+const LAST_ANSWERS: Duration = Duration::from_millis(100);
+
 /// A receiver that has started: it accepts, keeps, delivers and answers operators until it is shut down.
 ///
 /// ```
@@ -59,10 +62,10 @@ pub struct Receiver {
     shared: Arc<Shared>,
     webhooks: SocketAddr,
     admin: SocketAddr,
-    /// Tells the listener of webhooks to stop.
-    stop_listening: watch::Sender<bool>,
-    /// Tells that of operators, which stops last.
-    stop_admin: watch::Sender<bool>,
+    /// Tells the listener of webhooks until when to end.
+    stop_listening: watch::Sender<Option<Instant>>,
+    /// Tells that of operators, which ends last.
+    stop_admin: watch::Sender<Option<Instant>>,
     listening: JoinHandle<Stopped>,
     administering: JoinHandle<Stopped>,
     pruning: JoinHandle<()>,
@@ -115,8 +118,9 @@ impl Receiver {
         self.shared.reload(config).await
     }
 
-    /// Stops: is no longer ready, accepts nothing more, lets requests and attempts under way end, gives back those that take too
-    /// long, commits, and closes the ledger. It takes no longer than `limits.shutdown_timeout`, and what the disk takes.
+    /// Stops: is no longer ready, lets attempts under way end, and meanwhile stores what comes in. Then it accepts nothing more,
+    /// answers the requests under way, commits, and closes the ledger. What takes too long is given back or broken off: a shutdown
+    /// takes no longer than `limits.shutdown_timeout`, and what the disk takes.
     ///
     /// # Errors
     /// What the ledger says at its close.
@@ -124,25 +128,25 @@ impl Receiver {
         self.shared.stopping.send_replace(true);
         let timeout = self.shared.config().limits.shutdown_timeout;
         let deadline = Instant::now() + timeout;
-        self.stop_listening.send_replace(true);
-        // Whatever is accepted now is kept; it need not be delivered before the end.
-        let listening = async {
-            if let Ok(Stopped { aborted: 1.. }) = (&mut self.listening).await {
-                tracing::warn!("connections were broken off: they took longer than the shutdown may");
-            }
-        };
-        // A little of the time is left for giving back and closing.
+        // A little of the time is left for the last requests, for giving back and for closing.
         let deadline_of_attempts = deadline - (timeout / 10).min(Duration::from_secs(2));
         let working = async {
-            tokio::join!(self.shared.couriers.stop(deadline_of_attempts), async {
-                // A ledger that does not answer takes no more time than there is.
-                let _ = timeout_at(deadline.into(), &mut self.pruning).await;
-            });
-            self.shared.couriers.release().await;
+            self.shared.couriers.stop(deadline_of_attempts).await;
+            self.stop_listening.send_replace(Some(deadline));
+            let listening = async {
+                if let Ok(Stopped { aborted: 1.. }) = (&mut self.listening).await {
+                    tracing::warn!("connections were broken off: they took longer than the shutdown may");
+                }
+            };
+            tokio::join!(listening, self.shared.couriers.release());
         };
-        tokio::join!(listening, working);
+        let pruning = async {
+            // A ledger that does not answer takes no more time than there is.
+            let _ = timeout_at(deadline.into(), &mut self.pruning).await;
+        };
+        tokio::join!(working, pruning);
         let closed = self.shared.ledger.close().await;
-        self.stop_admin.send_replace(true);
+        self.stop_admin.send_replace(Some(Instant::now() + LAST_ANSWERS));
         let _ = (&mut self.administering).await;
         tracing::info!("stopped");
         closed
@@ -232,7 +236,10 @@ impl Running for Shared {
     }
 
     fn unmet(&self) -> Vec<String> {
-        let stopping = self.stopping.borrow().then(|| "shutting down: no further webhooks are accepted".to_owned());
+        let stopping = self
+            .stopping
+            .borrow()
+            .then(|| "shutting down: webhooks are stored until the attempts under way have ended".to_owned());
         stopping.into_iter().chain(self.acceptor.unmet()).chain(self.couriers.unmet()).collect()
     }
 
