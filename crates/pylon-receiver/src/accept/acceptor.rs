@@ -3,6 +3,7 @@
 use super::allowance::Allowance;
 use super::body::{self, Reading};
 use super::endpoint::Endpoint;
+use super::memory::Memory;
 use super::noted::{Noted, shown};
 use super::refusal::{WebhookRefusal, json};
 use super::settings::{Prepared, Settings};
@@ -71,6 +72,8 @@ pub struct Acceptor {
 
 struct Shared {
     parts: AcceptorParts,
+    /// What all bodies share.
+    memory: Memory,
     /// The endpoint's name at a path without an endpoint.
     nowhere: Arc<str>,
     /// How many refusals at endpoints are logged and kept.
@@ -97,7 +100,8 @@ impl Acceptor {
     pub fn new(config: &Config, parts: AcceptorParts) -> Self {
         let now = Instant::now();
         let (refusals, elsewhere) = (Allowance::new(REFUSALS_LOGGED, now), Allowance::new(ELSEWHERE_LOGGED, now));
-        let shared = Shared { parts, nowhere: "".into(), refusals, elsewhere };
+        let memory = Memory::new(config.limits.body_memory);
+        let shared = Shared { parts, memory, nowhere: "".into(), refusals, elsewhere };
         let settings = Settings::new(config);
         settings.warn_of_missing_secrets();
         Self { shared: Arc::new(shared), settings: RwLock::new(Arc::new(settings)) }
@@ -146,7 +150,7 @@ impl Acceptor {
         span: &Span,
     ) -> Result<Response<Full<Bytes>>, Refused> {
         let admitted = endpoint.admission.admit(head.method.as_str(), &head.headers).map_err(WebhookRefusal::from)?;
-        let Reading { bytes, end } = body::read(body, admitted, settings.body_timeout).await;
+        let Reading { bytes, end } = body::read(body, admitted, settings.body_timeout, &self.shared.memory).await;
         let refused = |refusal| Refused { refusal, body: bytes.clone() };
         let received = end.map_err(|fault| refused(fault.into()))?;
         let event = self.event(endpoint, settings, head, received).map_err(refused)?;

@@ -23,7 +23,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -55,14 +54,15 @@ impl<F> Shared<F> {
 }
 
 /// Serves one connection, to its end. When the listener ends, the next answer is the last.
-pub(super) async fn serve<F, A, B>(shared: Arc<Shared<F>>, stream: TcpStream, remote: SocketAddr)
-where
+pub(super) async fn serve<F, A, B>(
+    shared: Arc<Shared<F>>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    remote: SocketAddr,
+) where
     F: Fn(Request<Incoming>, SocketAddr) -> A + Send + Sync + 'static,
     A: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
-    // Answers are small and sent at once. A socket that refuses this is only slower.
-    let _ = stream.set_nodelay(true);
     let Some(tls) = &shared.tls else {
         return exchange(&shared, stream, remote).await;
     };

@@ -2,9 +2,9 @@
 
 use super::connection::{GRACE, Shared, serve};
 use super::connection_refusal::{ConnectionRefusal, ConnectionRefusals};
-use super::sockets::{Accepted, Sockets};
+use super::sockets::{Accepted, InheritedSocket, Sockets, Stream};
 use super::tls::TlsKeys;
-use crate::config::Limits;
+use crate::config::{Limits, ListenAddress};
 use crate::metrics::Metrics;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -60,7 +60,7 @@ impl From<&Limits> for ListenerLimits {
     }
 }
 
-/// Listens at addresses and passes requests on to be answered, over HTTP/1.1.
+/// Listens at an address and passes requests on to be answered, over HTTP/1.1.
 pub struct Listener {
     sockets: Sockets,
     limits: ListenerLimits,
@@ -76,18 +76,18 @@ pub struct Stopped {
 }
 
 impl Listener {
-    /// Takes the addresses; connections wait until [`run`](Self::run). What is refused is counted under the listener's key in the
+    /// Takes the address; connections wait until [`run`](Self::run). What is refused is counted under the listener's key in the
     /// configuration.
     ///
     /// # Errors
-    /// The error of the operating system: an address is in use, or it is not an address of this machine.
+    /// The error of the operating system: the address is in use, or it is not an address of this machine.
     pub async fn bind(
         key: &'static str,
-        addresses: &[SocketAddr],
+        address: &ListenAddress,
         limits: ListenerLimits,
         metrics: Arc<Metrics>,
     ) -> io::Result<Self> {
-        Ok(Self::over(key, Sockets::bind(addresses).await?, limits, metrics))
+        Ok(Self::over(key, Sockets::bind(address).await?, limits, metrics))
     }
 
     /// The same, at sockets that listen already and that the service manager keeps open.
@@ -96,7 +96,7 @@ impl Listener {
     /// The error of the operating system.
     pub fn inherited(
         key: &'static str,
-        sockets: Vec<std::net::TcpListener>,
+        sockets: Vec<InheritedSocket>,
         limits: ListenerLimits,
         metrics: Arc<Metrics>,
     ) -> io::Result<Self> {
@@ -113,12 +113,12 @@ impl Listener {
         Self { tls: Some(keys), ..self }
     }
 
-    /// The first address; port 0 is replaced by the port that was chosen.
+    /// Where it listens: one address or more; port 0 is replaced by the port that was chosen.
     ///
     /// # Errors
     /// The error of the operating system.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.sockets.local_addr()
+    pub fn addresses(&self) -> io::Result<Vec<ListenAddress>> {
+        self.sockets.addresses()
     }
 
     /// Serves requests until `stop` gives a deadline. Then each connection's next answer is its last; connections are accepted for
@@ -197,19 +197,31 @@ where
         if self.connections.len() < limits.connections.max(1) {
             self.serve(accepted);
         } else {
-            refusals.refuse(ConnectionRefusal::AllInUse, accepted.1);
+            refusals.refuse(ConnectionRefusal::AllInUse, accepted.remote);
             self.waiting.push_back(accepted);
         }
     }
 
-    fn serve(&mut self, (stream, remote): Accepted) {
+    fn serve(&mut self, Accepted { stream, remote }: Accepted) {
         let Shared { limits, refusals, open, .. } = &*self.shared;
-        let Some(share) = Share::take(&self.shares, remote.ip(), limits.connections_of_address) else {
-            return refusals.refuse(ConnectionRefusal::ShareInUse, remote);
+        let share = match &stream {
+            Stream::Tcp(_) => match Share::take(&self.shares, remote.ip(), limits.connections_of_address) {
+                None => return refusals.refuse(ConnectionRefusal::ShareInUse, remote),
+                share => share,
+            },
+            // All peers of a Unix socket would have one share.
+            Stream::Unix(_) => None,
         };
-        let serving = serve(self.shared.clone(), stream, remote);
+        let shared = self.shared.clone();
         self.connections.spawn(async move {
-            serving.await;
+            match stream {
+                Stream::Tcp(stream) => {
+                    // Answers are small and sent at once. A socket that refuses this is only slower.
+                    let _ = stream.set_nodelay(true);
+                    serve(shared, stream, remote).await;
+                }
+                Stream::Unix(stream) => serve(shared, stream, remote).await,
+            }
             drop(share);
         });
         open.store(self.connections.len(), Ordering::Relaxed);

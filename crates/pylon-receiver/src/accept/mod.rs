@@ -9,6 +9,7 @@ mod connection_refusal;
 mod deduplication;
 mod endpoint;
 mod listener;
+mod memory;
 mod noted;
 mod progress;
 mod refusal;
@@ -22,4 +23,5 @@ mod to_the_end;
 
 pub use acceptor::{Acceptor, AcceptorParts};
 pub use listener::{Listener, ListenerLimits, Stopped};
+pub use sockets::InheritedSocket;
 pub use tls::{TlsFault, TlsKeys};

@@ -7,6 +7,7 @@ mod destination;
 mod endpoint;
 mod fault;
 mod file;
+mod listen;
 mod nested;
 mod receiver;
 mod rules;
@@ -24,6 +25,8 @@ pub use endpoint::{
 };
 pub use fault::ConfigFault;
 pub use file::{parse, reference, restarts, show};
+pub use listen::ListenAddress;
+pub(crate) use listen::is_localhost;
 pub use receiver::{Config, LedgerAddress, Limits, LogFormat, Retention, Tls};
 pub use rules::check;
 pub use secret::{SecretFault, SecretSource};

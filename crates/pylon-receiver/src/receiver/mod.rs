@@ -2,6 +2,7 @@
 
 mod builder;
 mod couriers;
+mod descriptors;
 mod preflight;
 mod pruner;
 
@@ -10,7 +11,7 @@ pub use preflight::Preflight;
 
 use crate::accept::{Acceptor, Stopped, TlsFault, TlsKeys};
 use crate::admin::{Running, RunningDestination};
-use crate::config::{Config, ConfigFault, SecretSource, restarts, show};
+use crate::config::{Config, ConfigFault, ListenAddress, SecretSource, restarts, show};
 use crate::deliver::CircuitState;
 use crate::ledger::{Ledger, LedgerError};
 use crate::wire::CircuitStatus;
@@ -18,7 +19,6 @@ use couriers::Couriers;
 use preflight::pass;
 use sha2::{Digest, Sha256};
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -41,8 +41,8 @@ const LAST_ANSWERS: Duration = Duration::from_millis(100);
 ///     Ok(())
 /// });
 /// let receiver = Receiver::builder()
-///     .listen(([127, 0, 0, 1], 0).into())
-///     .admin(([127, 0, 0, 1], 0).into())
+///     .listen(([127, 0, 0, 1], 0))
+///     .admin(([127, 0, 0, 1], 0))
 ///     .sqlite(folder.path().join("pylon.db"))
 ///     .endpoint(EndpointConfig::signed("/webhook", [SecretSource::Environment("PYLON_WEBHOOK_SECRET".into())]))
 ///     .handlers("app", handlers)
@@ -60,8 +60,8 @@ const LAST_ANSWERS: Duration = Duration::from_millis(100);
 /// Dropped without [`shutdown`](Self::shutdown), it stops at once; what was acknowledged is on the disk all the same.
 pub struct Receiver {
     shared: Arc<Shared>,
-    webhooks: SocketAddr,
-    admin: SocketAddr,
+    webhooks: Vec<ListenAddress>,
+    admin: Vec<ListenAddress>,
     /// Tells the listener of webhooks until when to end.
     stop_listening: watch::Sender<Option<Instant>>,
     /// Tells that of operators, which ends last.
@@ -85,7 +85,23 @@ struct Shared {
     couriers: Arc<Couriers>,
     ledger: Arc<dyn Ledger>,
     tls: Option<Arc<TlsKeys>>,
+    given: Given,
     stopping: watch::Sender<bool>,
+}
+
+/// Where sockets from the service manager listen, in place of what the configuration says.
+struct Given {
+    listen: Option<ListenAddress>,
+    admin: Option<ListenAddress>,
+}
+
+impl Given {
+    fn applied(&self, mut config: Config) -> Config {
+        let Self { listen, admin } = self;
+        config.listen = listen.clone().unwrap_or(config.listen);
+        config.admin = admin.clone().unwrap_or(config.admin);
+        config
+    }
 }
 
 impl Receiver {
@@ -94,14 +110,14 @@ impl Receiver {
         ReceiverBuilder::default()
     }
 
-    /// The address at which webhooks come in.
-    pub fn webhooks(&self) -> SocketAddr {
-        self.webhooks
+    /// The first address at which webhooks come in: with the port that was chosen, or with the address that a name has.
+    pub fn webhooks(&self) -> &ListenAddress {
+        &self.webhooks[0]
     }
 
-    /// The address at which operators ask.
-    pub fn admin(&self) -> SocketAddr {
-        self.admin
+    /// The first address at which operators ask.
+    pub fn admin(&self) -> &ListenAddress {
+        &self.admin[0]
     }
 
     /// What it cannot do at present, a sentence each; empty: it is ready, as far as its ledger is.
@@ -176,7 +192,8 @@ impl Shared {
     /// Puts another configuration in the place of the present one: all of it, or nothing.
     fn replace(&self, config: Config) -> Result<(), ReloadFault> {
         let mut known = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
-        let (config, warnings) = pass(config, self.couriers.handled()).map_err(ReloadFault::Config)?;
+        let (config, warnings) =
+            pass(self.given.applied(config), self.couriers.handled()).map_err(ReloadFault::Config)?;
         let changed = restarts(&self.config(), &config);
         if !changed.is_empty() {
             return Err(ReloadFault::NeedsRestart(changed));

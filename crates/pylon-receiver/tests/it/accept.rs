@@ -86,11 +86,11 @@ impl Front {
         };
         let acceptor = Arc::new(Acceptor::new(config, parts));
         let limits = ListenerLimits::from(&config.limits);
-        let mut listener = Listener::bind("listen", &[HERE.into()], limits, metrics.clone()).await.unwrap();
+        let mut listener = Listener::bind("listen", &HERE.into(), limits, metrics.clone()).await.unwrap();
         if let Some(keys) = keys {
             listener = listener.with_tls(keys);
         }
-        let address = listener.local_addr().unwrap();
+        let address = listener.addresses().unwrap()[0].ip().unwrap();
         let (stop, stopped) = oneshot::channel();
         let (answering, shutdown_timeout) = (acceptor.clone(), config.limits.shutdown_timeout);
         let running = tokio::spawn(listener.run(

@@ -195,8 +195,8 @@ fn one_address_has_no_more_than_its_share_of_the_connections() {
     run(async {
         let limits =
             ListenerLimits { connections: 8, connections_of_address: 2, ..ListenerLimits::from(&config().limits) };
-        let listener = Listener::bind("listen", &[HERE.into()], limits, Arc::default()).await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = Listener::bind("listen", &HERE.into(), limits, Arc::default()).await.unwrap();
+        let address = listener.addresses().unwrap()[0].ip().unwrap();
         let answer = async |_| http::Response::new(http_body_util::Full::<bytes::Bytes>::from("fine"));
         let running = tokio::spawn(listener.run(move |request, _| answer(request), std::future::pending()));
         let hello = request("GET", "/", &[], b"");
@@ -256,8 +256,8 @@ fn a_sender_that_reads_no_answers_loses_its_place() {
 fn a_panic_ends_one_connection_and_no_other() {
     let ((), lines) = run(async {
         let limits = ListenerLimits::from(&config().limits);
-        let listener = Listener::bind("listen", &[HERE.into()], limits, Arc::default()).await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = Listener::bind("listen", &HERE.into(), limits, Arc::default()).await.unwrap();
+        let address = listener.addresses().unwrap()[0].ip().unwrap();
         let answer = async |request: http::Request<hyper::body::Incoming>| {
             assert_ne!(request.uri().path(), "/panic", "on purpose");
             http::Response::new(http_body_util::Full::<bytes::Bytes>::from("fine"))
@@ -279,7 +279,8 @@ fn an_address_in_use_is_told() {
     run(async {
         let front = Front::new(&config()).await;
         let taken =
-            Listener::bind("listen", &[front.address], ListenerLimits::from(&config().limits), Arc::default()).await;
+            Listener::bind("listen", &front.address.into(), ListenerLimits::from(&config().limits), Arc::default())
+                .await;
         assert_eq!(taken.unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
     });
 }

@@ -31,7 +31,7 @@ const CASES: [(&[u8], &str, &str); 20] = [
     (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", "", "http2"),
     (b"POST /webhook HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}", "HTTP/1.1 400", "host"),
     (b"POST /webhook HTTP/1.1\r\nHost: a\r\nHost: b\r\nContent-Length: 2\r\n\r\n{}", "HTTP/1.1 400", "host"),
-    (b"POST /webhook HTTP/1.0\r\nHost: a\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}", "HTTP/1.1 400", "host"),
+    (b"POST /webhook HTTP/1.0\r\nHost: a\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}", "HTTP/1.0 400", "host"),
     (b"POST http://a/webhook HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}", "HTTP/1.1 400", "host"),
 ];
 
