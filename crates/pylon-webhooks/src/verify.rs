@@ -201,6 +201,7 @@ impl Verifier {
             body,
             body_is_text: payload.is_text(),
             other_product: credentials.other_product,
+            content_encoding: credentials.content_encoding,
         };
         Err(Error::SignatureMismatch { hint: failure.hint() })
     }

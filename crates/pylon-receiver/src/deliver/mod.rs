@@ -14,6 +14,7 @@ pub use circuit::{Admitted, Circuit, CircuitState, Role};
 pub use courier::Courier;
 pub use destination::CourierParts;
 pub use retry::{Backoff, Failure};
+pub(crate) use transport::examine_json_lines;
 pub use transport::{
     Attempt, Delivered, DeliveredEvent, HandlerFuture, Handlers, Report, Shortage, Transport, TransportFault,
     TransportFuture, dial, handlers_of, transport,

@@ -8,13 +8,17 @@ mod contract;
 mod dial;
 mod fault;
 mod handlers;
+mod hearing;
 mod http;
 mod json_lines;
 mod line;
 mod outgoing;
+mod proxy;
 mod report;
+mod route;
 mod shortage;
 mod signing;
+mod tls;
 mod unanswered;
 
 pub use attempt::Attempt;
@@ -22,6 +26,7 @@ pub use contract::{Transport, TransportFuture};
 pub use dial::dial;
 pub use fault::TransportFault;
 pub use handlers::{DeliveredEvent, HandlerFuture, Handlers, handlers_of};
+pub(crate) use json_lines::examine as examine_json_lines;
 pub use report::{Delivered, Report};
 pub use shortage::Shortage;
 
@@ -42,9 +47,7 @@ pub fn transport(
 ) -> Result<Arc<dyn Transport>, TransportFault> {
     let timeout = destination.timeout;
     Ok(match &destination.transport {
-        TransportConfig::Http(http) => {
-            Arc::new(Http::new(http, timeout, destination.concurrency).map_err(TransportFault::Secret)?)
-        }
+        TransportConfig::Http(http) => Arc::new(Http::new(http, timeout, destination.concurrency)?),
         TransportConfig::Command(CommandTransport { command, environment, .. }) => {
             Arc::new(Command::new(command, environment, timeout))
         }
