@@ -32,16 +32,37 @@ impl Headers {
     pub fn without(map: &HeaderMap, is_left_out: impl Fn(&HeaderName) -> bool) -> Self {
         let mut lines = Vec::with_capacity(USUAL_LENGTH);
         for (name, value) in map.iter().filter(|(name, _)| !is_left_out(name)) {
-            push_line(&mut lines, name, value.as_bytes());
+            push_line(&mut lines, name.as_str(), value.as_bytes());
         }
         Self(lines.into())
     }
 
-    /// All names, with the values of the headers that the function names; the other values become [`NOT_KEPT`](Self::NOT_KEPT).
+    /// The names, with the values of the headers that the function names; the other values become [`NOT_KEPT`](Self::NOT_KEPT).
+    ///
+    /// The headers are a stranger's, so their beginning has to do: a value is cut after 256 bytes, and what is beyond 50 headers or 4 KiB
+    /// is left out. The last line, [`LEFT_OUT`](Self::LEFT_OUT), says how many headers that are.
     pub fn with_values_of(map: &HeaderMap, is_kept: impl Fn(&HeaderName) -> bool) -> Self {
+        const MOST: usize = 50;
+        const LONGEST_VALUE: usize = 256;
+        const LONGEST: usize = 4096;
         let mut lines = Vec::with_capacity(USUAL_LENGTH);
+        let (mut kept, mut left_out) = (0, 0);
         for (name, value) in map {
-            push_line(&mut lines, name, if is_kept(name) { value.as_bytes() } else { Self::NOT_KEPT.as_bytes() });
+            let value = if is_kept(name) { value.as_bytes() } else { Self::NOT_KEPT.as_bytes() };
+            let (value, cut) = match value.get(..LONGEST_VALUE) {
+                Some(beginning) if beginning.len() < value.len() => (beginning, "..."),
+                _ => (value, ""),
+            };
+            let length = lines.len() + name.as_str().len() + value.len();
+            if kept == MOST || length > LONGEST {
+                left_out += 1;
+                continue;
+            }
+            kept += 1;
+            push_line(&mut lines, name.as_str(), &[value, cut.as_bytes()].concat());
+        }
+        if left_out > 0 {
+            push_line(&mut lines, Self::LEFT_OUT, format!("{left_out} headers").as_bytes());
         }
         Self(lines.into())
     }
@@ -50,9 +71,12 @@ impl Headers {
     #[must_use]
     pub(crate) fn with(self, name: &HeaderName, value: &HeaderValue) -> Self {
         let mut lines = Vec::from(self.0);
-        push_line(&mut lines, name, value.as_bytes());
+        push_line(&mut lines, name.as_str(), value.as_bytes());
         Self(lines.into())
     }
+
+    /// In the place of a name: what was left out.
+    pub const LEFT_OUT: &str = "[left out]";
 
     /// Replaces a value that is not kept.
     pub const NOT_KEPT: &str = "[not kept]";
@@ -90,8 +114,8 @@ impl Headers {
     }
 }
 
-fn push_line(lines: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
-    lines.extend_from_slice(name.as_str().as_bytes());
+fn push_line(lines: &mut Vec<u8>, name: &str, value: &[u8]) {
+    lines.extend_from_slice(name.as_bytes());
     lines.extend_from_slice(b": ");
     lines.extend_from_slice(value);
     lines.push(b'\n');

@@ -3,6 +3,7 @@
 mod acceptor;
 mod allowance;
 mod body;
+mod certificate;
 mod client;
 mod deduplication;
 mod encoding;
@@ -21,4 +22,4 @@ mod to_the_end;
 
 pub use acceptor::{Acceptor, AcceptorParts};
 pub use listener::{Listener, ListenerLimits, Stopped};
-pub use tls::{TlsFault, TlsKeys};
+pub use tls::{Refreshed, TlsFault, TlsKeys};

@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use http::StatusCode;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -36,6 +36,7 @@ pub(super) async fn live() -> Answer {
 pub(super) async fn ready(
     State(parts): State<AdminParts>,
     Extension(last): Extension<LastCheck>,
+    Extension(told): Extension<LastTold>,
     Extension(caller): Extension<Caller>,
 ) -> Answer {
     let mut unmet = Vec::from_iter(last.unmet(parts.ledger).await);
@@ -43,12 +44,36 @@ pub(super) async fn ready(
         Some(running) => unmet.extend(running.unmet()),
         None => unmet.push("no receiver is running: the ledger is only read".to_owned()),
     }
-    if unmet.is_empty() {
-        return json(&Readiness { status: ReadyStatus::Ready, unmet: None });
+    let warnings = parts.running.as_ref().map(|running| running.warnings()).unwrap_or_default();
+    told.tell(&unmet, &warnings);
+    let (status, code) = match unmet.is_empty() {
+        true => (ReadyStatus::Ready, StatusCode::OK),
+        false => (ReadyStatus::NotReady, StatusCode::SERVICE_UNAVAILABLE),
+    };
+    let shown = |sentences: Vec<String>| (caller == Caller::Operator && !sentences.is_empty()).then_some(sentences);
+    // For a caller without the token, `unmet` is left out; else it is there unless the receiver is ready.
+    let answer = Readiness { status, unmet: shown(unmet), warnings: shown(warnings) };
+    Ok((code, Json(answer)).into_response())
+}
+
+/// What was last told in the log: each change is told once, however often probes ask.
+#[derive(Clone, Default)]
+pub(super) struct LastTold(Arc<std::sync::Mutex<(Vec<String>, Vec<String>)>>);
+
+impl LastTold {
+    fn tell(&self, unmet: &[String], warnings: &[String]) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.0 != unmet {
+            match unmet {
+                [] => tracing::info!("the receiver is ready again"),
+                _ => tracing::warn!(unmet = unmet.join("; "), "the receiver is not ready"),
+            }
+        }
+        if last.1 != warnings && !warnings.is_empty() {
+            tracing::warn!(warnings = warnings.join("; "), "the receiver needs care before long");
+        }
+        *last = (unmet.to_vec(), warnings.to_vec());
     }
-    let unmet = (caller == Caller::Operator).then_some(unmet);
-    let answer = Readiness { status: ReadyStatus::NotReady, unmet };
-    Ok((StatusCode::SERVICE_UNAVAILABLE, Json(answer)).into_response())
 }
 
 impl LastCheck {

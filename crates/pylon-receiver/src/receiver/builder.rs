@@ -2,7 +2,7 @@
 
 use super::couriers::{Couriers, Parts};
 use super::preflight::pass;
-use super::{Receiver, Shared, digest, pruner};
+use super::{Receiver, Shared, certificates, digest, pruner};
 use crate::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, TlsFault, TlsKeys};
 use crate::admin::{Access, AdminParts, router};
 use crate::config::{Config, ConfigFault, DestinationConfig, EndpointConfig, LedgerAddress, SecretFault, SecretSource};
@@ -164,12 +164,16 @@ impl ReceiverBuilder {
             couriers: couriers.clone(),
             ledger: ledger.clone(),
             tls: tls.clone(),
+            clock: clock.clone(),
             stopping: watch::Sender::new(false),
         });
         let (stop_listening, stop_admin) = (watch::Sender::new(false), watch::Sender::new(false));
+        let mut beside = JoinSet::new();
+        if let Some(keys) = tls.clone() {
+            beside.spawn(certificates::run(shared.clone(), keys, clock.clone()));
+        }
         let parts = AdminParts { ledger, running: Some(shared.clone()), metrics: metrics.clone(), clock };
         let pruning = tokio::spawn(pruner::run(shared.clone(), owner, metrics));
-        let mut beside = JoinSet::new();
         beside.spawn(async move { couriers.follow(wakes).await });
         let orphaned = shared.clone();
         beside.spawn(async move { orphaned.tell_of_orphans().await });

@@ -7,6 +7,7 @@ use crate::config::{
 };
 use crate::deliver::{TransportFault, transport};
 use crate::text::quoted;
+use crate::time::{SystemWallClock, WallClock};
 use http::Uri;
 use pylon_webhooks::{EventKind, NameSource};
 use std::ffi::OsString;
@@ -43,6 +44,7 @@ impl Preflight {
             preflight.faults.extend(fault.faults().map(str::to_owned));
         }
         preflight.secrets(config);
+        preflight.sources(config);
         preflight.destinations(config);
         preflight.kinds(config);
         preflight
@@ -51,7 +53,10 @@ impl Preflight {
     fn secrets(&mut self, config: &Config) {
         config.admin_token.iter().for_each(|source| self.secret("admin token", source));
         if let Some(tls) = &config.tls {
-            self.missing.extend(TlsKeys::read(tls).err().map(|fault| fault.to_string()));
+            match TlsKeys::read(tls) {
+                Ok(keys) => self.warnings.extend(keys.warning(SystemWallClock.now())),
+                Err(fault) => self.missing.push(fault.to_string()),
+            }
             self.readable_by_others("TLS", &tls.key);
         }
         for endpoint in &config.endpoints {
@@ -82,6 +87,16 @@ impl Preflight {
         if path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & READ_BY_OTHERS != 0) {
             let path = path.display();
             self.warnings.push(format!("{whose}: every user of this machine can read {path}; run `chmod o-r {path}`"));
+        }
+    }
+
+    fn sources(&mut self, config: &Config) {
+        let is_behind_proxy = config.listen.ip().to_canonical().is_loopback() && config.trusted_proxies.is_empty();
+        for endpoint in config.endpoints.iter().filter(|endpoint| is_behind_proxy && !endpoint.sources.is_empty()) {
+            self.warnings.push(format!(
+                "endpoint {}: `sources` sees the address of the proxy only, because `listen` is a loopback address; name the proxy in `trusted_proxies`",
+                endpoint.name
+            ));
         }
     }
 
