@@ -1,6 +1,7 @@
 //! The metrics for Prometheus: what this process counted, and the present numbers of the ledger.
 
 use super::answer::{Answer, Refusal};
+use super::health::{LastCheck, unmet};
 use super::negotiation::exposition;
 use super::parts::{AdminParts, CertificateEnd, Running};
 use super::stats::destinations;
@@ -8,6 +9,7 @@ use crate::ledger::{DeliveryState, Stats};
 use crate::metrics::{DestinationLabel, PREFIX};
 use crate::time::Moment;
 use crate::wire::{CircuitStatus, Destination};
+use axum::Extension;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::header::CONTENT_TYPE;
@@ -23,9 +25,14 @@ use std::time::Duration;
 /// How long the ledger may take to answer; Prometheus waits for ten seconds by default.
 const STATS_TIMEOUT: Duration = Duration::from_secs(5);
 
-pub(super) async fn metrics(State(parts): State<AdminParts>, headers: HeaderMap) -> Answer {
+pub(super) async fn metrics(
+    State(parts): State<AdminParts>,
+    Extension(last): Extension<LastCheck>,
+    headers: HeaderMap,
+) -> Answer {
     let now = parts.clock.now();
-    let stats = match tokio::time::timeout(STATS_TIMEOUT, parts.ledger.stats()).await {
+    let (stats, unmet) = tokio::join!(tokio::time::timeout(STATS_TIMEOUT, parts.ledger.stats()), unmet(&parts, last));
+    let stats = match stats {
         Ok(Ok(stats)) => Some(stats),
         // The counters are shown all the same: alarms are made of them.
         Ok(Err(error)) => {
@@ -38,7 +45,7 @@ pub(super) async fn metrics(State(parts): State<AdminParts>, headers: HeaderMap)
         }
     };
     let exposition = exposition(&headers);
-    let gauges = gauges(stats, parts.running.as_deref(), now);
+    let gauges = gauges(stats, parts.running.as_deref(), unmet.is_empty(), now);
     let text = parts
         .metrics
         .encode_with(&gauges, exposition)
@@ -60,10 +67,15 @@ struct CertificateLabel {
 /// The present numbers; of a ledger that cannot be read, only that it cannot.
 ///
 /// Each help text ends with whose number it is: this process's own, or the ledger's, which every receiver that shares it tells alike.
-fn gauges(stats: Option<Stats>, running: Option<&dyn Running>, now: Moment) -> Registry {
+fn gauges(stats: Option<Stats>, running: Option<&dyn Running>, is_ready: bool, now: Moment) -> Registry {
     let mut registry = Registry::with_prefix(PREFIX);
     let readable = number(u64::from(stats.is_some()));
     registry.register("ledger_readable", "Whether the ledger could be read for these metrics (this process)", readable);
+    registry.register(
+        "ready",
+        "Whether the receiver is ready, as /readyz says (this process)",
+        number(is_ready.into()),
+    );
     let circuits = Family::<DestinationLabel, Gauge>::default();
     registry.register(
         "circuit_open",

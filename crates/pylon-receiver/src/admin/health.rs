@@ -39,11 +39,7 @@ pub(super) async fn ready(
     Extension(told): Extension<LastTold>,
     Extension(caller): Extension<Caller>,
 ) -> Answer {
-    let mut unmet = Vec::from_iter(last.unmet(parts.ledger).await);
-    match &parts.running {
-        Some(running) => unmet.extend(running.unmet()),
-        None => unmet.push("no receiver is running: the ledger is only read".to_owned()),
-    }
+    let unmet = unmet(&parts, last).await;
     let warnings = parts.running.as_ref().map(|running| running.warnings()).unwrap_or_default();
     told.tell(&unmet, &warnings);
     let (status, code) = match unmet.is_empty() {
@@ -54,6 +50,16 @@ pub(super) async fn ready(
     // For a caller without the token, `unmet` is left out; else it is there unless the receiver is ready.
     let answer = Readiness { status, unmet: shown(unmet), warnings: shown(warnings) };
     Ok((code, Json(answer)).into_response())
+}
+
+/// Why the receiver is not ready, a sentence for each reason.
+pub(super) async fn unmet(parts: &AdminParts, last: LastCheck) -> Vec<String> {
+    let mut unmet = Vec::from_iter(last.unmet(parts.ledger.clone()).await);
+    match &parts.running {
+        Some(running) => unmet.extend(running.unmet()),
+        None => unmet.push("no receiver is running: the ledger is only read".to_owned()),
+    }
+    unmet
 }
 
 /// What was last told in the log: each change is told once, however often probes ask.

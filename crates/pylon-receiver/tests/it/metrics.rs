@@ -169,6 +169,7 @@ async fn the_state_of_the_ledger_is_told_beside_what_was_counted() {
     let told = Exposition::read(answer.text());
     told.is("accepted_total{endpoint=\"support\"}", 1.0);
     told.is("ledger_readable", 1.0);
+    told.is("ready", 1.0);
     told.is("ledger_bytes", 4096.0);
     told.is("events", 9.0);
     told.is("parked", 1.0);
@@ -198,6 +199,7 @@ async fn a_ledger_that_cannot_be_read_takes_no_counter_away() {
         let told = Exposition::read(answer.text());
         told.is("accepted_total{endpoint=\"support\"}", 1.0);
         told.is("ledger_readable", 0.0);
+        told.is("ready", 0.0);
         told.is("circuit_open{destination=\"app\"}", 0.0);
         for unknown in ["queue", "events", "ledger_bytes", "oldest_due_age_seconds"] {
             assert!(told.labels(unknown).is_empty(), "{unknown} is not known, and not told as zero");
@@ -305,4 +307,13 @@ async fn both_formats_tell_the_same() {
             assert_eq!(comments.iter().filter(begins).count(), 1, "{kind} {family}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_readiness_says_is_a_metric() {
+    let admin = Admin::new(Access::Loopback);
+    Exposition::read(scrape(&admin).await.text()).is("ready", 1.0);
+    *admin.running.unmet.lock().unwrap() = vec!["endpoint support has no secret".to_owned()];
+    Exposition::read(scrape(&admin).await.text()).is("ready", 0.0);
+    Exposition::read(scrape(&Admin::reading()).await.text()).is("ready", 0.0);
 }
