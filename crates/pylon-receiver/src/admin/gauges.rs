@@ -1,7 +1,7 @@
 //! The metrics for Prometheus: what this process counted, and the present numbers of the ledger.
 
 use super::answer::{Answer, Refusal};
-use super::health::{LastCheck, unmet};
+use super::health::Health;
 use super::negotiation::exposition;
 use super::parts::{AdminParts, CertificateEnd, Running};
 use super::stats::destinations;
@@ -27,11 +27,11 @@ const STATS_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) async fn metrics(
     State(parts): State<AdminParts>,
-    Extension(last): Extension<LastCheck>,
+    Extension(health): Extension<Health>,
     headers: HeaderMap,
 ) -> Answer {
     let now = parts.clock.now();
-    let (stats, unmet) = tokio::join!(tokio::time::timeout(STATS_TIMEOUT, parts.ledger.stats()), unmet(&parts, last));
+    let (stats, unmet) = tokio::join!(tokio::time::timeout(STATS_TIMEOUT, parts.ledger.stats()), health.unmet());
     let stats = match stats {
         Ok(Ok(stats)) => Some(stats),
         // The counters are shown all the same: alarms are made of them.

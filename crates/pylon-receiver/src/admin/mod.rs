@@ -17,6 +17,7 @@ mod stats;
 mod turns;
 
 pub use access::Access;
+pub(crate) use health::Health;
 pub use offline::OfflineAdmin;
 pub use orders::ORDER_LIMIT;
 pub use parts::{AdminParts, CertificateEnd, Running, RunningDestination};

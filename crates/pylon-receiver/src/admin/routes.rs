@@ -2,6 +2,7 @@
 
 use super::access::{self, Access};
 use super::answer::{Answer, Refusal, json, unknown_path, wrong_method};
+use super::health::Health;
 use super::orders::ORDER_LIMIT;
 use super::parts::AdminParts;
 use super::turns::{self, Turns};
@@ -27,7 +28,7 @@ pub fn router(parts: AdminParts, access: Access) -> Router {
         .route_layer(from_fn_with_state(Turns::default(), turns::take));
     let api = large
         .route(path::LIVENESS, get(health::live))
-        .route(path::READINESS, get(health::ready).layer(Extension(health::LastTold::default())))
+        .route(path::READINESS, get(health::ready))
         .route(path::METRICS, get(gauges::metrics))
         .route(path::EVENTS_REDELIVER, post(orders::redeliver_events))
         .route(path::DEAD_REDELIVER, post(orders::redeliver_dead))
@@ -36,7 +37,7 @@ pub fn router(parts: AdminParts, access: Access) -> Router {
         .route(path::CONFIG, get(config))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
-        .layer(Extension(health::LastCheck::default()))
+        .layer(Extension(Health::new(parts.clone())))
         .layer(DefaultBodyLimit::max(ORDER_LIMIT))
         .with_state(parts);
     access::guard(api, access, metrics)

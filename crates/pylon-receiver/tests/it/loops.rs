@@ -47,14 +47,15 @@ async fn ask(address: SocketAddr, request: String) -> String {
 async fn webhook(receiver: &Receiver) {
     let signature = sign(&Secret::new(SECRET).unwrap(), BODY.as_bytes(), None);
     let head = format!("POST /webhook HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Pylon-Signature: {signature}\r\n");
-    let answer = ask(receiver.webhooks(), format!("{head}Content-Length: {}\r\n\r\n{BODY}", BODY.len())).await;
+    let answer =
+        ask(receiver.webhooks().ip().unwrap(), format!("{head}Content-Length: {}\r\n\r\n{BODY}", BODY.len())).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
 /// How many events the receiver keeps, how many of its deliveries are unfinished, and how many are dead.
 async fn stats(receiver: &Receiver) -> (u64, u64, u64) {
     let request = format!("GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", wire::path::STATS);
-    let answer = ask(receiver.admin(), request).await;
+    let answer = ask(receiver.admin().ip().unwrap(), request).await;
     let stats: wire::Stats = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
     let sum =
         |count: fn(&wire::DestinationStats) -> u64| stats.destinations.iter().map(|there| count(&there.stats)).sum();
@@ -70,12 +71,12 @@ async fn ring(receivers: usize) -> Vec<(u64, u64)> {
         let mut config = config(&folder, &number.to_string());
         // From the last one on: each knows the next one's address.
         if let Some(next) = ring.last() {
-            config = delivering_to(config, next.webhooks());
+            config = delivering_to(config, next.webhooks().ip().unwrap());
         }
         ring.push(within("it starts", Receiver::builder().config(config).start()).await.unwrap());
     }
     let (last, first) = (&ring[0], ring.last().unwrap());
-    let closed = delivering_to(config(&folder, "0"), first.webhooks());
+    let closed = delivering_to(config(&folder, "0"), first.webhooks().ip().unwrap());
     within("it reloads", last.reload(closed)).await.unwrap();
     webhook(first).await;
     let is_quiet = async || {
@@ -119,13 +120,13 @@ async fn what_an_operator_redelivers_goes_on_to_the_next_receiver() {
     // Two deliveries of one second have one signature.
     config_of_next.endpoints[0].deduplication = Deduplication::Off;
     let next = within("it starts", Receiver::builder().config(config_of_next).start()).await.unwrap();
-    let config = delivering_to(config(&folder, "first"), next.webhooks());
+    let config = delivering_to(config(&folder, "first"), next.webhooks().ip().unwrap());
     let first = within("it starts", Receiver::builder().config(config).start()).await.unwrap();
     webhook(&first).await;
     let order = "{\"all\":true}";
     let head = format!("POST {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n", wire::path::EVENTS_REDELIVER);
     let order = format!("{head}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{order}", order.len());
-    assert!(ask(first.admin(), order).await.contains("\"redelivered\":1"));
+    assert!(ask(first.admin().ip().unwrap(), order).await.contains("\"redelivered\":1"));
     within("both deliveries arrive", async {
         while stats(&next).await.0 < 2 {
             tokio::time::sleep(Duration::from_millis(10)).await;
