@@ -124,7 +124,7 @@ pub trait Ledger: Send + Sync + 'static {
     /// A page of the events that match.
     fn events(&self, filter: EventFilter, page: Page<EventId>) -> LedgerFuture<'_, Vec<EventRecord>>;
 
-    /// One event with its headers, body, deliveries and their attempts; none if it is unknown.
+    /// One event with its headers, body, newest deliveries and their newest attempts; none if it is unknown.
     fn event(&self, id: EventId) -> LedgerFuture<'_, Option<EventDetail>>;
 
     /// A page of the deliveries that match.
