@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from weakref import ref
 
     class _Queue(Protocol):
+        @property
+        def is_busy(self) -> bool: ...
         def close(self) -> None: ...
         def end(self) -> None: ...
 
@@ -38,8 +40,12 @@ def end_with_the_process(queue: _Queue) -> None:
     _end_on_sigterm()
 
 
+def _alive() -> list[_Queue]:
+    return [queue for reference in [*_queues] if (queue := reference()) is not None]
+
+
 def _end() -> None:
-    queues = [queue for reference in [*_queues] if (queue := reference()) is not None]
+    queues = _alive()
     # Close all, then wait: the process must not wait for one queue after the other.
     for queue in queues:
         queue.close()
@@ -71,7 +77,7 @@ def _end_on_sigterm() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
 
     def handle(number: int, _frame: object) -> None:
-        if ended.locked():
+        if ended.locked() or not any(queue.is_busy for queue in _alive()):
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         elif begun.acquire(blocking=False):

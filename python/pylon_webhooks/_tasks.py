@@ -35,6 +35,11 @@ class TaskQueue:
         self._until: float | None = None
         end_with_the_process(self)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether accepted work is not yet done."""
+        return any(tasks for _, tasks in [*self._loops.values()])
+
     def submit(self, work: AsyncWork, arrival: Arrival, done: Callable[[], None] | None = None) -> Refusal | None:
         """Run the work soon. If it never begins, its arrival is given back. Returns the reason if the work is refused.
 

@@ -28,8 +28,10 @@ class ThreadQueue:
     @property
     def is_busy(self) -> bool:
         """Whether accepted work is not yet done."""
-        crew = self._crew
-        return bool(crew.waiting or crew.running)
+        from os import getpid
+
+        crew = self._crews.get(getpid())
+        return crew is not None and bool(crew.waiting or crew.running)
 
     def submit(self, work: Work, arrival: Arrival, done: Callable[[], None] | None = None) -> Refusal | None:
         """Run the work soon. If no time is left for it, its arrival is given back. Returns the reason if the work is refused.
