@@ -658,7 +658,10 @@ def line_of_next_call() -> int:
 # Events that nobody takes.
 
 UNTAKEN = ("INFO", "no handler takes events of this name: {!r}")
-NOBODY = ("WARNING", "events arrive, and no handler is registered: register handlers, or call `receive` for the event alone")
+NOBODY = (
+    "WARNING",
+    "events arrive, and no handler is registered: register handlers, or call `receive` for the event alone",
+)
 
 
 def lines_of(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:

@@ -38,7 +38,9 @@ def full(background: Background) -> Refusal:
 
 def no_thread(error: Exception) -> Refusal:
     """The system gives no thread."""
-    reason = f"no thread can be started ({error}): allow the app more (`ulimit -u`, or the container's limit on processes)"
+    reason = (
+        f"no thread can be started ({error}): allow the app more (`ulimit -u`, or the container's limit on processes)"
+    )
     return Refusal(reason, is_fault=True)
 
 

@@ -62,6 +62,7 @@ def _end_on_sigterm() -> None:
     import signal
     import sys
     from contextlib import suppress
+    from time import sleep
 
     # These two handle the signal in C, where Python cannot see it, and must go on doing so.
     is_embedded = "uwsgi" in sys.modules or "mod_wsgi" in sys.modules
@@ -74,7 +75,10 @@ def _end_on_sigterm() -> None:
             _end()
         finally:
             ended.acquire()
-            os.kill(os.getpid(), signal.SIGTERM)
+            # Until it is gone: a signal that comes just before the main thread begins to wait does not wake it.
+            while True:
+                os.kill(os.getpid(), signal.SIGTERM)
+                sleep(0.05)
 
     def handle(number: int, _frame: object) -> None:
         if ended.locked() or not any(queue.is_busy for queue in _alive()):

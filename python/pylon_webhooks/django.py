@@ -36,7 +36,11 @@ def webhook_view(handler: WebhookHandler | Endpoint) -> Callable[[HttpRequest], 
     def webhook(request: HttpRequest) -> HttpResponse:
         linger = Linger()
         outcome = endpoint.respond(
-            request.method or "", request.headers, lambda limit: _body(request, limit), around=_as_a_request, linger=linger
+            request.method or "",
+            request.headers,
+            lambda limit: _body(request, limit),
+            around=_as_a_request,
+            linger=linger,
         )
         return _response(outcome, request, linger)
 
