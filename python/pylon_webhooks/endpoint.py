@@ -195,7 +195,7 @@ class Endpoint:
         try:
             found = body(admitted.body_limit) if callable(body) else body
         except Exception as error:  # noqa: BLE001 - servers have exceptions of their own for a body that breaks off
-            found = _broken(error)
+            found = _broken(error, admitted)
         try:
             arrival = self._arrival(admitted, found)
             if isinstance(arrival, GuardedArrival) and not arrival.is_first():
@@ -215,7 +215,7 @@ class Endpoint:
         try:
             found = await body(admitted.body_limit) if callable(body) else body
         except Exception as error:  # noqa: BLE001 - servers have exceptions of their own for a body that breaks off
-            found = _broken(error)
+            found = _broken(error, admitted)
         try:
             loop = _running_loop()
             arrival = self._arrival(admitted, found, loop)
@@ -438,9 +438,9 @@ def _refused(fault: RequestFault) -> Outcome:
     return outcome
 
 
-def _broken(error: Exception) -> RequestFault:
+def _broken(error: Exception, admitted: Admitted) -> RequestFault:
     log().debug("reading the body of a Pylon webhook failed", exc_info=error)
-    return RequestFault.BROKEN
+    return admitted.broken()
 
 
 def _duplicate(arrival: Arrival) -> Outcome:

@@ -61,8 +61,12 @@ def body_of(request: Request) -> AsyncReadBody:
     async def read(limit: int) -> bytes | RequestFault:
         try:
             # A body that middleware has read through `request.body()` comes again.
-            return await aread_body(request.stream(), limit)
+            body = await aread_body(request.stream(), limit)
         except RuntimeError:
             return RequestFault.CONSUMED
+        if len(body) <= limit:
+            # As `request.body()` keeps it, for what reads the body after this.
+            request._body = body  # pyright: ignore[reportPrivateUsage]
+        return body
 
     return read

@@ -89,7 +89,7 @@ async fn fetch<R>(
     let limit = admitted.body_limit();
     let received = match body.to_bytes_limited(limit).await {
         Ok(Ok(body)) => admitted.whole(body),
-        Ok(Err(_)) => Err(RequestFault::Broken),
+        Ok(Err(_)) => Err(admitted.broken()),
         Err(_) => Err(RequestFault::TooLarge { limit }),
     };
     received.map_err(|fault| endpoint.refuse(fault))

@@ -46,7 +46,7 @@ mod outcomes {
     #[test]
     fn each_has_its_status_body_and_headers() {
         const JSON: (&str, &str) = ("content-type", "application/json");
-        let table: [(Outcome, u16, &str, Headers); 10] = [
+        let table: [(Outcome, u16, &str, Headers); 11] = [
             (Outcome::Handled, 200, r#"{"status":"handled"}"#, &[JSON]),
             (Outcome::Accepted, 200, r#"{"status":"accepted"}"#, &[JSON]),
             (Outcome::Duplicate, 200, r#"{"status":"duplicate"}"#, &[JSON]),
@@ -59,6 +59,7 @@ mod outcomes {
                 r#"{"error":"method_not_allowed"}"#,
                 &[JSON, ("allow", "POST, PUT, PATCH")],
             ),
+            (Outcome::LengthRequired, 411, r#"{"error":"length_required"}"#, &[JSON]),
             (Outcome::TooLarge, 413, r#"{"error":"too_large"}"#, &[JSON]),
             (Outcome::Failed, 500, r#"{"error":"failed"}"#, &[JSON]),
             (Outcome::Unavailable, 503, r#"{"error":"unavailable"}"#, &[JSON]),
