@@ -40,6 +40,14 @@ def end_with_the_process(queue: _Queue) -> None:
     _end_on_sigterm()
 
 
+def seconds_to_drain(seconds: float) -> float:
+    """How long the end of this process may wait for work, of the seconds that the app allows."""
+    from sys import modules
+
+    # Apache kills the processes of mod_wsgi 3 seconds after it has told them to end, which would be the end of the log too.
+    return min(seconds, 2) if "mod_wsgi" in modules else seconds
+
+
 def _alive() -> list[_Queue]:
     return [queue for reference in [*_queues] if (queue := reference()) is not None]
 
