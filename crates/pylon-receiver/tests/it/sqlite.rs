@@ -477,11 +477,12 @@ async fn many_that_are_exhausted_at_once_are_ended_a_limited_number_at_a_claim()
 }
 
 /// Where the writer's statements stand; each of them is text of its own.
-const WRITER: [&str; 8] = [
+const WRITER: [&str; 9] = [
     include_str!("../../src/ledger/sqlite/claim.rs"),
     include_str!("../../src/ledger/sqlite/lease.rs"),
     include_str!("../../src/ledger/sqlite/transaction.rs"),
     include_str!("../../src/ledger/sqlite/prune.rs"),
+    include_str!("../../src/ledger/sqlite/reassign.rs"),
     include_str!("../../src/ledger/sqlite/record.rs"),
     include_str!("../../src/ledger/sqlite/refused.rs"),
     include_str!("../../src/ledger/sqlite/redeliver.rs"),
