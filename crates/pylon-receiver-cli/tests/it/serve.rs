@@ -9,12 +9,15 @@ mod destination;
 mod displaced;
 mod duplicates;
 mod fails;
+mod first;
 mod full;
 mod killed;
 mod ledger;
 mod orphans;
+mod pauses;
 mod process;
 mod reload;
+mod shortage;
 mod signals;
 mod signed;
 

@@ -3,9 +3,9 @@
 use super::allowance::{Allowance, Allowances};
 use super::body::{self, Reading};
 use super::client::Client;
-use super::encoding;
 use super::endpoint::Endpoint;
 use super::event_rate::EventRate;
+use super::memory::Memory;
 use super::noted::{Noted, shown};
 use super::passed;
 use super::refusal::{WebhookRefusal, json};
@@ -77,6 +77,8 @@ pub struct Acceptor {
 
 struct Shared {
     parts: AcceptorParts,
+    /// What all bodies share.
+    memory: Memory,
     /// The endpoint's name at a path without an endpoint.
     nowhere: Arc<str>,
     /// How many refusals at endpoints are logged and kept.
@@ -102,7 +104,9 @@ impl Acceptor {
     /// to [`unmet`](Self::unmet).
     pub fn new(config: &Config, parts: AcceptorParts) -> Self {
         let elsewhere = Allowance::new(ELSEWHERE_LOGGED, Instant::now());
-        let shared = Shared { parts, nowhere: "".into(), refusals: Allowances::new(REFUSALS_LOGGED), elsewhere };
+        let memory = Memory::new(config.limits.body_memory);
+        let refusals = Allowances::new(REFUSALS_LOGGED);
+        let shared = Shared { parts, memory, nowhere: "".into(), refusals, elsewhere };
         let settings = Settings::new(config);
         settings.expect(&shared.parts.metrics);
         settings.warn_of_missing_secrets();
@@ -157,7 +161,7 @@ impl Acceptor {
         span: &Span,
     ) -> Result<Response<Full<Bytes>>, Refused> {
         let admitted = endpoint.admission.admit(head.method.as_str(), &head.headers).map_err(WebhookRefusal::from)?;
-        let Reading { bytes, end } = body::read(body, admitted, settings.body_timeout).await;
+        let Reading { bytes, end } = body::read(body, admitted, settings.body_timeout, &self.shared.memory).await;
         let refused = |refusal| Refused { refusal, body: bytes.clone() };
         let received = end.map_err(|fault| refused(fault.into()))?;
         let event = self.event(endpoint, settings, head, received).map_err(refused)?;
@@ -174,9 +178,7 @@ impl Acceptor {
     ) -> Result<NewEvent, WebhookRefusal> {
         let Shared { parts: AcceptorParts { clock, randomness, .. }, .. } = &*self.shared;
         let now = clock.now();
-        let compression = encoding::of(&head.headers, received.body().as_bytes());
-        let authentic = endpoint.authenticate(&head.headers, received, now);
-        let body = authentic.map_err(|refusal| refusal.of_compressed(compression))?;
+        let body = endpoint.authenticate(&head.headers, received, now)?;
         let passed = passed::of(&head.headers)?;
         endpoint.rate.as_ref().map_or(Ok(()), |rate| rate.check(Instant::now()))?;
         let read = endpoint.reader.read(body.clone());
@@ -189,15 +191,7 @@ impl Acceptor {
                 let deliveries = endpoint.routes.iter().filter_map(|route| route.delivery(event)).collect();
                 (beginning(event.event_type(), LONGEST_NAME).into(), kind, None, deliveries)
             }
-            Err(error) => {
-                let reason = match compression {
-                    Some(encoding) => format!(
-                        "the body is {encoding}-compressed: expected JSON in UTF-8; have the sender or the proxy send it uncompressed"
-                    ),
-                    None => error.fault().to_string(),
-                };
-                ("".into(), None, Some(reason.into()), Vec::new())
-            }
+            Err(error) => ("".into(), None, Some(error.fault().to_string().into()), Vec::new()),
         };
         let read_as = if read.is_ok() { ReadAs::Json } else { ReadAs::Bytes };
         let (headers, dropped) = stored::of_event(&head.headers, read_as, |header| settings.is_required(header));

@@ -150,20 +150,6 @@ impl WebhookRefusal {
         Self::new(Answer::Looped, "loop_detected", reason)
     }
 
-    /// Says that the body is compressed, where that may be why its signature does not match.
-    pub(super) fn of_compressed(self, encoding: Option<&'static str>) -> Self {
-        match encoding {
-            Some(encoding) if self.code == "signature_mismatch" => {
-                let reason = format!(
-                    "{}; the body is {encoding}-compressed: if a proxy compresses requests, switch that off, because it breaks the signature",
-                    self.reason
-                );
-                Self { reason: reason.into(), ..self }
-            }
-            _ => self,
-        }
-    }
-
     /// The endpoint's rate is used up.
     pub(super) fn rate_limited(per_second: f64, wait: Duration) -> Self {
         let seconds = wait.as_millis().div_ceil(1000).max(1);
@@ -255,6 +241,11 @@ impl From<BodyFault> for WebhookRefusal {
                 Answer::Timeout,
                 "body_timeout",
                 "slow body: expected the end of the body within the time-out, found it incomplete",
+            ),
+            BodyFault::NoMemory => Self::unavailable(
+                "memory_full",
+                "too much at a time: expected room for the body within `limits.body_memory`, found it in use; raise the limit"
+                    .to_owned(),
             ),
         }
     }

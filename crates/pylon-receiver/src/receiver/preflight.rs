@@ -3,16 +3,17 @@
 use crate::accept::TlsKeys;
 use crate::config::{
     CommandTransport, Config, ConfigFault, DestinationConfig, HttpTransport, JsonLinesTransport, LedgerAddress,
-    SecretSource, TransportConfig, check,
+    ListenAddress, SecretSource, TransportConfig, check, is_localhost,
 };
 use crate::deliver::{examine_json_lines, transport};
 use crate::file::{folder_of, is_same, open_to_others, resolved};
 use crate::ledger::SqliteLedger;
 use crate::text::quoted;
+use crate::time::{SystemWallClock, WallClock};
 use http::Uri;
 use pylon_webhooks::{EventKind, NameSource};
 use std::ffi::OsString;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,6 +50,7 @@ impl Preflight {
         }
         preflight.ledger(config);
         preflight.secrets(config);
+        preflight.sources(config);
         preflight.destinations(config);
         preflight.kinds(config);
         preflight
@@ -66,7 +68,10 @@ impl Preflight {
     fn secrets(&mut self, config: &Config) {
         config.admin_token.iter().for_each(|source| self.secret("admin token", source));
         if let Some(tls) = &config.tls {
-            self.missing.extend(TlsKeys::read(tls).err().map(|fault| fault.to_string()));
+            match TlsKeys::read(tls) {
+                Ok(keys) => self.warnings.extend(keys.warning(SystemWallClock.now())),
+                Err(fault) => self.missing.push(fault.to_string()),
+            }
             self.open_to_others("TLS", &tls.key);
         }
         for endpoint in &config.endpoints {
@@ -99,6 +104,16 @@ impl Preflight {
         self.warnings.extend(open_to_others(path).map(|found| format!("{whose}: {found}")));
     }
 
+    fn sources(&mut self, config: &Config) {
+        let is_behind_proxy = config.listen.is_loopback() && config.trusted_proxies.is_empty();
+        for endpoint in config.endpoints.iter().filter(|endpoint| is_behind_proxy && !endpoint.sources.is_empty()) {
+            self.warnings.push(format!(
+                "endpoint {}: `sources` sees the address of the proxy only, because `listen` is a loopback address; name the proxy in `trusted_proxies`",
+                endpoint.name
+            ));
+        }
+    }
+
     fn destinations(&mut self, config: &Config) {
         if config.destinations.is_empty() {
             self.warnings
@@ -114,8 +129,8 @@ impl Preflight {
                     }
                 }
                 TransportConfig::Http(HttpTransport { url, .. }) => {
-                    for (key, own) in [("listen", config.listen), ("admin", config.admin)] {
-                        if is_address(url, own) {
+                    for (key, own) in [("listen", &config.listen), ("admin", &config.admin)] {
+                        if is_own(url, own) {
                             let text =
                                 format!("`url` is the receiver's own `{key}` address; use the address of your app");
                             self.faults.push(format!("{whose}: {text}"));
@@ -207,18 +222,26 @@ pub(super) fn pass<'n>(
     Ok((config, preflight.warnings))
 }
 
-/// Whether a URL leads to an address of this machine.
-fn is_address(url: &Uri, own: SocketAddr) -> bool {
+/// Whether a URL leads to where a listener listens, as far as it is known without asking anybody.
+fn is_own(url: &Uri, own: &ListenAddress) -> bool {
     let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("https") { 443 } else { 80 });
     let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
-    let (own_ip, is_localhost) = (own.ip().to_canonical(), host.eq_ignore_ascii_case("localhost"));
-    let is_host = match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
-        Ok(ip) if own_ip.is_unspecified() => ip.is_loopback() || ip.is_unspecified(),
+    if let ListenAddress::Name(name, own_port) = own
+        && name.eq_ignore_ascii_case(host)
+    {
+        return *own_port == port;
+    }
+    own.known().into_iter().any(|own| own.port() == port && is_address(host, own.ip().to_canonical()))
+}
+
+/// Whether a host is this address of this machine.
+fn is_address(host: &str, own: IpAddr) -> bool {
+    match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
+        Ok(ip) if own.is_unspecified() => ip.is_loopback() || ip.is_unspecified(),
         // A connection to 0.0.0.0 goes to this machine.
-        Ok(ip) => ip == own_ip || (ip.is_unspecified() && own_ip.is_loopback()),
-        Err(_) => is_localhost && (own_ip.is_loopback() || own_ip.is_unspecified()),
-    };
-    own.port() == port && is_host
+        Ok(ip) => ip == own || (ip.is_unspecified() && own.is_loopback()),
+        Err(_) => is_localhost(host) && (own.is_loopback() || own.is_unspecified()),
+    }
 }
 
 fn is_program(program: &str) -> bool {
