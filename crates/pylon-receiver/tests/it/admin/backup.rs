@@ -1,9 +1,11 @@
 //! A copy of the ledger over the admin API.
 
 use super::fake::{Admin, Mood};
+use crate::sqlite::polled;
 use crate::wait::within;
 use pylon_receiver::internals::Access;
 use pylon_receiver::ledger::LedgerError;
+use zeroize::Zeroizing;
 
 #[tokio::test]
 async fn a_copy_comes_whole_and_says_how_long_it_is() {
@@ -25,10 +27,9 @@ async fn one_copy_is_made_at_a_time_also_if_its_caller_hangs_up() {
     let admin = Admin::new(Access::Loopback);
     *admin.ledger.mood.lock().unwrap() = Mood::Hanging;
     let mut first = Box::pin(admin.get("/api/backup"));
-    assert!(futures_util::poll!(first.as_mut()).is_pending());
+    assert!(polled(first.as_mut()).await.is_none());
     tokio::task::yield_now().await;
-    let message =
-        "a backup is under way: expected no other, found one that is made or sent; ask again when it is over";
+    let message = "a backup is under way: expected no other, found one that is made or sent; ask again when it is over";
     admin.get("/api/backup").await.refused(409, "backup_under_way", message);
     drop(first);
     *admin.ledger.mood.lock().unwrap() = Mood::Well;
@@ -52,6 +53,6 @@ async fn a_copy_is_for_operators_of_a_receiver_that_runs() {
     let admin = Admin::new(Access::Loopback);
     let unknown = "unknown parameter `file`: expected nothing, found another name";
     admin.get("/api/backup?file=/etc/passwd").await.refused(400, "bad_request", unknown);
-    let guarded = Admin::new(Access::Token(zeroize::Zeroizing::new(b"the token".to_vec())));
+    let guarded = Admin::new(Access::Token(Zeroizing::new(b"the token".to_vec())));
     assert_eq!(guarded.get("/api/backup").await.status, 401);
 }

@@ -161,7 +161,8 @@ async fn an_order_that_fails_on_its_way_tells_how_far_it_came() {
 /// Three deliveries of a destination that is gone, of three states, and one that is being attempted.
 fn with_orphans(admin: Admin) -> Admin {
     use DeliveryState::{Dead, Delivered, Delivering, Held, Waiting};
-    let orphan = |(number, state)| DeliveryRecord { destination: "gone".into(), ..delivery(event_id(1), number, state) };
+    let orphan =
+        |(number, state)| DeliveryRecord { destination: "gone".into(), ..delivery(event_id(1), number, state) };
     let orphans = (1..).zip([Waiting, Held, Dead, Delivering, Delivered]).map(orphan);
     admin.ledger.deliveries.lock().unwrap().extend(orphans);
     let stats = |name: &str, [waiting, held, delivering, dead]: [u64; 4]| DestinationStats {
@@ -188,7 +189,13 @@ async fn what_is_left_of_a_destination_is_moved_call_after_call() {
     let answer = admin.post("/api/deliveries/move", r#"{"from":"gone","to":"archive"}"#).await;
     assert_eq!(answer.json(200), json!({ "matched": 4, "moved": 3 }));
     assert_eq!(orders(&admin), vec!["move from gone to archive"; 3]);
-    let expected = [("archive", "waiting"), ("archive", "held"), ("archive", "dead"), ("gone", "delivering"), ("gone", "delivered")];
+    let expected = [
+        ("archive", "waiting"),
+        ("archive", "held"),
+        ("archive", "dead"),
+        ("gone", "delivering"),
+        ("gone", "delivered"),
+    ];
     assert_eq!(destinations_and_states(&admin), expected.map(|(destination, state)| (destination.to_owned(), state)));
 }
 
