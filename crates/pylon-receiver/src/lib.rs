@@ -61,6 +61,7 @@ mod accept;
 mod admin;
 pub mod config;
 mod deliver;
+mod file;
 mod headers;
 mod id;
 pub mod ledger;

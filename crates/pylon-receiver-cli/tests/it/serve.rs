@@ -5,6 +5,7 @@ mod connections;
 mod damaged;
 mod dead;
 mod destination;
+mod displaced;
 mod duplicates;
 mod fails;
 mod full;

@@ -3,10 +3,14 @@
 mod acceptor;
 mod allowance;
 mod body;
+mod client;
 mod deduplication;
+mod encoding;
 mod endpoint;
+mod event_rate;
 mod listener;
 mod noted;
+mod passed;
 mod refusal;
 mod route;
 mod settings;

@@ -2,12 +2,15 @@
 //!
 //! Each key is declared once, in [`Config`], [`EndpointConfig`], [`DestinationConfig`] and the structs in them.
 
+mod condition;
 mod declare;
 mod destination;
 mod endpoint;
 mod fault;
 mod file;
 mod nested;
+mod network;
+mod pointer;
 mod receiver;
 mod rules;
 mod secret;
@@ -15,6 +18,7 @@ mod source;
 mod table;
 mod value;
 
+pub use condition::Condition;
 pub use destination::{
     CircuitPolicy, ClientCertificate, CommandTransport, DestinationConfig, HttpTransport, JsonLinesTransport,
     RetryPolicy, Signing, TransportConfig,
@@ -24,6 +28,7 @@ pub use endpoint::{
 };
 pub use fault::ConfigFault;
 pub use file::{parse, reference, restarts, show};
+pub use network::{Network, Source};
 pub use receiver::{Config, LedgerAddress, Limits, LogFormat, Retention, Tls};
 pub use rules::check;
 pub use secret::{SecretFault, SecretSource};

@@ -12,6 +12,7 @@ pub use circuit::{Circuit, CircuitState};
 pub use courier::Courier;
 pub use destination::CourierParts;
 pub use retry::{Backoff, Failure};
+pub(crate) use transport::examine_json_lines;
 pub use transport::{
     Attempt, Delivered, DeliveredEvent, HandlerFuture, Handlers, Report, Transport, TransportFault, TransportFuture,
     dial, handlers_of, transport,

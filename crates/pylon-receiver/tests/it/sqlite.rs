@@ -54,11 +54,10 @@ impl Files {
         Connection::open(self.path()).unwrap()
     }
 
-    /// The files, without the lock's.
+    /// The files, by name.
     fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.folder.path()).unwrap();
         let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.retain(|name| name != "pylon.db-lock");
         names.sort();
         names
     }
@@ -282,7 +281,7 @@ fn where_nobody_may_write_nothing_is_opened() {
 
 /// How often this process has the file open.
 #[cfg(target_os = "linux")]
-fn descriptors_of(path: &std::path::Path) -> usize {
+pub(crate) fn descriptors_of(path: &std::path::Path) -> usize {
     let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
     let targets = descriptors.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
     targets.filter(|target| target == path).count()

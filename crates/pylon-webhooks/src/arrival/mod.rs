@@ -7,6 +7,7 @@
 mod admission;
 mod admitted;
 mod credentials;
+mod encoding;
 mod fault;
 mod payload;
 mod received;

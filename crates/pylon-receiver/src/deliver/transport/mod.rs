@@ -25,6 +25,7 @@ pub use contract::{Transport, TransportFuture};
 pub use dial::dial;
 pub use fault::TransportFault;
 pub use handlers::{DeliveredEvent, HandlerFuture, Handlers, handlers_of};
+pub(crate) use json_lines::examine as examine_json_lines;
 pub use report::{Delivered, Report};
 
 use crate::config::{CommandTransport, DestinationConfig, JsonLinesTransport, TransportConfig};

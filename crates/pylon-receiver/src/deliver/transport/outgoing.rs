@@ -11,6 +11,7 @@
 //! | `X-Receiver-Endpoint` | the name of the endpoint that received the event |
 //! | `X-Receiver-Name` | the event's name as it was sent |
 //! | `X-Receiver-Kind` | the known kind that the event is taken for |
+//! | `X-Receiver-Passed` | the ids that the event had at earlier receivers |
 //! | `X-Receiver-Redelivery-Of` | on an operator's redelivery: the id of the delivery that this one repeats |
 //! | `X-Receiver-Dropped-Headers` | how many original headers were dropped because they were too many or too long |
 //! | the configured headers | as configured |
@@ -24,13 +25,13 @@ use super::attempt::Attempt;
 use super::signing::Signer;
 use crate::config::{HttpTransport, SecretFault, SecretSource};
 use crate::headers::{
-    DROPPED, OWN_PREFIX, are_twins, is_hop_by_hop, is_named_by_connection, is_of_encoding, is_of_one_exchange,
+    DROPPED, EVENT_ID, OWN_PREFIX, PASSED, are_twins, is_hop_by_hop, is_named_by_connection, is_of_encoding,
+    is_of_one_exchange,
 };
 use crate::id::DeliveryId;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-const EVENT_ID: HeaderName = HeaderName::from_static("x-receiver-event-id");
 const ATTEMPT: HeaderName = HeaderName::from_static("x-receiver-attempt");
 const ENDPOINT: HeaderName = HeaderName::from_static("x-receiver-endpoint");
 const NAME: HeaderName = HeaderName::from_static("x-receiver-name");
@@ -118,7 +119,8 @@ fn remove_what_does_not_travel(headers: &mut HeaderMap) {
             // What is delivered was read as JSON.
             || is_of_encoding(name)
             || has_connection && is_named_by_connection(headers, header)
-            || name.starts_with(OWN_PREFIX) && **header != DROPPED
+            // Only the receiver itself stores these two.
+            || name.starts_with(OWN_PREFIX) && **header != DROPPED && **header != PASSED
     };
     let leaving: Vec<HeaderName> = headers.keys().filter(leaves).cloned().collect();
     for name in leaving {
