@@ -11,7 +11,7 @@
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
-//! # let (any_port, ledger) = (([127, 0, 0, 1], 0).into(), folder.path().join("pylon.db"));
+//! # let (any_port, ledger) = (([127, 0, 0, 1], 0), folder.path().join("pylon.db"));
 //! let handlers = handlers_of(|event| async move {
 //!     println!("{}: {}, attempt {}", event.attempt.event(), event.event_type(), event.attempt.number);
 //!     Ok(())
@@ -75,6 +75,7 @@ mod time;
 pub mod traces;
 pub mod wire;
 
+pub use accept::InheritedSocket;
 pub use admin::OfflineAdmin;
 pub use deliver::{Attempt, DeliveredEvent, HandlerFuture, Handlers, handlers_of};
 pub use headers::Headers;

@@ -33,6 +33,7 @@ pub struct Metrics {
     accepted: Family<EndpointLabel, Counter>,
     duplicates: Family<EndpointLabel, Counter>,
     refused: Family<RefusedLabels, Counter>,
+    connections_refused: Family<ConnectionLabels, Counter>,
     attempts: Family<AttemptLabels, Counter>,
     attempt_seconds: Family<DestinationLabel, Histogram, fn() -> Histogram>,
     commit_jobs: Histogram,
@@ -50,6 +51,12 @@ struct EndpointLabel {
 struct RefusedLabels {
     endpoint: Arc<str>,
     reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ConnectionLabels {
+    listener: &'static str,
+    cause: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -79,6 +86,7 @@ impl Metrics {
             accepted: Family::default(),
             duplicates: Family::default(),
             refused: Family::default(),
+            connections_refused: Family::default(),
             attempts: Family::default(),
             attempt_seconds: Family::new_with_constructor(seconds),
             commit_jobs: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
@@ -96,6 +104,11 @@ impl Metrics {
             metrics.duplicates.clone(),
         );
         registry.register("refused", "Requests refused, by the reason (this process)", metrics.refused.clone());
+        registry.register(
+            "connections_refused",
+            "Connections refused or kept waiting, and what came over them that is no request, by the cause (this process)",
+            metrics.connections_refused.clone(),
+        );
         registry.register("attempts", "Attempts to deliver, by their outcome (this process)", metrics.attempts.clone());
         registry.register_with_unit(
             "attempt_time",
@@ -149,6 +162,16 @@ impl Metrics {
     /// A request was refused; at no known path the endpoint is empty.
     pub fn refused(&self, endpoint: &Arc<str>, reason: &'static str) {
         self.refused.get_or_create(&RefusedLabels { endpoint: endpoint.clone(), reason }).inc();
+    }
+
+    /// Shows a counter of refused connections from the beginning, at zero.
+    pub fn expect_connection_refused(&self, listener: &'static str, cause: &'static str) {
+        drop(self.connections_refused.get_or_create(&ConnectionLabels { listener, cause }));
+    }
+
+    /// A connection was refused or kept waiting, or what came over it was no request.
+    pub fn connection_refused(&self, listener: &'static str, cause: &'static str) {
+        self.connections_refused.get_or_create(&ConnectionLabels { listener, cause }).inc();
     }
 
     /// An attempt ended: `delivered`, `retry`, `dead`, `released` or `fenced`.

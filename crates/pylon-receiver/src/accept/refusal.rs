@@ -256,6 +256,11 @@ impl From<BodyFault> for WebhookRefusal {
                 "body_timeout",
                 "slow body: expected the end of the body within the time-out, found it incomplete",
             ),
+            BodyFault::NoMemory => Self::unavailable(
+                "memory_full",
+                "too much at a time: expected room for the body within `limits.body_memory`, found it in use; raise the limit"
+                    .to_owned(),
+            ),
         }
     }
 }

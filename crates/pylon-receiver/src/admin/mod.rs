@@ -15,6 +15,7 @@ mod selection;
 mod stats;
 
 pub use access::Access;
+pub(crate) use health::Health;
 pub use offline::OfflineAdmin;
 pub use orders::ORDER_LIMIT;
 pub use parts::{AdminParts, Running, RunningDestination};

@@ -2,6 +2,7 @@
 
 use super::access::{self, Access};
 use super::answer::{Answer, Refusal, json, unknown_path, wrong_method};
+use super::health::Health;
 use super::orders::ORDER_LIMIT;
 use super::parts::AdminParts;
 use super::{event, gauges, health, lists, orders, stats};
@@ -17,7 +18,7 @@ use axum::{Extension, Router};
 pub fn router(parts: AdminParts, access: Access) -> Router {
     let api = Router::new()
         .route(path::LIVENESS, get(health::live))
-        .route(path::READINESS, get(health::ready).layer(Extension(health::LastCheck::default())))
+        .route(path::READINESS, get(health::ready).layer(Extension(Health::new(parts.clone()))))
         .route(path::METRICS, get(gauges::metrics))
         .route(path::EVENTS, get(lists::events))
         .route(path::EVENTS_REDELIVER, post(orders::redeliver_events))

@@ -3,7 +3,7 @@
 use crate::accept::TlsKeys;
 use crate::config::{
     CommandTransport, Config, ConfigFault, DestinationConfig, HttpTransport, JsonLinesTransport, LedgerAddress,
-    SecretSource, TransportConfig, check,
+    ListenAddress, SecretSource, TransportConfig, check, is_localhost,
 };
 use crate::deliver::{examine_json_lines, transport};
 use crate::file::{folder_of, is_same, open_to_others, resolved};
@@ -12,7 +12,7 @@ use crate::text::quoted;
 use http::Uri;
 use pylon_webhooks::{EventKind, NameSource};
 use std::ffi::OsString;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -114,8 +114,8 @@ impl Preflight {
                     }
                 }
                 TransportConfig::Http(HttpTransport { url, .. }) => {
-                    for (key, own) in [("listen", config.listen), ("admin", config.admin)] {
-                        if is_address(url, own) {
+                    for (key, own) in [("listen", &config.listen), ("admin", &config.admin)] {
+                        if is_own(url, own) {
                             let text =
                                 format!("`url` is the receiver's own `{key}` address; use the address of your app");
                             self.faults.push(format!("{whose}: {text}"));
@@ -207,18 +207,26 @@ pub(super) fn pass<'n>(
     Ok((config, preflight.warnings))
 }
 
-/// Whether a URL leads to an address of this machine.
-fn is_address(url: &Uri, own: SocketAddr) -> bool {
+/// Whether a URL leads to where a listener listens, as far as it is known without asking anybody.
+fn is_own(url: &Uri, own: &ListenAddress) -> bool {
     let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("https") { 443 } else { 80 });
     let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
-    let (own_ip, is_localhost) = (own.ip().to_canonical(), host.eq_ignore_ascii_case("localhost"));
-    let is_host = match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
-        Ok(ip) if own_ip.is_unspecified() => ip.is_loopback() || ip.is_unspecified(),
+    if let ListenAddress::Name(name, own_port) = own
+        && name.eq_ignore_ascii_case(host)
+    {
+        return *own_port == port;
+    }
+    own.known().into_iter().any(|own| own.port() == port && is_address(host, own.ip().to_canonical()))
+}
+
+/// Whether a host is this address of this machine.
+fn is_address(host: &str, own: IpAddr) -> bool {
+    match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
+        Ok(ip) if own.is_unspecified() => ip.is_loopback() || ip.is_unspecified(),
         // A connection to 0.0.0.0 goes to this machine.
-        Ok(ip) => ip == own_ip || (ip.is_unspecified() && own_ip.is_loopback()),
-        Err(_) => is_localhost && (own_ip.is_loopback() || own_ip.is_unspecified()),
-    };
-    own.port() == port && is_host
+        Ok(ip) => ip == own || (ip.is_unspecified() && own.is_loopback()),
+        Err(_) => is_localhost(host) && (own.is_loopback() || own.is_unspecified()),
+    }
 }
 
 fn is_program(program: &str) -> bool {

@@ -17,6 +17,7 @@ mod proxy;
 mod report;
 mod route;
 mod signing;
+mod stream;
 mod tls;
 mod unanswered;
 

@@ -358,23 +358,3 @@ fn a_head_request_is_refused_without_a_body() {
         assert_eq!(peer.next_of("HEAD").await.unwrap().status, 404);
     });
 }
-
-#[test]
-fn what_is_no_http_is_not_answered_with_more_than_a_status() {
-    let cases: [(&[u8], &[u8]); 4] = [
-        (b"nonsense\r\n\r\n", b"HTTP/1.1 400"),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"HTTP/1.1 400"),
-        (b"POST /webhook HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}", b"HTTP/1.1 400"),
-        (b"POST /webhook HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n{}", b"HTTP/1.1 400"),
-    ];
-    for (sent, expected) in cases {
-        run(async {
-            let front = Front::new(&config()).await;
-            let mut peer = front.connect().await;
-            peer.send(sent).await;
-            let rest = peer.rest().await;
-            assert!(rest.is_empty() || rest.starts_with(expected), "{}", String::from_utf8_lossy(&rest));
-            assert_eq!(front.events().len(), 0);
-        });
-    }
-}

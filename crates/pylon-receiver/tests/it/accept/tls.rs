@@ -7,6 +7,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use std::path::Path;
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -166,6 +167,56 @@ fn what_does_not_speak_tls_is_not_served() {
         peer.send(&webhook()).await;
         assert!(!peer.rest().await.starts_with(b"HTTP/"));
         assert_eq!((front.events().len(), front.refused().len()), (0, 0));
+    });
+}
+
+/// What comes to a port that speaks TLS, and what it is taken for.
+const NO_TLS: [(&[u8], &str); 4] = [
+    (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "plain_http"),
+    (b"PROXY TCP4 192.0.2.1 192.0.2.2 1 443\r\n", "proxy_protocol"),
+    (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\x01\x7f\0\0\x01\0\x01\x01\xbb", "proxy_protocol"),
+    (b"\x16\x03\x01\0\x05\x01\0\0\x01\0", "handshake"),
+];
+
+#[test]
+fn what_comes_instead_of_tls_is_counted_and_told() {
+    for (sent, cause) in NO_TLS {
+        let ((), lines) = run(async {
+            let files = files();
+            let (front, _) = front(&files, &config()).await;
+            let mut peer = front.connect().await;
+            peer.send_what_is_taken(sent).await;
+            peer.rest().await;
+            until("it is counted", || front.counted(&refused_connection(cause, 1))).await;
+        });
+        assert!(lines.iter().any(|line| line.contains(&format!("cause=\"{cause}\" "))), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_probe_that_only_connects_is_no_fault() {
+    let ((), lines) = run(async {
+        let files = files();
+        let (front, _) = front(&files, &config()).await;
+        let mut peer = front.connect().await;
+        peer.stream.shutdown().await.unwrap();
+        peer.rest().await;
+    });
+    assert_eq!(lines, [""; 0]);
+}
+
+#[test]
+fn a_sender_that_closes_its_side_after_the_request_is_answered() {
+    run(async {
+        let files = files();
+        let (front, _) = front(&files, &config()).await;
+        let mut peer = shake(front.address, &files.certificate).await.unwrap();
+        front.ledger.hang();
+        peer.send(&webhook()).await;
+        peer.stream.shutdown().await.unwrap();
+        until("the commit begins", || front.ledger.begun() == 1).await;
+        front.ledger.go.add_permits(1);
+        peer.answer().await.id();
     });
 }
 
