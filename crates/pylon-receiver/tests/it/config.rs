@@ -135,8 +135,8 @@ fn every_key_is_in_the_reference_with_its_default() {
         "| `limits.body_timeout` | duration | `15s` | Time for a request's body. |",
         "| `endpoint.secrets` | list of secrets | none | Any of these secrets verifies a request. |",
         "| `destination.jsonl` | path | none | Append events to this file as lines of JSON. |",
-        "| `destination.circuit.failures` | number | `10` | Failed events without a success in between before the \
-         destination is paused. |",
+        "| `destination.circuit.failures` | number | `10` | Events without an answer, or with 502, 503 or 504, before the \
+         destination is paused. Any other answer starts the count anew. |",
     ] {
         assert!(reference.lines().any(|found| found == line), "no line {line} in\n{reference}");
     }

@@ -67,6 +67,32 @@ fn what_a_file_cannot_say_is_refused_too() {
 }
 
 #[test]
+fn sources_without_a_trusted_proxy_are_warned_of_where_only_a_proxy_can_reach_the_receiver() {
+    let mut config = config();
+    config.endpoints[0].sources = vec!["us".parse().unwrap()];
+    let warning = "endpoint webhook: `sources` sees the address of the proxy only, because `listen` is a loopback address; \
+                   name the proxy in `trusted_proxies`";
+    assert_finds(&config, &[], &[], &[warning]);
+    assert_finds(&config.clone().listen(([192, 0, 2, 1], 8080).into()), &[], &[], &[]);
+    assert_finds(&config.trusted_proxies(vec!["127.0.0.1".parse().unwrap()]), &[], &[], &[]);
+}
+
+#[test]
+fn a_certificate_that_has_ended_is_warned_of() {
+    let folder = TempDir::new().unwrap();
+    let tls = Tls::new(folder.path().join("certificate.pem"), folder.path().join("key.pem"));
+    let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    (params.not_before, params.not_after) = (rcgen::date_time_ymd(2000, 1, 1), rcgen::date_time_ymd(2020, 2, 1));
+    let key = rcgen::KeyPair::generate().unwrap();
+    std::fs::write(&tls.certificate, params.self_signed(&key).unwrap().pem()).unwrap();
+    file(&folder, "key.pem", &key.serialize_pem(), 0o600);
+    let path = tls.certificate.display();
+    let warning =
+        format!("the certificate in {path} expired at 2020-02-01T00:00:00Z: senders refuse to connect; renew it");
+    assert_finds(&config().tls(Some(tls.clone())), &[], &[], &[&warning]);
+}
+
+#[test]
 fn a_destination_is_not_the_receiver_itself() {
     let refused = [
         ("127.0.0.1:8080", "http://127.0.0.1:8080/webhook", "listen"),

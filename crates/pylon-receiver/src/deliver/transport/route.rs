@@ -2,6 +2,7 @@
 
 use super::dial::dial;
 use super::proxy::Proxy;
+use super::shortage::Shortage;
 use super::stream::Stream;
 use super::tls::Tls;
 use super::unanswered::{ProxyFault, Unanswered};
@@ -12,6 +13,7 @@ use rustls::pki_types::ServerName;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
@@ -71,31 +73,37 @@ impl Route {
     /// Opens a connection. Names are resolved anew.
     pub(super) async fn open(&self) -> Result<Box<dyn Stream>, Unanswered> {
         let tls = match &self.tls {
-            Some((tls, name)) => Some((tls.connector().map_err(Unanswered::Missing)?, name)),
+            Some((tls, name)) => Some((tls.connector().map_err(or_short(Unanswered::Missing))?, name)),
             None => None,
         };
+        // Of several addresses the last one may fail for another reason.
+        let lacking = OnceLock::new();
+        let unconnected = |error| lacking.get().map_or(Unanswered::Connect(error), |&short| Unanswered::Short(short));
         match &self.way {
             Way::Socket(path) => {
-                let stream = UnixStream::connect(path).await.map_err(Unanswered::Socket)?;
+                let stream = UnixStream::connect(path).await.map_err(|error| match Shortage::of(&error) {
+                    Some(shortage) => Unanswered::Short(shortage),
+                    None => Unanswered::Socket(error),
+                })?;
                 secured(Box::new(stream), tls).await.map_err(Unanswered::Connect)
             }
             Way::Network => {
                 let addresses = tokio::net::lookup_host((&*self.host, self.port)).await;
-                let addresses = addresses.map_err(|_| Unanswered::Name)?;
-                direct(addresses, tls).await.map_err(Unanswered::Connect)
+                let addresses = addresses.map_err(or_short(|_| Unanswered::Name))?;
+                direct(addresses, tls, &lacking).await.map_err(unconnected)
             }
             Way::Proxy(proxy) => {
                 let addresses = tokio::net::lookup_host((&*proxy.host, proxy.port)).await;
-                let addresses = addresses.map_err(|_| Unanswered::Proxy(ProxyFault::Name))?;
+                let addresses = addresses.map_err(or_short(|_| Unanswered::Proxy(ProxyFault::Name)))?;
                 let connect = async |address| {
                     let fault = |error| io::Error::other(ProxyFault::Connect(error));
-                    let stream = connected(address).await.map_err(fault)?;
+                    let stream = connected(address, &lacking).await.map_err(fault)?;
                     match tls {
                         Some(_) => secured(proxy.tunnel(stream, &self.authority()?).await?, tls).await,
                         None => Ok(stream),
                     }
                 };
-                dial(addresses, connect).await.map_err(Unanswered::Connect)
+                dial(addresses, connect).await.map_err(unconnected)
             }
         }
     }
@@ -108,16 +116,26 @@ impl Route {
     }
 }
 
+/// The fault, unless the receiver lacks something: neither the system's resolver nor its store of certificates tells.
+fn or_short<E>(fault: impl FnOnce(E) -> Unanswered) -> impl FnOnce(E) -> Unanswered {
+    |error| Shortage::now().map_or_else(|| fault(error), Unanswered::Short)
+}
+
 /// A connection to one of the addresses. One at which TLS fails is passed over as one at which nobody listens.
 async fn direct(
     addresses: impl IntoIterator<Item = SocketAddr>,
     tls: Option<(&TlsConnector, &ServerName<'static>)>,
+    lacking: &OnceLock<Shortage>,
 ) -> io::Result<Box<dyn Stream>> {
-    dial(addresses, async |address| secured(connected(address).await?, tls).await).await
+    dial(addresses, async |address| secured(connected(address, lacking).await?, tls).await).await
 }
 
-async fn connected(address: SocketAddr) -> io::Result<Box<dyn Stream>> {
-    let stream = TcpStream::connect(address).await?;
+async fn connected(address: SocketAddr, lacking: &OnceLock<Shortage>) -> io::Result<Box<dyn Stream>> {
+    let stream = TcpStream::connect(address).await.inspect_err(|error| {
+        if let Some(shortage) = Shortage::of_connect(error, address) {
+            lacking.get_or_init(|| shortage);
+        }
+    })?;
     stream.set_nodelay(true)?;
     Ok(Box::new(stream))
 }
@@ -197,13 +215,13 @@ mod tests {
         let tls = Some((tls.connector().unwrap(), &name));
         for first in [Host::SpeaksNoTls, Host::SaysNothing, Host::Answers(acceptor(&stranger))] {
             let addresses = [host(first).await, host(Host::Answers(acceptor(&trusted))).await];
-            let opened = tokio::time::timeout(Duration::from_secs(20), direct(addresses, tls)).await;
+            let opened = tokio::time::timeout(Duration::from_secs(20), direct(addresses, tls, &OnceLock::new())).await;
             let mut found = [0; 4];
             opened.expect("it is connected").unwrap().read_exact(&mut found).await.unwrap();
             assert_eq!(&found, b"here");
         }
         let addresses = [host(Host::SpeaksNoTls).await, host(Host::Answers(acceptor(&stranger))).await];
-        let Err(error) = direct(addresses, tls).await else { panic!("nobody there is trusted") };
+        let Err(error) = direct(addresses, tls, &OnceLock::new()).await else { panic!("nobody there is trusted") };
         assert!(error.get_ref().is_some_and(|cause| cause.is::<rustls::Error>()), "{error:?}");
     }
 }
