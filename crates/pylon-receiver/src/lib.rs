@@ -93,8 +93,8 @@ pub mod internals {
     pub use crate::admin::{Access, AdminParts, ORDER_LIMIT, Running, RunningDestination, router};
     pub use crate::certificate::CertificateEnd;
     pub use crate::deliver::{
-        Backoff, Circuit, CircuitState, Courier, CourierParts, Delivered, Failure, Report, Transport, TransportFault,
-        TransportFuture, Work, dial, transport,
+        Admitted, Backoff, Circuit, CircuitState, Courier, CourierParts, Delivered, Failure, Report, Role, Shortage,
+        Transport, TransportFault, TransportFuture, Work, dial, transport,
     };
     pub use crate::metrics::Metrics;
     pub use crate::rate::Rate;

@@ -1,6 +1,7 @@
 //! The command `serve`, as a process: what is promised, under everything that goes wrong.
 
 mod accepts;
+mod backup;
 mod connections;
 mod damaged;
 mod dead;
@@ -8,11 +9,14 @@ mod destination;
 mod displaced;
 mod duplicates;
 mod fails;
+mod first;
 mod full;
 mod killed;
 mod ledger;
+mod pauses;
 mod process;
 mod reload;
+mod shortage;
 mod signals;
 mod signed;
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod answer;
+mod backup;
 mod event;
 mod fields;
 mod gauges;
@@ -11,6 +12,7 @@ mod negotiation;
 mod offline;
 mod orders;
 mod parts;
+mod reassign;
 mod routes;
 mod selection;
 mod stats;

@@ -245,7 +245,12 @@ impl Shared {
             let count = left.waiting + left.held + left.delivering;
             if count > 0 && config.destinations.iter().all(|destination| *destination.name != *left.destination) {
                 let destination = &left.destination;
-                tracing::warn!(destination, count, "deliveries wait for a destination that is not configured");
+                tracing::warn!(
+                    destination,
+                    count,
+                    "deliveries wait for a destination that is not configured: give them to another with `pylon-receiver deliveries \
+                     move --from NAME --to OTHER`, or drop them with `pylon-receiver deliveries drop --destination NAME`"
+                );
             }
         }
     }

@@ -202,7 +202,7 @@ pub(super) fn stats(connection: &Connection, clock: Arc<dyn WallClock>, ledger_b
          FROM totals WHERE waiting > 0 OR held > 0 OR dead > 0 ORDER BY destination",
     )?;
     let mut oldest_due = transaction.prepare_cached(
-        "SELECT at_ms FROM deliveries WHERE destination = ?1 AND state = 10 AND at_ms <= ?2
+        "SELECT at_ms FROM deliveries WHERE destination = ?1 AND is_repeat = ?3 AND state = 10 AND at_ms <= ?2
          AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.destination = ?1 AND delivery_seq = deliveries.seq)
          ORDER BY at_ms LIMIT 1",
     )?;
@@ -219,8 +219,10 @@ pub(super) fn stats(connection: &Connection, clock: Arc<dyn WallClock>, ledger_b
     })?;
     let mut destinations = counted.collect::<Result<Vec<_>, _>>()?;
     for stats in &mut destinations {
-        let due: Option<Tick> =
-            oldest_due.query_row(params![stats.destination, now.tick], |row| row.get(0)).optional()?;
+        let mut oldest = |is_repeat: bool| -> rusqlite::Result<Option<Tick>> {
+            oldest_due.query_row(params![stats.destination, now.tick, is_repeat], |row| row.get(0)).optional()
+        };
+        let due = [oldest(false)?, oldest(true)?].into_iter().flatten().min();
         stats.oldest_due_at = due.map(|due| now.wall_at(due));
     }
     Ok(Stats { events, parked, refused, ledger_bytes, destinations })
