@@ -36,7 +36,10 @@ fn errors_of_the_system_are_told_apart() {
         assert_eq!(Shortage::of_start(&error), starting, "{error}");
     }
     let error = io::Error::other("as in a tunnel");
-    assert_eq!((Shortage::of(&error), Shortage::of_connect(&error, here), Shortage::of_start(&error)), (None, None, None));
+    assert_eq!(
+        (Shortage::of(&error), Shortage::of_connect(&error, here), Shortage::of_start(&error)),
+        (None, None, None)
+    );
     assert_eq!(Shortage::now(), None);
 }
 
