@@ -44,15 +44,20 @@ def _pool() -> Callable[[Call], Any] | None:
     from sys import modules
 
     # Asked anew each time: the app may be imported before its server replaces `threading`.
-    if "gevent.monkey" in modules and modules["gevent.monkey"].is_module_patched("threading"):
-        from gevent import get_hub
+    gevent: Any = modules.get("gevent.monkey")
+    eventlet: Any = modules.get("eventlet.patcher")
+    call: Callable[[Call], Any] | None = None
+    if gevent is not None and gevent.is_module_patched("threading"):
+        call = _imported("gevent").get_hub().threadpool.apply
+    elif eventlet is not None and eventlet.is_monkey_patched("thread"):
+        call = _imported("eventlet.tpool").execute
+    return call
 
-        return get_hub().threadpool.apply
-    if "eventlet.patcher" in modules and modules["eventlet.patcher"].is_monkey_patched("thread"):
-        from eventlet import tpool
 
-        return tpool.execute
-    return None
+def _imported(name: str) -> Any:
+    from importlib import import_module
+
+    return import_module(name)
 
 
 def _run_apart(result: Awaitable[Any], context: Context) -> tuple[Any, BaseException | None]:

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from weakref import ref
 
     class _Queue(Protocol):
+        @property
+        def is_busy(self) -> bool: ...
         def close(self) -> None: ...
         def end(self) -> None: ...
 
@@ -38,8 +40,20 @@ def end_with_the_process(queue: _Queue) -> None:
     _end_on_sigterm()
 
 
+def seconds_to_drain(seconds: float) -> float:
+    """How long the end of this process may wait for work, of the seconds that the app allows."""
+    from sys import modules
+
+    # Apache kills the processes of mod_wsgi 3 seconds after it has told them to end, which would be the end of the log too.
+    return min(seconds, 2) if "mod_wsgi" in modules else seconds
+
+
+def _alive() -> list[_Queue]:
+    return [queue for reference in [*_queues] if (queue := reference()) is not None]
+
+
 def _end() -> None:
-    queues = [queue for reference in [*_queues] if (queue := reference()) is not None]
+    queues = _alive()
     # Close all, then wait: the process must not wait for one queue after the other.
     for queue in queues:
         queue.close()
@@ -56,6 +70,7 @@ def _end_on_sigterm() -> None:
     import signal
     import sys
     from contextlib import suppress
+    from time import sleep
 
     # These two handle the signal in C, where Python cannot see it, and must go on doing so.
     is_embedded = "uwsgi" in sys.modules or "mod_wsgi" in sys.modules
@@ -68,10 +83,13 @@ def _end_on_sigterm() -> None:
             _end()
         finally:
             ended.acquire()
-            os.kill(os.getpid(), signal.SIGTERM)
+            # Until it is gone: a signal that comes just before the main thread begins to wait does not wake it.
+            while True:
+                os.kill(os.getpid(), signal.SIGTERM)
+                sleep(0.05)
 
     def handle(number: int, _frame: object) -> None:
-        if ended.locked():
+        if ended.locked() or not any(queue.is_busy for queue in _alive()):
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         elif begun.acquire(blocking=False):

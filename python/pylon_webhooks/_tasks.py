@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._losses import SHUTTING_DOWN, Refusal, full, log_lost, log_strange
-from ._process import end_with_the_process
+from ._process import end_with_the_process, seconds_to_drain
 
 TYPE_CHECKING = False  # importing `typing` takes longer than importing all of this package
 if TYPE_CHECKING:
@@ -34,6 +34,11 @@ class TaskQueue:
         # The end of what `drain` waits; None while the queue is open.
         self._until: float | None = None
         end_with_the_process(self)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether accepted work is not yet done."""
+        return any(tasks for _, tasks in [*self._loops.values()])
 
     def submit(self, work: AsyncWork, arrival: Arrival, done: Callable[[], None] | None = None) -> Refusal | None:
         """Run the work soon. If it never begins, its arrival is given back. Returns the reason if the work is refused.
@@ -78,7 +83,7 @@ class TaskQueue:
         from time import monotonic
 
         if self._until is None:
-            self._until = monotonic() + self._background.drain_seconds
+            self._until = monotonic() + seconds_to_drain(self._background.drain_seconds)
         self._bury()
 
     async def drain(self) -> None:

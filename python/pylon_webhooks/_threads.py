@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._losses import SHUTTING_DOWN, Refusal, full, log_lost, log_strange, no_thread
-from ._process import end_with_the_process
+from ._process import end_with_the_process, seconds_to_drain
 
 TYPE_CHECKING = False  # importing `typing` takes longer than importing all of this package
 if TYPE_CHECKING:
@@ -28,8 +28,10 @@ class ThreadQueue:
     @property
     def is_busy(self) -> bool:
         """Whether accepted work is not yet done."""
-        crew = self._crew
-        return bool(crew.waiting or crew.running)
+        from os import getpid
+
+        crew = self._crews.get(getpid())
+        return crew is not None and bool(crew.waiting or crew.running)
 
     def submit(self, work: Work, arrival: Arrival, done: Callable[[], None] | None = None) -> Refusal | None:
         """Run the work soon. If no time is left for it, its arrival is given back. Returns the reason if the work is refused.
@@ -70,7 +72,7 @@ class ThreadQueue:
         crew = self._crew
         with crew.offered:
             if self._until is None:
-                self._until = monotonic() + self._background.drain_seconds
+                self._until = monotonic() + seconds_to_drain(self._background.drain_seconds)
                 # Idle threads end.
                 crew.offered.notify_all()
 

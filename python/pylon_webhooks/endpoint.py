@@ -17,7 +17,7 @@ from .replay import ReplayGuard
 TYPE_CHECKING = False  # importing `typing` takes longer than importing all of this package
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from contextlib import AbstractContextManager
     from typing import Any, Self, TypeVar
 

@@ -88,8 +88,8 @@ pub use time::{Moment, SystemWallClock, WallClock};
 /// The parts that this crate's own tests drive one by one. Not part of the API: anything here may change in any release.
 #[doc(hidden)]
 pub mod internals {
-    pub use crate::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, Stopped, TlsKeys};
-    pub use crate::admin::{Access, AdminParts, ORDER_LIMIT, Running, RunningDestination, router};
+    pub use crate::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, Refreshed, Stopped, TlsKeys};
+    pub use crate::admin::{Access, AdminParts, CertificateEnd, ORDER_LIMIT, Running, RunningDestination, router};
     pub use crate::deliver::{
         Admitted, Backoff, Circuit, CircuitState, Courier, CourierParts, Delivered, Failure, Report, Role, Shortage,
         Transport, TransportFault, TransportFuture, Work, dial, transport,

@@ -1,6 +1,7 @@
 //! The command `serve`, as a process: what is promised, under everything that goes wrong.
 
 mod accepts;
+mod backup;
 mod connections;
 mod damaged;
 mod dead;

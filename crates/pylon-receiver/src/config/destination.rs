@@ -148,8 +148,7 @@ impl ClientCertificate {
 
 fn socket_fault(path: &Path) -> Option<String> {
     let length = path.as_os_str().len();
-    let text =
-        format!("expected at most {LONGEST_SOCKET} bytes, as the system demands of a socket's path, found {length}");
+    let text = format!("expected at most {LONGEST_SOCKET} bytes, as systems demand of a socket's path, found {length}");
     if length > LONGEST_SOCKET { Some(text) } else { (FILE.check)(&path.to_owned()) }
 }
 

@@ -1,6 +1,7 @@
 //! A receiver at work: the parts put together, started, reloaded and stopped.
 
 mod builder;
+mod certificates;
 mod couriers;
 mod descriptors;
 mod preflight;
@@ -10,11 +11,12 @@ pub use builder::{ReceiverBuilder, StartFault};
 pub use preflight::Preflight;
 
 use crate::accept::{Acceptor, Stopped, TlsKeys};
-use crate::admin::{Running, RunningDestination};
+use crate::admin::{CertificateEnd, Running, RunningDestination};
 use crate::config::{Config, ConfigFault, ListenAddress, SecretSource, restarts, show};
 use crate::deliver::CircuitState;
 use crate::ledger::{Ledger, LedgerError};
 use crate::pem::TlsFault;
+use crate::time::WallClock;
 use crate::wire::CircuitStatus;
 use couriers::Couriers;
 use preflight::pass;
@@ -86,6 +88,7 @@ struct Shared {
     couriers: Arc<Couriers>,
     ledger: Arc<dyn Ledger>,
     tls: Option<Arc<TlsKeys>>,
+    clock: Arc<dyn WallClock>,
     given: Given,
     stopping: watch::Sender<bool>,
 }
@@ -234,7 +237,12 @@ impl Shared {
             let count = left.waiting + left.held + left.delivering;
             if count > 0 && config.destinations.iter().all(|destination| *destination.name != *left.destination) {
                 let destination = &left.destination;
-                tracing::warn!(destination, count, "deliveries wait for a destination that is not configured");
+                tracing::warn!(
+                    destination,
+                    count,
+                    "deliveries wait for a destination that is not configured: give them to another with `pylon-receiver deliveries \
+                     move --from NAME --to OTHER`, or drop them with `pylon-receiver deliveries drop --destination NAME`"
+                );
             }
         }
     }
@@ -259,6 +267,15 @@ impl Running for Shared {
             .borrow()
             .then(|| "shutting down: webhooks are stored until the attempts under way have ended".to_owned());
         stopping.into_iter().chain(self.acceptor.unmet()).chain(self.couriers.unmet()).collect()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.tls.iter().filter_map(|keys| keys.warning(self.clock.now())).collect()
+    }
+
+    fn certificates(&self) -> Vec<CertificateEnd> {
+        let expiry = self.tls.iter().filter_map(|keys| keys.expiry());
+        expiry.map(|(path, at)| CertificateEnd { path: path.display().to_string().into(), at }).collect()
     }
 
     fn config(&self) -> String {

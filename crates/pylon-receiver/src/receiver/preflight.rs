@@ -9,6 +9,7 @@ use crate::deliver::{examine_json_lines, transport};
 use crate::file::{folder_of, is_same, open_to_others, resolved};
 use crate::ledger::SqliteLedger;
 use crate::text::quoted;
+use crate::time::{SystemWallClock, WallClock};
 use http::Uri;
 use pylon_webhooks::{EventKind, NameSource};
 use std::ffi::OsString;
@@ -49,6 +50,7 @@ impl Preflight {
         }
         preflight.ledger(config);
         preflight.secrets(config);
+        preflight.sources(config);
         preflight.destinations(config);
         preflight.kinds(config);
         preflight
@@ -66,7 +68,10 @@ impl Preflight {
     fn secrets(&mut self, config: &Config) {
         config.admin_token.iter().for_each(|source| self.secret("admin token", source));
         if let Some(tls) = &config.tls {
-            self.missing.extend(TlsKeys::read(tls).err().map(|fault| fault.to_string()));
+            match TlsKeys::read(tls) {
+                Ok(keys) => self.warnings.extend(keys.warning(SystemWallClock.now())),
+                Err(fault) => self.missing.push(fault.to_string()),
+            }
             self.open_to_others("TLS", &tls.key);
         }
         for endpoint in &config.endpoints {
@@ -97,6 +102,16 @@ impl Preflight {
 
     fn open_to_others(&mut self, whose: &str, path: &Path) {
         self.warnings.extend(open_to_others(path).map(|found| format!("{whose}: {found}")));
+    }
+
+    fn sources(&mut self, config: &Config) {
+        let is_behind_proxy = config.listen.is_loopback() && config.trusted_proxies.is_empty();
+        for endpoint in config.endpoints.iter().filter(|endpoint| is_behind_proxy && !endpoint.sources.is_empty()) {
+            self.warnings.push(format!(
+                "endpoint {}: `sources` sees the address of the proxy only, because `listen` is a loopback address; name the proxy in `trusted_proxies`",
+                endpoint.name
+            ));
+        }
     }
 
     fn destinations(&mut self, config: &Config) {

@@ -8,7 +8,7 @@ mod handlers;
 mod http;
 mod json_lines;
 mod proxy;
-mod secure;
+pub(crate) mod secure;
 mod server;
 mod shortage;
 mod signing;

@@ -116,11 +116,13 @@ pub(super) fn event(
         .optional()?;
     let Some((row, headers, body, (method, target, query))) = found else { return Ok(None) };
     let deliveries = transaction
-        .prepare_cached(&format!("{DELIVERIES} WHERE event_seq = ?1 ORDER BY deliveries.number"))?
+        .prepare_cached(&format!(
+            "{DELIVERIES} WHERE event_seq = ?1 ORDER BY deliveries.number DESC LIMIT {MOST_SHOWN}"
+        ))?
         .query_map([row.seq], |row| Ok((row.get::<_, i64>(0)?, read_delivery(row, &now)?)))?
         .collect::<Result<Vec<_>, _>>()?;
     let with_attempts = |(seq, record)| Ok((record, attempts(&transaction, seq)?));
-    let deliveries = deliveries.into_iter().map(with_attempts).collect::<rusqlite::Result<_>>()?;
+    let deliveries = deliveries.into_iter().rev().map(with_attempts).collect::<rusqlite::Result<_>>()?;
     let (record, body) = (row.complete(&transaction)?, body.into());
     Ok(Some(EventDetail { record, method, target, query, headers, body, deliveries }))
 }
@@ -270,6 +272,8 @@ impl EventRow {
     }
 }
 
+const MOST_SHOWN: usize = EventDetail::MOST_SHOWN;
+
 const DELIVERIES: &str = "
     SELECT deliveries.seq, id, deliveries.number, deliveries.destination, name, kind, state, attempts, interruptions,
            created_at_ms, at_ms, deliveries.order_key, redelivery_of, reason, token
@@ -302,10 +306,11 @@ fn read_delivery(row: &Row<'_>, now: &Now) -> rusqlite::Result<DeliveryRecord> {
 }
 
 fn attempts(connection: &Connection, delivery_seq: i64) -> rusqlite::Result<Vec<AttemptRecord>> {
-    connection
-        .prepare_cached(
-            "SELECT attempt, started_at_ms, took_ms, status, detail FROM attempts WHERE delivery_seq = ?1 ORDER BY attempt",
-        )?
+    let mut attempts = connection
+        .prepare_cached(&format!(
+            "SELECT attempt, started_at_ms, took_ms, status, detail FROM attempts WHERE delivery_seq = ?1
+             ORDER BY attempt DESC LIMIT {MOST_SHOWN}"
+        ))?
         .query_map(params![delivery_seq], |row| {
             Ok(AttemptRecord {
                 attempt: row.get(0)?,
@@ -315,5 +320,7 @@ fn attempts(connection: &Connection, delivery_seq: i64) -> rusqlite::Result<Vec<
                 detail: row.get(4)?,
             })
         })?
-        .collect()
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    attempts.reverse();
+    Ok(attempts)
 }

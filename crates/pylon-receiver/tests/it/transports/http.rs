@@ -1,6 +1,6 @@
 use super::server::{Act, Server, answer, answer_and_close, answer_and_hang};
 use super::*;
-use pylon_receiver::config::{HttpTransport, SecretFault, SecretSource};
+use pylon_receiver::config::{HttpTransport, SecretFault, SecretSource, Signing};
 use pylon_receiver::internals::{Delivered, TransportFault};
 use pylon_receiver::text::show_duration;
 use std::ops::RangeInclusive;
@@ -294,6 +294,101 @@ async fn headers_of_the_connection_and_forged_ones_stay_behind() {
     assert_eq!(request.all("x-receiver-event-id"), [EVENT]);
     assert_eq!(request.all("x-receiver-attempt"), ["3"]);
     assert_eq!(request.all("x-kept"), ["kept"]);
+}
+
+/// A sender that knows one signed body can send it again with any of these.
+#[tokio::test]
+async fn headers_that_are_not_true_of_the_delivery_stay_behind() {
+    const UNTRUE: [&str; 34] = [
+        "content-encoding",
+        "content-transfer-encoding",
+        "content-range",
+        "content-md5",
+        "content-digest",
+        "repr-digest",
+        "digest",
+        "want-content-digest",
+        "accept-encoding",
+        "accept-language",
+        "accept-charset",
+        "range",
+        "if",
+        "if-match",
+        "if-none-match",
+        "if-modified-since",
+        "if-unmodified-since",
+        "if-range",
+        "early-data",
+        "expect",
+        "te",
+        "upgrade",
+        "http2-settings",
+        "origin",
+        "sec-fetch-site",
+        "sec-websocket-key",
+        "x-http-method-override",
+        "x-http-method",
+        "x-method-override",
+        "x-original-url",
+        "x-rewrite-url",
+        "proxy-anything",
+        "x-receiver-anything",
+        "x-receiver-name",
+    ];
+    const TRUE: [&str; 10] = [
+        "content-type",
+        "content-language",
+        "x-pylon-signature",
+        "authorization",
+        "cookie",
+        "user-agent",
+        "x-forwarded-for",
+        "x-request-id",
+        "x-receiver-dropped-headers",
+        "x_team",
+    ];
+    let mut server = Server::start([answer(WHOLE)]).await;
+    let pairs: Vec<_> =
+        UNTRUE.iter().chain(&TRUE).map(|&name| (name, "sent")).chain([("accept", "text/x-sent")]).collect();
+    let sent = Attempt { headers: headers(&pairs), name: "".into(), ..attempt() };
+    deliver(to(&server.url()), PATIENCE, &sent).await;
+    let request = server.request().await;
+    let found = |names: &[&'static str]| -> Vec<&'static str> {
+        names.iter().copied().filter(|name| request.all(name).contains(&"sent")).collect()
+    };
+    assert_eq!(found(&UNTRUE), [""; 0]);
+    assert_eq!(found(&TRUE), TRUE);
+    assert_eq!(request.all("accept"), ["*/*"]);
+}
+
+/// CGI and WSGI servers read both as one header.
+#[tokio::test]
+async fn a_name_that_passes_for_a_configured_one_stays_behind() {
+    let mut server = Server::start([answer(WHOLE), answer(WHOLE)]).await;
+    let pairs = [
+        ("x_app-token", "forged"),
+        ("x.app.token", "forged"),
+        ("x-app-token", "forged"),
+        ("x-under-score", "forged"),
+        ("webhook_id", "sent"),
+        ("x_app-tokens", "sent"),
+    ];
+    let sent = Attempt { headers: headers(&pairs), ..attempt() };
+    let configured = [("x-app-token", "ours"), ("x_under_score", "ours"), ("if-match", "ours"), ("accept", "ours")];
+    let TransportConfig::Http(to) = to_with(&server.url(), &configured) else { unreachable!("it is HTTP") };
+    deliver(TransportConfig::Http(to.clone()), PATIENCE, &sent).await;
+    let request = server.request().await;
+    assert!(request.headers.iter().all(|(_, value)| value != "forged"), "{:?}", request.headers);
+    for (name, _) in configured {
+        assert_eq!(request.all(name), ["ours"], "{name}");
+    }
+    assert_eq!((request.all("webhook_id"), request.all("x_app-tokens")), (vec!["sent"], vec!["sent"]));
+    // The headers of a signature are configured as well.
+    let secret = SecretSource::given("whsec_c2VzYW1lLCBvcGVu");
+    deliver(TransportConfig::Http(to.signing(Signing::StandardWebhooks(secret))), PATIENCE, &sent).await;
+    let request = server.request().await;
+    assert_eq!(request.all("webhook_id"), [""; 0]);
+    assert_eq!(request.all("webhook-id"), [EVENT]);
 }
 
 /// As a ledger might hold them that somebody else wrote to.
