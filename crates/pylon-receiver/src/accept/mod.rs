@@ -3,10 +3,13 @@
 mod acceptor;
 mod allowance;
 mod body;
+mod client;
 mod deduplication;
 mod endpoint;
+mod event_rate;
 mod listener;
 mod noted;
+mod passed;
 mod refusal;
 mod route;
 mod settings;
@@ -17,4 +20,4 @@ mod to_the_end;
 
 pub use acceptor::{Acceptor, AcceptorParts};
 pub use listener::{Listener, ListenerLimits, Stopped};
-pub use tls::{TlsFault, TlsKeys};
+pub use tls::TlsKeys;

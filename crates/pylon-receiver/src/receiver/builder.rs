@@ -3,12 +3,13 @@
 use super::couriers::{Couriers, Parts};
 use super::preflight::pass;
 use super::{Receiver, Shared, digest, pruner};
-use crate::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, TlsFault, TlsKeys};
+use crate::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, TlsKeys};
 use crate::admin::{Access, AdminParts, router};
 use crate::config::{Config, ConfigFault, DestinationConfig, EndpointConfig, LedgerAddress, SecretFault, SecretSource};
 use crate::deliver::Handlers;
 use crate::ledger::{Ledger, LedgerError, Owner, SqliteLedger, SqliteOptions};
 use crate::metrics::Metrics;
+use crate::pem::TlsFault;
 use crate::random::{Randomness, SystemRandomness};
 use crate::time::{SystemWallClock, WallClock};
 use http::Request;
@@ -129,8 +130,6 @@ impl ReceiverBuilder {
         let access = token.map_or(Access::Loopback, Access::Token);
         let tls = config.tls.as_ref().map(TlsKeys::read).transpose().map_err(StartFault::Tls)?.map(Arc::new);
         let metrics = Arc::new(Metrics::new());
-        config.endpoints.iter().for_each(|endpoint| metrics.expect_endpoint(&endpoint.name));
-        config.destinations.iter().for_each(|destination| metrics.expect_destination(&destination.name));
         // Bound before the ledger is opened, so that nothing is stored by one that cannot serve.
         let limits = ListenerLimits::from(&config.limits);
         let (listener, webhooks) = bind("listen", config.listen, limits.clone()).await?;

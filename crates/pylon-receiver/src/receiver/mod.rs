@@ -8,11 +8,12 @@ mod pruner;
 pub use builder::{ReceiverBuilder, StartFault};
 pub use preflight::Preflight;
 
-use crate::accept::{Acceptor, Stopped, TlsFault, TlsKeys};
+use crate::accept::{Acceptor, Stopped, TlsKeys};
 use crate::admin::{Running, RunningDestination};
 use crate::config::{Config, ConfigFault, SecretSource, restarts, show};
 use crate::deliver::CircuitState;
 use crate::ledger::{Ledger, LedgerError};
+use crate::pem::TlsFault;
 use crate::wire::CircuitStatus;
 use couriers::Couriers;
 use preflight::pass;

@@ -5,13 +5,13 @@ use crate::config::{
     CommandTransport, Config, ConfigFault, DestinationConfig, HttpTransport, JsonLinesTransport, LedgerAddress,
     SecretSource, TransportConfig, check,
 };
-use crate::deliver::{TransportFault, transport};
+use crate::deliver::transport;
 use crate::text::quoted;
 use http::Uri;
 use pylon_webhooks::{EventKind, NameSource};
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -62,10 +62,13 @@ impl Preflight {
             let whose = format!("destination {}", destination.name);
             let before = self.missing.len();
             destination.transport.needed_secrets().into_iter().for_each(|source| self.secret(&whose, source));
-            // Whether a secret is malformed depends on its use.
+            // Whether a secret, a certificate or a key is malformed depends on its use.
             let is_there = self.missing.len() == before && destination.transport != TransportConfig::InProcess;
-            if let (true, Err(TransportFault::Secret(fault))) = (is_there, transport(destination, None)) {
+            if let (true, Err(fault)) = (is_there, transport(destination, None)) {
                 self.missing.push(format!("{whose}: {fault}"));
+            }
+            if let TransportConfig::Http(HttpTransport { client: Some(client), .. }) = &destination.transport {
+                self.readable_by_others(&whose, &client.key);
             }
         }
     }
@@ -93,6 +96,12 @@ impl Preflight {
         for destination in &config.destinations {
             let whose = format!("destination {}", destination.name);
             match &destination.transport {
+                TransportConfig::Http(HttpTransport { socket: Some(path), .. }) => {
+                    // The app may make the socket later.
+                    if path.metadata().is_ok_and(|file| !file.file_type().is_socket()) {
+                        self.warnings.push(format!("{whose}: `socket` {} is no socket", path.display()));
+                    }
+                }
                 TransportConfig::Http(HttpTransport { url, .. }) => {
                     for (key, own) in [("listen", config.listen), ("admin", config.admin)] {
                         if is_address(url, own) {

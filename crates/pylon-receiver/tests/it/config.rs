@@ -83,6 +83,7 @@ fn an_empty_file_is_shown_with_every_default() {
 admin = "127.0.0.1:8081"
 ledger = "sqlite:pylon.db"
 log = "text"
+trusted_proxies = []
 
 [limits]
 connections = 1024
@@ -103,6 +104,7 @@ signature = "required"
 secrets = [{ env = "PYLON_WEBHOOK_SECRET" }]
 timestamp = "optional"
 tolerance = "5m"
+sources = []
 body_limit = "1MiB"
 deduplication = "exact"
 "#;
@@ -138,7 +140,7 @@ fn every_key_is_in_the_reference_with_its_default() {
     }
     let keys: Vec<_> = reference.lines().filter_map(|line| line.split('`').nth(1)).collect();
     assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len(), "each key once");
-    assert_eq!(keys.len(), 57);
+    assert_eq!(keys.len(), 60);
 }
 
 const EXAMPLE: &str = include_str!("../../../../deploy/pylon-receiver.toml");

@@ -23,8 +23,8 @@ pub enum RequestFault {
     /// Its body could not be read to the end.
     Broken,
     /// Its body could not be read to the end, and the server may have failed to unpack it.
-    BrokenEncoded {
-        /// The `Content-Encoding`.
+    BrokenCompressed {
+        /// The compression that its `Content-Encoding` names.
         name: &'static str,
     },
     /// Something else in the app had already read its body.
@@ -50,10 +50,10 @@ impl fmt::Display for RequestFault {
                 write!(f, "incomplete body: expected {expected} bytes, as the headers declare, found {found}")
             }
             Self::Broken => f.write_str("incomplete body: the connection closed before the end of the body"),
-            Self::BrokenEncoded { name } => write!(
+            Self::BrokenCompressed { name } => write!(
                 f,
-                "incomplete body: the connection closed before the end of the body, or the server could not unpack it \
-                 (Content-Encoding: {name})"
+                "incomplete body: the connection closed before the end of the body, or the server could not unpack it, \
+                 {name}-compressed as it says it is"
             ),
             Self::Consumed => f.write_str(
                 "body already read: something else in the app read the body first; keep middleware and form parsing \

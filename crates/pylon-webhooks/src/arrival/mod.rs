@@ -6,8 +6,8 @@
 
 mod admission;
 mod admitted;
+mod compression;
 mod credentials;
-mod encoding;
 mod fault;
 mod payload;
 mod received;

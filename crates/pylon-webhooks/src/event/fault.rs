@@ -57,7 +57,7 @@ pub enum PayloadFault {
         /// Offset of the first bad byte.
         offset: usize,
     },
-    /// Compressed, with this `Content-Encoding`.
+    /// Compressed, by this.
     Compressed(&'static str),
     /// A form body (`name=value&...`).
     Form,
@@ -164,7 +164,7 @@ impl fmt::Display for PayloadFault {
             Self::NotUtf8 { offset } => write!(f, "expected JSON in UTF-8, found other bytes at offset {offset}"),
             Self::Compressed(name) => write!(
                 f,
-                "expected JSON, found a compressed body (Content-Encoding: {name}); let nothing on the way compress it"
+                "expected JSON, found a {name}-compressed body; have the sender or the proxy send it uncompressed"
             ),
             Self::Form => f.write_str("expected JSON, found a form body"),
             Self::Truncated { line, column } => {

@@ -8,12 +8,16 @@ mod contract;
 mod dial;
 mod fault;
 mod handlers;
+mod hearing;
 mod http;
 mod json_lines;
 mod line;
 mod outgoing;
+mod proxy;
 mod report;
+mod route;
 mod signing;
+mod tls;
 mod unanswered;
 
 pub use attempt::Attempt;
@@ -40,9 +44,7 @@ pub fn transport(
 ) -> Result<Arc<dyn Transport>, TransportFault> {
     let timeout = destination.timeout;
     Ok(match &destination.transport {
-        TransportConfig::Http(http) => {
-            Arc::new(Http::new(http, timeout, destination.concurrency).map_err(TransportFault::Secret)?)
-        }
+        TransportConfig::Http(http) => Arc::new(Http::new(http, timeout, destination.concurrency)?),
         TransportConfig::Command(CommandTransport { command, environment, .. }) => {
             Arc::new(Command::new(command, environment, timeout))
         }
