@@ -95,12 +95,14 @@ def gunicorn(app: str, worker: str, *more: str, view: str = "", **options: objec
     return Kind(f"{_name(app)}{view}-gunicorn-{worker}", (sys.executable, "-m", *command, *quiet), **options)  # type: ignore[arg-type]
 
 
-def uwsgi(app: str, *listens: str) -> Kind:
-    """An app in uWSGI, which gives it no body without a declared length."""
+def uwsgi(app: str | None, *options: str) -> Kind:
+    """An app in uWSGI, which gives it no body without a declared length; without an app, those that the options name."""
     run = "import sys, pyuwsgi; sys.exit(pyuwsgi.run())"
-    quiet = ("--module", f"served.{app}", "--need-app", "--die-on-term", "--disable-logging")
-    listens = listens or ("--http-socket", "127.0.0.1:{port}")
-    return Kind(f"{_name(app)}-uwsgi{listens[0]}", (sys.executable, "-c", run, *listens, *quiet), withholds=True)
+    quiet = ("--need-app", "--die-on-term", "--disable-logging")
+    listens = () if "--http" in options else ("--http-socket", "127.0.0.1:{port}")
+    module = () if app is None else ("--module", f"served.{app}")
+    name = "-".join([_name(app or "apps"), "uwsgi", *(option[2:] for option in options if option.startswith("--"))])
+    return Kind(name, (sys.executable, "-c", run, *listens, *module, *options, *quiet), withholds=True)
 
 
 def wsgiref(app: str) -> Kind:
