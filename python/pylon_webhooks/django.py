@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._body import read_body
+from ._linger import Linger
 from ._native import Outcome, RequestFault
 from ._needs import needs
 from .endpoint import Endpoint
@@ -36,11 +37,15 @@ def webhook_view(handler: WebhookHandler | Endpoint) -> Callable[..., HttpRespon
     endpoint = Endpoint.of(handler)
 
     def webhook(request: HttpRequest, *_: object, **__: object) -> HttpResponse:
-        return _response(
-            endpoint.respond(
-                request.method or "", request.headers, lambda limit: _body(request, limit), around=_as_a_request
-            )
+        linger = Linger()
+        outcome = endpoint.respond(
+            request.method or "",
+            request.headers,
+            lambda limit: _body(request, limit),
+            around=_as_a_request,
+            linger=linger,
         )
+        return _response(outcome, request, linger)
 
     return _exempt(webhook)
 
@@ -57,10 +62,11 @@ def async_webhook_view(handler: WebhookHandler | Endpoint) -> Callable[..., Awai
         async def read(limit: int) -> bytes | RequestFault:
             return _body(request, limit)
 
+        linger = Linger()
         outcome = await endpoint.arespond(
-            request.method or "", request.headers, read, on_threads=True, around=_as_a_request
+            request.method or "", request.headers, read, on_threads=True, around=_as_a_request, linger=linger
         )
-        return _response(outcome)
+        return _response(outcome, request, linger)
 
     return _exempt(webhook)
 
@@ -124,5 +130,22 @@ def _close_old_connections() -> None:
             connection.close_if_unusable_or_obsolete()
 
 
-def _response(outcome: Outcome) -> HttpResponse:
-    return HttpResponse(outcome.body, status=outcome.status, headers=dict(outcome.headers))
+class _Lingering(HttpResponse):
+    """Closed by Django once it is sent, and waits then."""
+
+    linger: Linger
+
+    def close(self) -> None:
+        super().close()
+        self.linger.wait()
+
+
+def _response(outcome: Outcome, request: HttpRequest, linger: Linger) -> HttpResponse:
+    # In WSGI a server ends its threads in order, and this would hold one up. In ASGI the request has a thread of its own by now.
+    lingers = bool(linger) and hasattr(request, "scope")
+    response = (_Lingering if lingers else HttpResponse)(
+        outcome.body, status=outcome.status, headers=dict(outcome.headers)
+    )
+    if isinstance(response, _Lingering):
+        response.linger = linger
+    return response

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from ._body import aread_body
+from ._linger import Linger
 from ._native import RequestFault
 from ._needs import needs
 from .endpoint import Endpoint
 
 with needs("Starlette", "starlette"):
+    from starlette.background import BackgroundTask
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import Route
@@ -47,8 +49,10 @@ class View:
 
 async def respond(endpoint: Endpoint, request: Request) -> Response:
     """Decide what to answer, as a response."""
-    outcome = await endpoint.arespond(request.method, request.headers, body_of(request))
-    return Response(outcome.body, outcome.status, dict(outcome.headers))
+    linger = Linger()
+    outcome = await endpoint.arespond(request.method, request.headers, body_of(request), linger=linger)
+    after = BackgroundTask(linger.await_) if linger else None
+    return Response(outcome.body, outcome.status, dict(outcome.headers), background=after)
 
 
 def body_of(request: Request) -> AsyncReadBody:

@@ -399,13 +399,20 @@ def test_a_copy_that_comes_while_the_view_runs_is_turned_away(caplog: pytest.Log
     assert caplog.messages == [IN_FLIGHT]
 
 
-def test_in_the_background_handlers_have_the_app_and_no_request(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("is_async", [False, True], ids=["plain", "async"])
+def test_in_the_background_handlers_have_the_app_and_no_request(
+    is_async: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     handler, happened = WebhookHandler(SECRET), list[str]()
 
-    @handler.on_any
     def use(event: WebhookEvent) -> None:
         happened.append(f"{current_app.name} {event.event_type} {has_request_context()} {g.get('of_request')}")
         g.of_request = "set by a handler"
+
+    async def use_async(event: WebhookEvent) -> None:
+        use(event)
+
+    handler.on_any(use_async if is_async else use)
 
     endpoint = Endpoint(handler, background=Background(workers=1))
     app = app_of(webhook_blueprint(endpoint))

@@ -30,9 +30,10 @@ pub(crate) struct Failure<'a> {
     pub(crate) body: &'a [u8],
     pub(crate) body_is_text: bool,
     pub(crate) other_product: Option<&'static str>,
-    /// The compression of the body, and the one that a header names.
+    /// As the request says.
+    pub(crate) content_encoding: Option<&'static str>,
+    /// As the body says.
     pub(crate) compression: Option<&'static str>,
-    pub(crate) named_compression: Option<&'static str>,
 }
 
 impl Failure<'_> {
@@ -54,8 +55,8 @@ impl Failure<'_> {
         let other_product = self.other_product.map(Hint::OtherProduct);
         other_product
             .or_else(|| self.body.is_empty().then_some(Hint::BodyEmpty))
+            .or_else(|| self.content_encoding.map(Hint::ContentEncoding))
             .or_else(|| self.compression.map(Hint::BodyCompressed))
-            .or_else(|| self.named_compression.map(Hint::BodyUnpacked))
             .or_else(|| self.body_is_text.then_some(Hint::BodyGivenAsText))
     }
 

@@ -17,10 +17,10 @@ pub enum Hint {
     BodyGivenAsText,
     /// The body is empty.
     BodyEmpty,
-    /// The body is compressed, by this.
+    /// The request has this `Content-Encoding`.
+    ContentEncoding(&'static str),
+    /// The body is compressed by this encoding, of which no header tells.
     BodyCompressed(&'static str),
-    /// The body was compressed by this, as the request says, and is text: something on the way has unpacked it.
-    BodyUnpacked(&'static str),
     /// The request has the signature header of this other product.
     OtherProduct(&'static str),
     /// None of these. The request has a timestamp, so the signature must cover it.
@@ -63,15 +63,15 @@ impl fmt::Display for Hint {
             Self::BodyEmpty => {
                 f.write_str("the body is empty: the sender sent none, or something in front of the app took it")
             }
+            Self::ContentEncoding(name) => write!(
+                f,
+                "the request has a Content-Encoding ({name}): let nothing on the way compress or unpack the body, since \
+                 the signature covers the bytes that the sender signed"
+            ),
             Self::BodyCompressed(name) => write!(
                 f,
-                "the body is {name}-compressed: if a proxy compresses requests, switch that off, because it breaks the \
-                 signature"
-            ),
-            Self::BodyUnpacked(name) => write!(
-                f,
-                "the body was {name}-compressed, as its Content-Encoding says, and something on the way has unpacked it: \
-                 if the sender signed the compressed bytes, switch that off"
+                "the body is compressed ({name}): let nothing on the way compress the body, since the signature covers the \
+                 bytes that the sender signed"
             ),
             Self::OtherProduct(product) => {
                 write!(f, "the request has a signature header of {product}, so it is not from Pylon (usepylon.com)")

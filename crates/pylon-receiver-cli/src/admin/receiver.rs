@@ -8,7 +8,7 @@ use crate::print::output::note;
 use clap::Args;
 use http::HeaderValue;
 use pylon_receiver::OfflineAdmin;
-use pylon_receiver::config::{LedgerAddress, SecretSource};
+use pylon_receiver::config::{LedgerAddress, ListenAddress, SecretSource};
 use pylon_receiver::ledger::SqliteLedger;
 use reqwest::Url;
 use std::io::ErrorKind;
@@ -86,7 +86,7 @@ impl ReceiverArgs {
         let config = self.config.as_deref().map(|path| load(Some(path))).transpose()?;
         let base = match (&self.admin_url, &config) {
             (Some(url), _) => url.clone(),
-            (None, Some(config)) => reachable(config.admin),
+            (None, Some(config)) => reachable(&config.admin),
             (None, None) => from_environment()?,
         };
         let token = match (&self.token_env, &self.token_file) {
@@ -141,14 +141,13 @@ fn bearer(token: &SecretSource) -> Result<HeaderValue, Fault> {
 }
 
 /// The URL of a receiver that listens on this address; loopback if it listens on every address.
-fn reachable(mut listen: SocketAddr) -> Url {
-    if listen.ip().is_unspecified() {
-        listen.set_ip(match listen.ip() {
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
+fn reachable(listen: &ListenAddress) -> Url {
+    let mut address = listen.to_string();
+    if let Some(ip) = listen.ip().filter(|ip| ip.ip().is_unspecified()) {
+        let loopback: IpAddr = if ip.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+        address = SocketAddr::new(loopback, ip.port()).to_string();
     }
-    Url::parse(&format!("http://{listen}")).expect("an address and a port make a URL")
+    Url::parse(&format!("http://{address}")).expect("an address or a name and a port make a URL")
 }
 
 fn from_environment() -> Result<Url, Fault> {

@@ -5,13 +5,17 @@ mod connections;
 mod damaged;
 mod dead;
 mod destination;
+mod displaced;
 mod duplicates;
 mod fails;
+mod first;
 mod full;
 mod killed;
 mod ledger;
+mod pauses;
 mod process;
 mod reload;
+mod shortage;
 mod signals;
 mod signed;
 

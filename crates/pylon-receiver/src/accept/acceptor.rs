@@ -5,6 +5,7 @@ use super::body::{self, Reading};
 use super::client::Client;
 use super::endpoint::Endpoint;
 use super::event_rate::EventRate;
+use super::memory::Memory;
 use super::noted::{Noted, shown};
 use super::passed;
 use super::refusal::{WebhookRefusal, json};
@@ -76,6 +77,8 @@ pub struct Acceptor {
 
 struct Shared {
     parts: AcceptorParts,
+    /// What all bodies share.
+    memory: Memory,
     /// The endpoint's name at a path without an endpoint.
     nowhere: Arc<str>,
     /// How many refusals at endpoints are logged and kept.
@@ -101,7 +104,9 @@ impl Acceptor {
     /// to [`unmet`](Self::unmet).
     pub fn new(config: &Config, parts: AcceptorParts) -> Self {
         let elsewhere = Allowance::new(ELSEWHERE_LOGGED, Instant::now());
-        let shared = Shared { parts, nowhere: "".into(), refusals: Allowances::new(REFUSALS_LOGGED), elsewhere };
+        let memory = Memory::new(config.limits.body_memory);
+        let refusals = Allowances::new(REFUSALS_LOGGED);
+        let shared = Shared { parts, memory, nowhere: "".into(), refusals, elsewhere };
         let settings = Settings::new(config);
         settings.expect(&shared.parts.metrics);
         settings.warn_of_missing_secrets();
@@ -156,7 +161,7 @@ impl Acceptor {
         span: &Span,
     ) -> Result<Response<Full<Bytes>>, Refused> {
         let admitted = endpoint.admission.admit(head.method.as_str(), &head.headers).map_err(WebhookRefusal::from)?;
-        let Reading { bytes, end } = body::read(body, admitted, settings.body_timeout).await;
+        let Reading { bytes, end } = body::read(body, admitted, settings.body_timeout, &self.shared.memory).await;
         let refused = |refusal| Refused { refusal, body: bytes.clone() };
         let received = end.map_err(|fault| refused(fault.into()))?;
         let event = self.event(endpoint, settings, head, received).map_err(refused)?;

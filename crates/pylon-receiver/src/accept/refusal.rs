@@ -194,6 +194,7 @@ impl WebhookRefusal {
             LedgerError::ReadOnly => "ledger_read_only",
             LedgerError::Unreachable(_) => "ledger_unreachable",
             LedgerError::Damaged(_) => "ledger_damaged",
+            LedgerError::Displaced(_) => "ledger_displaced",
             LedgerError::InUse(_) => "ledger_in_use",
             LedgerError::Unknown(_) => "ledger_unknown",
             LedgerError::Failed(_) => "ledger_failed",
@@ -240,6 +241,11 @@ impl From<BodyFault> for WebhookRefusal {
                 Answer::Timeout,
                 "body_timeout",
                 "slow body: expected the end of the body within the time-out, found it incomplete",
+            ),
+            BodyFault::NoMemory => Self::unavailable(
+                "memory_full",
+                "too much at a time: expected room for the body within `limits.body_memory`, found it in use; raise the limit"
+                    .to_owned(),
             ),
         }
     }

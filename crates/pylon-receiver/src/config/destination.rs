@@ -69,13 +69,13 @@ fn order_by_fault(key: &str) -> Option<String> {
 keys! {
     /// When to try a delivery again.
     RetryPolicy {
-        /// Give up after this many attempts.
+        /// Give up after this many attempts. One that is answered 429 does not count.
         attempts: u32 = 30, positive(), Reload;
         /// Give up at this age once five attempts were made.
         age: Duration = Duration::from_secs(3 * 24 * 3600), DURATION, Reload;
         /// The longest wait before the second attempt; the wait is a random part of it.
         first_delay: Duration = Duration::from_secs(1), DURATION, Reload;
-        /// What the wait doubles up to. A `Retry-After` counts up to this too.
+        /// What the wait doubles up to. A `Retry-After` counts up to this too, and up to an hour.
         longest_delay: Duration = Duration::from_secs(3600), DURATION, Reload;
     }
 }
@@ -83,7 +83,7 @@ keys! {
 keys! {
     /// When to leave a failing destination alone.
     CircuitPolicy {
-        /// Failed events without a success in between before the destination is paused.
+        /// Events without an answer, or with 502, 503 or 504, before the destination is paused. Any other answer starts the count anew.
         failures: u32 = 10, positive(), Reload;
         /// The first pause; then one delivery is a probe.
         first_pause: Duration = Duration::from_secs(1), DURATION, Reload;

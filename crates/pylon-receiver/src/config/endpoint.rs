@@ -30,7 +30,7 @@ keys! {
         /// The endpoint's name in lists, filters and metrics; by default its path without the outer slashes.
         name: Arc<str> = "".into(), text().checked(name_fault).without_default(), Reload;
         /// The exact path.
-        path: String = DEFAULT_PATH.to_owned(), text().checked(path_fault), Reload;
+        path: String = DEFAULT_PATH.to_owned(), PATH, Reload;
         /// Whether a signature is `required`. `none` accepts requests without one and needs `header`.
         signature: Option<SignatureRule> = Some(SignatureRule::default()), SignatureKeys, Reload;
         /// A header that every request must have, with its whole value: `{ name, env }` or `{ name, file }`.
@@ -287,6 +287,9 @@ pub(super) fn name_fault(name: &Arc<str>) -> Option<String> {
     let has_control = name.chars().any(char::is_control);
     has_control.then(|| format!("expected a name without control characters, found {}", quoted(name)))
 }
+
+/// The path of a request.
+pub(super) const PATH: Value<String> = text().checked(path_fault);
 
 /// Why no request can have this path.
 fn path_fault(path: &String) -> Option<String> {

@@ -8,6 +8,7 @@ mod destination;
 mod endpoint;
 mod fault;
 mod file;
+mod listen;
 mod nested;
 mod network;
 mod pointer;
@@ -28,6 +29,8 @@ pub use endpoint::{
 };
 pub use fault::ConfigFault;
 pub use file::{parse, reference, restarts, show};
+pub use listen::ListenAddress;
+pub(crate) use listen::is_localhost;
 pub use network::{Network, Source};
 pub use receiver::{Config, LedgerAddress, Limits, LogFormat, Retention, Tls};
 pub use rules::check;

@@ -4,8 +4,9 @@ use super::declare::{Entry, Section};
 use super::destination::{DestinationConfig, HttpTransport, TransportConfig};
 use super::endpoint::EndpointConfig;
 use super::fault::{ConfigFault, Fault, Place};
+use super::listen::ListenAddress;
 use super::receiver::Config;
-use crate::text::{nearest, quoted, show_duration};
+use crate::text::{nearest, quoted, show_bytes, show_duration};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -28,11 +29,11 @@ pub fn check(config: &Config) -> Result<(), ConfigFault> {
 pub(super) fn rules(config: &Config) -> Vec<Fault> {
     let mut rules = Rules::default();
     let admin = quoted(&config.admin.to_string());
-    if !config.admin.ip().to_canonical().is_loopback() && config.admin_token.is_none() {
+    if !config.admin.is_loopback() && config.admin_token.is_none() {
         let text = format!("expected a loopback address without an `admin_token`, found {admin}; add a token");
         rules.fault(Place::TOP, "admin", text);
     }
-    if overlap(config.admin, config.listen) {
+    if overlap(&config.admin, &config.listen) {
         let listen = quoted(&config.listen.to_string());
         let text = format!(
             "expected an address that does not overlap with `listen`, which is {listen}, found {admin}; choose another port"
@@ -48,6 +49,11 @@ pub(super) fn rules(config: &Config) -> Vec<Fault> {
         rules.unique(&mut names, &endpoint.name, place, "name");
         rules.unique(&mut paths, &endpoint.path, place, "path");
         rules.endpoint(endpoint, place);
+        rules.memory(endpoint.body_limit, config.limits.body_memory, place);
+    }
+    if let Some(endpoint) = paths.get(config.health.as_deref().unwrap_or_default()) {
+        let text = format!("expected a path that no endpoint has, found that of {endpoint}");
+        rules.fault(Place::TOP, "health", text);
     }
     let mut names = HashMap::new();
     for (index, destination) in config.destinations.iter().enumerate() {
@@ -58,8 +64,13 @@ pub(super) fn rules(config: &Config) -> Vec<Fault> {
     rules.faults
 }
 
-/// Whether two listeners cannot have these addresses at once.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+/// Whether two listeners cannot have these addresses at once, as far as it is known without asking anybody.
+fn overlap(one: &ListenAddress, other: &ListenAddress) -> bool {
+    let others = other.known();
+    one.known().into_iter().any(|one| others.iter().any(|&other| is_taken(one, other)))
+}
+
+fn is_taken(one: SocketAddr, other: SocketAddr) -> bool {
     let covers = |one: IpAddr, other: IpAddr| match one {
         IpAddr::V4(ip) => ip.is_unspecified() && other.is_ipv4(),
         // A socket for every IPv6 address takes IPv4 connections too.
@@ -87,6 +98,16 @@ impl Rules {
                 self.fault(place, "signature", text);
             }
             _ => {}
+        }
+    }
+
+    /// One body of the largest size has room.
+    fn memory(&mut self, body_limit: usize, body_memory: usize, place: Place) {
+        if body_limit >= body_memory {
+            let (memory, found) = (show_bytes(body_memory), show_bytes(body_limit));
+            let text =
+                format!("expected less than `limits.body_memory`, which is {memory}, found {found}; raise that too");
+            self.fault(place, "body_limit", text);
         }
     }
 

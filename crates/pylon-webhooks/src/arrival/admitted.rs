@@ -1,7 +1,7 @@
 //! A request whose body may be read, and the body while it arrives.
 
-use super::compression::is_text;
 use super::credentials::Credentials;
+use super::encoding::is_text;
 use super::fault::RequestFault;
 use super::payload::Payload;
 use super::received::Received;
@@ -43,7 +43,7 @@ impl Admitted {
 
     /// The fault when the body cannot be read to its end.
     pub fn broken(&self) -> RequestFault {
-        self.credentials.compression.map_or(RequestFault::Broken, |name| RequestFault::BrokenCompressed { name })
+        self.credentials.content_encoding.map_or(RequestFault::Broken, |name| RequestFault::BrokenEncoded { name })
     }
 
     /// Takes the body piece by piece.
@@ -58,7 +58,7 @@ impl Admitted {
         }
         match self.declared_length {
             // What was unpacked on the way may be shorter than what was declared. The signature shows whether it is whole.
-            _ if self.credentials.compression.is_some() && !body.is_empty() && is_text(body) => Ok(()),
+            _ if self.credentials.content_encoding.is_some() && is_text(body) => Ok(()),
             Some(expected) if expected > found as u64 => Err(RequestFault::Incomplete { expected, found }),
             _ => Ok(()),
         }

@@ -1,6 +1,6 @@
 //! The signature and timestamp of a request, read from its headers.
 
-use super::compression::named;
+use super::encoding::encoding_of;
 use crate::freshness::{Timestamp, TimestampFault};
 use crate::hint::product_of_header;
 use crate::signature::{Signature, SignatureFault};
@@ -79,8 +79,8 @@ pub struct Credentials {
     pub(crate) timestamp: Presented<Timestamp, TimestampFault>,
     /// The other product whose signature header came along, where one did.
     pub(crate) other_product: Option<&'static str>,
-    /// The compression that a `Content-Encoding` header names.
-    pub(crate) compression: Option<&'static str>,
+    /// By what the body is compressed, where a header says so.
+    pub(crate) content_encoding: Option<&'static str>,
 }
 
 impl Credentials {
@@ -90,7 +90,7 @@ impl Credentials {
             signature: signature.map_or(Presented::Absent, |value| value.signature().into()),
             timestamp: timestamp.map_or(Presented::Absent, |value| value.timestamp().into()),
             other_product: None,
-            compression: None,
+            content_encoding: None,
         }
     }
 
@@ -112,9 +112,9 @@ impl Credentials {
                 _ => Presented::Malformed(TimestampFault::Repeated),
             };
         } else if name.eq_ignore_ascii_case("content-encoding") {
-            self.compression = match value {
-                HeaderValue::Text(text) => self.compression.or_else(|| named(text)),
-                HeaderValue::OtherType(_) => self.compression,
+            self.content_encoding = match value {
+                HeaderValue::Text(text) => encoding_of(text).or(self.content_encoding),
+                HeaderValue::OtherType(_) => self.content_encoding,
             };
         } else if let Some(product) = product_of_header(name) {
             self.other_product = Some(product);

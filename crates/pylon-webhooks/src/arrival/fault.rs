@@ -23,8 +23,8 @@ pub enum RequestFault {
     /// Its body could not be read to the end.
     Broken,
     /// Its body could not be read to the end, and the server may have failed to unpack it.
-    BrokenCompressed {
-        /// The compression that its `Content-Encoding` names.
+    BrokenEncoded {
+        /// The `Content-Encoding`.
         name: &'static str,
     },
     /// Something else in the app had already read its body.
@@ -50,10 +50,10 @@ impl fmt::Display for RequestFault {
                 write!(f, "incomplete body: expected {expected} bytes, as the headers declare, found {found}")
             }
             Self::Broken => f.write_str("incomplete body: the connection closed before the end of the body"),
-            Self::BrokenCompressed { name } => write!(
+            Self::BrokenEncoded { name } => write!(
                 f,
-                "incomplete body: the connection closed before the end of the body, or the server could not unpack it, \
-                 {name}-compressed as it says it is"
+                "incomplete body: the connection closed before the end of the body, or the server could not unpack it \
+                 (Content-Encoding: {name})"
             ),
             Self::Consumed => f.write_str(
                 "body already read: something else in the app read the body first; keep middleware and form parsing \

@@ -1,6 +1,6 @@
 //! The body of a delivery, borrowed or shared.
 
-use super::compression;
+use super::encoding::{compression_of, is_text};
 use bytes::Bytes;
 use std::fmt;
 
@@ -21,8 +21,7 @@ use std::fmt;
 pub struct Payload<'a> {
     bytes: Held<'a>,
     is_text: bool,
-    /// The compression that the request names.
-    named_compression: Option<&'static str>,
+    content_encoding: Option<&'static str>,
 }
 
 #[derive(Clone)]
@@ -35,11 +34,11 @@ enum Held<'a> {
 
 impl<'a> Payload<'a> {
     const fn borrowed(bytes: &'a [u8]) -> Self {
-        Self { bytes: Held::Borrowed(bytes), is_text: false, named_compression: None }
+        Self { bytes: Held::Borrowed(bytes), is_text: false, content_encoding: None }
     }
 
     const fn shared(bytes: Bytes) -> Self {
-        Self { bytes: Held::Shared(bytes), is_text: false, named_compression: None }
+        Self { bytes: Held::Shared(bytes), is_text: false, content_encoding: None }
     }
 
     /// The same, where the caller had text.
@@ -52,14 +51,15 @@ impl<'a> Payload<'a> {
         self.is_text
     }
 
-    /// The same, where the request names this compression.
-    pub(super) fn said_to_be_compressed(self, compression: Option<&'static str>) -> Self {
-        Self { named_compression: compression, ..self }
+    /// The same, where the request has a `Content-Encoding`.
+    pub(super) fn encoded(self, content_encoding: Option<&'static str>) -> Self {
+        Self { content_encoding, ..self }
     }
 
-    /// The compression of the bytes, where they are compressed.
+    /// By what the bytes are compressed: as they say themselves, else as the request says, unless there are none, or text.
     pub(crate) fn compression(&self) -> Option<&'static str> {
-        compression::of_body(self.as_bytes(), self.named_compression)
+        let declared = || self.content_encoding.filter(|_| !self.as_bytes().is_empty() && !is_text(self.as_bytes()));
+        compression_of(self.as_bytes()).or_else(declared)
     }
 
     /// The bytes as they arrived.

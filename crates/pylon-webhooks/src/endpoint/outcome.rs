@@ -144,7 +144,7 @@ impl From<RequestFault> for Outcome {
         match fault {
             RequestFault::Method => Self::MethodNotAllowed,
             RequestFault::TooLarge { .. } => Self::TooLarge,
-            RequestFault::Incomplete { .. } | RequestFault::Broken | RequestFault::BrokenCompressed { .. } => {
+            RequestFault::Incomplete { .. } | RequestFault::Broken | RequestFault::BrokenEncoded { .. } => {
                 Self::Unreadable
             }
             RequestFault::LengthRequired => Self::LengthRequired,

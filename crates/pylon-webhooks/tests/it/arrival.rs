@@ -169,11 +169,10 @@ mod bodies {
             ("deflate", b"{}", Ok(())),
             ("br", b"{}", Ok(())),
             ("zstd", b"{}", Ok(())),
-            ("identity, br", b"{}", Ok(())),
+            ("snappy", b"{}", Ok(())),
             ("gzip, br", b"{}", Ok(())),
             ("gzip, br", PACKED, incomplete(8)),
             ("gzip", b"", incomplete(0)),
-            ("snappy", b"{}", incomplete(2)),
             ("identity", b"{}", incomplete(2)),
             ("Identity", PACKED, incomplete(8)),
             ("", b"{}", incomplete(2)),
@@ -190,21 +189,14 @@ mod bodies {
     }
 
     #[test]
-    fn the_fault_of_a_body_that_breaks_names_its_compression() {
-        let gzip = RequestFault::BrokenCompressed { name: "gzip" };
-        for (encoding, fault) in [
-            ("gzip", gzip),
-            (" X-GZIP ", gzip),
-            ("gzip, br", gzip),
-            ("br", RequestFault::BrokenCompressed { name: "brotli" }),
-            ("identity", RequestFault::Broken),
-            ("", RequestFault::Broken),
-            // No header's own text is ever shown.
-            ("whisper", RequestFault::Broken),
-        ] {
+    fn the_fault_of_a_body_that_breaks_names_its_encoding() {
+        let gzip = RequestFault::BrokenEncoded { name: "gzip" };
+        for (encoding, fault) in [("gzip", gzip), (" X-GZIP ", gzip), ("identity", RequestFault::Broken)] {
             let admitted = admission().admit("POST", [("Content-Encoding", encoding)]).unwrap();
             assert_eq!((admitted.broken(), admitted.arriving().broken()), (fault, fault));
         }
+        let secret = admission().admit("POST", [("Content-Encoding", "whisper")]).unwrap().broken();
+        assert_eq!(secret, RequestFault::BrokenEncoded { name: "of another name" }, "no header's own text is shown");
     }
 
     #[test]
@@ -289,45 +281,51 @@ mod verified {
     }
 
     #[test]
-    fn a_body_that_is_compressed_is_told_by_the_name_of_its_compression() {
+    fn a_body_that_is_compressed_is_told_by_the_name_of_its_encoding() {
         let verifier = Verifier::builder().secret("secret").build().unwrap();
-        let compressed = |name| {
-            format!(
-                "unreadable payload: expected JSON, found a {name}-compressed body; have the sender or the proxy send it \
-                 uncompressed"
-            )
-        };
-        let form = "unreadable payload: expected JSON, found a form body".to_owned();
-        let not_utf8 =
-            |offset| format!("unreadable payload: expected JSON in UTF-8, found other bytes at offset {offset}");
         for (encoding, body, message) in [
-            ("gzip", b"\x1F\x8B\x08\x00".as_slice(), compressed("gzip")),
-            ("", b"\x1F\x8B\x08\x00", compressed("gzip")),
-            ("br", b"\x1F\x8B\x08\x00", compressed("gzip")),
-            ("", b"\x28\xB5\x2F\xFD", compressed("zstd")),
-            ("", b"\x78\x9C\xAB", compressed("deflate")),
-            ("BR", b"\x0B\x00\x80{}\x03", compressed("brotli")),
-            ("identity, br", b"\x0B\x00\x80{}\x03", compressed("brotli")),
-            ("", b"\x0B\x00\x80{}\x03", not_utf8(2)),
-            ("whisper", b"\x0B\x00\x80{}\x03", not_utf8(2)),
-            // Unpacked on the way, and what is wrong is something else.
-            ("gzip", b"event=issue_new", form),
-            ("gzip", b"", "unreadable payload: expected JSON, found an empty body".to_owned()),
-            // Text that begins as zlib does.
+            (
+                "gzip",
+                b"\x1F\x8B\x08\x00".as_slice(),
+                "unreadable payload: expected JSON, found a compressed body (gzip); let nothing on the way compress it",
+            ),
+            (
+                "BR",
+                b"\x0B\x00\x80{}\x03",
+                "unreadable payload: expected JSON, found a compressed body (br); let nothing on the way compress it",
+            ),
+            // The bytes say it themselves, whatever the header says.
+            (
+                "identity",
+                b"\x1F\x8B",
+                "unreadable payload: expected JSON, found a compressed body (gzip); let nothing on the way compress it",
+            ),
+            (
+                "br",
+                b"\x78\x9C\xAB\xAE\x05\x00",
+                "unreadable payload: expected JSON, found a compressed body (deflate); let nothing on the way compress it",
+            ),
             (
                 "",
-                b"x^y=1",
-                "unreadable payload: expected JSON, found a syntax error at line 1 column 1; usually a value \
-                            has a quote or a backslash that is not escaped: remove that variable from the trigger's \
-                            template"
-                    .to_owned(),
+                b"\x28\xB5\x2F\xFD\x04",
+                "unreadable payload: expected JSON, found a compressed body (zstd); let nothing on the way compress it",
             ),
+            (
+                "",
+                b"x^2",
+                "unreadable payload: expected JSON, found a syntax error at line 1 column 1; usually a value has \
+              a quote or a backslash that is not escaped: remove that variable from the trigger's template",
+            ),
+            // Unpacked on the way, and what is wrong is something else.
+            ("gzip", b"event=issue_new", "unreadable payload: expected JSON, found a form body"),
+            ("gzip", b"", "unreadable payload: expected JSON, found an empty body"),
+            ("identity", b"{\x8B", "unreadable payload: expected JSON in UTF-8, found other bytes at offset 1"),
         ] {
             let signature = sign(&Secret::new("secret").unwrap(), body, None);
             let headers = [("Content-Encoding", encoding), ("X-Pylon-Signature", &signature)];
             let received = verifier.admission().admit("POST", headers).unwrap().whole(body).unwrap();
             let error = EventReader::new().read(verifier.verify_received(received).unwrap()).unwrap_err();
-            assert_eq!((error.to_string(), error.payload().as_ref()), (message, body));
+            assert_eq!((error.to_string().as_str(), error.payload().as_ref()), (message, body));
         }
     }
 
@@ -396,9 +394,9 @@ fn each_fault_has_its_sentence_and_its_outcome() {
             Outcome::Unreadable,
         ),
         (
-            RequestFault::BrokenCompressed { name: "gzip" },
-            "incomplete body: the connection closed before the end of the body, or the server could not unpack it, \
-             gzip-compressed as it says it is",
+            RequestFault::BrokenEncoded { name: "gzip" },
+            "incomplete body: the connection closed before the end of the body, or the server could not unpack it \
+             (Content-Encoding: gzip)",
             Outcome::Unreadable,
         ),
         (

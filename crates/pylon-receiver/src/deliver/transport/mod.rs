@@ -16,6 +16,7 @@ mod outgoing;
 mod proxy;
 mod report;
 mod route;
+mod shortage;
 mod signing;
 mod tls;
 mod unanswered;
@@ -25,7 +26,9 @@ pub use contract::{Transport, TransportFuture};
 pub use dial::dial;
 pub use fault::TransportFault;
 pub use handlers::{DeliveredEvent, HandlerFuture, Handlers, handlers_of};
+pub(crate) use json_lines::examine as examine_json_lines;
 pub use report::{Delivered, Report};
+pub use shortage::Shortage;
 
 use crate::config::{CommandTransport, DestinationConfig, JsonLinesTransport, TransportConfig};
 use command::Command;

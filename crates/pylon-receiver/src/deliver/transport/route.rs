@@ -2,6 +2,7 @@
 
 use super::dial::dial;
 use super::proxy::Proxy;
+use super::shortage::Shortage;
 use super::tls::Tls;
 use super::unanswered::{ProxyFault, Unanswered};
 use crate::config::HttpTransport;
@@ -11,6 +12,7 @@ use rustls::pki_types::ServerName;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
@@ -76,32 +78,38 @@ impl Route {
     /// Opens a connection. Names are resolved anew.
     pub(super) async fn open(&self) -> Result<Box<dyn Stream>, Unanswered> {
         let tls = match &self.tls {
-            Some((tls, name)) => Some((tls.connector().map_err(Unanswered::Missing)?, name)),
+            Some((tls, name)) => Some((tls.connector().map_err(or_short(Unanswered::Missing))?, name)),
             None => None,
         };
+        // Of several addresses the last one may fail for another reason.
+        let lacking = OnceLock::new();
+        let unconnected = |error| lacking.get().map_or(Unanswered::Connect(error), |&short| Unanswered::Short(short));
         match &self.way {
             Way::Socket(path) => {
-                let stream = UnixStream::connect(path).await.map_err(Unanswered::Socket)?;
+                let stream = UnixStream::connect(path).await.map_err(|error| match Shortage::of(&error) {
+                    Some(shortage) => Unanswered::Short(shortage),
+                    None => Unanswered::Socket(error),
+                })?;
                 secured(Box::new(stream), tls).await.map_err(Unanswered::Connect)
             }
             Way::Network => {
                 let addresses = tokio::net::lookup_host((&*self.host, self.port)).await;
-                let addresses = addresses.map_err(|_| Unanswered::Name)?;
-                let connect = async |address| secured(connected(address).await?, tls).await;
-                dial(addresses, connect).await.map_err(Unanswered::Connect)
+                let addresses = addresses.map_err(or_short(|_| Unanswered::Name))?;
+                let connect = async |address| secured(connected(address, &lacking).await?, tls).await;
+                dial(addresses, connect).await.map_err(unconnected)
             }
             Way::Proxy(proxy) => {
                 let addresses = tokio::net::lookup_host((&*proxy.host, proxy.port)).await;
-                let addresses = addresses.map_err(|_| Unanswered::Proxy(ProxyFault::Name))?;
+                let addresses = addresses.map_err(or_short(|_| Unanswered::Proxy(ProxyFault::Name)))?;
                 let connect = async |address| {
                     let fault = |error| io::Error::other(ProxyFault::Connect(error));
-                    let stream = connected(address).await.map_err(fault)?;
+                    let stream = connected(address, &lacking).await.map_err(fault)?;
                     match tls {
                         Some(_) => secured(proxy.tunnel(stream, &self.authority()?).await?, tls).await,
                         None => Ok(stream),
                     }
                 };
-                dial(addresses, connect).await.map_err(Unanswered::Connect)
+                dial(addresses, connect).await.map_err(unconnected)
             }
         }
     }
@@ -114,8 +122,17 @@ impl Route {
     }
 }
 
-async fn connected(address: SocketAddr) -> io::Result<Box<dyn Stream>> {
-    let stream = TcpStream::connect(address).await?;
+/// The fault, unless the receiver lacks something: neither the system's resolver nor its store of certificates tells.
+fn or_short<E>(fault: impl FnOnce(E) -> Unanswered) -> impl FnOnce(E) -> Unanswered {
+    |error| Shortage::now().map_or_else(|| fault(error), Unanswered::Short)
+}
+
+async fn connected(address: SocketAddr, lacking: &OnceLock<Shortage>) -> io::Result<Box<dyn Stream>> {
+    let stream = TcpStream::connect(address).await.inspect_err(|error| {
+        if let Some(shortage) = Shortage::of_connect(error, address) {
+            lacking.get_or_init(|| shortage);
+        }
+    })?;
     stream.set_nodelay(true)?;
     Ok(Box::new(stream))
 }
