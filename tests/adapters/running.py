@@ -105,9 +105,15 @@ def uwsgi(app: str | None, *options: str) -> Kind:
     return Kind(name, (sys.executable, "-c", run, *listens, *module, *options, *quiet), withholds=True)
 
 
-def wsgiref(app: str) -> Kind:
-    """An app in Python's own server, upon which Django's `runserver` stands. It too gives no body without a declared length."""
-    return Kind(f"{_name(app)}-wsgiref", (sys.executable, "-m", "served.in_wsgiref", app, "{port}"), withholds=True)
+def in_server(server: str, app: str, **options: object) -> Kind:
+    """An app in a WSGI server that has no command of its own."""
+    return Kind(f"{_name(app)}-{server}", (sys.executable, "-m", "served.in_server", server, app, "{port}"), **options)  # type: ignore[arg-type]
+
+
+def hypercorn(app: str) -> Kind:
+    """A WSGI app in Hypercorn, which gives it no body without a declared length."""
+    command = ("hypercorn", "--bind", "127.0.0.1:{port}", "--log-level", "warning", f"wsgi:served.{app}")
+    return Kind(f"{_name(app)}-hypercorn", (sys.executable, "-m", *command), withholds=True)
 
 
 def waitress(app: str) -> Kind:
