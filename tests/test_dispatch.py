@@ -33,6 +33,7 @@ from pylon_webhooks import (
     parse_webhook_event,
     sign,
 )
+from pylon_webhooks.testing import sample_event
 
 KINDS = {
     "issue_new": IssueNewEvent,
@@ -310,7 +311,13 @@ TYPOS = {
     "Issue.Asigned": "issue_assigned",
     "issue_status_change": "issue_status_changed",
     "issue_message_news": "issue_message_new",
+    "message_new": "issue_message_new",
+    "MessageNew": "issue_message_new",
+    "issue_message": "issue_message_new",
+    "issue_state_changed": "issue_status_changed",
+    "IssueNew": "issue_new",
     "issue_new": None,
+    "MessageNewEvent": None,
     "ISSUE-NEW": None,
     "issue.created": None,
     "invoice.paid": None,
@@ -333,6 +340,20 @@ def test_a_probable_typo_is_warned_of_on_the_line_that_has_it(
     assert warning.category is PylonWebhookNameWarning
     assert str(warning.message) == f"Pylon is unlikely to send an event named {name!r}; did you mean {meant!r}?"
     assert (Path(warning.filename), warning.lineno) == (Path(__file__), line)
+
+
+@pytest.mark.parametrize("name", ["MessageNewEvent", "IssueMessageNewEvent", "issue_message_new", "Issue.Message-New"])
+def test_a_class_or_its_kind_may_be_given_as_text(name: str, handler: WebhookHandler) -> None:
+    seen: list[WebhookEvent] = []
+    handler.on(name)(seen.append)
+    handler.dispatch(sample_event("issue_message_new"))
+    handler.dispatch(sample_event("issue_new"))
+    assert [type(event) for event in seen] == [MessageNewEvent]
+    # A template may send another name for the kind, here that of the class.
+    own = WebhookHandler("secret", names={"message": name})
+    own.on(MessageNewEvent)(seen.append)
+    own.dispatch(parse_webhook_event(b'{"event_type": "MessageNewEvent"}'))
+    assert len(seen) == 2
 
 
 def test_a_name_near_a_kind_that_is_mapped_or_registered_is_no_typo(handler: WebhookHandler) -> None:

@@ -6,8 +6,8 @@ from _thread import RLock
 from types import CoroutineType
 
 from ._dispatch import KINDS, Callee, Named, OfClass, OfOwnClass, Plan, Subscription, Target, name_of
-from ._log import log
-from ._native import names_match, probably_meant
+from ._log import log, warn
+from ._native import kind_named, names_match, probably_meant
 from .events import BaseIssueEvent, IssueSnapshotEvent, UnknownEvent, WebhookEvent
 from .exceptions import PylonWebhookAsyncHandlerError, PylonWebhookHandlerErrors, PylonWebhookNameWarning
 
@@ -103,7 +103,8 @@ class Handlers:
                 raise ValueError("an event name is empty: pass the name that the trigger's template sends")
             self.warn_of_typo(event)
             known = _CLASSES.get(self._kind_of(event) or "")
-            if known is not None and names_match(event, KINDS[known]):
+            # A name that only this handler takes for the kind is a name of its own.
+            if known is not None and kind_named(event) == KINDS[known]:
                 return OfClass(known)
             return Named(event)
         if not isinstance(event, type):
@@ -211,17 +212,6 @@ class Handlers:
         if not self._needs_names:
             plans[type(event)] = plan
         return plan
-
-
-def warn(message: str, category: type[Warning]) -> None:
-    """Warn, pointing at the line outside of this package that led here."""
-    import sys
-    import warnings
-
-    level, frame = 1, sys._getframe()  # pyright: ignore[reportPrivateUsage] - as `warnings` itself finds the caller
-    while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
 
 
 def _group(event: WebhookEvent, failures: list[Exception]) -> PylonWebhookHandlerErrors:

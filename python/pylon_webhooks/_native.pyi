@@ -27,6 +27,7 @@ __all__ = [
     "UnknownEvent",
     "WebhookEvent",
     "__version__",
+    "kind_named",
     "names_match",
     "parse_webhook_event",
     "probably_meant",
@@ -69,8 +70,11 @@ def sample(kind: str) -> bytes:
 def names_match(one: str, other: str) -> bool:
     """Whether two event names are equal. Outer whitespace and case do not count, and `_`, `.`, `-` and spaces are equal."""
 
+def kind_named(name: str) -> str | None:
+    """The kind of this name, or the kind whose class has this name: "issue_message_new" for "MessageNewEvent". None for any other."""
+
 def probably_meant(name: str) -> str | None:
-    """Name of the typed event whose name is close to this one, but not equal: probably a misspelling. None when there is none."""
+    """The kind that an unknown name probably means: misspelled, cut short, or taken from the name of the class. None when there is none."""
 
 def parse_webhook_event(payload: bytes | bytearray | memoryview | str | dict[str, Any]) -> WebhookEvent:
     """Read an event from a body. Checks no signature.
@@ -134,7 +138,10 @@ class WebhookEvent:
         """
 
     def is_named(self, name: str) -> bool:
-        """Whether the event has this name, or is of the kind with this name. Names are compared by `names_match`."""
+        """Whether the event has this name, or is of the kind with this name or with the class of this name.
+
+        Names are compared by `names_match`.
+        """
 
     def model_dump(self, *, mode: str = "python") -> dict[str, Any]:
         """Typed fields, custom fields and all other keys as a dict.
@@ -522,6 +529,10 @@ class Intake:
         """The same with another limit for the body, bytes; 1 MiB unless set."""
 
     @property
+    def secret_flaws(self) -> list[str]:
+        """What is probably wrong with the secrets, a sentence each."""
+
+    @property
     def body_limit(self) -> int:
         """The largest body that is accepted, bytes."""
 
@@ -586,7 +597,7 @@ class Outcome:
     UNAUTHORIZED: ClassVar[Outcome]
     """The signature or the timestamp was refused: 401."""
     METHOD_NOT_ALLOWED: ClassVar[Outcome]
-    """Not a POST: 405."""
+    """Not a POST, PUT or PATCH: 405."""
     TOO_LARGE: ClassVar[Outcome]
     """The body is larger than the limit: 413."""
     FAILED: ClassVar[Outcome]

@@ -27,7 +27,7 @@ _E = TypeVar("_E")
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     400: {"description": "The body is not JSON, or did not arrive whole"},
     401: {"description": "The signature or the timestamp was refused"},
-    405: {"description": "Not a POST"},
+    405: {"description": "Not a POST, PUT or PATCH"},
     413: {"description": "The body is too large"},
     500: {"description": "A handler failed"},
     503: {"description": "The app is shutting down, or has too many events waiting"},
@@ -62,7 +62,9 @@ def webhook_router(handler: WebhookHandler | Endpoint, path: str = "/webhook", *
     async def webhook(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction] - the router has it
         return await respond(endpoint, request)
 
-    # A plain route has neither the router's prefix nor its dependencies. It answers the other methods: every POST has the route above.
+    # The documentation of the API shows one operation.
+    router.api_route(path, methods=["PUT", "PATCH"], response_class=Response, include_in_schema=False)(webhook)
+    # A plain route has neither the router's prefix nor its dependencies. It answers the methods that the routes above do not take.
     router.add_route(router.prefix + path, View(endpoint), include_in_schema=False)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - Starlette takes ASGI apps too
     return router
 

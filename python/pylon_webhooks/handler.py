@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ._dispatch import KINDS
-from ._handlers import Handlers, warn
+from ._handlers import Handlers
+from ._log import log, warn
 from ._native import Intake
 from .events import WebhookEvent
 from .exceptions import (
@@ -91,6 +92,8 @@ class WebhookHandler:
             names=[(name, _kind_name(meaning)) for name, meaning in (names or {}).items()],
             depth_limit=depth_limit,
         )
+        for flaw in self._intake.secret_flaws:
+            log().warning("%s", flaw)
         self._clock = clock
         self._timestamp_tolerance = timestamp_tolerance
         self._require_timestamp = require_timestamp

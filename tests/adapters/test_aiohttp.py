@@ -76,7 +76,7 @@ def test_a_head_request_is_answered_without_a_body() -> None:
         async with client.head("/webhook") as answer:
             return answer.status, await answer.read(), answer.headers["allow"]
 
-    assert ask(app_of(noting([])), use) == (405, b"", "POST")
+    assert ask(app_of(noting([])), use) == (405, b"", "POST, PUT, PATCH")
 
 
 def test_a_websocket_is_refused() -> None:

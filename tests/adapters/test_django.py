@@ -102,7 +102,7 @@ def test_two_views_have_a_handler_each() -> None:
 def test_a_head_request_is_answered_without_a_body() -> None:
     serve(webhook=webhook_view(noting([])))
     answer = Client().head("/webhook")
-    assert (answer.status_code, answer.content, answer.headers["allow"]) == (405, b"", "POST")
+    assert (answer.status_code, answer.content, answer.headers["allow"]) == (405, b"", "POST, PUT, PATCH")
 
 
 @pytest.mark.parametrize("view", [webhook_view, async_webhook_view])

@@ -72,7 +72,7 @@ def test_the_documentation_has_the_post_and_only_that() -> None:
 
 def test_a_head_request_is_answered_without_a_body() -> None:
     answer = client_of(webhook_router(noting([]))).head("/webhook")
-    assert (answer.status_code, answer.content, answer.headers["allow"]) == (405, b"", "POST")
+    assert (answer.status_code, answer.content, answer.headers["allow"]) == (405, b"", "POST, PUT, PATCH")
 
 
 def test_when_the_app_shuts_down_what_was_accepted_is_handled_and_nothing_more_is_accepted(
@@ -197,15 +197,20 @@ def test_the_routers_own_prefix_and_dependencies_are_for_the_post() -> None:
     assert client.post("/hooks/pylon", content=BODY, headers=HEADERS).status_code == 403
     assert seen == []
     assert post(client, "/hooks/pylon", headers={**HEADERS, "X-Key": "mine"}) == (200, {"status": "handled"})
-    assert (seen, asked) == (["issue_new"], ["", "mine"])
+    for method in (client.put, client.patch):
+        assert method("/hooks/pylon", content=BODY, headers=HEADERS).status_code == 403
+        assert method("/hooks/pylon", content=BODY, headers={**HEADERS, "X-Key": "mine"}).status_code == 200
+    assert (seen, asked) == (["issue_new"] * 3, ["", "mine"] * 3)
     assert status_and_json(client.get("/hooks/pylon")) == (405, {"error": "method_not_allowed"})
-    assert client.get("/hooks/pylon").headers["allow"] == "POST"
+    assert client.get("/hooks/pylon").headers["allow"] == "POST, PUT, PATCH"
     for path in ("/pylon", "/webhook", "/hooks", "/hooks/hooks/pylon"):
         assert client.post(path, content=BODY, headers={**HEADERS, "X-Key": "mine"}).status_code == 404
         assert client.get(path).status_code == 404
-    assert [*client.get("/openapi.json").json()["paths"]] == ["/hooks/pylon"]
+    assert {path: [*methods] for path, methods in client.get("/openapi.json").json()["paths"].items()} == {
+        "/hooks/pylon": ["post"]
+    }
     # No way around the dependencies by another method.
-    assert seen == ["issue_new"]
+    assert seen == ["issue_new"] * 3
     below = FastAPI()
     below.include_router(router, prefix="/api")
     assert post(TestClient(below), "/api/hooks/pylon", headers={**HEADERS, "X-Key": "mine"})[0] == 200

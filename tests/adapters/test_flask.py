@@ -61,7 +61,7 @@ def test_two_blueprints_of_two_names_have_a_handler_each() -> None:
 
 def test_a_head_request_is_answered_without_a_body() -> None:
     answer = app_of(webhook_blueprint(noting([]))).test_client().head("/webhook")
-    assert (answer.status_code, answer.data, answer.headers["allow"]) == (405, b"", "POST")
+    assert (answer.status_code, answer.data, answer.headers["allow"]) == (405, b"", "POST, PUT, PATCH")
 
 
 def test_an_async_handler_is_a_failure_that_the_log_explains(caplog: pytest.LogCaptureFixture) -> None:

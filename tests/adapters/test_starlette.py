@@ -66,7 +66,7 @@ def test_sync_and_async_handlers_both_run() -> None:
 
 def test_a_head_request_is_answered_without_a_body() -> None:
     answer = client_of(webhook_route(noting([]))).head("/webhook")
-    assert (answer.status_code, answer.content, answer.headers["allow"]) == (405, b"", "POST")
+    assert (answer.status_code, answer.content, answer.headers["allow"]) == (405, b"", "POST, PUT, PATCH")
 
 
 def test_a_websocket_is_refused() -> None:

@@ -46,6 +46,14 @@ impl Headers {
         Self(lines.into())
     }
 
+    /// The same headers and one more.
+    #[must_use]
+    pub(crate) fn with(self, name: &HeaderName, value: &HeaderValue) -> Self {
+        let mut lines = Vec::from(self.0);
+        push_line(&mut lines, name, value.as_bytes());
+        Self(lines.into())
+    }
+
     /// Replaces a value that is not kept.
     pub const NOT_KEPT: &str = "[not kept]";
 
@@ -104,6 +112,10 @@ impl fmt::Debug for Headers {
 
 /// The prefix of the headers that the receiver itself sends.
 pub(crate) const OWN_PREFIX: &str = "x-receiver-";
+/// The header with the event's id at the receiver that sends it.
+pub(crate) const EVENT_ID: HeaderName = HeaderName::from_static("x-receiver-event-id");
+/// The header with the ids that the event had at the receivers before.
+pub(crate) const PASSED: HeaderName = HeaderName::from_static("x-receiver-passed");
 /// The prefix of Pylon's headers.
 pub(crate) const PYLON_PREFIX: &str = "x-pylon-";
 

@@ -135,6 +135,11 @@ impl Metrics {
         drop(self.duplicates.get_or_create(&label));
     }
 
+    /// Shows the counter of a refusal from the beginning, at zero.
+    pub fn expect_refusal(&self, endpoint: &Arc<str>, reason: &'static str) {
+        drop(self.refused.get_or_create(&RefusedLabels { endpoint: endpoint.clone(), reason }));
+    }
+
     /// Shows the counters of a destination from the beginning, at zero.
     pub fn expect_destination(&self, destination: &Arc<str>) {
         for outcome in OUTCOMES {

@@ -7,7 +7,7 @@ use crate::outcome::RequestFault;
 use crate::replay::ReplayRule;
 use crate::text::{self, Body};
 use pylon_webhooks::bindings::{self, Credentials, HeaderValue};
-use pylon_webhooks::{Admission, Error, EventReader, NameSource, Received, TimestampRule, Verifier};
+use pylon_webhooks::{Admission, Error, EventReader, NameSource, Received, Secret, TimestampRule, Verifier};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
@@ -26,6 +26,7 @@ pub(crate) struct Intake {
     reader: EventReader,
     admission: Admission,
     clock: Option<Py<PyAny>>,
+    secret_flaws: Vec<String>,
 }
 
 #[pymethods]
@@ -57,8 +58,12 @@ impl Intake {
             .timestamp_rule(rule)
             .signature_header(signature_header)
             .timestamp_header(timestamp_header);
+        let mut secret_flaws = Vec::new();
         for secret in &secrets {
-            verifier = verifier.secret(text::secret(secret)?);
+            let secret = text::secret(secret)?;
+            let flaw = Secret::new(&secret).ok().and_then(|secret| secret.flaw());
+            secret_flaws.extend(flaw.map(|flaw| flaw.to_string()));
+            verifier = verifier.secret(secret);
         }
         let source = match (event_name, event_name_pointer) {
             (None, None) => NameSource::Keys,
@@ -79,6 +84,7 @@ impl Intake {
             verifies: verify_signature,
             reader: reader.build().map_err(refused)?,
             clock: clock.map(Bound::unbind),
+            secret_flaws,
         })
     }
 
@@ -90,7 +96,14 @@ impl Intake {
             reader: self.reader.clone(),
             admission: self.admission.clone().body_limit(bytes),
             clock: self.clock.as_ref().map(|clock| clock.clone_ref(py)),
+            secret_flaws: self.secret_flaws.clone(),
         }
+    }
+
+    /// What is probably wrong with the secrets, a sentence each.
+    #[getter]
+    fn secret_flaws(&self) -> Vec<String> {
+        self.secret_flaws.clone()
     }
 
     /// The largest body that is accepted, in bytes.

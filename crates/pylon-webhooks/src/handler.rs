@@ -68,6 +68,7 @@ impl<R> WebhookHandler<R> {
 
     /// As [`from_parts`](WebhookHandler::from_parts), for handlers that return `Result<R, _>`.
     pub fn returning_from_parts(verifier: Verifier, reader: EventReader) -> Self {
+        verifier.flaws().iter().for_each(|flaw| tracing::warn!("{flaw}"));
         Self { verifier, reader, handlers: Handlers::default() }
     }
 

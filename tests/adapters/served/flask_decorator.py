@@ -20,7 +20,7 @@ def read() -> None:
         request.stream.read()
 
 
-@app.post("/webhook")
+@app.route("/webhook", methods=["POST", "PUT", "PATCH"])
 @app.post("/read")
 @app.post("/consumed")
 @verified_event(bare_handler())

@@ -1,6 +1,7 @@
 //! The command `serve`, as a process: what is promised, under everything that goes wrong.
 
 mod accepts;
+mod addresses;
 mod connections;
 mod damaged;
 mod dead;
@@ -8,10 +9,12 @@ mod destination;
 mod duplicates;
 mod fails;
 mod full;
+mod health;
 mod killed;
 mod ledger;
 mod process;
 mod reload;
+mod restart;
 mod signals;
 mod signed;
 

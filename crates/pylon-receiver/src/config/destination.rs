@@ -1,9 +1,11 @@
 //! The keys of `[[destination]]`: where events go.
 
+use super::condition::{CONDITIONS, Condition};
 use super::declare::{Entry, Format, Key, Section, Shown, key, keys};
 use super::endpoint::name_fault;
 use super::fault::Place;
 use super::nested::nested;
+use super::pointer::pointer_fault;
 use super::secret::SecretSource;
 use super::source::{HEADERS, SECRET, VARIABLES};
 use super::table::Table;
@@ -24,6 +26,8 @@ keys! {
         kinds: Vec<String> = Vec::new(), TEXTS.checked(|kinds| kinds_fault(kinds)), Reload;
         /// Only events of the endpoints with these names; empty for all.
         endpoints: Vec<String> = Vec::new(), TEXTS, Reload;
+        /// Only events whose body has one of these values at each of these JSON pointers: `{ "/issue_status" = ["closed", "on_hold"] }`. Numbers and booleans are compared as text.
+        conditions as "where": Vec<Condition> = Vec::new(), CONDITIONS, Reload;
         /// Time for one attempt.
         timeout: Duration = Duration::from_secs(15), DURATION, Reload;
         /// Attempts at a time.
@@ -52,6 +56,9 @@ fn kinds_fault(kinds: &[String]) -> Option<String> {
 }
 
 fn order_by_fault(key: &str) -> Option<String> {
+    if key.starts_with('/') {
+        return pointer_fault(key);
+    }
     let is_blank = key.trim().is_empty();
     is_blank.then(|| "expected a field's name, a key or a JSON pointer, found a blank text".to_owned())
 }

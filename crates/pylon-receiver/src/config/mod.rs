@@ -2,6 +2,7 @@
 //!
 //! Each key is declared once, in [`Config`], [`EndpointConfig`], [`DestinationConfig`] and the structs in them.
 
+mod condition;
 mod declare;
 mod destination;
 mod endpoint;
@@ -9,6 +10,8 @@ mod fault;
 mod file;
 mod listen;
 mod nested;
+mod network;
+mod pointer;
 mod receiver;
 mod rules;
 mod secret;
@@ -16,6 +19,7 @@ mod source;
 mod table;
 mod value;
 
+pub use condition::Condition;
 pub use destination::{
     CircuitPolicy, CommandTransport, DestinationConfig, HttpTransport, JsonLinesTransport, RetryPolicy, Signing,
     TransportConfig,
@@ -27,6 +31,7 @@ pub use fault::ConfigFault;
 pub use file::{parse, reference, restarts, show};
 pub use listen::ListenAddress;
 pub(crate) use listen::is_localhost;
+pub use network::{Network, Source};
 pub use receiver::{Config, LedgerAddress, Limits, LogFormat, Retention, Tls};
 pub use rules::check;
 pub use secret::{SecretFault, SecretSource};

@@ -5,6 +5,7 @@ use super::destination::DestinationConfig;
 use super::endpoint::{EndpointConfig, PATH};
 use super::listen::{LISTEN, LISTEN_TCP, ListenAddress};
 use super::nested::{List, nested};
+use super::network::{Network, PROXIES};
 use super::secret::SecretSource;
 use super::source::SECRET;
 use super::value::{
@@ -36,6 +37,8 @@ keys! {
         log: LogFormat = LogFormat::Text, choice(), Restart;
         /// Where traces go by OTLP over HTTP; needs a build with `--features otlp`.
         traces: Option<Uri> = None, HTTP_URL, Restart;
+        /// Proxies whose `X-Forwarded-For` is believed: addresses and networks such as `10.0.0.0/8`. Empty: the address of the connection counts.
+        trusted_proxies: Vec<Network> = Vec::new(), PROXIES, Reload;
         /// The certificate and key with which the receiver itself speaks TLS at `listen`; a reload reads the files again.
         tls: Option<Tls> = None, nested::<Tls>("[tls]"), Restart;
         /// Limits on what senders use.

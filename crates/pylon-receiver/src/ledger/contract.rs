@@ -59,11 +59,15 @@ pub trait Ledger: Send + Sync + 'static {
     /// An event whose deduplication key is remembered for its endpoint is not kept: the answer names the event that was. Of
     /// several events at once with one key, one is kept. A duplicate does not prolong the key's time.
     ///
+    /// An event that has [passed](NewEvent::passed) this ledger is not kept, whatever its key.
+    ///
     /// # Errors
     /// [`LedgerError::Busy`] at once when too much waits to be committed; any other error if the commit failed.
     fn record(&self, event: NewEvent) -> LedgerFuture<'_, Recorded>;
 
-    /// Keeps a refused request for the operator to see, and drops the oldest one when there are too many.
+    /// Keeps a refused request for the operator to see. When there are too many, another one gives way: while more than a quarter
+    /// of all name no endpoint, the oldest of these; else the oldest of the most frequent endpoint and code, and of equally frequent
+    /// ones the oldest.
     ///
     /// Nobody waits for this: a ledger under load drops the request instead.
     fn keep_refused(&self, refused: NewRefused);

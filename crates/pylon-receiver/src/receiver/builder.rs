@@ -145,8 +145,6 @@ impl ReceiverBuilder {
         let access = token.map_or(Access::Loopback, Access::Token);
         let tls = config.tls.as_ref().map(TlsKeys::read).transpose().map_err(StartFault::Tls)?.map(Arc::new);
         let metrics = Arc::new(Metrics::new());
-        config.endpoints.iter().for_each(|endpoint| metrics.expect_endpoint(&endpoint.name));
-        config.destinations.iter().for_each(|destination| metrics.expect_destination(&destination.name));
         // Bound before the ledger is opened, so that nothing is stored by one that cannot serve.
         let connections = Connections::allowed(&config);
         warnings.extend(connections.warning);

@@ -83,6 +83,7 @@ fn an_empty_file_is_shown_with_every_default() {
 admin = "127.0.0.1:8081"
 ledger = "sqlite:pylon.db"
 log = "text"
+trusted_proxies = []
 
 [limits]
 connections = 1024
@@ -105,6 +106,7 @@ signature = "required"
 secrets = [{ env = "PYLON_WEBHOOK_SECRET" }]
 timestamp = "optional"
 tolerance = "5m"
+sources = []
 body_limit = "1MiB"
 deduplication = "exact"
 "#;

@@ -1,7 +1,7 @@
 //! The signature and timestamp of a request, read from its headers.
 
-use crate::diagnosis::product_of_header;
 use crate::freshness::{Timestamp, TimestampFault};
+use crate::hint::product_of_header;
 use crate::signature::{Signature, SignatureFault};
 use std::fmt;
 

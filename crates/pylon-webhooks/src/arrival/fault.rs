@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestFault {
-    /// It is not a POST.
+    /// It is not a POST, PUT or PATCH.
     Method,
     /// Its body is larger than the limit.
     TooLarge {
@@ -29,7 +29,9 @@ pub enum RequestFault {
 impl fmt::Display for RequestFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Method => f.write_str("wrong method: expected POST, found another"),
+            Self::Method => f.write_str(
+                "wrong method: expected POST, PUT or PATCH, found another; choose POST as the method of the webhook in Pylon",
+            ),
             Self::TooLarge { limit } => write!(f, "body too large: expected at most {limit} bytes, found more"),
             // Anyone can send such a request, so it is not reported as the app's fault. Only an adapter can know that.
             Self::Incomplete { expected, found: 0 } => write!(

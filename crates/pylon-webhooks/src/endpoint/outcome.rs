@@ -11,7 +11,7 @@ use std::fmt;
 ///
 /// assert_eq!(Outcome::Unauthorized.status(), 401);
 /// assert_eq!(Outcome::Unauthorized.body(), r#"{"error":"unauthorized"}"#);
-/// assert_eq!(Outcome::MethodNotAllowed.headers(), [("content-type", "application/json"), ("allow", "POST")]);
+/// assert_eq!(Outcome::MethodNotAllowed.headers(), [("content-type", "application/json"), ("allow", "POST, PUT, PATCH")]);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -29,7 +29,7 @@ pub enum Outcome {
     Unreadable,
     /// The signature or the timestamp was refused.
     Unauthorized,
-    /// The method is not POST.
+    /// The method is not POST, PUT or PATCH.
     MethodNotAllowed,
     /// The body is larger than the limit.
     TooLarge,
@@ -103,7 +103,7 @@ impl Outcome {
     pub const fn headers(self) -> &'static [(&'static str, &'static str)] {
         const JSON: (&str, &str) = ("content-type", "application/json");
         match self {
-            Self::MethodNotAllowed => &[JSON, ("allow", "POST")],
+            Self::MethodNotAllowed => &[JSON, ("allow", "POST, PUT, PATCH")],
             _ => &[JSON],
         }
     }

@@ -72,12 +72,21 @@ mod admitted {
             ("POST", Some(u64::MAX), Some(TOO_LARGE)),
             ("GET", None, Some(RequestFault::Method)),
             ("HEAD", Some(0), Some(RequestFault::Method)),
-            ("PUT", Some(1000), Some(RequestFault::Method)),
-            ("PATCH", Some(1001), Some(RequestFault::Method)),
+            ("PUT", None, None),
+            ("PUT", Some(1000), None),
+            ("PUT", Some(1001), Some(TOO_LARGE)),
+            ("PATCH", Some(0), None),
+            ("PATCH", Some(1001), Some(TOO_LARGE)),
+            ("DELETE", None, Some(RequestFault::Method)),
+            ("DELETE", Some(1), Some(RequestFault::Method)),
+            ("QUERY", Some(1), Some(RequestFault::Method)),
             ("OPTIONS", Some(u64::MAX), Some(RequestFault::Method)),
             ("post", None, Some(RequestFault::Method)),
             ("Post", None, Some(RequestFault::Method)),
             ("POST ", None, Some(RequestFault::Method)),
+            ("put", None, Some(RequestFault::Method)),
+            ("PATCHED", None, Some(RequestFault::Method)),
+            ("POST, PUT", None, Some(RequestFault::Method)),
             ("POSTED", None, Some(RequestFault::Method)),
             ("", None, Some(RequestFault::Method)),
         ] {
@@ -267,7 +276,11 @@ mod verified {
 #[test]
 fn each_fault_has_its_sentence_and_its_outcome() {
     for (fault, sentence, outcome) in [
-        (RequestFault::Method, "wrong method: expected POST, found another", Outcome::MethodNotAllowed),
+        (
+            RequestFault::Method,
+            "wrong method: expected POST, PUT or PATCH, found another; choose POST as the method of the webhook in Pylon",
+            Outcome::MethodNotAllowed,
+        ),
         (TOO_LARGE, "body too large: expected at most 1000 bytes, found more", Outcome::TooLarge),
         (
             RequestFault::Incomplete { expected: 10, found: 7 },

@@ -53,7 +53,12 @@ mod outcomes {
             (Outcome::Ignored, 200, r#"{"status":"ignored"}"#, &[JSON]),
             (Outcome::Unreadable, 400, r#"{"error":"unreadable"}"#, &[JSON]),
             (Outcome::Unauthorized, 401, r#"{"error":"unauthorized"}"#, &[JSON]),
-            (Outcome::MethodNotAllowed, 405, r#"{"error":"method_not_allowed"}"#, &[JSON, ("allow", "POST")]),
+            (
+                Outcome::MethodNotAllowed,
+                405,
+                r#"{"error":"method_not_allowed"}"#,
+                &[JSON, ("allow", "POST, PUT, PATCH")],
+            ),
             (Outcome::TooLarge, 413, r#"{"error":"too_large"}"#, &[JSON]),
             (Outcome::Failed, 500, r#"{"error":"failed"}"#, &[JSON]),
             (Outcome::Unavailable, 503, r#"{"error":"unavailable"}"#, &[JSON]),
@@ -83,7 +88,7 @@ mod outcomes {
             assert!((200..=599).contains(&outcome.status()), "{outcome}");
             for (name, value) in outcome.headers() {
                 assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{outcome}: {name}");
-                assert!(value.bytes().all(|byte| byte.is_ascii_graphic()), "{outcome}: {value}");
+                assert!(value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()), "{outcome}: {value}");
             }
         }
     }
@@ -148,7 +153,7 @@ mod requests {
     fn nothing_but_method_and_headers_is_needed_to_admit() {
         let endpoint = Endpoint::builder(handler()).body_limit(10).build();
         assert_eq!(endpoint.body_limit(), 10);
-        let table: [(&str, Headers, Option<Outcome>); 12] = [
+        let table: [(&str, Headers, Option<Outcome>); 19] = [
             ("POST", &[], None),
             ("POST", &[("Content-Length", "10")], None),
             ("POST", &[("Content-Length", "eleven")], None),
@@ -158,6 +163,13 @@ mod requests {
             ("POST", &[("CONTENT-LENGTH", "18446744073709551615")], Some(Outcome::TooLarge)),
             ("POST", &[("Content-Length", "11"), ("Transfer-Encoding", "chunked")], None),
             ("POST", &[("Content-Length", "11"), ("X-Transfer-Encoding", "chunked")], Some(Outcome::TooLarge)),
+            ("PUT", &[("Content-Length", "10")], None),
+            ("PATCH", &[], None),
+            ("PUT", &[("Content-Length", "11")], Some(Outcome::TooLarge)),
+            ("PATCH", &[("Content-Length", "11")], Some(Outcome::TooLarge)),
+            ("post", &[], Some(Outcome::MethodNotAllowed)),
+            ("PUTS", &[], Some(Outcome::MethodNotAllowed)),
+            ("", &[], Some(Outcome::MethodNotAllowed)),
             ("DELETE", &[("Content-Length", "11")], Some(Outcome::MethodNotAllowed)),
             ("GET", &[("Transfer-Encoding", "chunked")], Some(Outcome::MethodNotAllowed)),
             ("GET", &[], Some(Outcome::MethodNotAllowed)),
@@ -448,8 +460,8 @@ mod told {
             (
                 Outcome::MethodNotAllowed,
                 line(
-                    "WARN message=a request was refused: wrong method: expected POST, found another \
-                     outcome=\"method_not_allowed\""
+                    "WARN message=a request was refused: wrong method: expected POST, PUT or PATCH, found another; \
+                     choose POST as the method of the webhook in Pylon outcome=\"method_not_allowed\""
                 )
             )
         );

@@ -10,6 +10,7 @@
 //! | `X-Receiver-Endpoint` | the name of the endpoint that received the event |
 //! | `X-Receiver-Name` | the event's name as it was sent |
 //! | `X-Receiver-Kind` | the known kind that the event is taken for |
+//! | `X-Receiver-Passed` | the ids that the event had at earlier receivers |
 //! | `X-Receiver-Redelivery-Of` | on an operator's redelivery: the id of the delivery that this one repeats |
 //! | the configured headers | as configured |
 //! | the signature's headers | as configured |
@@ -21,12 +22,11 @@
 use super::attempt::Attempt;
 use super::signing::Signer;
 use crate::config::{HttpTransport, SecretFault, SecretSource};
-use crate::headers::{OWN_PREFIX, is_hop_by_hop, is_named_by_connection};
+use crate::headers::{EVENT_ID, OWN_PREFIX, PASSED, is_hop_by_hop, is_named_by_connection};
 use crate::id::DeliveryId;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-const EVENT_ID: HeaderName = HeaderName::from_static("x-receiver-event-id");
 const ATTEMPT: HeaderName = HeaderName::from_static("x-receiver-attempt");
 const ENDPOINT: HeaderName = HeaderName::from_static("x-receiver-endpoint");
 const NAME: HeaderName = HeaderName::from_static("x-receiver-name");
@@ -99,7 +99,8 @@ fn remove_what_does_not_travel(headers: &mut HeaderMap) {
     let leaves = |name: &&HeaderName| {
         is_of_one_message(name)
             || has_connection && is_named_by_connection(headers, name)
-            || name.as_str().starts_with(OWN_PREFIX)
+            // Only the receiver itself stores the header that is left.
+            || name.as_str().starts_with(OWN_PREFIX) && *name != PASSED
     };
     let leaving: Vec<HeaderName> = headers.keys().filter(leaves).cloned().collect();
     for name in leaving {

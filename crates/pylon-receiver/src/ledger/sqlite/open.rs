@@ -11,7 +11,7 @@ use std::time::Duration;
 /// "PyLR", in the file's header: whose file this is.
 const APPLICATION_ID: i64 = 0x5079_4c52;
 /// The schema, a step for each version of it.
-const MIGRATIONS: [&str; 1] = [include_str!("schema/001.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema/001.sql"), include_str!("schema/002.sql")];
 /// Earlier ones can lose commits when connections reset the WAL (sqlite.org, release log of 3.51.3).
 const FIRST_SOUND_SQLITE: i32 = 3_051_003;
 

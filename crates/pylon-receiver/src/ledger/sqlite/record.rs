@@ -11,8 +11,13 @@ use crate::time::Moment;
 use rusqlite::params;
 use std::sync::Arc;
 
-/// Keeps the event, unless its deduplication key is remembered.
+/// Keeps the event, unless it has been here before or its deduplication key is remembered.
 pub(super) fn run(transaction: &mut Transaction<'_>, event: &NewEvent) -> rusqlite::Result<Recorded> {
+    for &id in &event.passed {
+        if transaction.connection.prepare_cached("SELECT 1 FROM events WHERE id = ?1")?.exists([id])? {
+            return Ok(Recorded::Looped(id));
+        }
+    }
     if let Some(key) = &event.deduplication
         && let Some(answer) = remembered(transaction, event, key)?
     {

@@ -27,7 +27,10 @@ fn each_fault_has_its_answer_code_and_reason() {
         (
             request("GET", "/webhook?x=1", &unsigned, b""),
             (405, r#"{"error":"method_not_allowed"}"#),
-            ("method_not_allowed", "wrong method: expected POST, found another"),
+            (
+                "method_not_allowed",
+                "wrong method: expected POST, PUT or PATCH, found another; choose POST as the method of the webhook in Pylon",
+            ),
         ),
         (
             request("POST", "/webhook", &signed(b"{}"), &[b' '; 101]),
@@ -131,6 +134,63 @@ fn more_than_the_rate_are_told_when_to_come_again() {
             ("rate_limited", "too many requests: expected at most 0.01 a second, found more")
         );
         assert_eq!(front.events().len(), 1);
+    });
+}
+
+#[test]
+fn what_is_not_stored_uses_up_nothing_of_the_rate() {
+    const COPIES: usize = 20;
+    run(async {
+        let mut config = config();
+        config.endpoints[0].rate = Some(3.0);
+        config.endpoints[0].deduplication = Deduplication::BodyHash { window: LONG };
+        let front = Front::new(&config).await;
+        let first = front.webhook("{}").await.id();
+        for _ in 0..COPIES {
+            assert_eq!(front.webhook("{}").await.json(), json!({"status": "duplicate", "id": first}));
+        }
+        // Many at once, none of which is answered yet.
+        front.ledger.hang();
+        let (headers, mut peers) = (signed(b"{}"), Vec::new());
+        for _ in 0..COPIES {
+            let mut peer = front.connect().await;
+            peer.send(&request("POST", "/webhook", &headers, b"{}")).await;
+            peers.push(peer);
+        }
+        until("all wait for the ledger", || front.ledger.begun() == 1 + 2 * COPIES).await;
+        let event = async {
+            let answer = front.webhook(r#"{"genuine": 1}"#);
+            let go = async {
+                until("it waits too", || front.ledger.begun() == 2 + 2 * COPIES).await;
+                front.ledger.go.add_permits(COPIES + 1);
+            };
+            tokio::join!(answer, go).0
+        };
+        assert_eq!(event.await.json()["status"], "accepted");
+        for peer in &mut peers {
+            assert_eq!(peer.answer().await.status, 200);
+        }
+        front.ledger.go.add_permits(COPIES);
+        // Nor does what comes back, or what the ledger does not take.
+        let back = [signed(b"[]"), header("X-Receiver-Event-Id", &first)].concat();
+        assert_eq!(front.post(&back, b"[]").await.status, 508);
+        assert_eq!(front.refused().iter().filter(|refused| refused.code == "rate_limited").count(), 0);
+    });
+}
+
+#[test]
+fn what_the_ledger_refuses_uses_up_nothing_of_the_rate() {
+    run(async {
+        let mut config = config();
+        config.endpoints[0].rate = Some(0.01);
+        let front = Front::new(&config).await;
+        front.ledger.fail(Some(LedgerError::Full));
+        for _ in 0..3 {
+            assert_eq!(front.webhook("{}").await.status, 503);
+        }
+        front.ledger.fail(None);
+        assert_eq!(front.webhook("{}").await.status, 200);
+        assert_eq!(front.webhook("{}").await.status, 429);
     });
 }
 

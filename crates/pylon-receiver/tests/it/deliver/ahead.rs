@@ -113,6 +113,7 @@ impl Stage {
             target: "/".into(),
             query: None,
             headers: Headers::default(),
+            passed: Vec::new(),
             body: verified(Payload::from(self.body.clone())),
             parked: None,
             deduplication: None,

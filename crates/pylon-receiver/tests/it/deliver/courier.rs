@@ -150,6 +150,7 @@ impl Stage {
             target: "/".into(),
             query: None,
             headers: Headers::default(),
+            passed: Vec::new(),
             body: verified(Payload::from(b"{}")),
             parked: None,
             deduplication: None,

@@ -70,6 +70,7 @@ macro_rules! contract {
                 bodies_and_texts_come_back_byte_for_byte
                 the_same_event_again_is_stored_again_and_changes_nothing
                 an_event_whose_key_outlives_it_is_not_kept_a_second_time
+                an_event_that_has_passed_the_ledger_is_not_kept_again
                 a_caller_that_lost_its_answer_may_ask_again
                 a_duplicate_names_the_kept_event_and_is_not_kept
                 a_key_counts_at_its_endpoint_alone
@@ -176,6 +177,7 @@ macro_rules! contract {
                 whatever_comes_after_closing_is_refused
                 a_closed_ledger_opens_with_everything
                 the_newest_refused_requests_are_kept
+                a_flood_of_one_kind_pushes_out_no_other
                 refused_requests_come_back_as_they_were
                 a_check_changes_nothing
             ]
@@ -221,6 +223,7 @@ pub(crate) fn event(seconds: i64) -> NewEvent {
         target: "/pylon".into(),
         query: None,
         headers: Headers::from_stored("content-type: application/json\n"),
+        passed: Vec::new(),
         body: verified(Payload::from(b"{}".to_vec())),
         parked: None,
         deduplication: None,

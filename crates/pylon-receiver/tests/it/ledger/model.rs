@@ -140,7 +140,11 @@ impl Model {
     }
 
     pub(crate) fn record(&mut self, event: NewEvent) -> Recorded {
-        let is_kept = self.events.iter().any(|known| known.id == event.id);
+        let has = |id: EventId| self.events.iter().any(|known| known.id == id);
+        if let Some(&id) = event.passed.iter().find(|&&id| has(id)) {
+            return Recorded::Looped(id);
+        }
+        let is_kept = has(event.id);
         if let Some(DeduplicationKey { key, lasts }) = event.deduplication {
             let is_same = |known: &Key| known.key == key && known.endpoint == event.endpoint;
             if let Some(known) = self.keys.iter().find(|known| is_same(known)) {
@@ -233,8 +237,18 @@ impl Model {
             body: refused.body,
             body_length: refused.body_length,
         });
-        let surplus = self.refused.len().saturating_sub(self.most_refused);
-        self.refused.drain(..surplus);
+        while self.refused.len() > self.most_refused {
+            let elsewhere = self.refused.iter().filter(|refused| refused.endpoint.is_none()).count();
+            let is_elsewhere = elsewhere > self.most_refused.div_ceil(4) || elsewhere == self.refused.len();
+            let alike = |one: &RefusedRecord| {
+                let is_alike = |other: &&RefusedRecord| one.endpoint == other.endpoint && one.code == other.code;
+                self.refused.iter().filter(is_alike).count()
+            };
+            let candidates = self.refused.iter().filter(|refused| refused.endpoint.is_none() == is_elsewhere);
+            let leaves = candidates.max_by_key(|refused| (alike(refused), std::cmp::Reverse(refused.number)));
+            let number = leaves.expect("there are more than may be kept").number;
+            self.refused.retain(|refused| refused.number != number);
+        }
     }
 
     pub(crate) fn exchange(&mut self, exchange: Exchange) -> Exchanged {
