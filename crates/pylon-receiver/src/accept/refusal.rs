@@ -151,20 +151,6 @@ impl WebhookRefusal {
         Self::new(Answer::Looped, "loop_detected", reason)
     }
 
-    /// Says that the body is compressed, where that may be why its signature does not match.
-    pub(super) fn of_compressed(self, encoding: Option<&'static str>) -> Self {
-        match encoding {
-            Some(encoding) if self.code == "signature_mismatch" => {
-                let reason = format!(
-                    "{}; the body is {encoding}-compressed: if a proxy compresses requests, switch that off, because it breaks the signature",
-                    self.reason
-                );
-                Self { reason: reason.into(), ..self }
-            }
-            _ => self,
-        }
-    }
-
     /// The endpoint's rate is used up.
     pub(super) fn rate_limited(per_second: f64, wait: Duration) -> Self {
         let seconds = wait.as_millis().div_ceil(1000).max(1);
@@ -209,6 +195,7 @@ impl WebhookRefusal {
             LedgerError::ReadOnly => "ledger_read_only",
             LedgerError::Unreachable(_) => "ledger_unreachable",
             LedgerError::Damaged(_) => "ledger_damaged",
+            LedgerError::Displaced(_) => "ledger_displaced",
             LedgerError::InUse(_) => "ledger_in_use",
             LedgerError::Unknown(_) => "ledger_unknown",
             LedgerError::Failed(_) => "ledger_failed",

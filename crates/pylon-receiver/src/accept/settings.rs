@@ -3,6 +3,7 @@
 use super::endpoint::Endpoint;
 use super::refusal::UNKNOWN_PATH;
 use crate::config::{Config, Network};
+use crate::headers::are_twins;
 use crate::metrics::Metrics;
 use http::HeaderName;
 use std::collections::HashMap;
@@ -67,8 +68,9 @@ impl Settings {
         }
     }
 
-    /// Whether any endpoint requires this header: its value is a secret at the other endpoints too.
+    /// Whether any endpoint requires this header, or one that some servers take for it: its value is a secret at the other
+    /// endpoints too.
     pub(super) fn is_required(&self, header: &HeaderName) -> bool {
-        self.required.contains(header)
+        self.required.iter().any(|required| required == header || are_twins(required, header))
     }
 }

@@ -15,9 +15,14 @@ use http::{StatusCode, Uri};
 use http_body::Body as _;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// The longest order, in bytes.
 pub const ORDER_LIMIT: usize = 1024 * 1024;
+
+/// How long the body of an order may take. An order is short.
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The body of an order, if it could be read.
 pub(super) struct Body(Result<Bytes, StatusCode>);
@@ -30,7 +35,11 @@ impl<S: Send + Sync> FromRequest<S> for Body {
         if request.body().size_hint().lower() > ORDER_LIMIT as u64 {
             return Ok(Self(Err(StatusCode::PAYLOAD_TOO_LARGE)));
         }
-        Ok(Self(Bytes::from_request(request, state).await.map_err(|rejection| rejection.status())))
+        let body = timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
+        Ok(Self(match body {
+            Ok(body) => body.map_err(|rejection| rejection.status()),
+            Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
+        }))
     }
 }
 
@@ -69,6 +78,11 @@ fn fields(uri: &Uri, body: Body) -> Result<Fields, Refusal> {
             StatusCode::PAYLOAD_TOO_LARGE,
             "too_large",
             format!("body too large: expected {ORDER_LIMIT} bytes at most, found more; order in parts"),
+        ),
+        StatusCode::REQUEST_TIMEOUT => Refusal::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "timeout",
+            format!("slow body: expected its end within {} s, found none", BODY_TIMEOUT.as_secs()),
         ),
         _ => Refusal::bad_request("malformed body: expected a JSON object, found that it broke off"),
     })?;

@@ -21,8 +21,8 @@ mod value;
 
 pub use condition::Condition;
 pub use destination::{
-    CircuitPolicy, CommandTransport, DestinationConfig, HttpTransport, JsonLinesTransport, RetryPolicy, Signing,
-    TransportConfig,
+    CircuitPolicy, ClientCertificate, CommandTransport, DestinationConfig, HttpTransport, JsonLinesTransport,
+    RetryPolicy, Signing, TransportConfig,
 };
 pub use endpoint::{
     DEFAULT_PATH, DEFAULT_SECRET_VARIABLE, Deduplication, EndpointConfig, RequiredHeader, SignatureRule,

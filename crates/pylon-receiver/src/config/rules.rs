@@ -1,7 +1,7 @@
 //! What must hold between the keys of a configuration.
 
 use super::declare::{Entry, Section};
-use super::destination::DestinationConfig;
+use super::destination::{DestinationConfig, HttpTransport, TransportConfig};
 use super::endpoint::EndpointConfig;
 use super::fault::{ConfigFault, Fault, Place};
 use super::listen::ListenAddress;
@@ -118,11 +118,24 @@ impl Rules {
             let text = format!("expected names of endpoints, found {}{}", quoted(name), hint.unwrap_or_default());
             self.fault(place, "endpoints", text);
         }
+        if let TransportConfig::Http(http) = &destination.transport {
+            self.http(http, place);
+        }
         let (retry, circuit) = (&destination.retry, &destination.circuit);
         let delays = [("first_delay", retry.first_delay), ("longest_delay", retry.longest_delay)];
         self.ordered(place.inner("[destination.retry]"), delays);
         let pauses = [("first_pause", circuit.first_pause), ("longest_pause", circuit.longest_pause)];
         self.ordered(place.inner("[destination.circuit]"), pauses);
+    }
+
+    fn http(&mut self, http: &HttpTransport, place: Place) {
+        let of_tls = [("ca", http.ca.is_some()), ("client_certificate", http.client.is_some())];
+        for (key, _) in of_tls.iter().filter(|(_, is_given)| *is_given && http.url.scheme_str() == Some("http")) {
+            self.fault(place, key, "expected only beside an `https://` URL, found one beside `http://`");
+        }
+        if http.socket.is_some() && http.proxy.is_some() {
+            self.fault(place, "proxy", "expected none beside `socket`, found one");
+        }
     }
 
     fn unique<'c>(&mut self, seen: &mut HashMap<&'c str, Place>, text: &'c str, place: Place, key: &'static str) {

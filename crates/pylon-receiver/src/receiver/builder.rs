@@ -3,8 +3,8 @@
 use super::couriers::{Couriers, Parts};
 use super::descriptors::Connections;
 use super::preflight::pass;
-use super::{Given, Receiver, Shared, digest, pruner};
-use crate::accept::{Acceptor, AcceptorParts, InheritedSocket, Listener, ListenerLimits, TlsFault, TlsKeys};
+use super::{Given, Receiver, Shared, certificates, digest, pruner};
+use crate::accept::{Acceptor, AcceptorParts, InheritedSocket, Listener, ListenerLimits, TlsKeys};
 use crate::admin::{Access, AdminParts, Health, router};
 use crate::config::{
     Config, ConfigFault, DestinationConfig, EndpointConfig, LedgerAddress, ListenAddress, SecretFault, SecretSource,
@@ -12,6 +12,7 @@ use crate::config::{
 use crate::deliver::Handlers;
 use crate::ledger::{Ledger, LedgerError, Owner, SqliteLedger, SqliteOptions};
 use crate::metrics::Metrics;
+use crate::pem::TlsFault;
 use crate::random::{Randomness, SystemRandomness};
 use crate::time::{SystemWallClock, WallClock};
 use http::Request;
@@ -182,14 +183,18 @@ impl ReceiverBuilder {
             couriers: couriers.clone(),
             ledger: ledger.clone(),
             tls: tls.clone(),
+            clock: clock.clone(),
             given,
             stopping: watch::Sender::new(false),
         });
         let (stop_listening, stop_admin) = (watch::Sender::new(None), watch::Sender::new(None));
+        let mut beside = JoinSet::new();
+        if let Some(keys) = tls.clone() {
+            beside.spawn(certificates::run(shared.clone(), keys, clock.clone()));
+        }
         let parts = AdminParts { ledger, running: Some(shared.clone()), metrics: metrics.clone(), clock };
         let health = health.map(|path| (path, Health::new(parts.clone())));
         let pruning = tokio::spawn(pruner::run(shared.clone(), owner, metrics));
-        let mut beside = JoinSet::new();
         beside.spawn(async move { couriers.follow(wakes).await });
         let orphaned = shared.clone();
         beside.spawn(async move { orphaned.tell_of_orphans().await });

@@ -1,6 +1,7 @@
 //! A receiver at work: the parts put together, started, reloaded and stopped.
 
 mod builder;
+mod certificates;
 mod couriers;
 mod descriptors;
 mod preflight;
@@ -9,11 +10,13 @@ mod pruner;
 pub use builder::{ReceiverBuilder, StartFault};
 pub use preflight::Preflight;
 
-use crate::accept::{Acceptor, Stopped, TlsFault, TlsKeys};
-use crate::admin::{Running, RunningDestination};
+use crate::accept::{Acceptor, Stopped, TlsKeys};
+use crate::admin::{CertificateEnd, Running, RunningDestination};
 use crate::config::{Config, ConfigFault, ListenAddress, SecretSource, restarts, show};
 use crate::deliver::CircuitState;
 use crate::ledger::{Ledger, LedgerError};
+use crate::pem::TlsFault;
+use crate::time::WallClock;
 use crate::wire::CircuitStatus;
 use couriers::Couriers;
 use preflight::pass;
@@ -85,6 +88,7 @@ struct Shared {
     couriers: Arc<Couriers>,
     ledger: Arc<dyn Ledger>,
     tls: Option<Arc<TlsKeys>>,
+    clock: Arc<dyn WallClock>,
     given: Given,
     stopping: watch::Sender<bool>,
 }
@@ -258,6 +262,15 @@ impl Running for Shared {
             .borrow()
             .then(|| "shutting down: webhooks are stored until the attempts under way have ended".to_owned());
         stopping.into_iter().chain(self.acceptor.unmet()).chain(self.couriers.unmet()).collect()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.tls.iter().filter_map(|keys| keys.warning(self.clock.now())).collect()
+    }
+
+    fn certificates(&self) -> Vec<CertificateEnd> {
+        let expiry = self.tls.iter().filter_map(|keys| keys.expiry());
+        expiry.map(|(path, at)| CertificateEnd { path: path.display().to_string().into(), at }).collect()
     }
 
     fn config(&self) -> String {

@@ -8,6 +8,7 @@ mod claim;
 mod clock;
 mod error;
 mod exchange;
+mod files;
 mod lease;
 mod ledger;
 mod open;

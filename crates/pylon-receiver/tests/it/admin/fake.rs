@@ -4,7 +4,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
-use pylon_receiver::internals::{Access, AdminParts, Metrics, Running, RunningDestination, router};
+use pylon_receiver::internals::{Access, AdminParts, CertificateEnd, Metrics, Running, RunningDestination, router};
 use pylon_receiver::ledger::*;
 use pylon_receiver::wire::CircuitStatus;
 use pylon_receiver::{DeliveryId, EventId, Headers, Moment};
@@ -252,6 +252,8 @@ impl Ledger for FakeLedger {
 pub(crate) struct FakeRunning {
     pub(crate) destinations: Mutex<Vec<RunningDestination>>,
     pub(crate) unmet: Mutex<Vec<String>>,
+    pub(crate) warnings: Mutex<Vec<String>>,
+    pub(crate) certificates: Mutex<Vec<CertificateEnd>>,
 }
 
 impl Running for FakeRunning {
@@ -260,6 +262,12 @@ impl Running for FakeRunning {
     }
     fn unmet(&self) -> Vec<String> {
         self.unmet.lock().unwrap().clone()
+    }
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().unwrap().clone()
+    }
+    fn certificates(&self) -> Vec<CertificateEnd> {
+        self.certificates.lock().unwrap().clone()
     }
     fn config(&self) -> String {
         "listen = \"127.0.0.1:8080\"\n".to_owned()

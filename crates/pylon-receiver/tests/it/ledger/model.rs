@@ -60,7 +60,10 @@ struct Delivery {
     order_key: Option<Box<str>>,
     state: DeliveryState,
     attempts: u32,
+    /// Those of the attempts that do not count.
+    uncounted: u32,
     interruptions: u32,
+    is_repeat: bool,
     created_at: Moment,
     /// In the ledger's time.
     due_at: Moment,
@@ -133,8 +136,7 @@ impl Model {
     pub(crate) fn crash(&mut self) {
         for delivery in &mut self.deliveries {
             if delivery.lease.take().is_some() {
-                delivery.interruptions += 1;
-                delivery.state = DeliveryState::Waiting;
+                delivery.interrupted();
             }
         }
     }
@@ -177,13 +179,13 @@ impl Model {
             parked: event.parked.map(String::from),
         });
         for delivery in event.deliveries {
-            self.add(event.id, delivery, None, event.id.received_at());
+            self.add(event.id, delivery, None, None);
         }
         Recorded::Stored
     }
 
     /// Puts a delivery at the end: of its event's, of its line, of everything.
-    fn add(&mut self, event: EventId, delivery: NewDelivery, redelivery_of: Option<u32>, created_at: Moment) {
+    fn add(&mut self, event: EventId, delivery: NewDelivery, redelivery_of: Option<u32>, ordered_at: Option<Moment>) {
         let number = self.deliveries.iter().filter(|other| other.id.event == event).count() as u32 + 1;
         self.deliveries.push(Delivery {
             id: DeliveryId { event, number },
@@ -191,8 +193,10 @@ impl Model {
             order_key: delivery.order_key,
             state: DeliveryState::Held,
             attempts: 0,
+            uncounted: 0,
             interruptions: 0,
-            created_at,
+            is_repeat: ordered_at.is_some(),
+            created_at: ordered_at.unwrap_or(event.received_at()),
             due_at: self.now.tick,
             lease: None,
             finished_at: None,
@@ -262,8 +266,7 @@ impl Model {
         let now = self.now.tick;
         for delivery in self.deliveries.iter_mut().filter(|delivery| *delivery.destination == *destination) {
             if delivery.lease.take_if(|lease| lease.until <= now).is_some() {
-                delivery.interruptions += 1;
-                delivery.state = DeliveryState::Waiting;
+                delivery.interrupted();
             }
         }
         let lease_end = self.of_destination(destination).filter_map(|(_, other)| Some(other.lease?.until)).min();
@@ -274,8 +277,8 @@ impl Model {
             if is_full {
                 break;
             }
-            let next = self.longest_due(destination, claim, may_be_suspect);
-            claimed.suspects_wait |= self.longest_due(destination, claim, true) != next;
+            let next = self.next(destination, claim, &claimed, may_be_suspect);
+            claimed.suspects_wait |= self.next(destination, claim, &claimed, true) != next;
             let Some(index) = next else { break };
             let delivery = &mut self.deliveries[index];
             if delivery.counted() >= claim.most_attempts {
@@ -295,6 +298,8 @@ impl Model {
                 lease: Lease { delivery: delivery.id, token: self.last_token },
                 attempt: delivery.attempts + delivery.interruptions + 1,
                 counted: delivery.counted(),
+                is_repeat: delivery.is_repeat,
+                is_suspect: delivery.interruptions > 0,
                 endpoint: event.endpoint.clone(),
                 name: event.name.clone(),
                 kind: event.kind.clone(),
@@ -308,8 +313,12 @@ impl Model {
             });
         }
         let is_filled = is_filled(&claimed, claim);
-        let waiting = self.of_destination(destination).filter(|(_, other)| other.state == DeliveryState::Waiting);
-        let due = waiting.map(|(_, other)| other.due_at).chain(lease_end).chain(is_filled.then_some(now)).min();
+        let is_zero = is_filled || claimed.suspects_wait;
+        let may_be_repeat = claimed.deliveries.len() < claim.free && repeats_of(&claimed) < claim.most_repeats;
+        let waiting = self
+            .of_destination(destination)
+            .filter(|(_, other)| other.state == DeliveryState::Waiting && (may_be_repeat || !other.is_repeat));
+        let due = waiting.map(|(_, other)| other.due_at).chain(lease_end).chain(is_zero.then_some(now)).min();
         claimed.next_due = due.map(|due| due.since(now));
         claimed
     }
@@ -318,14 +327,24 @@ impl Model {
         self.deliveries.iter().enumerate().filter(move |(_, delivery)| *delivery.destination == *destination)
     }
 
-    /// Of those that have been due equally long, the one made first.
-    fn longest_due(&self, destination: &str, claim: &Claim, may_be_suspect: bool) -> Option<usize> {
-        let due = self.of_destination(destination).filter(|(_, delivery)| {
-            delivery.state == DeliveryState::Waiting
-                && delivery.due_at <= self.now.tick
-                && (may_be_suspect || delivery.interruptions == 0 || delivery.counted() >= claim.most_attempts)
-        });
-        due.min_by_key(|(index, delivery)| (delivery.due_at, *index)).map(|(index, _)| index)
+    /// The one to lease next: the first repeats, then what is new, then further repeats.
+    fn next(&self, destination: &str, claim: &Claim, claimed: &Claimed, may_be_suspect: bool) -> Option<usize> {
+        let due = |is_repeat: bool| {
+            let due = self.of_destination(destination).filter(move |(_, delivery)| {
+                delivery.state == DeliveryState::Waiting
+                    && delivery.is_repeat == is_repeat
+                    && delivery.due_at <= self.now.tick
+                    && (may_be_suspect || delivery.interruptions == 0 || delivery.counted() >= claim.most_attempts)
+            });
+            // Of those that have been due equally long, the one made first.
+            due.map(|(index, delivery)| (delivery.due_at, index))
+        };
+        let repeats = repeats_of(claimed);
+        let first = (repeats < claim.repeats_first.min(claim.most_repeats)).then(|| due(true).min()).flatten();
+        let new = || if claim.latest_first { due(false).max() } else { due(false).min() };
+        let is_free = claimed.deliveries.len() < claim.free && repeats < claim.most_repeats;
+        let last = || is_free.then(|| due(true).min()).flatten();
+        first.or_else(new).or_else(last).map(|(_, index)| index)
     }
 
     pub(crate) fn renew(&mut self, leases: &[Lease], length: Duration) -> Vec<bool> {
@@ -391,9 +410,11 @@ impl Model {
                 delivery.reason =
                     Some(detail.map_or_else(|| reason.to_string(), |detail| format!("{reason}: {detail}")));
             }
-            Verdict::RetryAfter(delay) => {
+            Verdict::Retry { after, counts } => {
                 delivery.attempts += 1;
-                delivery.wait_until(tick.after(delay));
+                delivery.uncounted += u32::from(!counts);
+                delivery.is_repeat = true;
+                delivery.wait_until(tick.after(after));
                 delivery.reason = detail;
             }
             Verdict::Released => {
@@ -432,7 +453,7 @@ impl Model {
                         }
                     }
                 }
-                self.add(event, NewDelivery { destination, order_key }, repeated, self.now.wall);
+                self.add(event, NewDelivery { destination, order_key }, repeated, Some(self.now.wall));
                 made += 1;
             }
         }
@@ -445,7 +466,7 @@ impl Model {
             let Some(dead) = self.dead(id) else { continue };
             dead.state = DeliveryState::Redelivered;
             let again = NewDelivery { destination: dead.destination.clone(), order_key: dead.order_key.clone() };
-            self.add(id.event, again, Some(id.number), self.now.wall);
+            self.add(id.event, again, Some(id.number), Some(self.now.wall));
             made += 1;
         }
         made
@@ -614,7 +635,14 @@ impl Event {
 impl Delivery {
     /// Every interruption counts but the first.
     fn counted(&self) -> u32 {
-        self.attempts + self.interruptions.saturating_sub(1)
+        self.attempts - self.uncounted + self.interruptions.saturating_sub(1)
+    }
+
+    /// Its lease ended without its owner's word.
+    fn interrupted(&mut self) {
+        self.is_repeat |= self.interruptions > 0;
+        self.interruptions += 1;
+        self.state = DeliveryState::Waiting;
     }
 
     fn wait_until(&mut self, moment: Moment) {
@@ -631,6 +659,10 @@ impl Delivery {
 }
 
 /// Whether as many are leased as were asked for, or their bodies have as many bytes as may be leased ahead.
+fn repeats_of(claimed: &Claimed) -> usize {
+    claimed.deliveries.iter().filter(|leased| leased.is_repeat).count()
+}
+
 fn is_filled(claimed: &Claimed, claim: &Claim) -> bool {
     let mut ahead = claimed.deliveries.iter().skip(claim.free).map(|leased| leased.body.len().max(1)).peekable();
     let has_ahead = ahead.peek().is_some();
