@@ -25,6 +25,7 @@ pub(super) const ALWAYS: &[&str] = &[
     "too_large",
     "incomplete_body",
     "body_timeout",
+    "memory_full",
     "no_secret",
     "loop_detected",
     "ledger_busy",
