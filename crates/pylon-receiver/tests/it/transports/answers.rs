@@ -189,7 +189,7 @@ async fn an_answer_counts_by_its_status_however_it_ends() {
     for case in cases {
         let expected = match case.expected.clone() {
             Delivered(status) => Report::delivered(Some(status.into()), format!("answered {status}")),
-            Failed(status, detail) => Report::refused(Some(status.into()), detail),
+            Failed(status, detail) => answered(status.into(), &detail),
             Unanswered(detail) => Report::failed(None, detail),
         };
         for authority in [None, Some(&authority)] {
