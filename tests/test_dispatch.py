@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from pylon_webhooks import (
     parse_webhook_event,
     sign,
 )
+from pylon_webhooks.testing import sample_event
 
 KINDS = {
     "issue_new": IssueNewEvent,
@@ -310,7 +312,13 @@ TYPOS = {
     "Issue.Asigned": "issue_assigned",
     "issue_status_change": "issue_status_changed",
     "issue_message_news": "issue_message_new",
+    "message_new": "issue_message_new",
+    "MessageNew": "issue_message_new",
+    "issue_message": "issue_message_new",
+    "issue_state_changed": "issue_status_changed",
+    "IssueNew": "issue_new",
     "issue_new": None,
+    "MessageNewEvent": None,
     "ISSUE-NEW": None,
     "issue.created": None,
     "invoice.paid": None,
@@ -333,6 +341,20 @@ def test_a_probable_typo_is_warned_of_on_the_line_that_has_it(
     assert warning.category is PylonWebhookNameWarning
     assert str(warning.message) == f"Pylon is unlikely to send an event named {name!r}; did you mean {meant!r}?"
     assert (Path(warning.filename), warning.lineno) == (Path(__file__), line)
+
+
+@pytest.mark.parametrize("name", ["MessageNewEvent", "IssueMessageNewEvent", "issue_message_new", "Issue.Message-New"])
+def test_a_class_or_its_kind_may_be_given_as_text(name: str, handler: WebhookHandler) -> None:
+    seen: list[WebhookEvent] = []
+    handler.on(name)(seen.append)
+    handler.dispatch(sample_event("issue_message_new"))
+    handler.dispatch(sample_event("issue_new"))
+    assert [type(event) for event in seen] == [MessageNewEvent]
+    # A template may send another name for the kind, here that of the class.
+    own = WebhookHandler("secret", names={"message": name})
+    own.on(MessageNewEvent)(seen.append)
+    own.dispatch(parse_webhook_event(b'{"event_type": "MessageNewEvent"}'))
+    assert len(seen) == 2
 
 
 def test_a_name_near_a_kind_that_is_mapped_or_registered_is_no_typo(handler: WebhookHandler) -> None:
@@ -652,3 +674,70 @@ def line_of_next_call() -> int:
     import sys
 
     return sys._getframe(1).f_lineno + 1
+
+
+# Events that nobody takes.
+
+UNTAKEN = ("INFO", "no handler takes events of this name: {!r}")
+NOBODY = (
+    "WARNING",
+    "events arrive, and no handler is registered: register handlers, or call `receive` for the event alone",
+)
+
+
+def lines_of(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    return [(record.levelname, record.getMessage()) for record in caplog.records if record.name == "pylon_webhooks"]
+
+
+def untaken(name: str) -> tuple[str, str]:
+    return UNTAKEN[0], UNTAKEN[1].format(name)
+
+
+def named(name: str) -> WebhookEvent:
+    return parse_webhook_event(json.dumps({"event_type": name}).encode())
+
+
+def dispatch_all(handler: WebhookHandler, names: list[str]) -> None:
+    for name in names:
+        event = named(name)
+        handler.dispatch(event)
+        asyncio.run(handler.adispatch(event))
+
+
+def test_each_name_that_no_handler_takes_has_one_line(
+    handler: WebhookHandler, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    handler.on(IssueNewEvent)(lambda _event: None)
+    dispatch_all(handler, ["issue_new", "ticket.created", "ticket\n.created", "ticket.created"])
+    assert lines_of(caplog) == [untaken("ticket.created"), untaken("ticket\n.created")]
+
+
+def test_a_handler_without_handlers_is_warned_of_once(
+    handler: WebhookHandler, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    dispatch_all(handler, ["", ""])
+    assert lines_of(caplog) == [NOBODY, untaken("")]
+
+
+def test_no_line_is_logged_where_a_handler_fails(handler: WebhookHandler, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+
+    @handler.on("fails")
+    def fail(_event: WebhookEvent) -> None:
+        raise LookupError("a bug")
+
+    with pytest.raises(PylonWebhookHandlerErrors):
+        handler.dispatch(named("fails"))
+    assert lines_of(caplog) == []
+
+
+def test_a_hundred_names_are_told_and_of_each_a_hundred_characters(
+    handler: WebhookHandler, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    handler.on(IssueNewEvent)(lambda _event: None)
+    for number in range(200):
+        handler.dispatch(named(f"{number:03}{'ü' * 1000}"))
+    assert lines_of(caplog) == [untaken(f"{number:03}{'ü' * 97}") for number in range(100)]

@@ -136,7 +136,12 @@ OUTCOMES = {
     "IGNORED": ("ignored", 200, b'{"status":"ignored"}', []),
     "UNREADABLE": ("unreadable", 400, b'{"error":"unreadable"}', []),
     "UNAUTHORIZED": ("unauthorized", 401, b'{"error":"unauthorized"}', []),
-    "METHOD_NOT_ALLOWED": ("method_not_allowed", 405, b'{"error":"method_not_allowed"}', [("allow", "POST")]),
+    "METHOD_NOT_ALLOWED": (
+        "method_not_allowed",
+        405,
+        b'{"error":"method_not_allowed"}',
+        [("allow", "POST, PUT, PATCH")],
+    ),
     "TOO_LARGE": ("too_large", 413, b'{"error":"too_large"}', []),
     "FAILED": ("failed", 500, b'{"error":"failed"}', []),
     "UNAVAILABLE": ("unavailable", 503, b'{"error":"unavailable"}', []),
@@ -171,27 +176,38 @@ EMPTY = "incomplete body: expected 58 bytes, as the headers declare, found none;
 REQUESTS: dict[str, tuple[str, Any, bytes, Outcome, tuple[str, str] | None]] = {
     "authentic": ("POST", signed, BODY, Outcome.HANDLED, None),
     "authentic with a timestamp": ("POST", lambda s: signed(s, BODY, NOW), BODY, Outcome.HANDLED, None),
+    "PUT": ("PUT", signed, BODY, Outcome.HANDLED, None),
+    "PATCH": ("PATCH", signed, BODY, Outcome.HANDLED, None),
     "of no handler": ("POST", lambda s: signed(s, b"[]"), b"[]", Outcome.HANDLED, None),
     "GET": (
         "GET",
         signed,
         BODY,
         Outcome.METHOD_NOT_ALLOWED,
-        ("WARNING", "Pylon webhook refused: wrong method: expected POST, found another"),
+        (
+            "WARNING",
+            "Pylon webhook refused: wrong method: expected POST, PUT or PATCH, found another; choose POST as the method of the webhook in Pylon",
+        ),
     ),
     "post in lower case": (
         "post",
         signed,
         BODY,
         Outcome.METHOD_NOT_ALLOWED,
-        ("WARNING", "Pylon webhook refused: wrong method: expected POST, found another"),
+        (
+            "WARNING",
+            "Pylon webhook refused: wrong method: expected POST, PUT or PATCH, found another; choose POST as the method of the webhook in Pylon",
+        ),
     ),
     "an empty method": (
         "",
         signed,
         BODY,
         Outcome.METHOD_NOT_ALLOWED,
-        ("WARNING", "Pylon webhook refused: wrong method: expected POST, found another"),
+        (
+            "WARNING",
+            "Pylon webhook refused: wrong method: expected POST, PUT or PATCH, found another; choose POST as the method of the webhook in Pylon",
+        ),
     ),
     "unsigned": (
         "POST",
@@ -286,7 +302,7 @@ def test_the_first_flaw_decides_whatever_else_is_wrong(
         headers["Content-Length"] = "1001"
     elif "size" in flaws:
         headers["Content-Length"] = "1000"
-    outcome = respond(Endpoint(handler, body_limit=1000), "PUT" if "method" in flaws else "POST", headers, body)
+    outcome = respond(Endpoint(handler, body_limit=1000), "GET" if "method" in flaws else "POST", headers, body)
     assert outcome.status == ANSWERS[first]
 
 

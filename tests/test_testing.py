@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -48,7 +48,10 @@ from pylon_webhooks.testing import (
 )
 from pylon_webhooks.wsgi import webhook_app as wsgi_app
 
-pytest_plugins = ["pytester"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytest_plugins = ["pytester", "pylon_webhooks.testing.pytest_plugin"]
 
 SECRET = "your-webhook-secret"
 NOW = 1_700_000_000
@@ -450,9 +453,50 @@ else:
     assert run(code) == "True False"
 
 
-def test_a_slip_in_a_kinds_name_is_warned_of() -> None:
-    with pytest.warns(
-        PylonWebhookNameWarning, match="Pylon is unlikely to send an event named 'isue_new'; did you mean 'issue_new'"
-    ) as warned:
+#: A name that is none of a kind, and what the kit says of it.
+SLIPS = {
+    "isue_new": "Pylon is unlikely to send an event named 'isue_new'; did you mean 'issue_new'?",
+    "message_new": "Pylon is unlikely to send an event named 'message_new'; did you mean 'issue_message_new'?",
+    "MessageNew": "Pylon is unlikely to send an event named 'MessageNew'; did you mean 'issue_message_new'?",
+    "issue_state_changed": "Pylon is unlikely to send an event named 'issue_state_changed'; did you mean 'issue_status_changed'?",
+    "issue.created": (
+        "no typed event is named 'issue.created', so the payload has nothing but its event_type; for the payload of a typed event, "
+        "pass its kind and the name: sample_payload(\"issue_new\", event_type='issue.created')"
+    ),
+    "message_deleted": (
+        "no typed event is named 'message_deleted', so the payload has nothing but its event_type; for the payload of a typed "
+        "event, pass its kind and the name: sample_payload(\"issue_new\", event_type='message_deleted')"
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "told"), SLIPS.items())
+def test_a_slip_in_a_kinds_name_is_warned_of_where_it_was_made(
+    name: str, told: str, pylon_request: Callable[..., WebhookRequest], pylon_event: Callable[..., WebhookEvent]
+) -> None:
+    for make in (sample_payload, sample_event, pylon_request, pylon_event):
+        with pytest.warns(PylonWebhookNameWarning) as warned:
+            make(name)
+        assert [str(warning.message) for warning in warned] == [told]
+        assert warned[0].filename == __file__
+    with pytest.warns(PylonWebhookNameWarning):
         assert sample_payload("isue_new") == b'{"event_type":"isue_new"}'
-    assert warned[0].filename == __file__
+
+
+def test_an_own_name_with_an_own_payload_is_no_slip() -> None:
+    # Warnings are errors here.
+    assert json.loads(sample_payload("issue.created", title="Printer")) == {
+        "event_type": "issue.created",
+        "title": "Printer",
+    }
+    assert sample_payload("ticket.created") == b'{"event_type":"ticket.created"}'
+
+
+@pytest.mark.parametrize("name", ["MessageNewEvent", "IssueMessageNewEvent", "issue_message_new"])
+def test_a_class_or_its_kind_names_a_payload(name: str, pylon_request: Callable[..., WebhookRequest]) -> None:
+    assert sample_payload(name) == pylon_request(name).body == sample_payload("issue_message_new")
+
+
+@given(data=st.data())
+def test_strategies_take_a_name_of_ones_own(data: st.DataObject) -> None:
+    assert parse_webhook_event(data.draw(strategies.payloads("ticket.created"))).event_type == "ticket.created"

@@ -6,8 +6,9 @@ from _thread import RLock
 from types import CoroutineType
 
 from ._dispatch import KINDS, Callee, Named, OfClass, OfOwnClass, Plan, Subscription, Target, name_of
-from ._log import log
-from ._native import names_match, probably_meant
+from ._log import log, warn
+from ._native import kind_named, names_match, probably_meant
+from ._told_names import ToldNames
 from .events import BaseIssueEvent, IssueSnapshotEvent, UnknownEvent, WebhookEvent
 from .exceptions import PylonWebhookAsyncHandlerError, PylonWebhookHandlerErrors, PylonWebhookNameWarning
 
@@ -39,6 +40,8 @@ class Handlers:
         self._plans: dict[type, Plan] = {}
         # True if a handler is for a name that no class stands for: then the name of each event decides.
         self._needs_names = False
+        self._untaken = ToldNames()
+        self._is_emptiness_told = False
 
     def __len__(self) -> int:
         return len(self._subscriptions)
@@ -103,7 +106,8 @@ class Handlers:
                 raise ValueError("an event name is empty: pass the name that the trigger's template sends")
             self.warn_of_typo(event)
             known = _CLASSES.get(self._kind_of(event) or "")
-            if known is not None and names_match(event, KINDS[known]):
+            # A name that only this handler takes for the kind is a name of its own.
+            if known is not None and kind_named(event) == KINDS[known]:
                 return OfClass(known)
             return Named(event)
         if not isinstance(event, type):
@@ -120,6 +124,7 @@ class Handlers:
 
         def view(event: WebhookEvent) -> Any:
             if not target.fits(event):
+                self._tell_untaken(event)
                 return None
             return event if target.make is None else target.make(event)
 
@@ -142,6 +147,8 @@ class Handlers:
         plan = self._plans.get(type(event)) or self._plan(event)
         if plan.first_async is not None and run is None:
             raise PylonWebhookAsyncHandlerError(f"cannot await the async handler {plan.first_async} here: {_AWAIT}")
+        if not plan.calls:
+            self._tell_idle(event)
         results: list[Any] = []
         failures: list[Exception] = []
         for function, make in plan.calls:
@@ -165,6 +172,8 @@ class Handlers:
     async def arun(self, event: WebhookEvent) -> list[Any]:
         """As `run`, awaiting async handlers."""
         plan = self._plans.get(type(event)) or self._plan(event)
+        if not plan.calls:
+            self._tell_idle(event)
         results: list[Any] = []
         failures: list[Exception] = []
         for function, make in plan.calls:
@@ -203,6 +212,20 @@ class Handlers:
             except Exception as failure:  # noqa: BLE001 - it must not hide the error itself
                 _note(error, callee, failure)
 
+    def _tell_idle(self, event: WebhookEvent) -> None:
+        """Log that nothing is called for an event."""
+        if not self._subscriptions and not self._is_emptiness_told:
+            self._is_emptiness_told = True
+            log().warning(
+                "events arrive, and no handler is registered: register handlers, or call `receive` for the event alone"
+            )
+        self._tell_untaken(event)
+
+    def _tell_untaken(self, event: WebhookEvent) -> None:
+        """Log, once for each name, that nobody takes its events."""
+        if (name := self._untaken.first(event.event_type)) is not None:
+            log().info("no handler takes events of this name: %r", name)
+
     def _plan(self, event: WebhookEvent) -> Plan:
         """The calls for an event; kept if all events of its class have the same."""
         # Taken first: a registration in another thread replaces the dict, and the plan must not outlive that.
@@ -211,17 +234,6 @@ class Handlers:
         if not self._needs_names:
             plans[type(event)] = plan
         return plan
-
-
-def warn(message: str, category: type[Warning]) -> None:
-    """Warn, pointing at the line outside of this package that led here."""
-    import sys
-    import warnings
-
-    level, frame = 1, sys._getframe()  # pyright: ignore[reportPrivateUsage] - as `warnings` itself finds the caller
-    while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
 
 
 def _group(event: WebhookEvent, failures: list[Exception]) -> PylonWebhookHandlerErrors:

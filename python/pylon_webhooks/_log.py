@@ -1,4 +1,4 @@
-"""The logger of the package. `logging` is loaded for the first line."""
+"""What the package says of itself: its logger and its warnings. `logging` and `warnings` are loaded for the first line."""
 
 from __future__ import annotations
 
@@ -12,3 +12,14 @@ def log() -> Logger:
     from logging import getLogger
 
     return getLogger("pylon_webhooks")
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn, pointing at the line outside of this package that led here."""
+    import sys
+    import warnings
+
+    level, frame = 1, sys._getframe()  # pyright: ignore[reportPrivateUsage] - as `warnings` itself finds the caller
+    while frame.f_back is not None and (frame.f_globals.get("__package__") or "").partition(".")[0] == __package__:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)

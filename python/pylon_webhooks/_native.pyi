@@ -27,6 +27,7 @@ __all__ = [
     "UnknownEvent",
     "WebhookEvent",
     "__version__",
+    "kind_named",
     "names_match",
     "parse_webhook_event",
     "probably_meant",
@@ -69,8 +70,11 @@ def sample(kind: str) -> bytes:
 def names_match(one: str, other: str) -> bool:
     """Whether two event names are equal. Outer whitespace and case do not count, and `_`, `.`, `-` and spaces are equal."""
 
+def kind_named(name: str) -> str | None:
+    """The kind of this name, or the kind whose class has this name: "issue_message_new" for "MessageNewEvent". None for any other."""
+
 def probably_meant(name: str) -> str | None:
-    """Name of the typed event whose name is close to this one, but not equal: probably a misspelling. None when there is none."""
+    """The kind that an unknown name probably means: misspelled, cut short, or taken from the name of the class. None when there is none."""
 
 def parse_webhook_event(payload: bytes | bytearray | memoryview | str | dict[str, Any]) -> WebhookEvent:
     """Read an event from a body. Checks no signature.
@@ -134,7 +138,10 @@ class WebhookEvent:
         """
 
     def is_named(self, name: str) -> bool:
-        """Whether the event has this name, or is of the kind with this name. Names are compared by `names_match`."""
+        """Whether the event has this name, or is of the kind with this name or with the class of this name.
+
+        Names are compared by `names_match`.
+        """
 
     def model_dump(self, *, mode: str = "python") -> dict[str, Any]:
         """Typed fields, custom fields and all other keys as a dict.
@@ -505,7 +512,7 @@ class Intake:
 
     def __new__(
         cls,
-        secrets: Sequence[str | bytes],
+        secrets: Sequence[object],
         *,
         verify_signature: bool,
         tolerance_seconds: int,
@@ -520,6 +527,10 @@ class Intake:
     ) -> Self: ...
     def with_body_limit(self, bytes: int) -> Intake:
         """The same with another limit for the body, bytes; 1 MiB unless set."""
+
+    @property
+    def secret_flaws(self) -> list[str]:
+        """What is probably wrong with the secrets, a sentence each."""
 
     @property
     def body_limit(self) -> int:
@@ -554,6 +565,9 @@ class Admitted:
     def body_limit(self) -> int:
         """The largest body that is accepted, bytes. Read no more than one piece beyond it."""
 
+    def broken(self) -> RequestFault:
+        """Why there is no body when reading it failed."""
+
     def receive(
         self, body: object, rule: ReplayRule | None = None
     ) -> tuple[WebhookEvent, tuple[str, int | None] | None] | RequestFault:
@@ -586,7 +600,9 @@ class Outcome:
     UNAUTHORIZED: ClassVar[Outcome]
     """The signature or the timestamp was refused: 401."""
     METHOD_NOT_ALLOWED: ClassVar[Outcome]
-    """Not a POST: 405."""
+    """Not a POST, PUT or PATCH: 405."""
+    LENGTH_REQUIRED: ClassVar[Outcome]
+    """The request has no length, and the server gives the app no body without one: 411."""
     TOO_LARGE: ClassVar[Outcome]
     """The body is larger than the limit: 413."""
     FAILED: ClassVar[Outcome]
@@ -626,6 +642,8 @@ class RequestFault:
     """The body could not be read to the end."""
     CONSUMED: ClassVar[RequestFault]
     """Something else in the app had already read the body."""
+    LENGTH_REQUIRED: ClassVar[RequestFault]
+    """The server gave the app no body: neither its length nor its end."""
 
     @staticmethod
     def too_large(limit: int) -> RequestFault:

@@ -193,7 +193,7 @@ def test_the_log_says_why_and_nothing_that_was_sent(caplog: pytest.LogCaptureFix
             await post(app, {**OTHER_HEADERS, "Content-Length": str(len(OTHER) + 1)}, OTHER),
             await post(app, {**OTHER_HEADERS, "Content-Length": str(len(OTHER))}, b""),
         ]
-        (start, _) = await call(app, HEADERS, method="PUT")
+        (start, _) = await call(app, HEADERS, method="DELETE")
         return [*(status for status, _ in answers), start["status"]]
 
     assert asyncio.run(send_all()) == [401, 401, 401, 400, 400, 400, 405]
@@ -233,7 +233,10 @@ def test_the_log_says_why_and_nothing_that_was_sent(caplog: pytest.LogCaptureFix
                 f"Pylon webhook refused: incomplete body: expected {len(OTHER)} bytes, as the headers declare, found none; the sender disconnected, or something else read the body first"
             ),
         ),
-        ("WARNING", "Pylon webhook refused: wrong method: expected POST, found another"),
+        (
+            "WARNING",
+            "Pylon webhook refused: wrong method: expected POST, PUT or PATCH, found another; choose POST as the method of the webhook in Pylon",
+        ),
     ]
     check_silent(caplog.messages)
 

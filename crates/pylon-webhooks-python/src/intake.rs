@@ -7,7 +7,7 @@ use crate::outcome::RequestFault;
 use crate::replay::ReplayRule;
 use crate::text::{self, Body};
 use pylon_webhooks::bindings::{self, Credentials, HeaderValue};
-use pylon_webhooks::{Admission, Error, EventReader, NameSource, Received, TimestampRule, Verifier};
+use pylon_webhooks::{Admission, Error, EventReader, NameSource, Payload, Received, Secret, TimestampRule, Verifier};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
@@ -26,6 +26,7 @@ pub(crate) struct Intake {
     reader: EventReader,
     admission: Admission,
     clock: Option<Py<PyAny>>,
+    secret_flaws: Vec<String>,
 }
 
 #[pymethods]
@@ -57,8 +58,12 @@ impl Intake {
             .timestamp_rule(rule)
             .signature_header(signature_header)
             .timestamp_header(timestamp_header);
+        let mut secret_flaws = Vec::new();
         for secret in &secrets {
-            verifier = verifier.secret(text::secret(secret)?);
+            let secret = text::secret(secret)?;
+            let flaw = Secret::new(&secret).ok().and_then(|secret| secret.flaw());
+            secret_flaws.extend(flaw.map(|flaw| flaw.to_string()));
+            verifier = verifier.secret(secret);
         }
         let source = match (event_name, event_name_pointer) {
             (None, None) => NameSource::Keys,
@@ -79,6 +84,7 @@ impl Intake {
             verifies: verify_signature,
             reader: reader.build().map_err(refused)?,
             clock: clock.map(Bound::unbind),
+            secret_flaws,
         })
     }
 
@@ -90,7 +96,14 @@ impl Intake {
             reader: self.reader.clone(),
             admission: self.admission.clone().body_limit(bytes),
             clock: self.clock.as_ref().map(|clock| clock.clone_ref(py)),
+            secret_flaws: self.secret_flaws.clone(),
         }
+    }
+
+    /// What is probably wrong with the secrets, a sentence each.
+    #[getter]
+    fn secret_flaws(&self) -> Vec<String> {
+        self.secret_flaws.clone()
     }
 
     /// The largest body that is accepted, in bytes.
@@ -135,7 +148,7 @@ impl Intake {
             let credentials = self.credentials(signature, timestamp, headers)?;
             self.check(payload.py(), &bindings::received(body.payload(), credentials))?;
         }
-        self.parse(&body)
+        self.parse(&body, body.shared())
     }
 
     /// The name of the kind that a name means here.
@@ -178,10 +191,10 @@ impl Intake {
         self.at_now(py, |now| bindings::check(&self.verifier, received, now))
     }
 
-    /// Reads the event of a body without verifying it. The body is shared with Python, not copied.
-    fn parse<'py>(&self, body: &Body<'py>) -> PyResult<Bound<'py, PyAny>> {
+    /// Reads the event of a body without verifying it. `payload` is the body, shared with Python and not copied.
+    fn parse<'py>(&self, body: &Body<'py>, payload: Payload<'_>) -> PyResult<Bound<'py, PyAny>> {
         let py = body.bytes.py();
-        let event = self.reader.parse(body.shared()).map_err(|error| error::exception(py, Error::Payload(error)))?;
+        let event = self.reader.parse(payload).map_err(|error| error::exception(py, Error::Payload(error)))?;
         event::object(&body.bytes, event)
     }
 
@@ -239,13 +252,18 @@ impl Admitted {
         self.admitted.body_limit()
     }
 
+    /// Why there is no body when reading it failed.
+    fn broken(&self) -> RequestFault {
+        RequestFault(self.admitted.broken())
+    }
+
     /// Take the whole body, verify the delivery, and read its event. With a rule, also make its replay key.
     #[pyo3(signature = (body, rule = None))]
     fn receive<'py>(&self, body: &Bound<'py, PyAny>, rule: Option<&ReplayRule>) -> PyResult<Bound<'py, PyAny>> {
         let py = body.py();
         let body = text::body(body)?;
         let intake = self.intake.get();
-        let received = match self.admitted.clone().whole(if rule.is_some() { body.shared() } else { body.payload() }) {
+        let received = match self.admitted.clone().whole(body.shared()) {
             Ok(received) => received,
             Err(fault) => return Ok(Bound::new(py, RequestFault(fault))?.into_any()),
         };
@@ -255,7 +273,7 @@ impl Admitted {
                 if intake.verifies {
                     intake.check(py, &received)?;
                 }
-                (intake.parse(&body)?, None)
+                (intake.parse(&body, received.body().clone())?, None)
             }
         };
         Ok(event_and_key.into_pyobject(py)?.into_any())

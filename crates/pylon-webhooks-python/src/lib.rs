@@ -6,6 +6,7 @@ mod error;
 mod event;
 mod field;
 mod intake;
+mod interpreter;
 mod outcome;
 mod problem;
 mod replay;
@@ -40,7 +41,13 @@ enum TimestampText {
     UnixSeconds(u64),
 }
 
-/// The kind whose name is close to this one: probably a misspelling.
+/// The kind of this name, or the kind whose class has this name.
+#[pyfunction]
+fn kind_named(name: &str) -> Option<&'static str> {
+    EventKind::from_name(name).map(EventKind::name)
+}
+
+/// The kind that an unknown name probably means.
 #[pyfunction]
 fn probably_meant(name: &str) -> Option<&'static str> {
     EventKind::probably_meant(name).map(EventKind::name)
@@ -66,8 +73,10 @@ fn sample(kind: &str) -> PyResult<Vec<u8>> {
 
 #[pymodule(gil_used = false)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    interpreter::check(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_function(wrap_pyfunction!(sign, module)?)?;
+    module.add_function(wrap_pyfunction!(kind_named, module)?)?;
     module.add_function(wrap_pyfunction!(probably_meant, module)?)?;
     module.add_function(wrap_pyfunction!(names_match, module)?)?;
     module.add_function(wrap_pyfunction!(template, module)?)?;

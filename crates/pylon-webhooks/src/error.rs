@@ -1,9 +1,9 @@
 //! Every way in which a delivery can fail, each with a message that says what to do.
 
-use crate::diagnosis::Hint;
 use crate::event::PayloadError;
 use crate::failure::HandlerErrors;
 use crate::freshness::TimestampFault;
+use crate::hint::Hint;
 use crate::signature::SignatureFault;
 use std::fmt;
 
@@ -45,10 +45,13 @@ pub enum Error {
         /// The usual cause, when it can be determined.
         hint: Option<Hint>,
     },
-    /// A timestamp is required, and the delivery has none.
+    /// The delivery has no timestamp, and needs one: by configuration, or because its body is the signed text of a
+    /// timestamped delivery.
     TimestampMissing {
         /// Name of the header.
         header: Box<str>,
+        /// Why a timestamp is needed, when the body shows it.
+        hint: Option<Hint>,
     },
     /// The timestamp was not 1 to 19 ASCII digits.
     TimestampMalformed {
@@ -137,8 +140,9 @@ impl fmt::Display for Error {
                     ),
                 }
             }
-            Self::TimestampMissing { header } => {
-                write!(f, "missing timestamp: expected Unix seconds in {header}, found no such header")
+            Self::TimestampMissing { header, hint } => {
+                write!(f, "missing timestamp: expected Unix seconds in {header}, found no such header")?;
+                write_hint(f, hint.as_ref())
             }
             Self::TimestampMalformed { header, found } => {
                 write!(f, "malformed timestamp: expected 1 to 19 ASCII digits in {header}, found {found}")

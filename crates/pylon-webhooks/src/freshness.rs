@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// The most digits a timestamp may have: 19 nines still fit a `u64`.
-const MOST_DIGITS: usize = 19;
+pub(crate) const MOST_DIGITS: usize = 19;
 
 /// A delivery's timestamp: the digits that were signed, and the Unix seconds that they mean.
 #[derive(Debug, Clone, Copy)]

@@ -68,6 +68,7 @@ impl<R> WebhookHandler<R> {
 
     /// As [`from_parts`](WebhookHandler::from_parts), for handlers that return `Result<R, _>`.
     pub fn returning_from_parts(verifier: Verifier, reader: EventReader) -> Self {
+        verifier.flaws().iter().for_each(|flaw| tracing::warn!("{flaw}"));
         Self { verifier, reader, handlers: Handlers::default() }
     }
 
@@ -307,6 +308,12 @@ impl<R> WebhookHandler<R> {
     /// Runs the [`on_error`](Self::on_error) handlers.
     pub(crate) async fn tell_async(&self, error: &Error) {
         self.handlers.tell_async(error).await;
+    }
+
+    /// Logs, once for each name, that no function takes its events.
+    #[cfg(any(feature = "axum", feature = "actix-web"))]
+    pub(crate) fn tell_untaken(&self, event: &WebhookEvent) {
+        self.handlers.tell_untaken(event.event_type());
     }
 
     fn finish(&self, verified: Result<Verified<Payload<'_>>, Error>) -> Result<Handled<R>, Error> {

@@ -53,11 +53,14 @@ mod failure;
 mod freshness;
 mod handler;
 mod handler_error;
+mod hint;
 mod replay;
 mod secret;
+mod secret_flaw;
 mod signature;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod told_names;
 mod verified;
 mod verify;
 
@@ -73,7 +76,6 @@ pub use arrival::{
 };
 pub use clock::{Clock, SystemClock};
 pub use config_error::ConfigError;
-pub use diagnosis::Hint;
 pub use dispatch::{Handled, IntoHandlerResult};
 #[cfg(feature = "background")]
 pub use endpoint::Background;
@@ -90,8 +92,10 @@ pub use failure::{HandlerErrors, HandlerFailure, HandlerId};
 pub use freshness::TimestampFault;
 pub use handler::WebhookHandler;
 pub use handler_error::HandlerError;
+pub use hint::Hint;
 pub use replay::{MemoryReplayStore, ReplayGuard, ReplayKey, ReplayRule, ReplayStore, StoreFuture};
 pub use secret::Secret;
+pub use secret_flaw::SecretFlaw;
 pub use signature::{SignatureFault, sign};
 pub use verified::{Signed, Verified};
 pub use verify::{DEFAULT_TOLERANCE, TimestampRule, Verifier, VerifierBuilder};

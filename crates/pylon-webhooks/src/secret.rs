@@ -1,6 +1,7 @@
 //! The shared secret and the MAC keyed with it.
 
 use crate::config_error::ConfigError;
+use crate::secret_flaw::{self, SecretFlaw};
 use hmac::{Hmac, KeyInit};
 use sha2::Sha256;
 use std::fmt;
@@ -35,15 +36,20 @@ impl Secret {
         }
     }
 
+    /// What is probably wrong with the secret: it has spaces or quotes around it, or a byte order mark. It is used as it is
+    /// all the same. A [`WebhookHandler`](crate::WebhookHandler) warns of it when it is built.
+    pub fn flaw(&self) -> Option<SecretFlaw> {
+        SecretFlaw::of(&self.0)
+    }
+
     /// The MAC keyed with this secret, to clone for each delivery.
     pub(crate) fn keyed(&self) -> HmacSha256 {
         keyed(&self.0)
     }
 
-    /// The MAC keyed with the trimmed secret; none when trimming changes nothing or leaves nothing.
-    pub(crate) fn keyed_without_outer_space(&self) -> Option<HmacSha256> {
-        let trimmed = self.0.trim_ascii();
-        (!trimmed.is_empty() && trimmed.len() < self.0.len()).then(|| keyed(trimmed))
+    /// The MACs keyed with what the secret may have been meant to be.
+    pub(crate) fn keyed_repaired(&self) -> impl Iterator<Item = (SecretFlaw, HmacSha256)> {
+        secret_flaw::repairs(&self.0).into_iter().map(|(flaw, secret)| (flaw, keyed(&secret)))
     }
 }
 

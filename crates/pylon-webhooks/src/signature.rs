@@ -1,7 +1,9 @@
 //! The signature: reading it from header text, and making one.
 
+use crate::freshness::MOST_DIGITS;
 use crate::secret::{HmacSha256, Secret};
 use hmac::Mac;
+use serde::de::IgnoredAny;
 use std::fmt;
 
 /// Length of an HMAC-SHA256 in bytes.
@@ -38,6 +40,15 @@ pub(crate) fn signed_bytes(mut mac: HmacSha256, body: &[u8], timestamp: Option<&
     }
     mac.update(body);
     mac
+}
+
+/// Whether the body is what the sender of a timestamped delivery signs: 1 to 19 digits, a full stop, and more than a number
+/// has. Accepted as a body alone, it would let anyone who has such a delivery send it again without its timestamp.
+pub(crate) fn begins_with_timestamp(body: &[u8]) -> bool {
+    let digits = body.iter().take(MOST_DIGITS + 1).take_while(|byte| byte.is_ascii_digit()).count();
+    // A JSON text that begins with a digit is a number, and a number alone is a body like any other.
+    let is_number = || serde_json::from_slice::<IgnoredAny>(body).is_ok();
+    (1..=MOST_DIGITS).contains(&digits) && body.get(digits) == Some(&b'.') && !is_number()
 }
 
 /// A signature as it arrived, well formed but not yet compared with anything.

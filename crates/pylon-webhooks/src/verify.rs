@@ -2,14 +2,17 @@
 
 use crate::arrival::{
     Admission, Credentials, HeaderValue, Payload, Presented, Received, SIGNATURE_HEADER, TIMESTAMP_HEADER,
+    compression_of,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::config_error::ConfigError;
-use crate::diagnosis::{Failure, Hint};
+use crate::diagnosis::Failure;
 use crate::error::Error;
 use crate::freshness::{NotFresh, Timestamp};
+use crate::hint::Hint;
 use crate::secret::{HmacSha256, Secret};
-use crate::signature::{Signature, signed_bytes};
+use crate::secret_flaw::SecretFlaw;
+use crate::signature::{Signature, begins_with_timestamp, signed_bytes};
 use crate::verified::{Signed, Verified};
 use std::fmt;
 use std::sync::Arc;
@@ -21,7 +24,8 @@ pub const DEFAULT_TOLERANCE: Duration = Duration::from_secs(300);
 /// Whether a delivery may have no timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TimestampRule {
-    /// Without a timestamp, the signature covers the body alone. Pylon's deliveries are like that.
+    /// Without a timestamp, the signature covers the body alone. Pylon's deliveries are like that. A body that begins with a
+    /// timestamp and a full stop needs a timestamp all the same: it is what the sender of a timestamped delivery signs.
     #[default]
     Optional,
     /// A delivery without a timestamp is refused.
@@ -46,7 +50,9 @@ pub enum TimestampRule {
 #[derive(Clone)]
 pub struct Verifier {
     keys: Vec<HmacSha256>,
-    trimmed_keys: Vec<HmacSha256>,
+    /// The MACs of what the secrets may have been meant to be, for hints.
+    repaired_keys: Vec<(SecretFlaw, HmacSha256)>,
+    flaws: Vec<SecretFlaw>,
     tolerance_seconds: u64,
     timestamp_rule: TimestampRule,
     signature_header: Box<str>,
@@ -63,8 +69,9 @@ impl Verifier {
     /// Verifies a body against the values of the two headers.
     ///
     /// With a timestamp, the signature covers `{timestamp}.{body}` and the timestamp must be fresh. Without a
-    /// timestamp, the signature covers the body alone. A delivery is never checked against both. The verifier checks
-    /// the form of the header values first, then the signature, then freshness.
+    /// timestamp, the signature covers the body alone. A delivery is never checked against both: without a timestamp, a
+    /// body that itself begins with `{timestamp}.` is refused. The verifier checks the form of the header values first,
+    /// then the signature, then freshness.
     ///
     /// # Errors
     /// The variants of [`Error`] for which [`Error::is_refusal`] is true.
@@ -168,11 +175,16 @@ impl Verifier {
         self.timestamp_rule
     }
 
+    /// What is probably wrong with the secrets.
+    pub(crate) fn flaws(&self) -> &[SecretFlaw] {
+        &self.flaws
+    }
+
     /// Checks the form of the credentials, then the signature. Returns the timestamp that was signed.
     fn authenticate(&self, received: &Received<'_>) -> Result<Option<Timestamp>, Error> {
         let Received { body: payload, credentials } = received;
         let signature = self.signature(credentials)?;
-        let timestamp = self.timestamp(credentials)?;
+        let timestamp = self.timestamp(credentials, payload.as_bytes())?;
         let signed_timestamp = timestamp.as_ref().map(Timestamp::text);
         let body = payload.as_bytes();
         // Try every secret, so that the time does not reveal which one matched.
@@ -184,12 +196,14 @@ impl Verifier {
         }
         let failure = Failure {
             keys: &self.keys,
-            trimmed_keys: &self.trimmed_keys,
+            repaired_keys: &self.repaired_keys,
             signature: &signature,
             timestamp: signed_timestamp,
             body,
             body_is_text: payload.is_text(),
             other_product: credentials.other_product,
+            content_encoding: credentials.content_encoding,
+            compression: compression_of(body),
         };
         Err(Error::SignatureMismatch { hint: failure.hint() })
     }
@@ -215,15 +229,18 @@ impl Verifier {
         }
     }
 
-    fn timestamp(&self, credentials: &Credentials) -> Result<Option<Timestamp>, Error> {
-        match (credentials.timestamp, self.timestamp_rule) {
-            (Presented::WellFormed(timestamp), _) => Ok(Some(timestamp)),
-            (Presented::Malformed(found), _) => {
+    fn timestamp(&self, credentials: &Credentials, body: &[u8]) -> Result<Option<Timestamp>, Error> {
+        match credentials.timestamp {
+            Presented::WellFormed(timestamp) => Ok(Some(timestamp)),
+            Presented::Malformed(found) => {
                 Err(Error::TimestampMalformed { header: self.timestamp_header.clone(), found })
             }
-            (Presented::Absent, TimestampRule::Optional) => Ok(None),
-            (Presented::Absent, TimestampRule::Required) => {
-                Err(Error::TimestampMissing { header: self.timestamp_header.clone() })
+            Presented::Absent => {
+                let hint = begins_with_timestamp(body).then_some(Hint::BodyBeginsWithTimestamp);
+                match self.timestamp_rule {
+                    TimestampRule::Optional if hint.is_none() => Ok(None),
+                    _ => Err(Error::TimestampMissing { header: self.timestamp_header.clone(), hint }),
+                }
             }
         }
     }
@@ -319,7 +336,8 @@ impl VerifierBuilder {
         }
         Ok(Verifier {
             keys: secrets.iter().map(Secret::keyed).collect(),
-            trimmed_keys: secrets.iter().filter_map(Secret::keyed_without_outer_space).collect(),
+            repaired_keys: secrets.iter().flat_map(Secret::keyed_repaired).collect(),
+            flaws: secrets.iter().filter_map(Secret::flaw).collect(),
             tolerance_seconds: self.tolerance.as_secs(),
             timestamp_rule: self.timestamp_rule,
             signature_header: self.signature_header,

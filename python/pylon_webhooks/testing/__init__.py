@@ -6,7 +6,7 @@ conftest.py, `pytest_plugins = ["pylon_webhooks.testing.pytest_plugin"]`. Neithe
 
 from __future__ import annotations
 
-from .._native import names_match, probably_meant, sample, sign
+from .._native import kind_named, probably_meant, sample, sign
 from ..events import parse_webhook_event
 
 TYPE_CHECKING = False  # importing `typing` takes longer than importing all of this package
@@ -54,23 +54,19 @@ def sample_payload(kind: str = "issue_new", /, **overrides: Any) -> bytes:
     >>> sample_payload("issue_new", issue_title="Export fails", region="eu")[:52]
     b'{"event_type":"issue_new","issue_id":"5b0c0f0e-1111-'
 
-    kind: the kind of a typed event, or any other name. The body of another name has an `event_type` and the overrides. A name
-        that was probably meant to be that of a typed event causes a warning.
+    kind: the kind of a typed event, such as "issue_message_new", the name of its class, "MessageNewEvent", or any other name. The
+        body of another name has an `event_type` and the overrides. A name that was probably meant to be that of a typed event
+        causes a warning.
     overrides: values for keys of the template, and further keys. ABSENT leaves a key out.
     """
     import json
 
-    known = any(names_match(kind, name) for name in KINDS)
-    if not known and (meant := probably_meant(kind)) is not None:
-        import warnings
-
+    known = kind_named(kind) is not None
+    if not known and (fault := _doubt(kind, bool(overrides))) is not None:
+        from .._log import warn
         from ..exceptions import PylonWebhookNameWarning
 
-        warnings.warn(
-            f"Pylon is unlikely to send an event named {kind!r}; did you mean {meant!r}?",
-            PylonWebhookNameWarning,
-            stacklevel=2,
-        )
+        warn(fault, PylonWebhookNameWarning)
     members: dict[str, Any] = json.loads(sample(kind)) if known else {"event_type": kind}
     members.update(overrides)
     members = {key: value for key, value in members.items() if value is not ABSENT}
@@ -96,6 +92,18 @@ def signed_headers(secret: str | bytes, payload: Payload, timestamp: int | None 
     """
     headers = {"X-Pylon-Signature": sign(secret, payload, timestamp)}
     return headers if timestamp is None else {**headers, "X-Pylon-Timestamp": str(timestamp)}
+
+
+def _doubt(name: str, has_overrides: bool) -> str | None:
+    """Why a name that is no kind's is probably a slip; None if it is probably the app's own."""
+    if (meant := probably_meant(name)) is not None:
+        return f"Pylon is unlikely to send an event named {name!r}; did you mean {meant!r}?"
+    if not has_overrides and name.strip().lower().startswith(("issue", "message")):
+        return (
+            f"no typed event is named {name!r}, so the payload has nothing but its event_type; for the payload of a typed event, "
+            f'pass its kind and the name: sample_payload("issue_new", event_type={name!r})'
+        )
+    return None
 
 
 class WebhookRequest:
@@ -135,6 +143,9 @@ class WebhookRequest:
         self.body = body.encode() if isinstance(body, str) else body
 
     def __repr__(self) -> str:
+        # Tracebacks show the object whose constructor failed.
+        if not hasattr(self, "body"):
+            return "<WebhookRequest>"
         return f"<WebhookRequest {self.method} {self.path}, {len(self.body)} bytes>"
 
 

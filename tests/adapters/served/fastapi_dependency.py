@@ -16,7 +16,7 @@ app = FastAPI()
 app.add_middleware(Reading)
 
 
-@app.post("/webhook")
+@app.api_route("/webhook", methods=["POST", "PUT", "PATCH"])
 @app.post("/read")
 @app.post("/consumed")
 async def webhook(event: Annotated[WebhookEvent, Depends(verified_event(bare_handler()))]) -> dict[str, str]:

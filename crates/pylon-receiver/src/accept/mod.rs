@@ -2,19 +2,29 @@
 
 mod acceptor;
 mod allowance;
+mod beginning;
 mod body;
+mod client;
+mod connection;
+mod connection_refusal;
 mod deduplication;
 mod endpoint;
+mod event_rate;
 mod listener;
+mod memory;
 mod noted;
+mod passed;
+mod progress;
 mod refusal;
 mod route;
 mod settings;
 mod socket;
+mod sockets;
 mod stored;
 mod tls;
 mod to_the_end;
 
 pub use acceptor::{Acceptor, AcceptorParts};
 pub use listener::{Listener, ListenerLimits, Stopped};
-pub use tls::{TlsFault, TlsKeys};
+pub use sockets::InheritedSocket;
+pub use tls::{Refreshed, TlsKeys};

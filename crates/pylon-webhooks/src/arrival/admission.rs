@@ -8,6 +8,8 @@ use super::fault::RequestFault;
 pub const SIGNATURE_HEADER: &str = "X-Pylon-Signature";
 /// The default name of the timestamp header.
 pub const TIMESTAMP_HEADER: &str = "X-Pylon-Timestamp";
+/// The methods of webhook requests. Pylon lets admins choose GET and DELETE too, which carry no body: nothing is left to verify.
+pub(crate) const METHODS: [&str; 3] = ["POST", "PUT", "PATCH"];
 /// The default body limit: 1 MiB, in bytes.
 pub const DEFAULT_BODY_LIMIT: usize = 1024 * 1024;
 
@@ -133,7 +135,7 @@ impl<'a> HeaderWalk<'a> {
     pub fn admit(self, method: &str) -> Result<Admitted, RequestFault> {
         let body_limit = self.admission.body_limit;
         let declared_length = self.declared_length.filter(|_| !self.has_transfer_encoding);
-        if method != "POST" {
+        if !METHODS.contains(&method) {
             return Err(RequestFault::Method);
         }
         match declared_length {

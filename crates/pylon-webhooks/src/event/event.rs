@@ -102,9 +102,9 @@ impl WebhookEvent {
         self.0.kind
     }
 
-    /// Whether the event has this name, or is of the kind with this name.
+    /// Whether the event has this name, or is of the kind with this name or with the type of this name.
     pub fn is_named(&self, name: &str) -> bool {
-        names_match(self.event_type(), name) || self.kind().is_some_and(|kind| names_match(kind.name(), name))
+        names_match(self.event_type(), name) || self.kind().is_some_and(|kind| kind.is_named(name))
     }
 
     /// The body, byte for byte.

@@ -2,12 +2,23 @@
 
 use std::fmt;
 
-/// A kind of event that has a type of its own.
+/// A kind of event that has a type of its own. Its name is what templates send, and not always that of the type.
+///
+/// | name | type |
+/// | --- | --- |
+/// | `issue_new` | [`IssueNewEvent`](crate::IssueNewEvent) |
+/// | `issue_assigned` | [`IssueAssignedEvent`](crate::IssueAssignedEvent) |
+/// | `issue_status_changed` | [`IssueStateChangedEvent`](crate::IssueStateChangedEvent) |
+/// | `issue_field_changed` | [`IssueFieldChangedEvent`](crate::IssueFieldChangedEvent) |
+/// | `issue_tags_changed` | [`IssueTagsChangedEvent`](crate::IssueTagsChangedEvent) |
+/// | `issue_reaction` | [`IssueReactionEvent`](crate::IssueReactionEvent) |
+/// | `issue_message_new` | [`MessageNewEvent`](crate::MessageNewEvent) |
 ///
 /// ```
 /// use pylon_webhooks::EventKind;
 ///
 /// assert_eq!(EventKind::from_name("Issue.Status-Changed"), Some(EventKind::IssueStatusChanged));
+/// assert_eq!(EventKind::from_name("MessageNewEvent"), Some(EventKind::IssueMessageNew));
 /// assert_eq!(EventKind::IssueStatusChanged.name(), "issue_status_changed");
 /// assert_eq!(EventKind::from_name("ticket.created"), None);
 /// ```
@@ -55,30 +66,85 @@ impl EventKind {
         }
     }
 
-    /// The kind of this name, whatever its case and with `.`, `-` and spaces read as `_`.
-    pub fn from_name(name: &str) -> Option<Self> {
-        let exact = Self::ALL.iter().copied().find(|kind| kind.name() == name);
-        exact.or_else(|| Self::ALL.iter().copied().find(|kind| names_match(kind.name(), name)))
+    /// The name of the type that handlers take, in Rust and in Python.
+    ///
+    /// ```
+    /// use pylon_webhooks::EventKind;
+    ///
+    /// assert_eq!(EventKind::IssueMessageNew.type_name(), "MessageNewEvent");
+    /// ```
+    pub const fn type_name(self) -> &'static str {
+        match self {
+            Self::IssueNew => "IssueNewEvent",
+            Self::IssueAssigned => "IssueAssignedEvent",
+            Self::IssueStatusChanged => "IssueStateChangedEvent",
+            Self::IssueFieldChanged => "IssueFieldChangedEvent",
+            Self::IssueTagsChanged => "IssueTagsChangedEvent",
+            Self::IssueReaction => "IssueReactionEvent",
+            Self::IssueMessageNew => "MessageNewEvent",
+        }
     }
 
-    /// The kind whose name is close to this one, but not equal: probably a misspelling.
+    /// The kind of this name, whatever its case and with `.`, `-` and spaces read as `_`; or the kind whose type has this
+    /// name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let exact = Self::ALL.iter().copied().find(|kind| kind.name() == name);
+        exact.or_else(|| Self::ALL.iter().copied().find(|kind| kind.is_named(name)))
+    }
+
+    /// Whether this is the kind's name, or that of its type.
+    pub(crate) fn is_named(self, name: &str) -> bool {
+        names_match(self.name(), name) || self.is_type(name)
+    }
+
+    fn is_type(self, name: &str) -> bool {
+        // Two of the types have another name too, after the event's name.
+        let is_type = |stem| name.trim() == self.type_name() || snake(stem) == self.name();
+        name.trim().strip_suffix("Event").is_some_and(is_type)
+    }
+
+    /// The kind that an unknown name probably means: misspelled, cut short, or taken from the name of the type.
     ///
     /// ```
     /// use pylon_webhooks::EventKind;
     ///
     /// assert_eq!(EventKind::probably_meant("isue_new"), Some(EventKind::IssueNew));
+    /// assert_eq!(EventKind::probably_meant("message_new"), Some(EventKind::IssueMessageNew));
     /// assert_eq!(EventKind::probably_meant("issue_new"), None);
     /// assert_eq!(EventKind::probably_meant("invoice.paid"), None);
     /// ```
     pub fn probably_meant(name: &str) -> Option<Self> {
-        let name = fold(name);
-        Self::ALL
-            .iter()
-            .copied()
-            .map(|kind| (strsim::damerau_levenshtein(kind.name(), &name), kind))
-            .min_by_key(|&(distance, _)| distance)
-            .filter(|&(distance, _)| (1..=2).contains(&distance))
-            .map(|(_, kind)| kind)
+        /// A name that templates in use send for a kind of their own, though it looks like one of ours.
+        const REASSIGNED: &str = "issue_reassigned";
+        if Self::from_name(name).is_some() || names_match(name, REASSIGNED) {
+            return None;
+        }
+        let name = snake(name);
+        let name = name.strip_suffix("_event").unwrap_or(&name);
+        let distances = Self::ALL.iter().map(|&kind| (strsim::damerau_levenshtein(kind.name(), name), kind));
+        let nearest = distances.min_by_key(|&(distance, _)| distance).filter(|&(distance, _)| distance <= 2);
+        nearest.map(|(_, kind)| kind).or_else(|| {
+            let mut kinds = Self::ALL.iter().copied().filter(|kind| kind.is_abbreviated(name));
+            let found = kinds.next();
+            found.filter(|_| kinds.next().is_none())
+        })
+    }
+
+    /// Whether the name has two or more words of the kind's name, in any order, or is one letter off that.
+    fn is_abbreviated(self, name: &str) -> bool {
+        let type_stem = snake(self.type_name().trim_end_matches("Event"));
+        [self.name(), &type_stem].into_iter().any(|whole| {
+            let words: Vec<&str> = whole.split('_').collect();
+            // One bit for each word that is left in.
+            let mut choices = (1..1u32 << words.len()).filter(|choice| choice.count_ones() >= 2);
+            choices.any(|choice| {
+                let left = words.iter().enumerate().filter(|(at, _)| choice >> at & 1 == 1);
+                let phrase = left.map(|(_, word)| *word).collect::<Vec<_>>().join("_");
+                // `new-issue` is sent by templates in use, and is no message.
+                let is_kind = choice.count_ones() == 2 && Self::ALL.iter().any(|kind| kind.name() == phrase);
+                !is_kind && (strsim::damerau_levenshtein(&phrase, name) <= 1 || sorted(&phrase) == sorted(name))
+            })
+        })
     }
 }
 
@@ -105,8 +171,24 @@ pub fn names_match(one: &str, other: &str) -> bool {
     one.len() == other.len() && one.iter().zip(other).all(|(&a, &b)| fold_byte(a) == fold_byte(b))
 }
 
-fn fold(name: &str) -> String {
-    name.trim().chars().map(|c| if matches!(c, '.' | '-' | ' ') { '_' } else { c.to_ascii_lowercase() }).collect()
+/// A name folded, with an `_` before each capital within a word: `IssueNew` is `issue_new`.
+fn snake(name: &str) -> String {
+    let mut out = String::with_capacity(name.len() + 4);
+    let mut previous = '_';
+    for character in name.trim().chars() {
+        if character.is_ascii_uppercase() && previous.is_ascii_lowercase() {
+            out.push('_');
+        }
+        out.push(if matches!(character, '.' | '-' | ' ') { '_' } else { character.to_ascii_lowercase() });
+        previous = character;
+    }
+    out
+}
+
+fn sorted(phrase: &str) -> Vec<&str> {
+    let mut words: Vec<&str> = phrase.split('_').collect();
+    words.sort_unstable();
+    words
 }
 
 fn fold_byte(byte: u8) -> u8 {

@@ -3,6 +3,7 @@
 mod coerce;
 mod custom_field;
 mod datetime;
+mod document;
 #[expect(clippy::module_inception, reason = "the event is what the folder is about")]
 mod event;
 mod extra;
@@ -22,6 +23,7 @@ mod types;
 pub use coerce::FieldValue;
 pub(crate) use coerce::no_value;
 pub use datetime::DateTime;
+pub(crate) use document::Document;
 pub use event::WebhookEvent;
 pub use fault::{PayloadError, PayloadFault};
 pub use field::{Field, Shape, Variable};

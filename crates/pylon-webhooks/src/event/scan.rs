@@ -49,24 +49,14 @@ pub(crate) fn members(text: &str, part: Span, depth_limit: usize) -> Result<Vec<
     let mut scanner = Scanner::new(text, part, depth_limit);
     // Our templates have up to 18 keys, and 20 members still come from the allocator's quick lists (glibc: up to 1,032 bytes).
     let mut members = Vec::with_capacity(20);
-    scanner.open(b'{')?;
-    if scanner.next() == Some(b'}') {
-        scanner.at += 1;
-    } else {
-        loop {
-            let (key, key_has_escapes) = scanner.key()?;
-            let start = scanner.skip_space();
-            scanner.value()?;
-            let raw_key = &text[key.start - 1..key.end + 1];
-            let decoded_key = key_has_escapes.then(|| decode_string(raw_key).unwrap_or_default().into());
-            members.push(Member { key, decoded_key, value: start..scanner.at });
-            match scanner.next() {
-                Some(b',') => scanner.at += 1,
-                Some(b'}') => break scanner.at += 1,
-                _ => return Err(ScanFault::Grammar),
-            }
-        }
-    }
+    scanner.items(b'{', |scanner| {
+        let (key, key_has_escapes) = scanner.key()?;
+        let value = scanner.span_of_value()?;
+        let raw_key = &text[key.start - 1..key.end + 1];
+        let decoded_key = key_has_escapes.then(|| decode_string(raw_key).unwrap_or_default().into());
+        members.push(Member { key, decoded_key, value });
+        Ok(())
+    })?;
     scanner.end()?;
     Ok(members)
 }
@@ -75,21 +65,10 @@ pub(crate) fn members(text: &str, part: Span, depth_limit: usize) -> Result<Vec<
 pub(crate) fn elements(text: &str, part: Span, depth_limit: usize) -> Result<Vec<Span>, ScanFault> {
     let mut scanner = Scanner::new(text, part, depth_limit);
     let mut elements = Vec::new();
-    scanner.open(b'[')?;
-    if scanner.next() == Some(b']') {
-        scanner.at += 1;
-    } else {
-        loop {
-            let start = scanner.skip_space();
-            scanner.value()?;
-            elements.push(start..scanner.at);
-            match scanner.next() {
-                Some(b',') => scanner.at += 1,
-                Some(b']') => break scanner.at += 1,
-                _ => return Err(ScanFault::Grammar),
-            }
-        }
-    }
+    scanner.items(b'[', |scanner| {
+        elements.push(scanner.span_of_value()?);
+        Ok(())
+    })?;
     scanner.end()?;
     Ok(elements)
 }
@@ -102,7 +81,8 @@ pub(crate) fn check(text: &str, depth_limit: usize) -> Result<(), ScanFault> {
     scanner.end()
 }
 
-struct Scanner<'t> {
+/// A place in a text that moves on.
+pub(super) struct Scanner<'t> {
     /// The text up to the end of the part.
     bytes: &'t [u8],
     at: usize,
@@ -111,12 +91,12 @@ struct Scanner<'t> {
 }
 
 impl<'t> Scanner<'t> {
-    fn new(text: &'t str, part: Span, depth_limit: usize) -> Self {
+    pub(super) fn new(text: &'t str, part: Span, depth_limit: usize) -> Self {
         Self { bytes: &text.as_bytes()[..part.end], at: part.start, depth_left: depth_limit.min(DEEPEST) }
     }
 
     /// The next byte that is not white space; the scanner stands at it.
-    fn next(&mut self) -> Option<u8> {
+    pub(super) fn next(&mut self) -> Option<u8> {
         let at = self.skip_space();
         self.bytes.get(at).copied()
     }
@@ -128,22 +108,48 @@ impl<'t> Scanner<'t> {
         self.at
     }
 
-    fn end(&mut self) -> Result<(), ScanFault> {
+    /// Checks that nothing but white space is left.
+    pub(super) fn end(&mut self) -> Result<(), ScanFault> {
         if self.next().is_none() { Ok(()) } else { Err(ScanFault::Grammar) }
     }
 
-    /// The outermost array or object.
-    fn open(&mut self, bracket: u8) -> Result<(), ScanFault> {
-        if self.next() != Some(bracket) {
+    /// The items of the array or object that begins here with this bracket; the scanner stands behind it afterwards.
+    pub(super) fn items(
+        &mut self,
+        opening: u8,
+        mut item: impl FnMut(&mut Self) -> Result<(), ScanFault>,
+    ) -> Result<(), ScanFault> {
+        if self.next() != Some(opening) {
             return Err(ScanFault::Grammar);
         }
         self.at += 1;
         self.depth_left = self.depth_left.checked_sub(1).ok_or(ScanFault::TooDeep)?;
+        let closing = closing(opening);
+        if self.next() == Some(closing) {
+            self.at += 1;
+        } else {
+            loop {
+                item(self)?;
+                match self.next() {
+                    Some(b',') => self.at += 1,
+                    Some(found) if found == closing => break self.at += 1,
+                    _ => return Err(ScanFault::Grammar),
+                }
+            }
+        }
+        self.depth_left += 1;
         Ok(())
     }
 
-    /// A key and the colon behind it.
-    fn key(&mut self) -> Result<(Span, bool), ScanFault> {
+    /// The next value, whatever it holds.
+    pub(super) fn span_of_value(&mut self) -> Result<Span, ScanFault> {
+        let start = self.skip_space();
+        self.value()?;
+        Ok(start..self.at)
+    }
+
+    /// A key, without its quotes, and the colon behind it; says whether it has escapes.
+    pub(super) fn key(&mut self) -> Result<(Span, bool), ScanFault> {
         if self.next() != Some(b'"') {
             return Err(ScanFault::Grammar);
         }
@@ -170,8 +176,7 @@ impl<'t> Scanner<'t> {
                 Some(bracket @ (b'{' | b'[')) => {
                     depth_left = depth_left.checked_sub(1).ok_or(ScanFault::TooDeep)?;
                     self.at += 1;
-                    // The closing bracket of either kind stands two places behind the opening one in ASCII.
-                    if self.next() == Some(bracket + 2) {
+                    if self.next() == Some(closing(bracket)) {
                         self.at += 1;
                         depth_left += 1;
                     } else {
@@ -280,6 +285,11 @@ impl<'t> Scanner<'t> {
         self.at += word.len();
         Ok(())
     }
+}
+
+/// The closing bracket of either kind stands two places behind the opening one in ASCII.
+const fn closing(opening: u8) -> u8 {
+    opening + 2
 }
 
 /// The place of the first quote, backslash or control character from here on, or the end.

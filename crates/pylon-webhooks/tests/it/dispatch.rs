@@ -622,6 +622,90 @@ mod misspelt_names {
         );
     }
 
+    /// Templates send `issue_message_new`, handlers take `MessageNewEvent`: people mix the two.
+    #[test]
+    fn a_name_that_is_cut_short_or_taken_from_a_type_is_warned_of() {
+        let cases = [
+            ("message_new", "issue_message_new"),
+            ("Message-New", "issue_message_new"),
+            ("MessageNew", "issue_message_new"),
+            ("message_new_event", "issue_message_new"),
+            ("mesage_new", "issue_message_new"),
+            ("new_message", "issue_message_new"),
+            ("issue_new_message", "issue_message_new"),
+            ("issue_message", "issue_message_new"),
+            ("IssueMessage", "issue_message_new"),
+            ("IssueNew", "issue_new"),
+            ("issuenew", "issue_new"),
+            ("issue_new_event", "issue_new"),
+            ("IssueStateChanged", "issue_status_changed"),
+            ("issue_state_changed", "issue_status_changed"),
+            ("state_changed", "issue_status_changed"),
+            ("status.changed", "issue_status_changed"),
+            ("issue_status", "issue_status_changed"),
+            ("tags_changed", "issue_tags_changed"),
+            ("issue_tag", "issue_tags_changed"),
+            ("field_changed", "issue_field_changed"),
+        ];
+        for (name, meant) in cases {
+            assert_eq!(EventKind::probably_meant(name).map(EventKind::name), Some(meant), "{name}");
+            let lines = warnings(|handler| {
+                handler.on_names([name], |_| {});
+            });
+            assert_eq!(lines, [warning(name, meant)]);
+        }
+    }
+
+    #[test]
+    fn names_that_templates_in_use_send_are_not_warned_of() {
+        for name in [
+            "assignee_changed",
+            "issue-reassigned",
+            "issue.resolved",
+            "issue.escalated",
+            "issue.tag_added",
+            "resolved",
+            "issue.created",
+            "issue.updated",
+            "issue.closed",
+            "issue.message.created",
+            "ticket.created",
+            "ticket.status_changed",
+            "new-issue",
+            "assigned",
+            "closed",
+            "reaction",
+            "message",
+            "issue",
+            "issue_changed",
+            "Event",
+            "event",
+            "",
+        ] {
+            assert_eq!(EventKind::probably_meant(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_type_means_its_kind() {
+        let (mut handler, calls) = new_handler();
+        let (_, lines) = logged(|| {
+            for &kind in EventKind::ALL {
+                assert_eq!(EventKind::from_name(kind.type_name()), Some(kind));
+                handler.on_names([kind.type_name()], calls.to(kind.type_name()));
+            }
+            handler.on_names(["IssueMessageNewEvent"], calls.to("by the event's name"));
+        });
+        assert_eq!(lines, [""; 0]);
+        handler.dispatch(named("issue.message-new")).unwrap();
+        assert_eq!(calls.taken(), ["MessageNewEvent", "by the event's name"]);
+        handler.dispatch(named("issue_status_changed")).unwrap();
+        assert_eq!(calls.taken(), ["IssueStateChangedEvent"]);
+        for name in ["messagenewevent", "MessageNew", "Event", "WebhookEvent", "UnknownEvent", "BaseIssueEvent"] {
+            assert_eq!(EventKind::from_name(name), None, "{name}");
+        }
+    }
+
     #[test]
     fn a_slip_in_the_kind_of_a_type_of_ones_own_is_warned_of() {
         #[derive(serde::Deserialize)]
@@ -656,5 +740,57 @@ mod misspelt_names {
             handler.on_any(|_| {});
         });
         assert_eq!(lines, [""; 0]);
+    }
+}
+
+mod untaken_events {
+    use super::*;
+
+    fn untaken(name: &str) -> String {
+        format!("INFO message=no handler takes events of this name event={name:?}")
+    }
+
+    fn lines_of(handler: &WebhookHandler, names: &[&str]) -> Vec<String> {
+        logged(|| {
+            for name in names {
+                handler.dispatch(named(name)).unwrap();
+                now(handler.dispatch_async(named(name))).unwrap();
+            }
+        })
+        .1
+    }
+
+    #[test]
+    fn each_name_that_no_handler_takes_has_one_line() {
+        let (mut handler, calls) = new_handler();
+        handler.on(calls.to::<IssueNewEvent>("new"));
+        let found = lines_of(&handler, &["issue_new", "ticket.created", "ticket\n.created", "ticket.created"]);
+        assert_eq!(found, [untaken("ticket.created"), untaken("ticket\n.created")]);
+    }
+
+    #[test]
+    fn a_handler_without_handlers_is_warned_of_once() {
+        let (handler, _) = new_handler();
+        let warning = "WARN message=events arrive, and no handler is registered: register handlers, or call `receive` \
+                       for the event alone";
+        assert_eq!(lines_of(&handler, &["", ""]), [warning.to_owned(), untaken("")]);
+    }
+
+    #[test]
+    fn no_line_is_logged_where_a_handler_fails() {
+        let (mut handler, _) = new_handler();
+        handler.on_names(["fails"], |_| Err::<(), _>("no"));
+        let (_, lines) = logged(|| handler.dispatch(named("fails")).unwrap_err());
+        assert_eq!(lines, [""; 0]);
+    }
+
+    #[test]
+    fn a_hundred_names_are_told_and_of_each_a_hundred_characters() {
+        let (mut handler, calls) = new_handler();
+        handler.on(calls.to::<IssueNewEvent>("new"));
+        let names: Vec<String> = (0..200).map(|number| format!("{number:03}{}", "ü".repeat(1000))).collect();
+        let found = lines_of(&handler, &names.iter().map(String::as_str).collect::<Vec<_>>());
+        let expected: Vec<String> = (0..100).map(|number| untaken(&format!("{number:03}{}", "ü".repeat(97)))).collect();
+        assert_eq!(found, expected);
     }
 }

@@ -46,14 +46,20 @@ mod outcomes {
     #[test]
     fn each_has_its_status_body_and_headers() {
         const JSON: (&str, &str) = ("content-type", "application/json");
-        let table: [(Outcome, u16, &str, Headers); 10] = [
+        let table: [(Outcome, u16, &str, Headers); 11] = [
             (Outcome::Handled, 200, r#"{"status":"handled"}"#, &[JSON]),
             (Outcome::Accepted, 200, r#"{"status":"accepted"}"#, &[JSON]),
             (Outcome::Duplicate, 200, r#"{"status":"duplicate"}"#, &[JSON]),
             (Outcome::Ignored, 200, r#"{"status":"ignored"}"#, &[JSON]),
             (Outcome::Unreadable, 400, r#"{"error":"unreadable"}"#, &[JSON]),
             (Outcome::Unauthorized, 401, r#"{"error":"unauthorized"}"#, &[JSON]),
-            (Outcome::MethodNotAllowed, 405, r#"{"error":"method_not_allowed"}"#, &[JSON, ("allow", "POST")]),
+            (
+                Outcome::MethodNotAllowed,
+                405,
+                r#"{"error":"method_not_allowed"}"#,
+                &[JSON, ("allow", "POST, PUT, PATCH")],
+            ),
+            (Outcome::LengthRequired, 411, r#"{"error":"length_required"}"#, &[JSON]),
             (Outcome::TooLarge, 413, r#"{"error":"too_large"}"#, &[JSON]),
             (Outcome::Failed, 500, r#"{"error":"failed"}"#, &[JSON]),
             (Outcome::Unavailable, 503, r#"{"error":"unavailable"}"#, &[JSON]),
@@ -83,7 +89,7 @@ mod outcomes {
             assert!((200..=599).contains(&outcome.status()), "{outcome}");
             for (name, value) in outcome.headers() {
                 assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{outcome}: {name}");
-                assert!(value.bytes().all(|byte| byte.is_ascii_graphic()), "{outcome}: {value}");
+                assert!(value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()), "{outcome}: {value}");
             }
         }
     }
@@ -148,7 +154,7 @@ mod requests {
     fn nothing_but_method_and_headers_is_needed_to_admit() {
         let endpoint = Endpoint::builder(handler()).body_limit(10).build();
         assert_eq!(endpoint.body_limit(), 10);
-        let table: [(&str, Headers, Option<Outcome>); 12] = [
+        let table: [(&str, Headers, Option<Outcome>); 19] = [
             ("POST", &[], None),
             ("POST", &[("Content-Length", "10")], None),
             ("POST", &[("Content-Length", "eleven")], None),
@@ -158,6 +164,13 @@ mod requests {
             ("POST", &[("CONTENT-LENGTH", "18446744073709551615")], Some(Outcome::TooLarge)),
             ("POST", &[("Content-Length", "11"), ("Transfer-Encoding", "chunked")], None),
             ("POST", &[("Content-Length", "11"), ("X-Transfer-Encoding", "chunked")], Some(Outcome::TooLarge)),
+            ("PUT", &[("Content-Length", "10")], None),
+            ("PATCH", &[], None),
+            ("PUT", &[("Content-Length", "11")], Some(Outcome::TooLarge)),
+            ("PATCH", &[("Content-Length", "11")], Some(Outcome::TooLarge)),
+            ("post", &[], Some(Outcome::MethodNotAllowed)),
+            ("PUTS", &[], Some(Outcome::MethodNotAllowed)),
+            ("", &[], Some(Outcome::MethodNotAllowed)),
             ("DELETE", &[("Content-Length", "11")], Some(Outcome::MethodNotAllowed)),
             ("GET", &[("Transfer-Encoding", "chunked")], Some(Outcome::MethodNotAllowed)),
             ("GET", &[], Some(Outcome::MethodNotAllowed)),
@@ -197,7 +210,9 @@ mod requests {
 
     #[test]
     fn a_body_that_ended_early_or_never_came_is_unreadable() {
-        let endpoint = Endpoint::new(handler());
+        let mut handler = handler();
+        handler.on_any(|_| ());
+        let endpoint = Endpoint::new(handler);
         let signature = signed(BODY, None);
         let headers = [("X-Pylon-Signature", &*signature), ("Content-Length", "61")];
         assert_eq!(BODY.len(), 61);
@@ -423,6 +438,7 @@ mod told {
     #[test]
     fn each_class_of_answer_has_its_line_in_the_log() {
         let mut handler = handler();
+        handler.on_names(["issue_new"], |_| ());
         handler.on_names(["fails"], |_| Err::<(), _>("the database is gone"));
         handler.on_names(["panics"], |_| -> () { panic!("it panics on purpose") });
         let guard = ReplayGuard::exact_request(MemoryReplayStore::new(10));
@@ -448,8 +464,8 @@ mod told {
             (
                 Outcome::MethodNotAllowed,
                 line(
-                    "WARN message=a request was refused: wrong method: expected POST, found another \
-                     outcome=\"method_not_allowed\""
+                    "WARN message=a request was refused: wrong method: expected POST, PUT or PATCH, found another; \
+                     choose POST as the method of the webhook in Pylon outcome=\"method_not_allowed\""
                 )
             )
         );
@@ -537,7 +553,8 @@ mod told {
             );
         }
         let named = r#"{"event_type": "one\nERROR two\u001b[31m"}"#;
-        assert_eq!(delivery(named), (Outcome::Handled, vec![]));
+        let untaken = r#"INFO message=no handler takes events of this name event="one\nERROR two\u{1b}[31m""#;
+        assert_eq!(delivery(named), (Outcome::Handled, vec![untaken.to_owned()]));
         assert_eq!(
             delivery(named),
             (

@@ -8,6 +8,7 @@ mod arrival;
 #[cfg(all(feature = "background", feature = "testing"))]
 mod background;
 mod config;
+mod diagnosis;
 mod dispatch;
 mod endpoint;
 mod fields;

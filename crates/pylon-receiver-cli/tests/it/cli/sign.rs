@@ -63,8 +63,8 @@ fn a_refusal_is_explained_and_never_shows_a_secret_or_the_right_signature() {
         (
             b"{\"id\": \"1\"}",
             &["--signature", SIGNATURE],
-            "signature mismatch: the signature matches none of the configured secrets; it matches the same JSON with \
-             different whitespace: the body was parsed and serialized again; pass the raw bytes of the request body",
+            "signature mismatch: the signature matches none of the configured secrets; it matches the same JSON in \
+             another form: the body was parsed and serialized again; pass the raw bytes of the request body",
         ),
         (
             b"{'id': '1'}",
