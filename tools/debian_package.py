@@ -37,7 +37,7 @@ _BEFORE_REMOVAL = """\
 #!/bin/sh
 set -e
 if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
-  systemctl disable --now 'pylon-receiver.*' || true
+  systemctl disable --now pylon-receiver.socket pylon-receiver.service || true
 fi
 """
 _SHELLS = {
@@ -49,8 +49,6 @@ _SHELLS = {
 
 def build(source: Path, program: Path, version: str, glibc: tuple[int, int], folder: Path, out: Path) -> None:
     """Build the package with `dpkg-deb`."""
-    import tomllib
-
     package = tomllib.loads((source / "Cargo.toml").read_text())["workspace"]["package"]
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -24,10 +24,10 @@ import sys
 import tomllib
 import zipfile
 from pathlib import Path
-from subprocess import PIPE, STDOUT
 
 import debian_package
 import dist_trial
+import quiet
 
 ROOT = Path(__file__).resolve().parent.parent
 #: The oldest glibc that the compiled files run with.
@@ -45,10 +45,7 @@ def main() -> None:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
     def run(folder: Path, *command: str) -> None:
-        print("building:", *command, flush=True)
-        done = subprocess.run(command, cwd=folder, env=environment, stdout=PIPE, stderr=STDOUT, text=True, check=False)
-        if done.returncode != 0:
-            sys.exit(f"{done.stdout}\nexit status {done.returncode}")
+        quiet.run("building", folder, *command, environment=environment)
 
     compiled = ["build", "--profile=release", "--locked", "--zig", f"--compatibility=manylinux_{GLIBC[0]}_{GLIBC[1]}"]
     run(source, "maturin", "sdist", "--out", str(out))

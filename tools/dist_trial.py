@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tarfile
 import zipfile
 from pathlib import Path
+
+import quiet
 
 _USE_THE_LIBRARY = """\
 import importlib.metadata, sys
@@ -85,7 +86,9 @@ def _debian(file: Path, root: Path) -> None:
     _use_the_receiver(program, root)
     configuration = root / "etc/pylon-receiver/pylon-receiver.toml"
     ledger = f'ledger = "sqlite:{root}/pylon.db"'
-    configuration.write_text(configuration.read_text().replace('ledger = "sqlite:/var/lib/pylon-receiver/pylon.db"', ledger))
+    configuration.write_text(
+        configuration.read_text().replace('ledger = "sqlite:/var/lib/pylon-receiver/pylon.db"', ledger)
+    )
     _run(root, program, "check-config", "--config", configuration, PYLON_WEBHOOK_SECRET="a secret")
     _run(root, *dpkg, "--purge", "pylon-receiver")
     assert not program.exists(), "the package left its program behind"
@@ -99,7 +102,9 @@ def _crates(out: Path, folder: Path, crates: list[str]) -> None:
         unpacked = folder / file.name.removesuffix(".crate")
         missing = [name for name in ("LICENSE-MIT", "LICENSE-APACHE", "README.md") if not (unpacked / name).is_file()]
         assert not missing, f"{file.name} lacks {missing}"
-        assert "](docs/" not in (unpacked / "README.md").read_text(), f"{file.name}: relative links are dead on crates.io"
+        assert "](docs/" not in (unpacked / "README.md").read_text(), (
+            f"{file.name}: relative links are dead on crates.io"
+        )
         version = unpacked.name.removeprefix(f"{crate}-")
     (folder / "src").mkdir()
     (folder / "Cargo.toml").write_text(_MANIFEST.format(version=version, folder=folder))
@@ -131,9 +136,4 @@ def _one(folder: Path, pattern: str) -> Path:
 
 
 def _run(folder: Path, *command: str | Path, **environment: str) -> None:
-    print("trying:", *(str(part).splitlines()[0] for part in command), flush=True)
-    done = subprocess.run(
-        command, cwd=folder, env={**_ENVIRONMENT, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    if done.returncode != 0:
-        sys.exit(f"{done.stdout}\nexit status {done.returncode}")
+    quiet.run("trying", folder, *command, environment={**_ENVIRONMENT, **environment})
