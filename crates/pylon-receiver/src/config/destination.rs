@@ -95,6 +95,7 @@ keys! {
 /// How events go to a destination.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "a configuration has few, and most are the largest")]
 pub enum TransportConfig {
     /// By HTTP POST.
     Http(HttpTransport),
@@ -148,8 +149,7 @@ impl ClientCertificate {
 
 fn socket_fault(path: &Path) -> Option<String> {
     let length = path.as_os_str().len();
-    let text =
-        format!("expected at most {LONGEST_SOCKET} bytes, as the system demands of a socket's path, found {length}");
+    let text = format!("expected at most {LONGEST_SOCKET} bytes, as systems demand of a socket's path, found {length}");
     if length > LONGEST_SOCKET { Some(text) } else { (FILE.check)(&path.to_owned()) }
 }
 

@@ -142,7 +142,7 @@ fn every_key_is_in_the_reference_with_its_default() {
     }
     let keys: Vec<_> = reference.lines().filter_map(|line| line.split('`').nth(1)).collect();
     assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len(), "each key once");
-    assert_eq!(keys.len(), 68);
+    assert_eq!(keys.len(), 71);
 }
 
 const EXAMPLE: &str = include_str!("../../../../deploy/pylon-receiver.toml");
@@ -179,7 +179,7 @@ fn the_settings_that_the_example_comments_out_hold_anyway_unless_they_are_for_in
     }
     assert_eq!(show(&parse(&defaults).unwrap()), show(&parse(EXAMPLE).unwrap()));
     let all = parse(&everything).unwrap();
-    assert_eq!(all.destinations.len(), 3);
+    assert_eq!(all.destinations.len(), 5);
     assert!(all.admin_token.is_some() && all.tls.is_some() && all.traces.is_some());
 }
 
