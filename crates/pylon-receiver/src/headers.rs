@@ -84,11 +84,32 @@ impl Headers {
         (Self(fit.into()), dropped)
     }
 
-    /// All names, with the values of the headers that the function names; the other values become [`NOT_KEPT`](Self::NOT_KEPT).
+    /// The names, with the values of the headers that the function names; the other values become [`NOT_KEPT`](Self::NOT_KEPT).
+    ///
+    /// The headers are a stranger's, so their beginning has to do: a value is cut after 256 bytes, and what is beyond 50 headers or 4 KiB
+    /// is left out. A line [`DROPPED`] at the end says how many headers that are.
     pub fn with_values_of(map: &HeaderMap, is_kept: impl Fn(&HeaderName) -> bool) -> Self {
+        const MOST: usize = 50;
+        const LONGEST_VALUE: usize = 256;
+        const LONGEST: usize = 4096;
         let mut lines = Vec::with_capacity(USUAL_LENGTH);
+        let (mut kept, mut dropped) = (0, 0);
         for (name, value) in map {
-            push_line(&mut lines, name, if is_kept(name) { value.as_bytes() } else { Self::NOT_KEPT.as_bytes() });
+            let value = if is_kept(name) { value.as_bytes() } else { Self::NOT_KEPT.as_bytes() };
+            let (value, cut) = match value.get(..LONGEST_VALUE) {
+                Some(beginning) if beginning.len() < value.len() => (beginning, "..."),
+                _ => (value, ""),
+            };
+            let length = lines.len() + name.as_str().len() + value.len();
+            if kept == MOST || length > LONGEST {
+                dropped += 1;
+                continue;
+            }
+            kept += 1;
+            push_line(&mut lines, name, &[value, cut.as_bytes()].concat());
+        }
+        if dropped > 0 {
+            push_line(&mut lines, &DROPPED, dropped.to_string().as_bytes());
         }
         Self(lines.into())
     }
@@ -213,7 +234,7 @@ pub(crate) fn is_of_encoding(name: &str) -> bool {
 /// | Names | What they say |
 /// | --- | --- |
 /// | `accept`, `accept-*`, `want-*` | which answers the sender takes |
-/// | `if-*`, `range`, `content-range`, `early-data` | under which condition the request counts, or which part of it this is |
+/// | `if`, `if-*`, `range`, `content-range`, `early-data` | under which condition the request counts, or which part of it this is |
 /// | `content-md5`, `digest`, `content-digest`, `repr-digest` | a checksum that nobody has checked |
 /// | `x-http-method-override` and the like | another method or path than the request's own |
 /// | `origin`, `sec-*` | which page a browser sends from |
@@ -226,6 +247,7 @@ pub(crate) fn is_of_one_exchange(name: &str) -> bool {
             | "content-range"
             | "digest"
             | "early-data"
+            | "if"
             | "origin"
             | "range"
             | "repr-digest"

@@ -59,6 +59,7 @@
 
 mod accept;
 mod admin;
+mod certificate;
 pub mod config;
 mod deliver;
 mod file;
@@ -88,11 +89,12 @@ pub use time::{Moment, SystemWallClock, WallClock};
 /// The parts that this crate's own tests drive one by one. Not part of the API: anything here may change in any release.
 #[doc(hidden)]
 pub mod internals {
-    pub use crate::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, Stopped, TlsKeys};
+    pub use crate::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, Refreshed, Stopped, TlsKeys};
     pub use crate::admin::{Access, AdminParts, ORDER_LIMIT, Running, RunningDestination, router};
+    pub use crate::certificate::CertificateEnd;
     pub use crate::deliver::{
-        Backoff, Circuit, CircuitState, Courier, CourierParts, Delivered, Failure, Report, Transport, TransportFault,
-        TransportFuture, Work, dial, transport,
+        Admitted, Backoff, Circuit, CircuitState, Courier, CourierParts, Delivered, Failure, Report, Role, Shortage,
+        Transport, TransportFault, TransportFuture, Work, dial, transport,
     };
     pub use crate::metrics::Metrics;
     pub use crate::rate::Rate;

@@ -1,8 +1,8 @@
 //! What one process counts, for Prometheus.
 
 use crate::ledger::CommitObserver;
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::encoding::{EncodeLabelSet, prometheus_text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
@@ -15,8 +15,24 @@ use std::time::Duration;
 /// The beginning of every metric's name.
 pub(crate) const PREFIX: &str = "pylon_receiver";
 
-/// The content type of [`Metrics::encode`].
-pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// A format of metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exposition {
+    /// The text format of Prometheus, version 0.0.4.
+    Text,
+    /// The text format of OpenMetrics, version 1.0.0.
+    OpenMetrics,
+}
+
+impl Exposition {
+    /// The content type.
+    pub(crate) const fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => prometheus_text::CONTENT_TYPE,
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
 
 /// The counters of one process. They begin at zero with it; the ledger's own numbers are [`Stats`](crate::ledger::Stats).
 ///
@@ -40,6 +56,41 @@ pub struct Metrics {
     commit_seconds: Histogram,
     commit_failures: Counter,
     pruned: Counter,
+    admin_requests: Family<AccessLabel, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AccessLabel {
+    access: &'static str,
+}
+
+/// How the access of a request to the admin API was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AdminAccess {
+    /// May read and order.
+    Granted,
+    /// May know whether the receiver lives and is ready, and shows no token.
+    Probe,
+    /// Needs a token, and shows none.
+    NoToken,
+    /// Shows another token.
+    WrongToken,
+    /// Comes from a web page, through a proxy or under another name.
+    Forbidden,
+}
+
+impl AdminAccess {
+    const ALL: [Self; 5] = [Self::Granted, Self::Probe, Self::NoToken, Self::WrongToken, Self::Forbidden];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Granted => "granted",
+            Self::Probe => "probe",
+            Self::NoToken => "no_token",
+            Self::WrongToken => "wrong_token",
+            Self::Forbidden => "forbidden",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -93,6 +144,7 @@ impl Metrics {
             commit_seconds: seconds(),
             commit_failures: Counter::default(),
             pruned: Counter::default(),
+            admin_requests: Family::default(),
             registry: Registry::default(),
         };
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -125,6 +177,14 @@ impl Metrics {
         );
         registry.register("commit_failures", "Commits that failed (this process)", metrics.commit_failures.clone());
         registry.register("pruned", "Events forgotten after their retention (this process)", metrics.pruned.clone());
+        registry.register(
+            "admin_requests",
+            "Requests to the admin API, by how their access was decided (this process)",
+            metrics.admin_requests.clone(),
+        );
+        for access in AdminAccess::ALL {
+            drop(metrics.admin_requests.get_or_create(&AccessLabel { access: access.name() }));
+        }
         Self { registry, ..metrics }
     }
 
@@ -181,6 +241,11 @@ impl Metrics {
         self.attempt_seconds.get_or_create(&DestinationLabel { destination }).observe(took.as_secs_f64());
     }
 
+    /// The access of a request to the admin API was decided.
+    pub(crate) fn admin_request(&self, access: AdminAccess) {
+        self.admin_requests.get_or_create(&AccessLabel { access: access.name() }).inc();
+    }
+
     /// Events were pruned.
     pub fn pruned(&self, events: u64) {
         self.pruned.inc_by(events);
@@ -191,15 +256,21 @@ impl Metrics {
     /// # Errors
     /// None in practice: writing to a text does not fail.
     pub fn encode(&self) -> Result<String, fmt::Error> {
-        self.encode_with(&Registry::default())
+        self.encode_with(&Registry::default(), Exposition::OpenMetrics)
     }
 
-    /// The same, and what is in the other registry.
-    pub(crate) fn encode_with(&self, others: &Registry) -> Result<String, fmt::Error> {
+    /// The same and what is in the other registry, in this format.
+    pub(crate) fn encode_with(&self, others: &Registry, exposition: Exposition) -> Result<String, fmt::Error> {
         let mut text = String::new();
-        encode_registry(&mut text, &self.registry)?;
-        encode_registry(&mut text, others)?;
-        encode_eof(&mut text)?;
+        for registry in [&self.registry, others] {
+            match exposition {
+                Exposition::Text => prometheus_text::encode(&mut text, registry)?,
+                Exposition::OpenMetrics => encode_registry(&mut text, registry)?,
+            }
+        }
+        if exposition == Exposition::OpenMetrics {
+            encode_eof(&mut text)?;
+        }
         Ok(text)
     }
 }

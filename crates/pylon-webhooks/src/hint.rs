@@ -19,6 +19,8 @@ pub enum Hint {
     BodyEmpty,
     /// The request has this `Content-Encoding`.
     ContentEncoding(&'static str),
+    /// The body is compressed by this encoding, of which no header tells.
+    BodyCompressed(&'static str),
     /// The request has the signature header of this other product.
     OtherProduct(&'static str),
     /// None of these. The request has a timestamp, so the signature must cover it.
@@ -65,6 +67,11 @@ impl fmt::Display for Hint {
                 f,
                 "the request has a Content-Encoding ({name}): let nothing on the way compress or unpack the body, since \
                  the signature covers the bytes that the sender signed"
+            ),
+            Self::BodyCompressed(name) => write!(
+                f,
+                "the body is compressed ({name}): let nothing on the way compress the body, since the signature covers the \
+                 bytes that the sender signed"
             ),
             Self::OtherProduct(product) => {
                 write!(f, "the request has a signature header of {product}, so it is not from Pylon (usepylon.com)")

@@ -1,6 +1,8 @@
 //! The command `serve`, as a process: what is promised, under everything that goes wrong.
 
 mod accepts;
+mod addresses;
+mod backup;
 mod connections;
 mod damaged;
 mod dead;
@@ -8,11 +10,17 @@ mod destination;
 mod displaced;
 mod duplicates;
 mod fails;
+mod first;
 mod full;
+mod health;
 mod killed;
 mod ledger;
+mod orphans;
+mod pauses;
 mod process;
 mod reload;
+mod restart;
+mod shortage;
 mod signals;
 mod signed;
 

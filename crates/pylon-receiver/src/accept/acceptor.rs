@@ -3,7 +3,6 @@
 use super::allowance::{Allowance, Allowances};
 use super::body::{self, Reading};
 use super::client::Client;
-use super::encoding;
 use super::endpoint::Endpoint;
 use super::event_rate::EventRate;
 use super::memory::Memory;
@@ -179,9 +178,7 @@ impl Acceptor {
     ) -> Result<NewEvent, WebhookRefusal> {
         let Shared { parts: AcceptorParts { clock, randomness, .. }, .. } = &*self.shared;
         let now = clock.now();
-        let compression = encoding::of(&head.headers, received.body().as_bytes());
-        let authentic = endpoint.authenticate(&head.headers, received, now);
-        let body = authentic.map_err(|refusal| refusal.of_compressed(compression))?;
+        let body = endpoint.authenticate(&head.headers, received, now)?;
         let passed = passed::of(&head.headers)?;
         endpoint.rate.as_ref().map_or(Ok(()), |rate| rate.check(Instant::now()))?;
         let read = endpoint.reader.read(body.clone());
@@ -194,15 +191,7 @@ impl Acceptor {
                 let deliveries = endpoint.routes.iter().filter_map(|route| route.delivery(event)).collect();
                 (beginning(event.event_type(), LONGEST_NAME).into(), kind, None, deliveries)
             }
-            Err(error) => {
-                let reason = match compression {
-                    Some(encoding) => format!(
-                        "the body is {encoding}-compressed: expected JSON in UTF-8; have the sender or the proxy send it uncompressed"
-                    ),
-                    None => error.fault().to_string(),
-                };
-                ("".into(), None, Some(reason.into()), Vec::new())
-            }
+            Err(error) => ("".into(), None, Some(error.fault().to_string().into()), Vec::new()),
         };
         let read_as = if read.is_ok() { ReadAs::Json } else { ReadAs::Bytes };
         let (headers, dropped) = stored::of_event(&head.headers, read_as, |header| settings.is_required(header));

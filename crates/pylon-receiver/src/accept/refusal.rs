@@ -25,6 +25,7 @@ pub(super) const ALWAYS: &[&str] = &[
     "too_large",
     "incomplete_body",
     "body_timeout",
+    "memory_full",
     "no_secret",
     "loop_detected",
     "ledger_busy",
@@ -33,6 +34,7 @@ pub(super) const ALWAYS: &[&str] = &[
     "ledger_read_only",
     "ledger_unreachable",
     "ledger_damaged",
+    "ledger_displaced",
     "ledger_in_use",
     "ledger_unknown",
     "ledger_failed",
@@ -148,20 +150,6 @@ impl WebhookRefusal {
             "loop: expected an event that has passed {most} receivers at most, found more; check where they deliver to"
         );
         Self::new(Answer::Looped, "loop_detected", reason)
-    }
-
-    /// Says that the body is compressed, where that may be why its signature does not match.
-    pub(super) fn of_compressed(self, encoding: Option<&'static str>) -> Self {
-        match encoding {
-            Some(encoding) if self.code == "signature_mismatch" => {
-                let reason = format!(
-                    "{}; the body is {encoding}-compressed: if a proxy compresses requests, switch that off, because it breaks the signature",
-                    self.reason
-                );
-                Self { reason: reason.into(), ..self }
-            }
-            _ => self,
-        }
     }
 
     /// The endpoint's rate is used up.

@@ -66,7 +66,7 @@ pub(super) fn of_event(
     })
 }
 
-/// The headers of a refused request, for the operator: every name, and the values of those that are never credentials. Any other
+/// The headers of a refused request, for the operator, within limits: the names, and the values of those that are never credentials. Any other
 /// header may be a credential that is valid once the configuration is repaired.
 pub(super) fn of_refused(headers: &HeaderMap, is_required: impl Fn(&HeaderName) -> bool) -> Headers {
     Headers::with_values_of(headers, |name| SHOWN.contains(&name.as_str()) && !is_required(name))

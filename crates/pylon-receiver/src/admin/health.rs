@@ -12,7 +12,7 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{Method, Response, StatusCode};
 use http_body_util::Full;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -37,12 +37,13 @@ struct Checked {
 pub(crate) struct Health {
     parts: AdminParts,
     last: LastCheck,
+    told: LastTold,
 }
 
 impl Health {
     /// The health of what the API reads from.
     pub(crate) fn new(parts: AdminParts) -> Self {
-        Self { parts, last: LastCheck::default() }
+        Self { parts, last: LastCheck::default(), told: LastTold::default() }
     }
 
     /// The answer to a load balancer: 200 or 503.
@@ -62,7 +63,7 @@ impl Health {
     }
 
     /// Why the receiver is not ready, a sentence for each reason.
-    async fn unmet(&self) -> Vec<String> {
+    pub(super) async fn unmet(&self) -> Vec<String> {
         let mut unmet = Vec::from_iter(self.last.clone().unmet(self.parts.ledger.clone()).await);
         match &self.parts.running {
             Some(running) => unmet.extend(running.unmet()),
@@ -84,12 +85,35 @@ pub(super) async fn live() -> Answer {
 
 pub(super) async fn ready(Extension(health): Extension<Health>, Extension(caller): Extension<Caller>) -> Answer {
     let unmet = health.unmet().await;
-    if unmet.is_empty() {
-        return json(&Readiness { status: ReadyStatus::Ready, unmet: None });
+    let warnings = health.parts.running.as_ref().map(|running| running.warnings()).unwrap_or_default();
+    health.told.tell(&unmet, &warnings);
+    let (status, code) = match unmet.is_empty() {
+        true => (ReadyStatus::Ready, StatusCode::OK),
+        false => (ReadyStatus::NotReady, StatusCode::SERVICE_UNAVAILABLE),
+    };
+    let shown = |sentences: Vec<String>| (caller == Caller::Operator && !sentences.is_empty()).then_some(sentences);
+    let answer = Readiness { status, unmet: shown(unmet), warnings: shown(warnings) };
+    Ok((code, Json(answer)).into_response())
+}
+
+/// What was last told in the log: each change is told once, however often probes ask.
+#[derive(Clone, Default)]
+struct LastTold(Arc<std::sync::Mutex<(Vec<String>, Vec<String>)>>);
+
+impl LastTold {
+    fn tell(&self, unmet: &[String], warnings: &[String]) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.0 != unmet {
+            match unmet {
+                [] => tracing::info!("the receiver is ready again"),
+                _ => tracing::warn!(unmet = unmet.join("; "), "the receiver is not ready"),
+            }
+        }
+        if last.1 != warnings && !warnings.is_empty() {
+            tracing::warn!(warnings = warnings.join("; "), "the receiver needs care before long");
+        }
+        *last = (unmet.to_vec(), warnings.to_vec());
     }
-    let unmet = (caller == Caller::Operator).then_some(unmet);
-    let answer = Readiness { status: ReadyStatus::NotReady, unmet };
-    Ok((StatusCode::SERVICE_UNAVAILABLE, Json(answer)).into_response())
 }
 
 impl LastCheck {

@@ -2,17 +2,21 @@
 
 mod access;
 mod answer;
+mod backup;
 mod event;
 mod fields;
 mod gauges;
 mod health;
 mod lists;
+mod negotiation;
 mod offline;
 mod orders;
 mod parts;
+mod reassign;
 mod routes;
 mod selection;
 mod stats;
+mod turns;
 
 pub use access::Access;
 pub(crate) use health::Health;

@@ -1,5 +1,6 @@
 //! What the API reads from and gives orders to.
 
+use crate::certificate::CertificateEnd;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::time::WallClock;
@@ -34,6 +35,12 @@ pub trait Running: Send + Sync + 'static {
 
     /// Why it is not ready, a sentence for each reason, without those of the ledger; empty: it is ready.
     fn unmet(&self) -> Vec<String>;
+
+    /// What needs care before long although the receiver is ready, a sentence each.
+    fn warnings(&self) -> Vec<String>;
+
+    /// The certificates in use, and when each ends.
+    fn certificates(&self) -> Vec<CertificateEnd>;
 
     /// The configuration as a file would have it, without secrets.
     fn config(&self) -> String;

@@ -21,7 +21,7 @@ const LONGEST_SOCKET: usize = 103;
 keys! {
     /// Where events go, and how hard the receiver tries.
     DestinationConfig {
-        /// The name that deliveries are stored under; required. Renaming a destination orphans its pending deliveries.
+        /// The name that deliveries are stored under; required. Renaming a destination orphans its pending deliveries; `deliveries move` moves them.
         name: Arc<str> = "".into(), text().checked(name_fault).required(), Reload;
         /// How events go to the destination.
         transport: TransportConfig = TransportConfig::InProcess, TransportKeys, Reload;
@@ -69,13 +69,13 @@ fn order_by_fault(key: &str) -> Option<String> {
 keys! {
     /// When to try a delivery again.
     RetryPolicy {
-        /// Give up after this many attempts.
+        /// Give up after this many attempts. One that is answered 429 does not count.
         attempts: u32 = 30, positive(), Reload;
         /// Give up at this age once five attempts were made.
         age: Duration = Duration::from_secs(3 * 24 * 3600), DURATION, Reload;
         /// The longest wait before the second attempt; the wait is a random part of it.
         first_delay: Duration = Duration::from_secs(1), DURATION, Reload;
-        /// What the wait doubles up to. A `Retry-After` counts up to this too.
+        /// What the wait doubles up to. A `Retry-After` counts up to this too, and up to an hour.
         longest_delay: Duration = Duration::from_secs(3600), DURATION, Reload;
     }
 }
@@ -83,7 +83,7 @@ keys! {
 keys! {
     /// When to leave a failing destination alone.
     CircuitPolicy {
-        /// Failed events without a success in between before the destination is paused.
+        /// Events without an answer, or with 502, 503 or 504, before the destination is paused. Any other answer starts the count anew.
         failures: u32 = 10, positive(), Reload;
         /// The first pause; then one delivery is a probe.
         first_pause: Duration = Duration::from_secs(1), DURATION, Reload;
@@ -95,6 +95,7 @@ keys! {
 /// How events go to a destination.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "a configuration has few, and most are the largest")]
 pub enum TransportConfig {
     /// By HTTP POST.
     Http(HttpTransport),
@@ -148,8 +149,7 @@ impl ClientCertificate {
 
 fn socket_fault(path: &Path) -> Option<String> {
     let length = path.as_os_str().len();
-    let text =
-        format!("expected at most {LONGEST_SOCKET} bytes, as the system demands of a socket's path, found {length}");
+    let text = format!("expected at most {LONGEST_SOCKET} bytes, as systems demand of a socket's path, found {length}");
     if length > LONGEST_SOCKET { Some(text) } else { (FILE.check)(&path.to_owned()) }
 }
 

@@ -1,6 +1,8 @@
 //! What a configuration would meet on this machine: everything that a start refuses or warns of.
 
+use super::client_certificates;
 use crate::accept::TlsKeys;
+use crate::certificate::CertificateEnd;
 use crate::config::{
     CommandTransport, Config, ConfigFault, DestinationConfig, HttpTransport, JsonLinesTransport, LedgerAddress,
     ListenAddress, SecretSource, TransportConfig, check, is_localhost,
@@ -9,6 +11,7 @@ use crate::deliver::{examine_json_lines, transport};
 use crate::file::{folder_of, is_same, open_to_others, resolved};
 use crate::ledger::SqliteLedger;
 use crate::text::quoted;
+use crate::time::{SystemWallClock, WallClock};
 use http::Uri;
 use pylon_webhooks::{EventKind, NameSource};
 use std::ffi::OsString;
@@ -49,6 +52,8 @@ impl Preflight {
         }
         preflight.ledger(config);
         preflight.secrets(config);
+        preflight.ending(&client_certificates::ends(config));
+        preflight.sources(config);
         preflight.destinations(config);
         preflight.kinds(config);
         preflight
@@ -66,7 +71,10 @@ impl Preflight {
     fn secrets(&mut self, config: &Config) {
         config.admin_token.iter().for_each(|source| self.secret("admin token", source));
         if let Some(tls) = &config.tls {
-            self.missing.extend(TlsKeys::read(tls).err().map(|fault| fault.to_string()));
+            match TlsKeys::read(tls) {
+                Ok(keys) => self.ending(keys.end().as_slice()),
+                Err(fault) => self.missing.push(fault.to_string()),
+            }
             self.open_to_others("TLS", &tls.key);
         }
         for endpoint in &config.endpoints {
@@ -97,6 +105,21 @@ impl Preflight {
 
     fn open_to_others(&mut self, whose: &str, path: &Path) {
         self.warnings.extend(open_to_others(path).map(|found| format!("{whose}: {found}")));
+    }
+
+    fn ending(&mut self, certificates: &[CertificateEnd]) {
+        let now = SystemWallClock.now();
+        self.warnings.extend(certificates.iter().filter_map(|certificate| certificate.warning(now)));
+    }
+
+    fn sources(&mut self, config: &Config) {
+        let is_behind_proxy = config.listen.is_loopback() && config.trusted_proxies.is_empty();
+        for endpoint in config.endpoints.iter().filter(|endpoint| is_behind_proxy && !endpoint.sources.is_empty()) {
+            self.warnings.push(format!(
+                "endpoint {}: `sources` sees the address of the proxy only, because `listen` is a loopback address; name the proxy in `trusted_proxies`",
+                endpoint.name
+            ));
+        }
     }
 
     fn destinations(&mut self, config: &Config) {

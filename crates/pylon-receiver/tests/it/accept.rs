@@ -26,7 +26,9 @@ use pylon_receiver::Moment;
 use pylon_receiver::config::{
     Config, Deduplication, DestinationConfig, EndpointConfig, JsonLinesTransport, SecretSource, TransportConfig,
 };
-use pylon_receiver::internals::{Acceptor, AcceptorParts, Listener, ListenerLimits, Metrics, Stopped, TlsKeys};
+use pylon_receiver::internals::{
+    Acceptor, AcceptorParts, Listener, ListenerLimits, Metrics, Refreshed, Stopped, TlsKeys,
+};
 use pylon_receiver::ledger::{LedgerError, NewEvent, NewRefused};
 use pylon_test_support::log::logged;
 use pylon_webhooks::Secret;

@@ -1,6 +1,8 @@
 //! The admin API, through its real router.
 
 mod access;
+mod backup;
+mod bounds;
 pub(crate) mod fake;
 mod health;
 mod orders;

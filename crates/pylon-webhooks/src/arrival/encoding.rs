@@ -28,3 +28,14 @@ pub(super) fn encoding_of(value: &[u8]) -> Option<&'static str> {
 pub(super) fn is_text(body: &[u8]) -> bool {
     !body.is_empty() && std::str::from_utf8(body).is_ok()
 }
+
+/// By what the bytes are compressed, as their beginning says. Brotli says nothing.
+pub(crate) fn compression_of(body: &[u8]) -> Option<&'static str> {
+    match body {
+        [0x1f, 0x8b, ..] => Some("gzip"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("zstd"),
+        // The header of zlib (RFC 1950): deflate with a window of 32 KiB, and a checksum. No JSON begins so.
+        [0x78, flags, ..] if (0x7800 | u32::from(*flags)) % 31 == 0 && !is_text(body) => Some("deflate"),
+        _ => None,
+    }
+}

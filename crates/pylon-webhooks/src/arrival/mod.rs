@@ -16,6 +16,7 @@ pub use admission::{Admission, DEFAULT_BODY_LIMIT, HeaderWalk, SIGNATURE_HEADER,
 pub use admitted::{Admitted, ArrivingBody};
 pub(crate) use credentials::Presented;
 pub use credentials::{Credentials, HeaderValue};
+pub(crate) use encoding::compression_of;
 pub use fault::RequestFault;
 pub use payload::Payload;
 pub use received::Received;

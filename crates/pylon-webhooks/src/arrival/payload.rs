@@ -1,6 +1,6 @@
 //! The body of a delivery, borrowed or shared.
 
-use super::encoding::is_text;
+use super::encoding::{compression_of, is_text};
 use bytes::Bytes;
 use std::fmt;
 
@@ -56,9 +56,10 @@ impl<'a> Payload<'a> {
         Self { content_encoding, ..self }
     }
 
-    /// By what the bytes are compressed: as the request says, unless there are none, or text.
-    pub(crate) fn content_encoding(&self) -> Option<&'static str> {
-        self.content_encoding.filter(|_| !self.as_bytes().is_empty() && !is_text(self.as_bytes()))
+    /// By what the bytes are compressed: as they say themselves, else as the request says, unless there are none, or text.
+    pub(crate) fn compression(&self) -> Option<&'static str> {
+        let declared = || self.content_encoding.filter(|_| !self.as_bytes().is_empty() && !is_text(self.as_bytes()));
+        compression_of(self.as_bytes()).or_else(declared)
     }
 
     /// The bytes as they arrived.

@@ -153,7 +153,7 @@ impl EventReader {
                 Ok(WebhookEvent(Arc::new(inner)))
             }
             Err(fault) => {
-                let fault = payload.content_encoding().map_or(fault, PayloadFault::Compressed);
+                let fault = payload.compression().map_or(fault, PayloadFault::Compressed);
                 Err(PayloadError { fault, payload: payload.into_bytes() })
             }
         }

@@ -287,19 +287,39 @@ mod verified {
             (
                 "gzip",
                 b"\x1F\x8B\x08\x00".as_slice(),
-                "unreadable payload: expected JSON, found a compressed body (Content-Encoding: gzip); let nothing on the \
-                 way compress it",
+                "unreadable payload: expected JSON, found a compressed body (gzip); let nothing on the way compress it",
             ),
             (
                 "BR",
                 b"\x0B\x00\x80{}\x03",
-                "unreadable payload: expected JSON, found a compressed body (Content-Encoding: br); let nothing on the \
-                 way compress it",
+                "unreadable payload: expected JSON, found a compressed body (br); let nothing on the way compress it",
+            ),
+            // The bytes say it themselves, whatever the header says.
+            (
+                "identity",
+                b"\x1F\x8B",
+                "unreadable payload: expected JSON, found a compressed body (gzip); let nothing on the way compress it",
+            ),
+            (
+                "br",
+                b"\x78\x9C\xAB\xAE\x05\x00",
+                "unreadable payload: expected JSON, found a compressed body (deflate); let nothing on the way compress it",
+            ),
+            (
+                "",
+                b"\x28\xB5\x2F\xFD\x04",
+                "unreadable payload: expected JSON, found a compressed body (zstd); let nothing on the way compress it",
+            ),
+            (
+                "",
+                b"x^2",
+                "unreadable payload: expected JSON, found a syntax error at line 1 column 1; usually a value has \
+              a quote or a backslash that is not escaped: remove that variable from the trigger's template",
             ),
             // Unpacked on the way, and what is wrong is something else.
             ("gzip", b"event=issue_new", "unreadable payload: expected JSON, found a form body"),
             ("gzip", b"", "unreadable payload: expected JSON, found an empty body"),
-            ("identity", b"\x1F\x8B", "unreadable payload: expected JSON in UTF-8, found other bytes at offset 1"),
+            ("identity", b"{\x8B", "unreadable payload: expected JSON in UTF-8, found other bytes at offset 1"),
         ] {
             let signature = sign(&Secret::new("secret").unwrap(), body, None);
             let headers = [("Content-Encoding", encoding), ("X-Pylon-Signature", &signature)];

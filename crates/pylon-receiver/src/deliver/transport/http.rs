@@ -13,7 +13,7 @@ use super::proxy::Proxy;
 use super::report::Report;
 use super::route::{Route, Way};
 use super::tls::Tls;
-use super::unanswered::{describe, refused_by_proxy};
+use super::unanswered::{refused_by_proxy, report};
 use crate::config::HttpTransport;
 use crate::text::show_duration;
 use crate::time::Moment;
@@ -133,7 +133,7 @@ impl Http {
             Ok(answer) => answer,
             Err(fault) => {
                 connections.give_up();
-                return Report::failed(None, describe(&fault));
+                return report(&fault);
             }
         };
         let answer = *answered.insert(Answered::new(&response, attempt.started_at));
@@ -157,7 +157,7 @@ impl Http {
                 }
                 answer.delivered()
             }
-            Err(broken_off) => Report { detail: broken_off.into(), ..answer.failed("") },
+            Err(broken_off) => answer.reported(broken_off),
         }
     }
 
@@ -191,9 +191,16 @@ impl Answered {
     }
 
     fn failed(self, addition: &str) -> Report {
-        let status = self.status.as_u16();
-        let detail = format!("answered {status}{addition}");
-        Report { retry_after: self.retry_after, ..Report::failed(Some(status.into()), detail) }
+        self.reported(format!("answered {}{addition}", self.status.as_u16()))
+    }
+
+    fn reported(self, detail: String) -> Report {
+        let report = match self.status {
+            StatusCode::TOO_MANY_REQUESTS => Report::busy,
+            status if is_of_gateway(status) => Report::failed,
+            _ => Report::refused,
+        };
+        Report { retry_after: self.retry_after, ..report(Some(self.status.as_u16().into()), detail) }
     }
 
     /// Reads the answer's body to its end, or as far as it is worth it, and keeps nothing of it.

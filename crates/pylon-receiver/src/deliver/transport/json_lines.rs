@@ -11,6 +11,7 @@
 use super::attempt::Attempt;
 use super::contract::{Transport, TransportFuture};
 use super::report::Report;
+use super::shortage::Shortage;
 use crate::file::{FileIdentity, HeldFile, folder_of, kind_of};
 use crate::id::{DeliveryId, EventId};
 use crate::text::show_duration;
@@ -66,7 +67,10 @@ impl JsonLines {
         });
         match written.await {
             Ok(Ok(())) => Report::delivered(None, "written"),
-            Ok(Err(error)) => Report::failed(None, format!("not written: {error}")),
+            Ok(Err(error)) => match Shortage::of(&error) {
+                Some(shortage) => Report::not_tried(shortage),
+                None => Report::failed(None, format!("not written: {error}")),
+            },
             Err(_) => Report::failed(None, "not written: the writing was aborted"),
         }
     }

@@ -16,7 +16,9 @@ mod outgoing;
 mod proxy;
 mod report;
 mod route;
+mod shortage;
 mod signing;
+mod stream;
 mod tls;
 mod unanswered;
 
@@ -27,6 +29,7 @@ pub use fault::TransportFault;
 pub use handlers::{DeliveredEvent, HandlerFuture, Handlers, handlers_of};
 pub(crate) use json_lines::examine as examine_json_lines;
 pub use report::{Delivered, Report};
+pub use shortage::Shortage;
 
 use crate::config::{CommandTransport, DestinationConfig, JsonLinesTransport, TransportConfig};
 use command::Command;

@@ -1,5 +1,7 @@
 //! Why a request got no answer, in one sentence. Neither address nor answer is quoted: an address may hold a token, an answer anything.
 
+use super::report::Report;
+use super::shortage::Shortage;
 use http::StatusCode;
 use rustls::{AlertDescription, CertificateError};
 use std::borrow::Cow;
@@ -10,6 +12,8 @@ use std::io::{self, ErrorKind};
 /// Why there was no answer.
 #[derive(Debug)]
 pub(super) enum Unanswered {
+    /// The receiver lacked something of its own.
+    Short(Shortage),
     /// Something that every connection needs is missing.
     Missing(&'static str),
     /// The name does not resolve.
@@ -47,9 +51,10 @@ impl fmt::Display for ProxyFault {
 
 impl Error for ProxyFault {}
 
-/// The sentence for a failed request.
-pub(super) fn describe(fault: &Unanswered) -> Cow<'static, str> {
-    match fault {
+/// The report of a request that got no answer.
+pub(super) fn report(fault: &Unanswered) -> Report {
+    let sentence: Cow<'static, str> = match fault {
+        Unanswered::Short(shortage) => return Report::not_tried(*shortage),
         Unanswered::Missing(missing) => (*missing).into(),
         Unanswered::Name => "the name does not resolve".into(),
         Unanswered::Proxy(fault) => of_proxy(fault),
@@ -61,7 +66,8 @@ pub(super) fn describe(fault: &Unanswered) -> Cow<'static, str> {
         },
         Unanswered::Connect(error) => of_causes(error),
         Unanswered::Http(error) => of_causes(error),
-    }
+    };
+    Report::failed(None, sentence)
 }
 
 /// The sentence for a proxy that refuses a request which it was to forward.

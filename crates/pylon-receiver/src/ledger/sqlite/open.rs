@@ -132,7 +132,8 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> 
 fn end_leases(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     transaction.execute_batch(
-        "UPDATE deliveries SET interruptions = interruptions + 1 WHERE seq IN (SELECT delivery_seq FROM leases);
+        "UPDATE deliveries SET interruptions = interruptions + 1, is_repeat = is_repeat OR interruptions > 0
+         WHERE seq IN (SELECT delivery_seq FROM leases);
          DELETE FROM leases;",
     )?;
     transaction.commit()

@@ -118,8 +118,8 @@ pub(super) fn insert(transaction: &mut Transaction<'_>, row: NewRow<'_>) -> rusq
     transaction
         .connection
         .prepare_cached(
-            "INSERT INTO deliveries (event_seq, number, destination, order_key, state, at_ms, created_at_ms, redelivery_of)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO deliveries (event_seq, number, destination, order_key, state, at_ms, created_at_ms, redelivery_of, is_repeat)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
             row.event_seq,
@@ -129,7 +129,8 @@ pub(super) fn insert(transaction: &mut Transaction<'_>, row: NewRow<'_>) -> rusq
             number_of(state),
             transaction.now.tick,
             row.created_at,
-            row.redelivery_of
+            row.redelivery_of,
+            row.created_at.is_some()
         ])?;
     transaction.enters(row.destination, state);
     if !is_held {

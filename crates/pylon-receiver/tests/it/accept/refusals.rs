@@ -303,6 +303,99 @@ fn of_a_refused_request_every_name_is_kept_and_the_values_that_are_no_credential
 }
 
 #[test]
+fn of_a_strangers_headers_a_bounded_beginning_is_kept() {
+    let value = |length: usize| "v".repeat(length);
+    let cut = format!("{}...", value(256));
+    run(async {
+        let front = Front::new(&config()).await;
+        let headers = [header("User-Agent", &value(256)), header("Via", &value(257)), header("Accept", &value(20_000))];
+        front.post(&headers.concat(), b"").await;
+        let many: Vec<_> = (0..80).map(|number| (format!("X-{number}"), "v".to_owned())).collect();
+        front.post(&many, b"").await;
+        let long: Vec<_> = (0..40).map(|_| ("User-Agent".to_owned(), value(600))).collect();
+        front.post(&long, b"").await;
+        front.post(&header(&"n".repeat(5000), "v"), b"").await;
+        let kept: Vec<Vec<(String, String)>> = front
+            .refused()
+            .iter()
+            .map(|refused| {
+                assert!(refused.headers.as_bytes().len() < 4500);
+                let texts = |(name, value): (&str, &[u8])| (name.into(), String::from_utf8(value.into()).unwrap());
+                refused.headers.iter().map(texts).collect()
+            })
+            .collect();
+        let value_of = |name: &str| &kept[0].iter().find(|(found, _)| found == name).unwrap().1;
+        assert_eq!((value_of("user-agent"), value_of("via"), value_of("accept")), (&value(256), &cut, &cut));
+        assert_eq!(kept[1].len(), 51);
+        assert_eq!(kept[1].last().unwrap(), &("x-receiver-dropped-headers".to_owned(), "32".to_owned()));
+        let (last, rest) = kept[2].split_last().unwrap();
+        assert_eq!(rest.iter().filter(|(name, value)| name == "user-agent" && *value == cut).count(), 14);
+        assert_eq!(last, &("x-receiver-dropped-headers".to_owned(), "26".to_owned()));
+        assert_eq!(kept[3].last().unwrap(), &("x-receiver-dropped-headers".to_owned(), "1".to_owned()));
+        assert_eq!(kept[3].len(), 3, "the others are kept");
+    });
+}
+
+#[test]
+fn every_refusal_that_can_occur_is_counted_from_the_start() {
+    let series = |front: &Front| -> Vec<String> {
+        let metrics = front.metrics.encode().unwrap();
+        let all = metrics.lines().filter_map(|line| line.strip_prefix("pylon_receiver_refused_total"));
+        all.filter(|line| line.ends_with(" 0")).map(str::to_owned).collect()
+    };
+    let has = |front: &Front, endpoint: &str, reason: &str| {
+        series(front).contains(&format!("{{endpoint=\"{endpoint}\",reason=\"{reason}\"}} 0"))
+    };
+    run(async {
+        let front = Front::new(&config()).await;
+        assert!(has(&front, "", "unknown_path"));
+        for reason in ["method_not_allowed", "too_large", "body_timeout", "ledger_full", "no_secret", "loop_detected"] {
+            assert!(has(&front, "webhook", reason), "{reason}");
+        }
+        for reason in ["signature_missing", "signature_mismatch", "timestamp_stale", "timestamp_malformed"] {
+            assert!(has(&front, "webhook", reason), "{reason}");
+        }
+        for reason in ["header_missing", "rate_limited", "forbidden_source"] {
+            assert!(!has(&front, "webhook", reason), "{reason} cannot occur");
+        }
+        let mut other = EndpointConfig::signed("/other", [SecretSource::given(SECRET)]);
+        (other.name, other.signature, other.rate) = ("other".into(), None, Some(1.0));
+        (other.header, other.sources) = (Some(secrets::bearer("x-token")), vec!["us".parse().unwrap()]);
+        let mut reloaded = config();
+        reloaded.endpoints.push(other);
+        front.reload(&reloaded);
+        for reason in ["header_missing", "header_mismatch", "rate_limited", "forbidden_source"] {
+            assert!(has(&front, "other", reason), "{reason}");
+        }
+        assert!(!has(&front, "other", "signature_missing"));
+        assert!(front.counted(r#"pylon_receiver_accepted_total{endpoint="other"} 0"#));
+    });
+}
+
+#[test]
+fn a_flood_of_one_refusal_hides_no_other() {
+    run(async {
+        let mut config = config();
+        config.endpoints.push(EndpointConfig::signed("/other", [SecretSource::given(SECRET)]).name("other".into()));
+        let front = Front::new(&config).await;
+        let flood = async || {
+            for _ in 0..200 {
+                let request =
+                    http::Request::get("/webhook").body(http_body_util::Full::<bytes::Bytes>::default()).unwrap();
+                assert_eq!(front.acceptor.answer(request, front.address).await.status(), 405);
+            }
+        };
+        flood().await;
+        assert!(front.refused().len() < 200, "there is a limit");
+        assert_eq!(front.post(&[], b"{}").await.status, 401);
+        assert_eq!(front.refused().last().unwrap().code, "signature_missing");
+        flood().await;
+        assert_eq!(front.ask(&request("GET", "/other", &[], b"")).await.status, 405);
+        assert_eq!(front.refused().last().unwrap().endpoint.as_deref(), Some("other"));
+    });
+}
+
+#[test]
 fn a_refused_request_is_kept_without_what_could_be_presented_again() {
     const SHOWN: &str = "never-shown";
     let ((), lines) = run(async {
