@@ -95,6 +95,7 @@ keys! {
 /// How events go to a destination.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "a configuration has few, and most are the largest")]
 pub enum TransportConfig {
     /// By HTTP POST.
     Http(HttpTransport),

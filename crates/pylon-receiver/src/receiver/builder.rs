@@ -174,6 +174,7 @@ impl ReceiverBuilder {
         ));
         couriers.install(couriers.prepare(&config));
         let health = config.health.clone();
+        let client_certificates = certificates::of_destinations(&config);
         let missing = [acceptor.unmet(), couriers.unmet()].concat();
         let shared = Arc::new(Shared {
             missing: Mutex::new(missing),
@@ -183,15 +184,14 @@ impl ReceiverBuilder {
             couriers: couriers.clone(),
             ledger: ledger.clone(),
             tls: tls.clone(),
+            client_certificates: Mutex::new(client_certificates),
             clock: clock.clone(),
             given,
             stopping: watch::Sender::new(false),
         });
         let (stop_listening, stop_admin) = (watch::Sender::new(None), watch::Sender::new(None));
         let mut beside = JoinSet::new();
-        if let Some(keys) = tls.clone() {
-            beside.spawn(certificates::run(shared.clone(), keys, clock.clone()));
-        }
+        beside.spawn(certificates::run(shared.clone()));
         let parts = AdminParts { ledger, running: Some(shared.clone()), metrics: metrics.clone(), clock };
         let health = health.map(|path| (path, Health::new(parts.clone())));
         let pruning = tokio::spawn(pruner::run(shared.clone(), owner, metrics));

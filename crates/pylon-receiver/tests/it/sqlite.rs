@@ -170,7 +170,7 @@ async fn many_pieces_of_work_share_a_commit_and_the_observer_is_told() {
 }
 
 /// Asks a future once.
-async fn polled<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
+pub(crate) async fn polled<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
     std::future::poll_fn(|context| match std::pin::Pin::new(&mut future).poll(context) {
         std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
         std::task::Poll::Pending => std::task::Poll::Ready(None),
