@@ -2,6 +2,7 @@
 
 mod builder;
 mod certificates;
+mod client_certificates;
 mod couriers;
 mod descriptors;
 mod preflight;
@@ -229,7 +230,7 @@ impl Shared {
         self.couriers.install(couriers);
         self.acceptor.install(settings);
         *known = missing;
-        *self.client_certificates() = certificates::of_destinations(&config);
+        *self.client_certificates() = client_certificates::ends(&config);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         tracing::info!("reloaded");

@@ -1,6 +1,6 @@
 //! What a configuration would meet on this machine: everything that a start refuses or warns of.
 
-use super::certificates;
+use super::client_certificates;
 use crate::accept::TlsKeys;
 use crate::certificate::CertificateEnd;
 use crate::config::{
@@ -52,7 +52,7 @@ impl Preflight {
         }
         preflight.ledger(config);
         preflight.secrets(config);
-        preflight.ending(&certificates::of_destinations(config));
+        preflight.ending(&client_certificates::ends(config));
         preflight.sources(config);
         preflight.destinations(config);
         preflight.kinds(config);
