@@ -1,6 +1,7 @@
 //! The command `serve`, as a process: what is promised, under everything that goes wrong.
 
 mod accepts;
+mod addresses;
 mod backup;
 mod connections;
 mod damaged;
@@ -11,11 +12,14 @@ mod duplicates;
 mod fails;
 mod first;
 mod full;
+mod health;
 mod killed;
 mod ledger;
+mod orphans;
 mod pauses;
 mod process;
 mod reload;
+mod restart;
 mod shortage;
 mod signals;
 mod signed;
