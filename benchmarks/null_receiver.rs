@@ -67,6 +67,12 @@ impl Ledger for Nothing {
     fn drop_dead(&self, _: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
         ready(0)
     }
+    fn move_deliveries(&self, _: Arc<str>, _: Arc<str>) -> LedgerFuture<'_, u64> {
+        ready(0)
+    }
+    fn drop_deliveries(&self, _: Arc<str>) -> LedgerFuture<'_, u64> {
+        ready(0)
+    }
     fn prune(&self, _: Prune) -> LedgerFuture<'_, Pruned> {
         ready(Pruned::Here { events: 0, more: false })
     }

@@ -234,7 +234,7 @@ pub(crate) fn is_of_encoding(name: &str) -> bool {
 /// | Names | What they say |
 /// | --- | --- |
 /// | `accept`, `accept-*`, `want-*` | which answers the sender takes |
-/// | `if-*`, `range`, `content-range`, `early-data` | under which condition the request counts, or which part of it this is |
+/// | `if`, `if-*`, `range`, `content-range`, `early-data` | under which condition the request counts, or which part of it this is |
 /// | `content-md5`, `digest`, `content-digest`, `repr-digest` | a checksum that nobody has checked |
 /// | `x-http-method-override` and the like | another method or path than the request's own |
 /// | `origin`, `sec-*` | which page a browser sends from |
@@ -247,6 +247,7 @@ pub(crate) fn is_of_one_exchange(name: &str) -> bool {
             | "content-range"
             | "digest"
             | "early-data"
+            | "if"
             | "origin"
             | "range"
             | "repr-digest"

@@ -9,7 +9,7 @@ use clap::Args;
 use http::HeaderValue;
 use pylon_receiver::OfflineAdmin;
 use pylon_receiver::config::{LedgerAddress, ListenAddress, SecretSource};
-use pylon_receiver::ledger::SqliteLedger;
+use pylon_receiver::ledger::{Ledger, LedgerError, SqliteLedger, SqliteOptions};
 use reqwest::Url;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -64,6 +64,19 @@ impl ReceiverArgs {
 
     /// The client for reading: that of a running receiver, else of the ledger file.
     pub(crate) async fn to_ask(&self) -> Result<Client, Fault> {
+        self.running_or("reading", |ledger| SqliteLedger::open_read_only(ledger)).await
+    }
+
+    /// The client for a change of the ledger alone: that of a running receiver, else of the ledger file.
+    pub(crate) async fn to_change(&self) -> Result<Client, Fault> {
+        self.running_or("changing", |ledger| SqliteLedger::open(ledger, SqliteOptions::default())).await
+    }
+
+    async fn running_or(
+        &self,
+        doing: &str,
+        open: impl FnOnce(&Path) -> Result<SqliteLedger, LedgerError>,
+    ) -> Result<Client, Fault> {
         let named = self.named()?;
         let Some(ledger) = &named.ledger else { return named.over_http() };
         if !refuses_connections(&named.base).await {
@@ -77,9 +90,10 @@ impl ReceiverArgs {
                 ledger.display()
             )));
         }
-        let client = open_read_only(ledger)?;
-        note(&format!("no receiver answers at {}; reading {} instead", named.base, ledger.display()));
-        Ok(client)
+        let opened = open(ledger).map_err(|error| Fault::failed(format!("{}: {error}", ledger.display())))?;
+        note(&format!("no receiver answers at {}; {doing} {} instead", named.base, ledger.display()));
+        let ledger: Arc<dyn Ledger> = Arc::new(opened);
+        Ok(Client::Offline { admin: OfflineAdmin::new(ledger.clone()), ledger })
     }
 
     fn named(&self) -> Result<Named, Fault> {
@@ -122,13 +136,6 @@ impl Named {
         }
         Ok(Client::Http { client: http_client(&self.base)?, base: self.base, authorization })
     }
-}
-
-/// The admin API over a ledger file, for reading.
-fn open_read_only(ledger: &Path) -> Result<Client, Fault> {
-    let opened = SqliteLedger::open_read_only(ledger);
-    let opened = opened.map_err(|error| Fault::failed(format!("{}: {error}", ledger.display())))?;
-    Ok(Client::Offline(OfflineAdmin::new(Arc::new(opened))))
 }
 
 fn bearer(token: &SecretSource) -> Result<HeaderValue, Fault> {

@@ -2,6 +2,7 @@
 
 mod accepts;
 mod addresses;
+mod backup;
 mod connections;
 mod damaged;
 mod dead;
@@ -14,6 +15,7 @@ mod full;
 mod health;
 mod killed;
 mod ledger;
+mod orphans;
 mod pauses;
 mod process;
 mod reload;

@@ -34,6 +34,7 @@ pub(super) const ALWAYS: &[&str] = &[
     "ledger_read_only",
     "ledger_unreachable",
     "ledger_damaged",
+    "ledger_displaced",
     "ledger_in_use",
     "ledger_unknown",
     "ledger_failed",

@@ -2,6 +2,7 @@
 
 mod access;
 mod answer;
+mod backup;
 mod event;
 mod fields;
 mod gauges;
@@ -11,6 +12,7 @@ mod negotiation;
 mod offline;
 mod orders;
 mod parts;
+mod reassign;
 mod routes;
 mod selection;
 mod stats;
@@ -20,5 +22,5 @@ pub use access::Access;
 pub(crate) use health::Health;
 pub use offline::OfflineAdmin;
 pub use orders::ORDER_LIMIT;
-pub use parts::{AdminParts, CertificateEnd, Running, RunningDestination};
+pub use parts::{AdminParts, Running, RunningDestination};
 pub use routes::router;

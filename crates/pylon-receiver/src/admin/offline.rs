@@ -15,7 +15,8 @@ use http_body_util::BodyExt;
 use std::sync::Arc;
 use tower_service::Service;
 
-/// The admin API over a ledger that no receiver serves: it answers what a receiver would answer, and refuses orders.
+/// The admin API over a ledger that no receiver serves: it answers what a receiver would answer, and refuses orders that a receiver carries
+/// out. What is left of a destination can be moved or dropped, if the ledger is open to write.
 ///
 /// ```
 /// use pylon_receiver::ledger::{SqliteLedger, SqliteOptions};
@@ -53,7 +54,7 @@ impl OfflineAdmin {
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let Ok(response) = self.0.clone().call(request).await;
         let (parts, body) = response.into_parts();
-        // Every answer of the router is in memory already.
+        // Every answer of the router is in memory already: a backup needs a receiver that runs.
         let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         Response::from_parts(parts, body)
     }

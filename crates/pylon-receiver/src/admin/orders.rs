@@ -45,11 +45,11 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 
 pub(super) async fn redeliver_events(State(parts): State<AdminParts>, uri: Uri, body: Body) -> Answer {
     let running = parts.running.clone().ok_or_else(Refusal::not_running)?;
-    let mut fields = fields(&uri, body)?;
+    let mut fields = fields_of(&uri, body)?;
     let EventOrder { ids, filter, all, destination, dry_run } = fields.read()?;
     fields.finish()?;
     let selection = Selection::<EventId>::new(ids, filter, all, &fields)?;
-    let destination = destination.map(|name| find_destination(&fields, &name, &*running)).transpose()?;
+    let destination = destination.map(|name| find_destination(&fields, "destination", &name, &*running)).transpose()?;
     let act: Act<EventId> = Box::new(move |ledger, events| ledger.redeliver(events, destination.clone()));
     carry_out(parts, Order { selection, dry_run, verb: Verb::Redeliver, act }).await
 }
@@ -64,14 +64,15 @@ pub(super) async fn drop_dead(State(parts): State<AdminParts>, uri: Uri, body: B
 
 async fn dead(parts: AdminParts, uri: &Uri, body: Body, verb: Verb, act: Act<DeliveryId>) -> Answer {
     parts.running.as_ref().ok_or_else(Refusal::not_running)?;
-    let mut fields = fields(uri, body)?;
+    let mut fields = fields_of(uri, body)?;
     let DeadOrder { ids, filter, all, dry_run } = fields.read()?;
     fields.finish()?;
     let selection = Selection::<DeliveryId>::new(ids, filter, all, &fields)?;
     carry_out(parts, Order { selection, dry_run, verb, act }).await
 }
 
-fn fields(uri: &Uri, body: Body) -> Result<Fields, Refusal> {
+/// The fields of an order.
+pub(super) fn fields_of(uri: &Uri, body: Body) -> Result<Fields, Refusal> {
     Fields::of_query(uri.query())?.finish()?;
     let body = body.0.map_err(|status| match status {
         StatusCode::PAYLOAD_TOO_LARGE => Refusal::new(
@@ -90,7 +91,12 @@ fn fields(uri: &Uri, body: Body) -> Result<Fields, Refusal> {
 }
 
 /// A destination of the receiver: nobody would deliver to another one.
-fn find_destination(fields: &Fields, name: &str, running: &dyn Running) -> Result<Arc<str>, Refusal> {
+pub(super) fn find_destination(
+    fields: &Fields,
+    field: &str,
+    name: &str,
+    running: &dyn Running,
+) -> Result<Arc<str>, Refusal> {
     let destinations: Vec<Arc<str>> = running.destinations().into_iter().map(|destination| destination.name).collect();
     if let Some(found) = destinations.iter().find(|known| ***known == *name) {
         return Ok(found.clone());
@@ -98,7 +104,7 @@ fn find_destination(fields: &Fields, name: &str, running: &dyn Running) -> Resul
     let meant = nearest(name, destinations.iter().map(|known| &**known));
     let advice = meant.map(|meant| format!("; did you mean {}?", quoted(meant))).unwrap_or_default();
     let fault = format!("expected one of the configured destinations, found {}{advice}", quoted(name));
-    Err(fields.malformed("destination", fault))
+    Err(fields.malformed(field, fault))
 }
 
 /// Does the order to one batch; answers for how many it was done.
@@ -112,9 +118,11 @@ struct Order<I: Selectable> {
     act: Act<I>,
 }
 
+/// What is done.
 #[derive(Clone, Copy)]
-enum Verb {
+pub(super) enum Verb {
     Redeliver,
+    Move,
     Drop,
 }
 
@@ -123,24 +131,40 @@ impl Verb {
     const fn done(self) -> &'static str {
         match self {
             Self::Redeliver => "redelivered",
+            Self::Move => "moved",
             Self::Drop => "dropped",
         }
     }
 
     fn result(self, Done { matched, count }: Done) -> OrderResult {
-        match self {
-            Self::Redeliver => OrderResult { matched, redelivered: Some(count), dropped: None },
-            Self::Drop => OrderResult { matched, redelivered: None, dropped: Some(count) },
-        }
+        let mut result = OrderResult { matched, ..OrderResult::default() };
+        let counted = match self {
+            Self::Redeliver => &mut result.redelivered,
+            Self::Move => &mut result.moved,
+            Self::Drop => &mut result.dropped,
+        };
+        *counted = Some(count);
+        result
     }
 }
 
 async fn carry_out<I: Selectable>(parts: AdminParts, order: Order<I>) -> Answer {
-    let verb = order.verb;
-    // In a task of its own: a caller that hangs up must not leave the order half done and unlogged.
-    let task = tokio::spawn(async move {
+    finish(order.verb, async move {
         let mut done = Done::default();
         let end = done.run(&*parts.ledger, order, parts.clock.now()).await;
+        (done, end)
+    })
+    .await
+}
+
+/// Carries out an order, and answers what came of it.
+pub(super) async fn finish(
+    verb: Verb,
+    work: impl Future<Output = (Done, Result<(), LedgerError>)> + Send + 'static,
+) -> Answer {
+    // In a task of its own: a caller that hangs up must not leave the order half done and unlogged.
+    let task = tokio::spawn(async move {
+        let (done, end) = work.await;
         tracing::info!(matched = done.matched, done = done.count, "an operator's order: {}", verb.done());
         (done, end)
     });
@@ -155,9 +179,9 @@ async fn carry_out<I: Selectable>(parts: AdminParts, order: Order<I>) -> Answer 
 
 /// How far an order has come.
 #[derive(Default, Clone, Copy)]
-struct Done {
-    matched: u64,
-    count: u64,
+pub(super) struct Done {
+    pub(super) matched: u64,
+    pub(super) count: u64,
 }
 
 impl Done {

@@ -6,7 +6,7 @@ use super::health::Health;
 use super::orders::ORDER_LIMIT;
 use super::parts::AdminParts;
 use super::turns::{self, Turns};
-use super::{event, gauges, health, lists, orders, stats};
+use super::{backup, event, gauges, health, lists, orders, reassign, stats};
 use crate::wire::{RunningConfig, path};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::middleware::from_fn_with_state;
@@ -31,10 +31,13 @@ pub fn router(parts: AdminParts, access: Access) -> Router {
         .route(path::READINESS, get(health::ready))
         .route(path::METRICS, get(gauges::metrics))
         .route(path::EVENTS_REDELIVER, post(orders::redeliver_events))
+        .route(path::DELIVERIES_MOVE, post(reassign::move_deliveries))
+        .route(path::DELIVERIES_DROP, post(reassign::drop_deliveries))
         .route(path::DEAD_REDELIVER, post(orders::redeliver_dead))
         .route(path::DEAD_DROP, post(orders::drop_dead))
         .route(path::STATS, get(stats::show))
         .route(path::CONFIG, get(config))
+        .route(path::BACKUP, get(backup::get).layer(Extension(backup::Turn::default())))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(Extension(Health::new(parts.clone())))

@@ -1,5 +1,6 @@
 //! What every ledger promises.
 
+use super::backup::Backup;
 use super::chore::{Prune, Pruned};
 use super::error::LedgerError;
 use super::event::{NewEvent, Recorded};
@@ -114,6 +115,16 @@ pub trait Ledger: Send + Sync + 'static {
     /// Drops dead deliveries for good; says how many. Deliveries that are not dead are skipped.
     fn drop_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64>;
 
+    /// Gives the waiting, held and dead deliveries of a destination to another one, a limited number at a call; says how many. Zero:
+    /// there are no others, except those that are [delivering](super::DeliveryState::Delivering) and those behind them.
+    ///
+    /// What waits is due at once, and keeps its attempts. In a line, what was made first goes first, and everything goes behind what is
+    /// delivering at that moment.
+    fn move_deliveries(&self, from: Arc<str>, to: Arc<str>) -> LedgerFuture<'_, u64>;
+
+    /// Drops the waiting, held and dead deliveries of a destination for good, a limited number at a call; says how many. Zero: as above.
+    fn drop_deliveries(&self, destination: Arc<str>) -> LedgerFuture<'_, u64>;
+
     /// Forgets events that arrived longer ago than they are kept for, and deduplication keys whose time is over: a limited
     /// number at a call.
     ///
@@ -138,6 +149,14 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Commits something that changes nothing, to find out whether events could be kept now.
     fn check(&self) -> LedgerFuture<'_, ()>;
+
+    /// Copies everything, as it is at one moment, while others go on to record and deliver. It takes as long as the disk takes.
+    ///
+    /// # Errors
+    /// [`LedgerError::Failed`] if there is no room for a copy, or if the ledger is backed up by means of its own.
+    fn backup(&self) -> LedgerFuture<'_, Backup> {
+        Box::pin(async { Err(LedgerError::Failed("it is backed up by means of its own, not by the receiver".into())) })
+    }
 
     /// Commits what waits, and closes. All later calls answer [`LedgerError::Closed`], except to close again, which is no
     /// error.

@@ -3,6 +3,7 @@
 //! [`Ledger`] is the contract; the other types here go in and out of it. SQL and its types stay in the folders of the
 //! implementations.
 
+mod backup;
 mod chore;
 mod contract;
 mod error;
@@ -15,6 +16,7 @@ mod sqlite;
 mod state;
 mod wake;
 
+pub use backup::Backup;
 pub use chore::{Prune, Pruned};
 pub use contract::{Ledger, LedgerFuture};
 pub use error::LedgerError;

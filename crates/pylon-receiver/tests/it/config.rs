@@ -179,7 +179,7 @@ fn the_settings_that_the_example_comments_out_hold_anyway_unless_they_are_for_in
     }
     assert_eq!(show(&parse(&defaults).unwrap()), show(&parse(EXAMPLE).unwrap()));
     let all = parse(&everything).unwrap();
-    assert_eq!(all.destinations.len(), 3);
+    assert_eq!(all.destinations.len(), 5);
     assert!(all.admin_token.is_some() && all.tls.is_some() && all.traces.is_some());
 }
 

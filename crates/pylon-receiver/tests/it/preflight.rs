@@ -1,8 +1,8 @@
 //! What a start refuses and warns of, before it starts.
 
 use pylon_receiver::config::{
-    CommandTransport, Config, DestinationConfig, EndpointConfig, HttpTransport, JsonLinesTransport, LedgerAddress,
-    SecretSource, Signing, Tls, TransportConfig, parse,
+    ClientCertificate, CommandTransport, Config, DestinationConfig, EndpointConfig, HttpTransport, JsonLinesTransport,
+    LedgerAddress, SecretSource, Signing, Tls, TransportConfig, parse,
 };
 use pylon_receiver::ledger::{SqliteLedger, SqliteOptions};
 use pylon_receiver::{Preflight, Receiver, StartFault};
@@ -88,8 +88,13 @@ fn a_certificate_that_has_ended_is_warned_of() {
     file(&folder, "key.pem", &key.serialize_pem(), 0o600);
     let path = tls.certificate.display();
     let warning =
-        format!("the certificate in {path} expired at 2020-02-01T00:00:00Z: senders refuse to connect; renew it");
+        format!("the certificate in {path} expired at 2020-02-01T00:00:00Z: connections with it fail; renew it");
     assert_finds(&config().tls(Some(tls.clone())), &[], &[], &[&warning]);
+    // That of a client as well.
+    let client = ClientCertificate::new(&tls.certificate, &tls.key);
+    let transport = HttpTransport::new("https://app.example.com/".parse().unwrap()).client(Some(client));
+    let destination = DestinationConfig::new("app", TransportConfig::Http(transport));
+    assert_finds(&config().destinations(vec![destination]), &[], &[], &[&warning]);
 }
 
 #[test]
@@ -383,6 +388,67 @@ fn certificate_and_key_are_read() {
     assert!(matches!(found.missing.as_slice(), [one] if one.starts_with("no TLS: ")), "{:?}", found.missing);
     let path = key.display();
     assert_eq!(found.warnings, [format!("TLS: every user of this machine can read {path}; run `chmod o-r {path}`")]);
+}
+
+#[test]
+fn the_files_of_a_destination_are_read() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+    let other = rcgen::KeyPair::generate().unwrap();
+    file(&folder, "client.pem", &certificate.pem(), 0o644);
+    file(&folder, "open.key", &key.serialize_pem(), 0o644);
+    file(&folder, "client.key", &key.serialize_pem(), 0o600);
+    file(&folder, "other.key", &other.serialize_pem(), 0o600);
+    let http = || HttpTransport::new("https://app.example/".parse().unwrap());
+    let client = |key: &str| http().client(Some(ClientCertificate::new(path("client.pem"), path(key))));
+    let at =
+        |http: HttpTransport| config().destinations(vec![DestinationConfig::new("app", TransportConfig::Http(http))]);
+    let shown = |name: &str| path(name).display().to_string();
+    assert_finds(&at(client("client.key")), &[], &[], &[]);
+    let open = shown("open.key");
+    let warning = format!("destination app: every user of this machine can read {open}; run `chmod o-r {open}`");
+    assert_finds(&at(client("open.key")), &[], &[], &[&warning]);
+    let unfit = format!(
+        "destination app: no TLS: expected the certificate in {} and its key in {}, cannot use them together \
+         (keys may not be consistent: KeyMismatch)",
+        shown("client.pem"),
+        shown("other.key")
+    );
+    assert_finds(&at(client("other.key")), &[], &[&unfit], &[]);
+    let missing =
+        format!("destination app: no TLS: expected PEM in {}, cannot read it (entity not found)", shown("none.pem"));
+    assert_finds(&at(http().ca(Some(path("none.pem")))), &[], &[&missing], &[]);
+    let found = format!(
+        "destination app: no TLS: expected certificates of authorities as PEM in {}, found none in it",
+        shown("client.key")
+    );
+    assert_finds(&at(http().ca(Some(path("client.key")))), &[], &[&found], &[]);
+    let proxy = |text: &str| at(http().proxy(Some(SecretSource::given(text))));
+    assert_finds(&proxy("http://user:sesame@proxy:3128"), &[], &[], &[]);
+    let malformed = "destination app: malformed secret: expected the URL of a proxy such as \
+                     `http://user:password@127.0.0.1:3128`, found another form";
+    assert_finds(&proxy("proxy:3128"), &[], &[malformed], &[]);
+    let unset = http().proxy(Some(SecretSource::Environment("PYLON_NEVER_SET".into())));
+    let not_set = "destination app: no secret: expected one in environment variable PYLON_NEVER_SET, found it not set; \
+                   set it and restart";
+    assert_finds(&at(unset), &[], &[not_set], &[]);
+}
+
+/// Its URL need not lead anywhere.
+#[test]
+fn a_socket_may_come_later_but_is_one() {
+    let folder = TempDir::new().unwrap();
+    let socket = |path: &Path| {
+        let http = HttpTransport::new("http://127.0.0.1:8080/webhook".parse().unwrap()).socket(Some(path.to_owned()));
+        config().destinations(vec![DestinationConfig::new("app", TransportConfig::Http(http))])
+    };
+    assert_finds(&socket(&folder.path().join("app.sock")), &[], &[], &[]);
+    let _listener = std::os::unix::net::UnixListener::bind(folder.path().join("app.sock")).unwrap();
+    assert_finds(&socket(&folder.path().join("app.sock")), &[], &[], &[]);
+    let warning = format!("destination app: `socket` {} is no socket", folder.path().display());
+    assert_finds(&socket(folder.path()), &[], &[], &[&warning]);
 }
 
 #[test]

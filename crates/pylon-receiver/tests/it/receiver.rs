@@ -1,6 +1,7 @@
 //! The library API: a receiver within a program.
 
 use crate::ledger::memory::MemoryLedger;
+use crate::transports::secure::Authority;
 use crate::wait::{LONGEST, until, within};
 use pylon_receiver::config::{
     Config, DestinationConfig, EndpointConfig, HttpTransport, LedgerAddress, SecretSource, Tls, TransportConfig,
@@ -229,6 +230,49 @@ async fn an_app_verifies_a_delivery_that_comes_an_hour_late() {
     }
     assert!(timestamps[1] >= NOW as u64 + 3600, "{timestamps:?}");
     within("it shuts down", receiver.shutdown()).await.unwrap();
+}
+
+/// The app's certificate comes from another authority from now on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_reads_the_authorities_of_a_destination_again() {
+    let (before, after) = (Authority::new(), Authority::new());
+    let app = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = app.local_addr().unwrap();
+    let (server, refusals) = (after.server(), Arc::new(AtomicI64::new(0)));
+    let refused = refusals.clone();
+    let arrived = tokio::spawn(async move {
+        loop {
+            let (stream, _) = app.accept().await.unwrap();
+            let Ok(mut stream) = server.accept(stream).await else {
+                refused.fetch_add(1, Ordering::SeqCst);
+                continue;
+            };
+            let mut request = Vec::new();
+            while !request.ends_with(BODY.as_bytes()) {
+                assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0, "the delivery ends too early");
+            }
+            return stream.write_all(b"HTTP/1.1 204 -\r\n\r\n").await.unwrap();
+        }
+    });
+    let folder = TempDir::new().unwrap();
+    let mut destination = DestinationConfig::new("app", before.to(address));
+    destination.retry.first_delay = Duration::from_millis(1);
+    let config = config(&folder).destinations(vec![destination]);
+    let receiver = Receiver::builder().config(config.clone()).start().await.unwrap();
+    id_of(webhook(webhooks_of(&receiver), now()).await);
+    until("it is not trusted", || refusals.load(Ordering::SeqCst) > 0).await;
+    std::fs::copy(after.file(), before.file()).unwrap();
+    within("it reloads", receiver.reload(config.clone())).await.unwrap();
+    within("it arrives", arrived).await.unwrap();
+    std::fs::write(before.file(), "damaged").unwrap();
+    let fault = receiver.reload(config).await.unwrap_err().to_string();
+    let path = before.file();
+    let expected = format!(
+        "destination app: no TLS: expected certificates of authorities as PEM in {}, found none in it",
+        path.display()
+    );
+    assert_eq!(fault, expected);
+    receiver.shutdown().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -170,7 +170,7 @@ async fn many_pieces_of_work_share_a_commit_and_the_observer_is_told() {
 }
 
 /// Asks a future once.
-async fn polled<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
+pub(crate) async fn polled<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
     std::future::poll_fn(|context| match std::pin::Pin::new(&mut future).poll(context) {
         std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
         std::task::Poll::Pending => std::task::Poll::Ready(None),
@@ -477,11 +477,12 @@ async fn many_that_are_exhausted_at_once_are_ended_a_limited_number_at_a_claim()
 }
 
 /// Where the writer's statements stand; each of them is text of its own.
-const WRITER: [&str; 8] = [
+const WRITER: [&str; 9] = [
     include_str!("../../src/ledger/sqlite/claim.rs"),
     include_str!("../../src/ledger/sqlite/lease.rs"),
     include_str!("../../src/ledger/sqlite/transaction.rs"),
     include_str!("../../src/ledger/sqlite/prune.rs"),
+    include_str!("../../src/ledger/sqlite/reassign.rs"),
     include_str!("../../src/ledger/sqlite/record.rs"),
     include_str!("../../src/ledger/sqlite/refused.rs"),
     include_str!("../../src/ledger/sqlite/redeliver.rs"),
@@ -517,4 +518,39 @@ fn every_statement_of_the_writer_finds_its_rows_by_an_index() {
         }
     }
     assert_eq!(found, 1, "the statement of a redelivery");
+}
+
+#[tokio::test]
+async fn what_waits_in_a_ledger_of_an_earlier_version_is_new_or_a_repeat() {
+    let files = Files::new();
+    let earlier = files.connect();
+    earlier.execute_batch(include_str!("../../src/ledger/sqlite/schema/001.sql")).unwrap();
+    earlier.pragma_update(None, "application_id", u32::from_be_bytes(*b"PyLR")).unwrap();
+    earlier.pragma_update(None, "user_version", 1).unwrap();
+    // Attempts, interruptions and whether an operator ordered it; the longest due first.
+    let rows = [(1, 0, false), (0, 2, false), (0, 0, true), (0, 1, false), (0, 0, false)];
+    for (seq, (attempts, interruptions, is_ordered)) in (1_i64..).zip(rows) {
+        let id = event(seq).id;
+        earlier
+            .execute(
+                "INSERT INTO events (seq, id, endpoint, name, method, target, headers, body)
+                 VALUES (?1, ?2, 'main', '', 'POST', '/', x'', x'')",
+                rusqlite::params![seq, id.as_bytes()],
+            )
+            .unwrap();
+        earlier
+            .execute(
+                "INSERT INTO deliveries (event_seq, number, destination, state, at_ms, attempts, interruptions, created_at_ms)
+                 VALUES (?1, 1, 'app', 10, ?1, ?2, ?3, ?4)",
+                rusqlite::params![seq, attempts, interruptions, is_ordered.then_some(0)],
+            )
+            .unwrap();
+    }
+    drop(earlier);
+    let ledger = files.open(100);
+    let claimed = taken(&ledger, claim(100)).await;
+    let told = |leased: &LeasedDelivery| (leased.lease.delivery, leased.is_repeat);
+    let expected = [(4, false), (5, false), (1, true), (2, true), (3, true)];
+    let expected = expected.map(|(seq, is_repeat)| (delivery(event(seq).id, 1), is_repeat));
+    assert_eq!(claimed.deliveries.iter().map(told).collect::<Vec<_>>(), expected);
 }

@@ -127,8 +127,13 @@ fn the_memory_for_bodies_is_bounded() {
     });
     eventually("those beyond the memory are refused", || {
         let counted = running.get("/metrics").text();
-        let refused =
-            counted.lines().find(|line| line.contains("reason=\"memory_full\""))?.rsplit(' ').next()?.parse().ok()?;
+        let refused = counted
+            .lines()
+            .find(|line| line.contains("reason=\"memory_full\""))?
+            .rsplit(' ')
+            .next()?
+            .parse::<usize>()
+            .ok()?;
         (SENDERS - 64..=SENDERS).contains(&refused).then_some(())
     });
     let used = memory() - before;

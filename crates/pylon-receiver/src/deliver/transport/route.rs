@@ -3,6 +3,7 @@
 use super::dial::dial;
 use super::proxy::Proxy;
 use super::shortage::Shortage;
+use super::stream::Stream;
 use super::tls::Tls;
 use super::unanswered::{ProxyFault, Unanswered};
 use crate::config::HttpTransport;
@@ -13,14 +14,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::OnceLock;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
-
-/// An open connection, whatever it goes through.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// The way to a server.
 pub(super) struct Route {
@@ -95,8 +90,7 @@ impl Route {
             Way::Network => {
                 let addresses = tokio::net::lookup_host((&*self.host, self.port)).await;
                 let addresses = addresses.map_err(or_short(|_| Unanswered::Name))?;
-                let connect = async |address| secured(connected(address, &lacking).await?, tls).await;
-                dial(addresses, connect).await.map_err(unconnected)
+                direct(addresses, tls, &lacking).await.map_err(unconnected)
             }
             Way::Proxy(proxy) => {
                 let addresses = tokio::net::lookup_host((&*proxy.host, proxy.port)).await;
@@ -127,6 +121,15 @@ fn or_short<E>(fault: impl FnOnce(E) -> Unanswered) -> impl FnOnce(E) -> Unanswe
     |error| Shortage::now().map_or_else(|| fault(error), Unanswered::Short)
 }
 
+/// A connection to one of the addresses. One at which TLS fails is passed over as one at which nobody listens.
+async fn direct(
+    addresses: impl IntoIterator<Item = SocketAddr>,
+    tls: Option<(&TlsConnector, &ServerName<'static>)>,
+    lacking: &OnceLock<Shortage>,
+) -> io::Result<Box<dyn Stream>> {
+    dial(addresses, async |address| secured(connected(address, lacking).await?, tls).await).await
+}
+
 async fn connected(address: SocketAddr, lacking: &OnceLock<Shortage>) -> io::Result<Box<dyn Stream>> {
     let stream = TcpStream::connect(address).await.inspect_err(|error| {
         if let Some(shortage) = Shortage::of_connect(error, address) {
@@ -144,5 +147,81 @@ async fn secured(
     match tls {
         Some((connector, name)) => Ok(Box::new(connector.connect(name.clone(), stream).await?)),
         None => Ok(stream),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::ServerConfig;
+    use rustls::crypto::ring;
+    use std::sync::Arc;
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+
+    /// What an address of the host does once it is connected to.
+    enum Host {
+        Answers(TlsAcceptor),
+        SpeaksNoTls,
+        SaysNothing,
+    }
+
+    async fn host(kind: Host) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            match kind {
+                Host::Answers(acceptor) => {
+                    let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                    stream.write_all(b"here").await.unwrap();
+                    let _ = stream.read(&mut [0]).await;
+                }
+                Host::SpeaksNoTls => {
+                    let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+                    let _ = stream.read(&mut [0; 4096]).await;
+                }
+                Host::SaysNothing => {
+                    let mut rest = Vec::new();
+                    let _ = stream.read_to_end(&mut rest).await;
+                }
+            }
+        });
+        address
+    }
+
+    fn acceptor(made: &rcgen::CertifiedKey<rcgen::KeyPair>) -> TlsAcceptor {
+        let key = made.signing_key.serialize_der().try_into().unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        Arc::new(config).into()
+    }
+
+    #[tokio::test]
+    async fn an_address_where_tls_fails_is_passed_over() {
+        let certified = || rcgen::generate_simple_self_signed(["app.example".to_owned()]).unwrap();
+        let (trusted, stranger) = (certified(), certified());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        std::fs::write(&path, trusted.cert.pem()).unwrap();
+        let tls = Tls::read(&HttpTransport::default().ca(Some(path))).unwrap();
+        let name = ServerName::try_from("app.example").unwrap();
+        let tls = Some((tls.connector().unwrap(), &name));
+        for first in [Host::SpeaksNoTls, Host::SaysNothing, Host::Answers(acceptor(&stranger))] {
+            let addresses = [host(first).await, host(Host::Answers(acceptor(&trusted))).await];
+            let opened = tokio::time::timeout(Duration::from_secs(20), direct(addresses, tls, &OnceLock::new())).await;
+            let mut found = [0; 4];
+            opened.expect("it is connected").unwrap().read_exact(&mut found).await.unwrap();
+            assert_eq!(&found, b"here");
+        }
+        let addresses = [host(Host::SpeaksNoTls).await, host(Host::Answers(acceptor(&stranger))).await];
+        let Err(error) = direct(addresses, tls, &OnceLock::new()).await else { panic!("nobody there is trusted") };
+        assert!(error.get_ref().is_some_and(|cause| cause.is::<rustls::Error>()), "{error:?}");
     }
 }

@@ -7,11 +7,11 @@ use super::open;
 use super::options::SqliteOptions;
 use super::readers::Readers;
 use super::writer::{Run, Writer};
-use super::{exchange, lease, prune, read, record, redeliver, refused};
+use super::{backup, exchange, lease, prune, read, reassign, record, redeliver, refused};
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
-    Bell, DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Exchange, Exchanged, Lease, Ledger,
-    LedgerError, LedgerFuture, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded, RefusedFilter,
+    Backup, Bell, DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Exchange, Exchanged, Lease,
+    Ledger, LedgerError, LedgerFuture, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded, RefusedFilter,
     RefusedRecord, Stats, Wakes,
 };
 use crate::time::{SystemWallClock, WallClock};
@@ -51,6 +51,7 @@ impl SqliteLedger {
     /// [`LedgerError::ReadOnly`], [`LedgerError::Full`], [`LedgerError::Failed`].
     pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, LedgerError> {
         let files = Arc::new(LedgerFiles::take(path.as_ref(), open::VERSION)?);
+        backup::remove_unfinished(files.path());
         let mut connection = open::to_write(files.path())?;
         let (damage, bell, clock) = (Damage::default(), Bell::default(), options.clock.clone());
         let readers = Readers::beside(files.clone(), damage.clone())?;
@@ -131,6 +132,14 @@ impl Ledger for SqliteLedger {
         self.write(deliveries, redeliver::drop_dead)
     }
 
+    fn move_deliveries(&self, from: Arc<str>, to: Arc<str>) -> LedgerFuture<'_, u64> {
+        self.write((from, to), reassign::to_another)
+    }
+
+    fn drop_deliveries(&self, destination: Arc<str>) -> LedgerFuture<'_, u64> {
+        self.write(destination, reassign::drop_all)
+    }
+
     fn prune(&self, prune: Prune) -> LedgerFuture<'_, Pruned> {
         self.write(prune, prune::run)
     }
@@ -168,6 +177,11 @@ impl Ledger for SqliteLedger {
             self.write((), nothing).await?;
             self.damage.found()
         })
+    }
+
+    fn backup(&self) -> LedgerFuture<'_, Backup> {
+        let path = self.path.clone();
+        Box::pin(async move { self.readers.read(move |connection| backup::run(connection, &path)).await? })
     }
 
     fn close(&self) -> LedgerFuture<'_, ()> {

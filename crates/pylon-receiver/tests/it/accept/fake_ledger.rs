@@ -100,6 +100,12 @@ impl Ledger for FakeLedger {
     fn drop_dead(&self, _: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
         unused()
     }
+    fn move_deliveries(&self, _: Arc<str>, _: Arc<str>) -> LedgerFuture<'_, u64> {
+        unused()
+    }
+    fn drop_deliveries(&self, _: Arc<str>) -> LedgerFuture<'_, u64> {
+        unused()
+    }
     fn prune(&self, _: Prune) -> LedgerFuture<'_, Pruned> {
         unused()
     }

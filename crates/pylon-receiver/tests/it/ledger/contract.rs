@@ -7,6 +7,7 @@ pub(crate) mod keep;
 pub(crate) mod list;
 pub(crate) mod order;
 pub(crate) mod prune;
+pub(crate) mod reassign;
 pub(crate) mod record;
 pub(crate) mod redeliver;
 pub(crate) mod repeat;
@@ -164,8 +165,18 @@ macro_rules! contract {
                 a_dropped_delivery_is_given_up_for_good
                 a_redelivery_is_not_swallowed_by_deduplication
             ]
-            prune: [
-                what_is_unfinished_or_dead_is_spared
+            reassign: [
+                everything_left_of_a_destination_goes_to_another
+                what_is_moved_keeps_what_is_known_of_it
+                a_line_that_is_moved_keeps_its_order
+                in_a_line_that_two_destinations_share_the_first_made_goes_first
+                nothing_overtakes_an_attempt_in_progress
+                what_is_being_attempted_stays_with_its_line
+                everything_left_of_a_destination_is_dropped
+                many_are_moved_or_dropped_a_limited_number_at_a_call
+                nothing_is_done_where_nothing_is_left
+            ]
+            prune: [                what_is_unfinished_or_dead_is_spared
                 an_event_as_old_as_the_bound_is_spared
                 many_are_forgotten_a_limited_number_at_a_call
                 what_was_spared_is_forgotten_once_it_is_done
@@ -181,6 +192,7 @@ macro_rules! contract {
                 pages_go_on_undisturbed_while_events_come_in
                 pages_of_deliveries_go_through_the_numbers_of_an_event
                 refused_requests_by_endpoint_and_code
+                of_an_event_with_many_deliveries_and_attempts_the_newest_are_told
                 stats_count_what_there_is
             ]
             keep: [

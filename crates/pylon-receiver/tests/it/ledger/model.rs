@@ -211,13 +211,15 @@ impl Model {
     fn move_up(&mut self) {
         for index in 0..self.deliveries.len() {
             let delivery = &self.deliveries[index];
-            let is_behind = delivery.order_key.is_some()
-                && self.deliveries[..index].iter().any(|before| {
-                    before.destination == delivery.destination
-                        && before.order_key == delivery.order_key
-                        && before.state.is_unfinished()
-                });
-            if delivery.state == DeliveryState::Held && !is_behind {
+            if delivery.state != DeliveryState::Held {
+                continue;
+            }
+            let is_behind = self.deliveries.iter().enumerate().any(|(other_index, other)| {
+                let is_before = other_index < index && other.state.is_unfinished();
+                let is_under_way = matches!(other.state, DeliveryState::Waiting | DeliveryState::Delivering);
+                other_index != index && is_of_one_line(other, delivery) && (is_before || is_under_way)
+            });
+            if !is_behind {
                 self.deliveries[index].state = DeliveryState::Waiting;
                 self.deliveries[index].due_at = self.now.tick;
                 self.woken.push(self.deliveries[index].destination.clone());
@@ -484,6 +486,52 @@ impl Model {
         dropped
     }
 
+    pub(crate) fn move_deliveries(&mut self, from: &str, to: &Arc<str>) -> u64 {
+        if from == &**to {
+            return 0;
+        }
+        let mut moved = 0;
+        for index in self.movable(from) {
+            let delivery = &mut self.deliveries[index];
+            delivery.destination = to.clone();
+            moved += 1;
+            if delivery.state == DeliveryState::Dead {
+                continue;
+            }
+            delivery.state = DeliveryState::Held;
+            let delivery = delivery.clone();
+            for later in self.deliveries[index + 1..].iter_mut() {
+                if later.state == DeliveryState::Waiting && is_of_one_line(later, &delivery) {
+                    later.state = DeliveryState::Held;
+                }
+            }
+        }
+        self.move_up();
+        moved
+    }
+
+    pub(crate) fn drop_deliveries(&mut self, destination: &str) -> u64 {
+        let (movable, wall) = (self.movable(destination), self.now.wall);
+        for &index in &movable {
+            self.deliveries[index].finish(DeliveryState::Dropped, wall);
+        }
+        movable.len() as u64
+    }
+
+    /// What is left of a destination, except what is being attempted and what is behind that.
+    fn movable(&self, destination: &str) -> Vec<usize> {
+        let is_movable = |delivery: &Delivery| match delivery.state {
+            DeliveryState::Dead => true,
+            DeliveryState::Waiting | DeliveryState::Held => {
+                let delivering = |other: &&Delivery| other.state == DeliveryState::Delivering;
+                !self.deliveries.iter().filter(delivering).any(|other| is_of_one_line(other, delivery))
+            }
+            _ => false,
+        };
+        let of_destination = |&index: &usize| *self.deliveries[index].destination == *destination;
+        (0..self.deliveries.len()).filter(of_destination).filter(|&index| is_movable(&self.deliveries[index])).collect()
+    }
+
     fn dead(&mut self, id: DeliveryId) -> Option<&mut Delivery> {
         self.deliveries.iter_mut().find(|delivery| delivery.id == id && delivery.state == DeliveryState::Dead)
     }
@@ -563,6 +611,8 @@ impl Model {
 
     pub(crate) fn event(&self, id: EventId) -> Option<EventDetail> {
         let event = self.events.iter().find(|event| event.id == id)?;
+        let newest = |count: usize| count.saturating_sub(EventDetail::MOST_SHOWN);
+        let deliveries: Vec<_> = self.deliveries_of(id).collect();
         Some(EventDetail {
             record: self.record_of(event),
             method: event.method.to_string(),
@@ -570,9 +620,11 @@ impl Model {
             query: event.query.as_deref().map(str::to_owned),
             headers: event.headers.clone(),
             body: event.body.clone(),
-            deliveries: self
-                .deliveries_of(id)
-                .map(|delivery| (self.delivery_record_of(delivery), delivery.log.clone()))
+            deliveries: deliveries[newest(deliveries.len())..]
+                .iter()
+                .map(|delivery| {
+                    (self.delivery_record_of(delivery), delivery.log[newest(delivery.log.len())..].to_vec())
+                })
                 .collect(),
         })
     }
@@ -656,6 +708,11 @@ impl Delivery {
         self.finished_at = Some(at);
         self.lease = None;
     }
+}
+
+/// Whether one of two deliveries may have to wait for the other.
+fn is_of_one_line(one: &Delivery, other: &Delivery) -> bool {
+    one.order_key.is_some() && one.order_key == other.order_key && one.destination == other.destination
 }
 
 /// Whether as many are leased as were asked for, or their bodies have as many bytes as may be leased ahead.

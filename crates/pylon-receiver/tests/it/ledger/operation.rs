@@ -55,6 +55,8 @@ pub(crate) enum Op {
     },
     RedeliverDead(Vec<usize>),
     DropDead(Vec<usize>),
+    Move(&'static str, &'static str),
+    DropAll(&'static str),
     /// By an owner, what is older than so many seconds.
     Prune(u8, Option<u64>),
     Refuse {
@@ -120,6 +122,8 @@ pub(crate) fn operation() -> impl Strategy<Value = Op> {
             .prop_map(|(event, destination)| Op::Redeliver { event, destination }),
         3 => vec(0..8_usize, 1..4).prop_map(Op::RedeliverDead),
         3 => vec(0..8_usize, 1..4).prop_map(Op::DropDead),
+        2 => (destination(), select(&DESTINATIONS[..])).prop_map(|(from, to)| Op::Move(from, to)),
+        1 => select(&DESTINATIONS[..]).prop_map(Op::DropAll),
         2 => (prop_oneof![4 => Just(1_u8), 1 => Just(2)], prop::option::weighted(0.9, 0..60_u64))
             .prop_map(|(owner, kept_for)| Op::Prune(owner, kept_for)),
         1 => (prop::option::of(select(&ENDPOINTS[..])), select(&CODES[..]))

@@ -201,6 +201,14 @@ impl<S: Subject> Pair<S> {
                 let dropped = self.change().drop_dead(&deliveries);
                 same("dropped", ledger.drop_dead(deliveries).await.unwrap(), dropped)
             }
+            Op::Move(from, to) => {
+                let moved = self.change().move_deliveries(from, &to.into());
+                same("moved", ledger.move_deliveries(from.into(), to.into()).await.unwrap(), moved)
+            }
+            Op::DropAll(destination) => {
+                let dropped = self.change().drop_deliveries(destination);
+                same("dropped all", ledger.drop_deliveries(destination.into()).await.unwrap(), dropped)
+            }
             Op::Prune(by, kept_for) => {
                 let prune = Prune { owner: owner(by), kept_for: kept_for.map(Duration::from_secs) };
                 same("pruned", ledger.prune(prune).await.unwrap(), self.change().prune(prune))

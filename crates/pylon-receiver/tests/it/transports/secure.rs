@@ -16,20 +16,20 @@ use tempfile::TempDir;
 use tokio_rustls::TlsAcceptor;
 
 /// An authority, with its certificate in a file.
-pub(super) struct Authority {
-    pub(super) folder: TempDir,
+pub(crate) struct Authority {
+    pub(crate) folder: TempDir,
     issuer: Issuer<'static, KeyPair>,
     der: CertificateDer<'static>,
 }
 
 impl Authority {
     /// One with a name of its own: those of the same name would be taken for one.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         Self::named(&format!("authority {}", NUMBER.fetch_add(1, Ordering::Relaxed)))
     }
 
-    pub(super) fn named(name: &str) -> Self {
+    pub(crate) fn named(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
@@ -41,12 +41,12 @@ impl Authority {
     }
 
     /// The file of its certificate.
-    pub(super) fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
     }
 
     /// A certificate for these names and its key, as PEM.
-    pub(super) fn certify(&self, names: &[&str]) -> (String, String) {
+    pub(crate) fn certify(&self, names: &[&str]) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()).unwrap();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
@@ -55,29 +55,29 @@ impl Authority {
     }
 
     /// A server at 127.0.0.1 and `localhost`.
-    pub(super) fn server(&self) -> TlsAcceptor {
+    pub(crate) fn server(&self) -> TlsAcceptor {
         self.server_for(&["127.0.0.1", "localhost"], None)
     }
 
     /// A server with these names, which asks for client certificates of an authority if there is one.
-    pub(super) fn server_for(&self, names: &[&str], clients: Option<&Self>) -> TlsAcceptor {
+    pub(crate) fn server_for(&self, names: &[&str], clients: Option<&Self>) -> TlsAcceptor {
         let (certificate, key) = self.certify(names);
         server((&certificate, &key), clients)
     }
 
     /// A destination that trusts this authority alone.
-    pub(super) fn to(&self, address: SocketAddr) -> TransportConfig {
+    pub(crate) fn to(&self, address: SocketAddr) -> TransportConfig {
         TransportConfig::Http(self.http(&format!("https://{address}/")))
     }
 
     /// The same, with another URL.
-    pub(super) fn http(&self, url: &str) -> HttpTransport {
+    pub(crate) fn http(&self, url: &str) -> HttpTransport {
         HttpTransport::new(url.parse().unwrap()).ca(Some(self.file()))
     }
 }
 
 /// A server with this certificate and key (PEM), which asks for client certificates of an authority if there is one.
-pub(super) fn server((certificate, key): (&str, &str), clients: Option<&Authority>) -> TlsAcceptor {
+pub(crate) fn server((certificate, key): (&str, &str), clients: Option<&Authority>) -> TlsAcceptor {
     let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
     let provider = Arc::new(ring::default_provider());
