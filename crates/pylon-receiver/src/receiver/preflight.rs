@@ -2,13 +2,13 @@
 
 use crate::accept::TlsKeys;
 use crate::config::{
-    CommandTransport, Config, ConfigFault, DestinationConfig, HttpTransport, JsonLinesTransport, LedgerAddress,
+    CommandTransport, Config, ConfigFault, DestinationConfig, EndpointConfig, HttpTransport, JsonLinesTransport, LedgerAddress,
     SecretSource, TransportConfig, check,
 };
 use crate::deliver::{TransportFault, transport};
 use crate::text::quoted;
 use http::Uri;
-use pylon_webhooks::{EventKind, NameSource};
+use pylon_webhooks::{EventKind, NameSource, Secret};
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
@@ -71,7 +71,17 @@ impl Preflight {
     }
 
     fn secret(&mut self, whose: &str, source: &SecretSource) {
-        self.missing.extend(source.read().err().map(|fault| format!("{whose}: {fault}")));
+        match source.read().map(Secret::new) {
+            Err(fault) => self.missing.push(format!("{whose}: {fault}")),
+            Ok(Ok(secret)) if !matches!(source, SecretSource::Plain(_)) => {
+                let from = match source {
+                    SecretSource::Environment(_) | SecretSource::File(_) => format!("{source}: "),
+                    SecretSource::Plain(_) | SecretSource::Given(_) => String::new(),
+                };
+                self.warnings.extend(secret.flaw().map(|flaw| format!("{whose}: {from}{flaw}")));
+            }
+            Ok(_) => {}
+        }
         if let SecretSource::File(path) = source {
             self.readable_by_others(whose, path);
         }
@@ -87,8 +97,19 @@ impl Preflight {
 
     fn destinations(&mut self, config: &Config) {
         if config.destinations.is_empty() {
-            self.warnings
-                .push("no destination: events are stored and delivered nowhere; add a `[[destination]]`".into());
+            let text = "no destination: events are stored and delivered nowhere; add a `[[destination]]`, or `--forward` \
+                        a URL";
+            self.warnings.push(text.into());
+        }
+        let takes = |destination: &DestinationConfig, endpoint: &str| {
+            destination.endpoints.is_empty() || destination.endpoints.iter().any(|name| name == endpoint)
+        };
+        for EndpointConfig { name, .. } in config.endpoints.iter().filter(|_| !config.destinations.is_empty()) {
+            if !config.destinations.iter().any(|destination| takes(destination, name)) {
+                self.warnings.push(format!(
+                    "endpoint {name}: its events are stored and delivered nowhere; add it to the `endpoints` of a destination"
+                ));
+            }
         }
         for destination in &config.destinations {
             let whose = format!("destination {}", destination.name);

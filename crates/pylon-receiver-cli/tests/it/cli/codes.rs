@@ -186,7 +186,7 @@ fn a_token_that_leaves_the_machine_without_tls_is_warned_of() {
 #[test]
 fn a_configuration_is_printed_or_all_that_is_wrong_with_it() {
     let holds = cli(&["check-config"]).run();
-    let nowhere = "warning: no destination: events are stored and delivered nowhere; add a `[[destination]]`\n";
+    let nowhere = "warning: no destination: events are stored and delivered nowhere; add a `[[destination]]`, or `--forward` a URL\n";
     assert_eq!((holds.code, holds.stderr.as_str()), (0, nowhere));
     let again = cli(&["check-config", "--config", "receiver.toml"]).file("receiver.toml", &holds.stdout).run();
     assert_eq!((again.code, again.stdout, again.stderr.as_str()), (0, holds.stdout, nowhere));
