@@ -77,7 +77,7 @@ pub use accept::TlsFault;
 pub use admin::OfflineAdmin;
 pub use deliver::{Attempt, DeliveredEvent, HandlerFuture, Handlers, handlers_of};
 pub use headers::Headers;
-pub use id::{DeliveryId, EventId};
+pub use id::{DeliveryId, EventId, PartOfId};
 pub use random::{Randomness, SystemRandomness};
 pub use receiver::{Preflight, Receiver, ReceiverBuilder, ReloadFault, StartFault};
 pub use time::{Moment, SystemWallClock, WallClock};

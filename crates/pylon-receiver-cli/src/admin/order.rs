@@ -2,7 +2,7 @@
 
 use super::client::{Client, read};
 use crate::fault::Fault;
-use crate::print::output::{Format, Output};
+use crate::print::output::{Format, Output, note};
 use clap::Args;
 use pylon_receiver::wire::OrderResult;
 use serde::Serialize;
@@ -29,14 +29,14 @@ pub(crate) struct Selection<I, F> {
 
 impl OrderArgs {
     /// The selection that the command line gives.
-    pub(crate) fn selection<I: Clone, F: Default + PartialEq>(
+    pub(crate) fn selection<I, F: Default + PartialEq>(
         &self,
-        ids: &[I],
+        ids: Vec<I>,
         filter: F,
     ) -> Result<Selection<I, F>, Fault> {
         let has_filter = filter != F::default();
         match (ids.is_empty(), has_filter, self.all) {
-            (false, false, false) => Ok(Selection { ids: Some(ids.to_vec()), filter: None, all: false }),
+            (false, false, false) => Ok(Selection { ids: Some(ids), filter: None, all: false }),
             (true, true, false) => Ok(Selection { ids: None, filter: Some(filter), all: false }),
             (true, false, true) => Ok(Selection { ids: None, filter: None, all: true }),
             (true, false, false) => {
@@ -58,12 +58,17 @@ impl OrderArgs {
         if out.format() == Format::Json {
             return out.json(&answer);
         }
-        let OrderResult { matched, redelivered, dropped } = read(&answer)?;
+        let OrderResult { matched, redelivered, dropped, unrouted } = read(&answer)?;
         out.line(&match (self.dry_run, redelivered, dropped) {
             (true, _, _) => format!("{matched} match; dry run, nothing was changed"),
             (false, Some(redelivered), _) => format!("{matched} matched, {redelivered} will be redelivered"),
             (false, None, Some(dropped)) => format!("{matched} matched, {dropped} dropped"),
             (false, None, None) => format!("{matched} matched"),
-        })
+        })?;
+        if let Some(unrouted) = unrouted {
+            out.finish()?;
+            note(&format!("{unrouted} of them are taken by no destination; name one with --destination"));
+        }
+        Ok(())
     }
 }

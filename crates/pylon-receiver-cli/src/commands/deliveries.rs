@@ -5,6 +5,7 @@ use crate::admin::filters::{DeliveryFilterArgs, delivery_states};
 use crate::admin::listing::{self, PageArgs};
 use crate::admin::receiver::ReceiverArgs;
 use crate::fault::Fault;
+use crate::print::issue;
 use crate::print::moment::{or_none, to_the_second};
 use crate::print::output::Output;
 use crate::print::table::{Column, Table};
@@ -15,6 +16,8 @@ const COLUMNS: &[Column] = &[
     Column::whole("ID"),
     Column::name("DESTINATION"),
     Column::name("KIND"),
+    Column::name("ISSUE"),
+    Column::name("TITLE"),
     Column::name("STATE"),
     Column::number("ATTEMPTS"),
     Column::whole("CREATED"),
@@ -56,7 +59,8 @@ pub(crate) struct ListArgs {
 pub(crate) async fn run(command: DeliveriesCommand, out: &mut Output) -> Result<(), Fault> {
     let DeliveriesCommand::List(args) = command;
     let client = args.receiver.to_ask().await?;
-    list(&client, &args.filter.filter(args.state), &args.page, out).await
+    let filter = args.filter.filter(&client, args.state).await?;
+    list(&client, &filter, &args.page, out).await
 }
 
 /// Prints the deliveries that match.
@@ -78,6 +82,8 @@ fn row(delivery: &DeliveryRecord) -> Vec<String> {
         delivery.id.to_string(),
         delivery.destination.clone(),
         delivery.kind_or_name().to_owned(),
+        issue::number(delivery.issue.as_ref()),
+        issue::title(delivery.issue.as_ref()),
         delivery.state.to_string(),
         delivery.attempts.to_string(),
         to_the_second(delivery.created_at),

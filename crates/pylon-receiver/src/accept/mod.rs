@@ -17,4 +17,5 @@ mod to_the_end;
 
 pub use acceptor::{Acceptor, AcceptorParts};
 pub use listener::{Listener, ListenerLimits, Stopped};
+pub(crate) use route::deliveries_of;
 pub use tls::{TlsFault, TlsKeys};

@@ -123,6 +123,7 @@ impl WebhookRefusal {
             LedgerError::Damaged(_) => "ledger_damaged",
             LedgerError::InUse(_) => "ledger_in_use",
             LedgerError::Unknown(_) => "ledger_unknown",
+            LedgerError::Slow => "ledger_slow",
             LedgerError::Failed(_) => "ledger_failed",
         };
         Self::unavailable(code, error.to_string())

@@ -9,6 +9,7 @@ use crate::wire::{
 };
 use axum::extract::State;
 use http::Uri;
+use pylon_webhooks::EventKind;
 use serde::de::DeserializeOwned;
 
 /// Entries on a page if the request does not say.
@@ -18,8 +19,7 @@ const LONGEST_PAGE: u32 = 1000;
 
 pub(super) async fn events(State(parts): State<AdminParts>, uri: Uri) -> Answer {
     let mut fields = Fields::of_query(uri.query())?;
-    let filter: EventFilter = fields.read()?;
-    check_event_filter(&filter, "", &fields)?;
+    let filter = complete_event_filter(fields.read()?, "", &fields)?;
     let page = page(&mut fields)?;
     let events = parts.ledger.events(filter, page).await?;
     json(&EventList { next: next(&events, &page, |event| event.id), events })
@@ -28,6 +28,7 @@ pub(super) async fn events(State(parts): State<AdminParts>, uri: Uri) -> Answer 
 pub(super) async fn deliveries(State(parts): State<AdminParts>, uri: Uri) -> Answer {
     let mut fields = Fields::of_query(uri.query())?;
     let filter: DeliveryFilter = fields.read()?;
+    check_text(&filter.issue, "issue", &fields)?;
     let page = page(&mut fields)?;
     let deliveries = parts.ledger.deliveries(filter, page).await?;
     json(&DeliveryList { next: next(&deliveries, &page, |delivery| delivery.id), deliveries })
@@ -42,13 +43,22 @@ pub(super) async fn refused(State(parts): State<AdminParts>, uri: Uri) -> Answer
     json(&RefusedList { refused: refused.into_iter().map(RefusedRequest::from).collect(), next })
 }
 
-/// Refuses a filter with an empty text: it looks like a condition, and every body contains it. `prefix` stands before its name.
-pub(super) fn check_event_filter(filter: &EventFilter, prefix: &str, fields: &Fields) -> Result<(), Refusal> {
-    match filter.contains.as_deref() {
-        Some("") => {
-            let name = format!("{prefix}contains");
-            Err(fields.malformed(&name, "expected a text, found an empty one; leave it out"))
-        }
+/// Refuses a filter with an empty text, and reads a kind's type as the kind. `prefix` stands before the filter's name.
+pub(super) fn complete_event_filter(
+    filter: EventFilter,
+    prefix: &str,
+    fields: &Fields,
+) -> Result<EventFilter, Refusal> {
+    check_text(&filter.contains, &format!("{prefix}contains"), fields)?;
+    check_text(&filter.issue, &format!("{prefix}issue"), fields)?;
+    let named = |kind: String| EventKind::from_name(&kind).map_or(kind, |kind| kind.name().to_owned());
+    Ok(EventFilter { kind: filter.kind.map(named), ..filter })
+}
+
+/// Refuses an empty text: it looks like a condition, and every body contains it.
+pub(super) fn check_text(text: &Option<String>, name: &str, fields: &Fields) -> Result<(), Refusal> {
+    match text.as_deref() {
+        Some("") => Err(fields.malformed(name, "expected a text, found an empty one; leave it out")),
         _ => Ok(()),
     }
 }

@@ -4,6 +4,7 @@
 //! implementations.
 
 mod chore;
+mod content;
 mod contract;
 mod error;
 mod event;
@@ -16,6 +17,7 @@ mod state;
 mod wake;
 
 pub use chore::{Prune, Pruned};
+pub use content::{IssueSummary, body_contains};
 pub use contract::{Ledger, LedgerFuture};
 pub use error::LedgerError;
 pub use event::{DeduplicationKey, NewDelivery, NewEvent, Recorded};

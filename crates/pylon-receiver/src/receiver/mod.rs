@@ -8,14 +8,15 @@ mod pruner;
 pub use builder::{ReceiverBuilder, StartFault};
 pub use preflight::Preflight;
 
-use crate::accept::{Acceptor, Stopped, TlsFault, TlsKeys};
+use crate::accept::{Acceptor, Stopped, TlsFault, TlsKeys, deliveries_of};
 use crate::admin::{Running, RunningDestination};
 use crate::config::{Config, ConfigFault, SecretSource, restarts, show};
 use crate::deliver::CircuitState;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Ledger, LedgerError, NewDelivery};
 use crate::wire::CircuitStatus;
 use couriers::Couriers;
 use preflight::pass;
+use pylon_webhooks::WebhookEvent;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::net::SocketAddr;
@@ -229,6 +230,10 @@ impl Running for Shared {
             RunningDestination { name, circuit, open_for }
         };
         self.couriers.states().into_iter().map(shown).collect()
+    }
+
+    fn routes(&self, endpoint: &str, event: &WebhookEvent) -> Vec<NewDelivery> {
+        deliveries_of(&Shared::config(self), endpoint, event)
     }
 
     fn unmet(&self) -> Vec<String> {

@@ -2,8 +2,8 @@
 
 use crate::accept::TlsKeys;
 use crate::config::{
-    CommandTransport, Config, ConfigFault, DestinationConfig, EndpointConfig, HttpTransport, JsonLinesTransport, LedgerAddress,
-    SecretSource, TransportConfig, check,
+    CommandTransport, Config, ConfigFault, DestinationConfig, EndpointConfig, HttpTransport, JsonLinesTransport,
+    LedgerAddress, SecretSource, TransportConfig, check,
 };
 use crate::deliver::{TransportFault, transport};
 use crate::text::quoted;

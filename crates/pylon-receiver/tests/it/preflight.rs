@@ -181,7 +181,8 @@ fn slips_are_warned_of() {
     let endpoint = "endpoint webhook: `event_name`: `isue_new` is not a known kind; did you mean `issue_new`?";
     let destination = "destination app: `kinds`: `issue_neww` is not a known kind; did you mean `issue_new`?";
     assert_finds(&kinds, &[], &[], &[endpoint, destination]);
-    let nowhere = "no destination: events are stored and delivered nowhere; add a `[[destination]]`, or `--forward` a URL";
+    let nowhere =
+        "no destination: events are stored and delivered nowhere; add a `[[destination]]`, or `--forward` a URL";
     assert_finds(&config().destinations(vec![]), &[], &[], &[nowhere]);
 }
 
@@ -222,7 +223,8 @@ fn flaws_of_secrets_are_warned_of_and_never_show_them() {
     let folder = TempDir::new().unwrap();
     let space = "the secret has white space at its start or end, which is rarely part of a secret: trim the secret where \
                  you set it";
-    let quotes = "the secret has quotes around it, which are rarely part of a secret: remove the quotes where you set it";
+    let quotes =
+        "the secret has quotes around it, which are rarely part of a secret: remove the quotes where you set it";
     let mark = "the secret starts with a byte order mark, which is rarely part of a secret: save its file as UTF-8 \
                 without a byte order mark";
     // One line end at the end of a file is none of the secret's.
@@ -233,7 +235,8 @@ fn flaws_of_secrets_are_warned_of_and_never_show_them() {
         let config = config().endpoints(vec![EndpointConfig::signed("/webhook", [secret])]);
         assert_finds(&config, &[], &[], if flaw.is_empty() { &[] } else { &[&warning] });
     }
-    let given = |secret: &str| config().endpoints(vec![EndpointConfig::signed("/webhook", [SecretSource::given(secret)])]);
+    let given =
+        |secret: &str| config().endpoints(vec![EndpointConfig::signed("/webhook", [SecretSource::given(secret)])]);
     for (secret, flaw) in [("s3 ", space), ("\ts3", space), ("'s3'", quotes), ("\"s3\"\n", space)] {
         assert_finds(&given(secret), &[], &[], &[&format!("endpoint webhook: {flaw}")]);
     }

@@ -10,7 +10,7 @@ use super::{exchange, lease, prune, read, record, redeliver, refused};
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
     Bell, DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Exchange, Exchanged, Lease, Ledger,
-    LedgerError, LedgerFuture, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded, RefusedFilter,
+    LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded, RefusedFilter,
     RefusedRecord, Stats, Wakes,
 };
 use crate::time::{SystemWallClock, WallClock};
@@ -110,6 +110,10 @@ impl Ledger for SqliteLedger {
 
     fn redeliver(&self, events: Vec<EventId>, destination: Option<Arc<str>>) -> LedgerFuture<'_, u64> {
         self.write((events, destination), redeliver::events)
+    }
+
+    fn route(&self, events: Vec<(EventId, Vec<NewDelivery>)>) -> LedgerFuture<'_, u64> {
+        self.write(events, redeliver::route)
     }
 
     fn redeliver_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {

@@ -2,11 +2,12 @@
 
 use super::clock::{LedgerClock, Now, Tick};
 use super::row::{number_of, state_of};
+use super::search;
 use crate::headers::Headers;
-use crate::id::{DeliveryId, EventId};
+use crate::id::{DeliveryId, EventId, PartOfId};
 use crate::ledger::{
     AttemptRecord, DeliveryFilter, DeliveryRecord, DeliveryState, DestinationStats, EventDetail, EventFilter,
-    EventRecord, EventState, Order, Page, RefusedFilter, RefusedRecord, Stats,
+    EventRecord, EventState, IssueSummary, Order, Page, RefusedFilter, RefusedRecord, Stats,
 };
 use crate::time::{Moment, WallClock};
 use rusqlite::types::ToSql;
@@ -87,11 +88,15 @@ pub(super) fn events(
         .with("id < ?", filter.until.map(EventId::first_at))
         .with("endpoint = ?", filter.endpoint.clone())
         .with("names_match(coalesce(kind, name), ?)", filter.kind.clone())
-        .with("instr(body, ?) > 0", filter.contains.clone().map(String::into_bytes))
+        .with("is_part_of_id(id, ?)", filter.id.as_ref().map(PartOfId::to_string))
+        .with("is_about_issue(body, name, kind, ?)", filter.issue.clone())
+        .with("body_contains(body, ?)", filter.contains.clone())
         .and(state);
-    let sql =
-        ("SELECT seq, id, endpoint, name, kind, parked, length(body) FROM events", format!(" ORDER BY id {order}"));
-    let rows = conditions.query(connection, (sql.0, &sql.1), page.limit, EventRow::read)?;
+    let sql = (
+        "SELECT seq, id, endpoint, name, kind, parked, length(body), body FROM events",
+        format!(" ORDER BY id {order}"),
+    );
+    let rows = search::bounded(|| conditions.query(connection, (sql.0, &sql.1), page.limit, EventRow::read))?;
     rows.into_iter().map(|row| row.complete(connection)).collect()
 }
 
@@ -105,13 +110,13 @@ pub(super) fn event(
     let now = LedgerClock::open(&transaction, clock)?.now();
     let found = transaction
         .prepare_cached(
-            "SELECT seq, id, endpoint, name, kind, parked, length(body), headers, body, method, target, query FROM events
+            "SELECT seq, id, endpoint, name, kind, parked, length(body), body, headers, method, target, query FROM events
              WHERE id = ?1",
         )?
         .query_row([id], |row| {
-            let headers = Headers::from_stored(row.get::<_, Vec<u8>>(7)?);
+            let headers = Headers::from_stored(row.get::<_, Vec<u8>>(8)?);
             let request = (row.get(9)?, row.get(10)?, row.get(11)?);
-            Ok((EventRow::read(row)?, headers, row.get::<_, Vec<u8>>(8)?, request))
+            Ok((EventRow::read(row)?, headers, row.get::<_, Vec<u8>>(7)?, request))
         })
         .optional()?;
     let Some((row, headers, body, (method, target, query))) = found else { return Ok(None) };
@@ -142,6 +147,7 @@ pub(super) fn deliveries(
         .with("id >= ?", filter.since.map(EventId::first_at))
         .with("id < ?", filter.until.map(EventId::first_at))
         .with("deliveries.destination = ?", filter.destination.clone())
+        .with("is_about_issue(body, name, kind, ?)", filter.issue.clone())
         // By value and not by parameter, so that the index of the state is used.
         .and(filter.state.map(|state| format!("state = {}", number_of(state))).as_deref())
         .and(match filter.state {
@@ -155,7 +161,7 @@ pub(super) fn deliveries(
     let before = if is_rare { DELIVERIES.to_owned() } else { DELIVERIES.replace(JOINED, IN_ORDER_OF_EVENTS) };
     let transaction = connection.unchecked_transaction()?;
     let now = LedgerClock::open(&transaction, clock)?.now();
-    conditions.query(&transaction, (&before, &after), page.limit, |row| read_delivery(row, &now))
+    search::bounded(|| conditions.query(&transaction, (&before, &after), page.limit, |row| read_delivery(row, &now)))
 }
 
 pub(super) fn refused(
@@ -233,16 +239,19 @@ struct EventRow {
     kind: Option<String>,
     parked: Option<String>,
     body_length: u64,
+    issue: Option<IssueSummary>,
 }
 
 impl EventRow {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let (name, kind): (String, Option<String>) = (row.get(3)?, row.get(4)?);
         Ok(Self {
             seq: row.get(0)?,
             id: row.get(1)?,
             endpoint: row.get(2)?,
-            name: row.get(3)?,
-            kind: row.get(4)?,
+            issue: IssueSummary::of(row.get_ref(7)?.as_blob()?, &name, kind.as_deref()),
+            name,
+            kind,
             parked: row.get(5)?,
             body_length: row.get(6)?,
         })
@@ -263,6 +272,7 @@ impl EventRow {
             deliveries: states.len() as u32,
             state: EventState::of(self.parked.is_some(), states),
             parked: self.parked,
+            issue: self.issue,
             body_length: self.body_length,
         })
     }
@@ -270,7 +280,7 @@ impl EventRow {
 
 const DELIVERIES: &str = "
     SELECT deliveries.seq, id, deliveries.number, deliveries.destination, name, kind, state, attempts, interruptions,
-           created_at_ms, at_ms, deliveries.order_key, redelivery_of, reason, token
+           created_at_ms, at_ms, deliveries.order_key, redelivery_of, reason, token, body
     FROM deliveries JOIN events ON events.seq = event_seq
     LEFT JOIN leases ON leases.destination = deliveries.destination AND delivery_seq = deliveries.seq";
 
@@ -283,11 +293,13 @@ fn read_delivery(row: &Row<'_>, now: &Now) -> rusqlite::Result<DeliveryRecord> {
     let event: EventId = row.get(1)?;
     let state = state_of(row.get(6)?, row.get::<_, Option<i64>>(14)?.is_some())?;
     let (attempts, interruptions): (u32, u32) = (row.get(7)?, row.get(8)?);
+    let (name, kind): (String, Option<String>) = (row.get(4)?, row.get(5)?);
     Ok(DeliveryRecord {
         id: DeliveryId { event, number: row.get(2)? },
         destination: row.get(3)?,
-        name: row.get(4)?,
-        kind: row.get(5)?,
+        issue: IssueSummary::of(row.get_ref(15)?.as_blob()?, &name, kind.as_deref()),
+        name,
+        kind,
         state,
         attempts: attempts.saturating_add(interruptions),
         created_at: row.get::<_, Option<Moment>>(9)?.unwrap_or_else(|| event.received_at()),

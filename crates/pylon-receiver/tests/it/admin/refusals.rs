@@ -4,12 +4,12 @@ use super::fake::{Admin, Mood, event_id};
 use pylon_receiver::internals::{Access, ORDER_LIMIT};
 use pylon_receiver::ledger::LedgerError;
 
-const MOMENT: &str = "expected a moment such as 2026-11-23T08:00:00Z, found another text";
-const EVENT: &str = "expected an event id such as 019aaf3c-9f10-7aa0-8000-0123456789ab, found another text";
-const DELIVERY: &str = "expected a delivery id such as 019aaf3c-9f10-7aa0-8000-0123456789ab.1, found another text";
-const EVENT_STATES: &str = "expected `pending`, `dead`, `delivered`, `parked` or `unrouted`, found another text";
+const MOMENT: &str = "expected a time such as 2026-11-23T08:00:00Z, found something else";
+const EVENT: &str = "expected an event id such as 019aaf3c-9f10-7aa0-8000-0123456789ab, found something else";
+const DELIVERY: &str = "expected a delivery id such as 019aaf3c-9f10-7aa0-8000-0123456789ab.1, found something else";
+const EVENT_STATES: &str = "expected `pending`, `dead`, `delivered`, `parked` or `unrouted`, found something else";
 const DELIVERY_STATES: &str =
-    "expected `waiting`, `held`, `delivering`, `delivered`, `dead`, `dropped` or `redelivered`, found another text";
+    "expected `waiting`, `held`, `delivering`, `delivered`, `dead`, `dropped` or `redelivered`, found something else";
 const LIMIT: &str = "expected a whole number from 1 to 1000, found";
 const NUMBER: &str = "expected a whole number, found";
 const EVENTS: &str = "`since`, `until`, `kind`, `endpoint`, `state`, `contains`, `after`, `limit` or `order`";
@@ -35,9 +35,9 @@ async fn a_query_that_is_not_understood_is_refused_by_the_name_of_its_fault() {
         ("/api/events?limit=-1", format!("malformed parameter limit: {NUMBER} another number")),
         ("/api/events?limit=1.5", format!("malformed parameter limit: {NUMBER} another number")),
         ("/api/events?limit=99999999999999999999", format!("malformed parameter limit: {NUMBER} another number")),
-        ("/api/events?limit=ten", format!("malformed parameter limit: {NUMBER} another text")),
-        ("/api/events?limit", format!("malformed parameter limit: {NUMBER} another text")),
-        ("/api/events?order=newest", "malformed parameter order: expected `newest_first` or `oldest_first`, found another text".into()),
+        ("/api/events?limit=ten", format!("malformed parameter limit: {NUMBER} text")),
+        ("/api/events?limit", format!("malformed parameter limit: {NUMBER} text")),
+        ("/api/events?order=newest", "malformed parameter order: expected `newest_first` or `oldest_first`, found something else".into()),
         ("/api/events?sinse=1", format!("unknown parameter `sinse`: expected {EVENTS}, found another name; did you mean `since`?")),
         ("/api/events?x", format!("unknown parameter `x`: expected {EVENTS}, found another name")),
         ("/api/events?%E2%80%AEx%0A=1", format!("unknown parameter `\\u{{202e}}x\\n`: expected {EVENTS}, found another name")),
