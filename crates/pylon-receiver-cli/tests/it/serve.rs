@@ -7,6 +7,7 @@ mod dead;
 mod destination;
 mod duplicates;
 mod fails;
+mod first_hour;
 mod full;
 mod killed;
 mod ledger;

@@ -35,6 +35,11 @@ pub struct IssueSummary {
 impl IssueSummary {
     /// Reads the body of an event of this name and kind; none when it is no JSON or names no issue.
     pub fn of(body: &[u8], name: &str, kind: Option<&str>) -> Option<Self> {
+        // Cheap to tell: only an object has fields.
+        let start = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii_start();
+        if !start.starts_with(b"{") {
+            return None;
+        }
         let event = WebhookEvent::from_stored(body, name, kind.and_then(EventKind::from_name)).ok()?;
         let text = |field| Some(event.text(field)).filter(|text| !text.trim().is_empty() && !text.contains("{{"));
         let id_in = |text: &str| (text.len() <= LONGEST_ID).then(|| text.trim().to_owned());

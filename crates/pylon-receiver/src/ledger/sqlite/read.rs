@@ -92,10 +92,8 @@ pub(super) fn events(
         .with("is_about_issue(body, name, kind, ?)", filter.issue.clone())
         .with("body_contains(body, ?)", filter.contains.clone())
         .and(state);
-    let sql = (
-        "SELECT seq, id, endpoint, name, kind, parked, length(body), body FROM events",
-        format!(" ORDER BY id {order}"),
-    );
+    let sql =
+        ("SELECT seq, id, endpoint, name, kind, parked, length(body) FROM events", format!(" ORDER BY id {order}"));
     let rows = search::bounded(|| conditions.query(connection, (sql.0, &sql.1), page.limit, EventRow::read))?;
     rows.into_iter().map(|row| row.complete(connection)).collect()
 }
@@ -110,13 +108,13 @@ pub(super) fn event(
     let now = LedgerClock::open(&transaction, clock)?.now();
     let found = transaction
         .prepare_cached(
-            "SELECT seq, id, endpoint, name, kind, parked, length(body), body, headers, method, target, query FROM events
+            "SELECT seq, id, endpoint, name, kind, parked, length(body), headers, body, method, target, query FROM events
              WHERE id = ?1",
         )?
         .query_row([id], |row| {
-            let headers = Headers::from_stored(row.get::<_, Vec<u8>>(8)?);
+            let headers = Headers::from_stored(row.get::<_, Vec<u8>>(7)?);
             let request = (row.get(9)?, row.get(10)?, row.get(11)?);
-            Ok((EventRow::read(row)?, headers, row.get::<_, Vec<u8>>(7)?, request))
+            Ok((EventRow::read(row)?, headers, row.get::<_, Vec<u8>>(8)?, request))
         })
         .optional()?;
     let Some((row, headers, body, (method, target, query))) = found else { return Ok(None) };
@@ -124,9 +122,12 @@ pub(super) fn event(
         .prepare_cached(&format!("{DELIVERIES} WHERE event_seq = ?1 ORDER BY deliveries.number"))?
         .query_map([row.seq], |row| Ok((row.get::<_, i64>(0)?, read_delivery(row, &now)?)))?
         .collect::<Result<Vec<_>, _>>()?;
-    let with_attempts = |(seq, record)| Ok((record, attempts(&transaction, seq)?));
-    let deliveries = deliveries.into_iter().map(with_attempts).collect::<rusqlite::Result<_>>()?;
     let (record, body) = (row.complete(&transaction)?, body.into());
+    let with_attempts = |(seq, delivery)| {
+        let delivery = DeliveryRecord { issue: record.issue.clone(), ..delivery };
+        Ok((delivery, attempts(&transaction, seq)?))
+    };
+    let deliveries = deliveries.into_iter().map(with_attempts).collect::<rusqlite::Result<_>>()?;
     Ok(Some(EventDetail { record, method, target, query, headers, body, deliveries }))
 }
 
@@ -161,7 +162,12 @@ pub(super) fn deliveries(
     let before = if is_rare { DELIVERIES.to_owned() } else { DELIVERIES.replace(JOINED, IN_ORDER_OF_EVENTS) };
     let transaction = connection.unchecked_transaction()?;
     let now = LedgerClock::open(&transaction, clock)?.now();
-    search::bounded(|| conditions.query(&transaction, (&before, &after), page.limit, |row| read_delivery(row, &now)))
+    let read = |row: &Row<'_>| read_delivery(row, &now);
+    let mut found = search::bounded(|| conditions.query(&transaction, (&before, &after), page.limit, read))?;
+    for record in &mut found {
+        record.issue = issue_of(&transaction, record.id.event, &record.name, record.kind.as_deref());
+    }
+    Ok(found)
 }
 
 pub(super) fn refused(
@@ -239,19 +245,16 @@ struct EventRow {
     kind: Option<String>,
     parked: Option<String>,
     body_length: u64,
-    issue: Option<IssueSummary>,
 }
 
 impl EventRow {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let (name, kind): (String, Option<String>) = (row.get(3)?, row.get(4)?);
         Ok(Self {
             seq: row.get(0)?,
             id: row.get(1)?,
             endpoint: row.get(2)?,
-            issue: IssueSummary::of(row.get_ref(7)?.as_blob()?, &name, kind.as_deref()),
-            name,
-            kind,
+            name: row.get(3)?,
+            kind: row.get(4)?,
             parked: row.get(5)?,
             body_length: row.get(6)?,
         })
@@ -263,6 +266,7 @@ impl EventRow {
             // To its event, a delivery is pending whether it is leased or not.
             .query_map([self.seq], |row| Ok(state_of(row.get(0)?, false)?))?
             .collect::<Result<Vec<DeliveryState>, _>>()?;
+        let issue = issue_of(connection, self.id, &self.name, self.kind.as_deref());
         Ok(EventRecord {
             id: self.id,
             received_at: self.id.received_at(),
@@ -272,7 +276,7 @@ impl EventRow {
             deliveries: states.len() as u32,
             state: EventState::of(self.parked.is_some(), states),
             parked: self.parked,
-            issue: self.issue,
+            issue,
             body_length: self.body_length,
         })
     }
@@ -280,7 +284,7 @@ impl EventRow {
 
 const DELIVERIES: &str = "
     SELECT deliveries.seq, id, deliveries.number, deliveries.destination, name, kind, state, attempts, interruptions,
-           created_at_ms, at_ms, deliveries.order_key, redelivery_of, reason, token, body
+           created_at_ms, at_ms, deliveries.order_key, redelivery_of, reason, token
     FROM deliveries JOIN events ON events.seq = event_seq
     LEFT JOIN leases ON leases.destination = deliveries.destination AND delivery_seq = deliveries.seq";
 
@@ -289,17 +293,17 @@ const JOINED: &str = "deliveries JOIN events ON";
 /// `CROSS JOIN` is SQLite's word for: in this order.
 const IN_ORDER_OF_EVENTS: &str = "events CROSS JOIN deliveries ON";
 
+/// All but the issue, which its event's body tells.
 fn read_delivery(row: &Row<'_>, now: &Now) -> rusqlite::Result<DeliveryRecord> {
     let event: EventId = row.get(1)?;
     let state = state_of(row.get(6)?, row.get::<_, Option<i64>>(14)?.is_some())?;
     let (attempts, interruptions): (u32, u32) = (row.get(7)?, row.get(8)?);
-    let (name, kind): (String, Option<String>) = (row.get(4)?, row.get(5)?);
     Ok(DeliveryRecord {
         id: DeliveryId { event, number: row.get(2)? },
         destination: row.get(3)?,
-        issue: IssueSummary::of(row.get_ref(15)?.as_blob()?, &name, kind.as_deref()),
-        name,
-        kind,
+        name: row.get(4)?,
+        kind: row.get(5)?,
+        issue: None,
         state,
         attempts: attempts.saturating_add(interruptions),
         created_at: row.get::<_, Option<Moment>>(9)?.unwrap_or_else(|| event.received_at()),
@@ -309,6 +313,12 @@ fn read_delivery(row: &Row<'_>, now: &Now) -> rusqlite::Result<DeliveryRecord> {
         redelivery_of: row.get(12)?,
         reason: row.get(13)?,
     })
+}
+
+/// The issue that an event is about. A damaged body names none: a list must not end at it.
+fn issue_of(connection: &Connection, event: EventId, name: &str, kind: Option<&str>) -> Option<IssueSummary> {
+    let mut body = connection.prepare_cached("SELECT body FROM events WHERE id = ?1").ok()?;
+    body.query_row([event], |row| Ok(IssueSummary::of(row.get_ref(0)?.as_blob()?, name, kind))).ok()?
 }
 
 fn attempts(connection: &Connection, delivery_seq: i64) -> rusqlite::Result<Vec<AttemptRecord>> {

@@ -12,7 +12,9 @@ const DELIVERY_STATES: &str =
     "expected `waiting`, `held`, `delivering`, `delivered`, `dead`, `dropped` or `redelivered`, found something else";
 const LIMIT: &str = "expected a whole number from 1 to 1000, found";
 const NUMBER: &str = "expected a whole number, found";
-const EVENTS: &str = "`since`, `until`, `kind`, `endpoint`, `state`, `contains`, `after`, `limit` or `order`";
+const PART: &str = "expected 4 to 31 hexadecimal digits, the beginning or the end of an event id; found something else";
+const EVENTS: &str =
+    "`since`, `until`, `kind`, `endpoint`, `state`, `contains`, `issue`, `id`, `after`, `limit` or `order`";
 
 #[tokio::test]
 async fn a_query_that_is_not_understood_is_refused_by_the_name_of_its_fault() {
@@ -29,6 +31,10 @@ async fn a_query_that_is_not_understood_is_refused_by_the_name_of_its_fault() {
         ("/api/events?state=waiting", format!("malformed parameter state: {EVENT_STATES}")),
         ("/api/events?state=", format!("malformed parameter state: {EVENT_STATES}")),
         ("/api/events?contains=", "malformed parameter contains: expected a text, found an empty one; leave it out".into()),
+        ("/api/events?issue=", "malformed parameter issue: expected a text, found an empty one; leave it out".into()),
+        ("/api/deliveries?issue=", "malformed parameter issue: expected a text, found an empty one; leave it out".into()),
+        ("/api/events?id=abc", format!("malformed parameter id: {PART}")),
+        ("/api/events?id=01a2zz", format!("malformed parameter id: {PART}")),
         ("/api/events?after=1", format!("malformed parameter after: {EVENT}")),
         ("/api/events?limit=0", format!("malformed parameter limit: {LIMIT} another number")),
         ("/api/events?limit=1001", format!("malformed parameter limit: {LIMIT} another number")),
@@ -54,7 +60,7 @@ async fn a_query_that_is_not_understood_is_refused_by_the_name_of_its_fault() {
         ("/api/deliveries?event=1", format!("malformed parameter event: {EVENT}")),
         ("/api/deliveries?state=pending", format!("malformed parameter state: {DELIVERY_STATES}")),
         ("/api/deliveries?after=019aaf3c-9f10-7aa0-8000-0123456789ab", format!("malformed parameter after: {DELIVERY}")),
-        ("/api/deliveries?kind=a", "unknown parameter `kind`: expected `event`, `destination`, `state`, `since`, `until`, `after`, `limit` or `order`, found another name".into()),
+        ("/api/deliveries?kind=a", "unknown parameter `kind`: expected `event`, `destination`, `state`, `since`, `until`, `issue`, `after`, `limit` or `order`, found another name".into()),
         ("/api/refused?after=-1", format!("malformed parameter after: {NUMBER} another number")),
         ("/api/refused?reason=a", "unknown parameter `reason`: expected `endpoint`, `code`, `after`, `limit` or `order`, found another name".into()),
         ("/api/stats?a=1", "unknown parameter `a`: expected nothing, found another name".into()),
@@ -73,7 +79,7 @@ async fn an_order_that_is_not_understood_is_refused_and_nothing_is_done() {
     let id_beside_filter = format!("{{\"ids\":[\"{known}\"],\"filter\":{{\"kind\":\"a\"}}}}");
     let id_beside_all = format!("{{\"ids\":[\"{known}\"],\"all\":true}}");
     let deep = "[".repeat(100_000);
-    let conditions = "`since`, `until`, `kind`, `endpoint`, `state` or `contains`";
+    let conditions = "`since`, `until`, `kind`, `endpoint`, `state`, `contains`, `issue` or `id`";
     let none = "malformed order: expected ids, filter or all, found none of them";
     let beside = "malformed order: expected either ids or filter and all, found ids beside another";
     let empty =
@@ -122,7 +128,7 @@ async fn an_order_that_is_not_understood_is_refused_and_nothing_is_done() {
         (drop, "{\"ids\":[\"019aaf3c-9f10-7aa0-8000-0123456789ab\"]}", format!("malformed field ids[0]: {DELIVERY}")),
         (drop, "{\"all\":true,\"destination\":\"app\"}", "unknown field `destination`: expected `ids`, `filter`, `all` or `dry_run`, found another name".into()),
         (dead, "{}", none.into()),
-        (dead, "{\"filter\":{\"kind\":\"a\"}}", "unknown field `kind` in filter: expected `event`, `destination`, `state`, `since` or `until`, found another name".into()),
+        (dead, "{\"filter\":{\"kind\":\"a\"}}", "unknown field `kind` in filter: expected `event`, `destination`, `state`, `since`, `until` or `issue`, found another name".into()),
     ];
     for (target, body, message) in cases {
         admin.post(target, body).await.refused(400, "bad_request", message);
