@@ -30,7 +30,7 @@ FEATURES := background tower axum actix-web testing proptest
 CRATES := --package=pylon-webhooks --package=pylon-receiver --package=pylon-receiver-cli --all-features
 BUILD = $(PYTHON) tools/build.py
 # Packages of Debian whose programs the tests meet, and where those go that the machine lacks.
-DEBIAN_PACKAGES := nginx haproxy caddy prometheus squid
+DEBIAN_PACKAGES := nginx haproxy caddy prometheus squid uwsgi-plugin-python3 apache2-bin libapache2-mod-wsgi-py3
 export PYLON_DEBIAN_PROGRAMS := $(CACHE)/debian
 MDBOOK_VERSION := 0.5.4
 MDBOOK := $(CACHE)/mdbook-$(MDBOOK_VERSION)/bin/mdbook

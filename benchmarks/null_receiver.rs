@@ -61,10 +61,19 @@ impl Ledger for Nothing {
     fn redeliver(&self, _: Vec<EventId>, _: Option<Arc<str>>) -> LedgerFuture<'_, u64> {
         ready(0)
     }
+    fn route(&self, _: Vec<(EventId, Vec<NewDelivery>)>) -> LedgerFuture<'_, u64> {
+        ready(0)
+    }
     fn redeliver_dead(&self, _: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
         ready(0)
     }
     fn drop_dead(&self, _: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
+        ready(0)
+    }
+    fn move_deliveries(&self, _: Arc<str>, _: Arc<str>) -> LedgerFuture<'_, u64> {
+        ready(0)
+    }
+    fn drop_deliveries(&self, _: Arc<str>) -> LedgerFuture<'_, u64> {
         ready(0)
     }
     fn prune(&self, _: Prune) -> LedgerFuture<'_, Pruned> {

@@ -24,6 +24,10 @@ LONG = 60
 LOST = "accepted Pylon webhook events are lost because the app ended before their handlers: {}"
 FULL = "Pylon webhook turned away: {} events are waiting already"
 CLOSED = "Pylon webhook turned away: the app is shutting down"
+NO_THREAD = (
+    "Pylon webhook turned away: no thread can be started (can't start new thread): "
+    "allow the app more (`ulimit -u`, or the container's limit on processes)"
+)
 
 
 def body(number: int = 0) -> bytes:
@@ -814,7 +818,8 @@ def test_where_no_thread_can_be_begun_the_delivery_is_turned_away(
         patch.setattr(threading.Thread, "start", start)
         assert [app.send(1), app.send(1)] == ["unavailable", "unavailable"]
     assert len(app.store) == 0
-    assert messages(caplog) == ["Pylon webhook turned away: no thread can be started"] * 2
+    assert messages(caplog) == [NO_THREAD] * 2
+    assert {record.levelname for record in caplog.records} == {"ERROR"}
     with app.endpoint:
         assert app.send(1) == "accepted"
     assert app.done == [1]

@@ -201,3 +201,190 @@ threading._register_atexit(gate.set)
 """
     )
     assert lines == ["accepted", "accepted", "handled", "handled"]
+
+
+SIGTERM = -15
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGTERM")
+@pytest.mark.parametrize("define", ["def", "async def"])
+def test_a_signal_that_would_kill_the_process_at_once_does_so_once_all_is_handled(define: str) -> None:
+    lines = run(
+        f"""
+import signal
+@handler.on_any
+{define} handle(event):
+    gate.wait(60)
+    say("handled")
+endpoint = Endpoint(handler, background=Background(workers=1))
+send(); send()
+os.kill(os.getpid(), signal.SIGTERM)
+send()
+gate.set()
+threading.Event().wait(60)
+say("not ended")
+""",
+        SIGTERM,
+    )
+    # The one that came late may be refused by either: the signal is dealt with soon, not at once.
+    assert lines[:2] == ["accepted", "accepted"]
+    assert lines.count("accepted") == lines.count("handled")
+    assert "not ended" not in lines
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGTERM")
+def test_a_signal_lets_tasks_of_a_loop_that_runs_end() -> None:
+    lines = run(
+        """
+import signal
+@handler.on_any
+async def handle(event):
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.sleep(0.05)
+    say("handled")
+endpoint = Endpoint(handler, background=Background())
+async def live():
+    say((await endpoint.arespond("POST", headers, body)).name)
+    await asyncio.sleep(60)
+asyncio.run(live())
+""",
+        SIGTERM,
+    )
+    assert lines == ["accepted", "handled"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGTERM")
+def test_after_a_signal_a_handler_that_hangs_is_told_to_be_lost() -> None:
+    lines = run(
+        """
+import signal
+@handler.on_any
+def hang(event):
+    gate.wait()
+endpoint = Endpoint(handler, background=Background(workers=1, drain_seconds=0.1))
+send(); send()
+os.kill(os.getpid(), signal.SIGTERM)
+threading.Event().wait(60)
+""",
+        SIGTERM,
+    )
+    assert lines == ["accepted", "accepted", LOST.format(2)]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGTERM")
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_signal_that_the_app_handles_itself_is_left_to_it(when: str) -> None:
+    lines = run(
+        f"""
+import signal
+def own():
+    signal.signal(signal.SIGTERM, lambda *_: say("the app's own"))
+{"own()" if when == "before" else ""}
+handler.on_any(lambda event: say("handled"))
+endpoint = Endpoint(handler, background=Background(workers=1))
+{"own()" if when == "after" else ""}
+os.kill(os.getpid(), signal.SIGTERM)
+send()
+"""
+    )
+    assert lines[0] == "the app's own"
+    assert sorted(lines[1:]) == ["accepted", "handled"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no fork")
+def test_a_fork_that_nobody_tells_python_of_has_threads_of_its_own() -> None:
+    # As uWSGI forks its workers.
+    lines = run(
+        """
+import ctypes
+@handler.on_any
+def handle(event):
+    say("handled in", "parent" if os.getpid() == parent else "child")
+    done.set()
+parent, done = os.getpid(), threading.Event()
+endpoint = Endpoint(handler, background=Background(workers=1))
+send()
+done.wait(60)
+done.clear()
+child = ctypes.PyDLL(None).fork()
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+    say("the child has ended")
+    sys.exit()
+send()
+done.wait(60)
+os._exit(0)
+"""
+    )
+    assert sorted(lines[:2]) == ["accepted", "handled in parent"]
+    assert sorted(lines[2:-1]) == ["accepted", "handled in child"]
+    assert lines[-1] == "the child has ended"
+
+
+NO_THREAD = (
+    "Pylon webhook turned away: no thread can be started (can't start new thread): "
+    "allow the app more (`ulimit -u`, or the container's limit on processes)"
+)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/limits"), reason="only Linux counts threads as processes")
+@pytest.mark.parametrize("define", ["def", "async def"])
+def test_where_the_system_gives_no_thread_nothing_is_accepted(define: str) -> None:
+    # As root, a limit on processes holds for nobody: threads too large for the memory are refused alike.
+    lines = run(
+        f"""
+import resource
+@handler.on_any
+{define} handle(event):
+    say("handled")
+endpoint = Endpoint(handler, background=Background(workers=1))
+threading.stack_size(1 << 40)
+send()
+threading.stack_size(0)
+send()
+"""
+    )
+    assert lines[:2] == [NO_THREAD, "unavailable"]
+    assert sorted(lines[2:]) == ["accepted", "handled"]
+
+
+UWSGI = "uWSGI runs no threads of the app's, so `Background` cannot work: set `enable-threads = true` in uWSGI's configuration"
+LAMBDA = (
+    "AWS Lambda freezes the process after the answer, so `Background` cannot work: "
+    "send the event to a queue in a handler instead"
+)
+STANDSTILLS = {
+    "uwsgi": ("import types; sys.modules['uwsgi'] = types.SimpleNamespace(has_threads=0)", UWSGI),
+    "lambda": ("os.environ['AWS_LAMBDA_FUNCTION_NAME'] = 'webhook'", LAMBDA),
+    "uwsgi with threads": ("import types; sys.modules['uwsgi'] = types.SimpleNamespace(has_threads=1)", None),
+    "a file of the app's": ("import types; sys.modules['uwsgi'] = types.ModuleType('uwsgi')", None),
+}
+
+
+@pytest.mark.parametrize("define", ["def", "async def"])
+@pytest.mark.parametrize(("line", "reason"), STANDSTILLS.values(), ids=STANDSTILLS)
+def test_where_the_process_stands_still_after_the_answer_nothing_is_accepted(
+    line: str, reason: str | None, define: str
+) -> None:
+    lines = run(
+        f"""
+{line}
+@handler.on_any
+{define} handle(event):
+    say("handled")
+store = MemoryReplayStore()
+endpoint = Endpoint(handler, background=Background(), replay_guard=ReplayGuard.exact_request(store=store))
+say((asyncio.run(endpoint.arespond("POST", headers, body))).name if {reason is not None} else "")
+send()
+say("keys:", str(len(store)))
+say(endpoint.respond("POST", {{}}, body).name)
+"""
+    )
+    if reason is None:
+        assert {"accepted", "handled", "keys: 1"} < {*lines}
+        assert "unavailable" not in lines
+        return
+    turned_away = [f"Pylon webhook turned away: {reason}", "unavailable"]
+    assert lines[:5] == [f"every Pylon webhook will be turned away: {reason}", *turned_away, *turned_away]
+    assert lines[5] == "keys: 0"
+    assert lines[-1] == "unauthorized"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -673,3 +674,70 @@ def line_of_next_call() -> int:
     import sys
 
     return sys._getframe(1).f_lineno + 1
+
+
+# Events that nobody takes.
+
+UNTAKEN = ("INFO", "no handler takes events of this name: {!r}")
+NOBODY = (
+    "WARNING",
+    "events arrive, and no handler is registered: register handlers, or call `receive` for the event alone",
+)
+
+
+def lines_of(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    return [(record.levelname, record.getMessage()) for record in caplog.records if record.name == "pylon_webhooks"]
+
+
+def untaken(name: str) -> tuple[str, str]:
+    return UNTAKEN[0], UNTAKEN[1].format(name)
+
+
+def named(name: str) -> WebhookEvent:
+    return parse_webhook_event(json.dumps({"event_type": name}).encode())
+
+
+def dispatch_all(handler: WebhookHandler, names: list[str]) -> None:
+    for name in names:
+        event = named(name)
+        handler.dispatch(event)
+        asyncio.run(handler.adispatch(event))
+
+
+def test_each_name_that_no_handler_takes_has_one_line(
+    handler: WebhookHandler, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    handler.on(IssueNewEvent)(lambda _event: None)
+    dispatch_all(handler, ["issue_new", "ticket.created", "ticket\n.created", "ticket.created"])
+    assert lines_of(caplog) == [untaken("ticket.created"), untaken("ticket\n.created")]
+
+
+def test_a_handler_without_handlers_is_warned_of_once(
+    handler: WebhookHandler, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    dispatch_all(handler, ["", ""])
+    assert lines_of(caplog) == [NOBODY, untaken("")]
+
+
+def test_no_line_is_logged_where_a_handler_fails(handler: WebhookHandler, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+
+    @handler.on("fails")
+    def fail(_event: WebhookEvent) -> None:
+        raise LookupError("a bug")
+
+    with pytest.raises(PylonWebhookHandlerErrors):
+        handler.dispatch(named("fails"))
+    assert lines_of(caplog) == []
+
+
+def test_a_hundred_names_are_told_and_of_each_a_hundred_characters(
+    handler: WebhookHandler, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    handler.on(IssueNewEvent)(lambda _event: None)
+    for number in range(200):
+        handler.dispatch(named(f"{number:03}{'ü' * 1000}"))
+    assert lines_of(caplog) == [untaken(f"{number:03}{'ü' * 97}") for number in range(100)]

@@ -1,6 +1,14 @@
 """Receive Pylon (usepylon.com) webhooks: verify each delivery, read its event, call your handlers."""
 
-from . import background, endpoint, events, exceptions, handler, replay
+from . import (
+    _late,  # noqa: F401 # pyright: ignore[reportUnusedImport] - native code calls it
+    background,
+    endpoint,
+    events,
+    exceptions,
+    handler,
+    replay,
+)
 from ._native import Problem, __version__, names_match, sign, template
 from .background import Background
 from .endpoint import Arrival, Endpoint, Outcome, RequestFault

@@ -8,6 +8,7 @@ from types import CoroutineType
 from ._dispatch import KINDS, Callee, Named, OfClass, OfOwnClass, Plan, Subscription, Target, name_of
 from ._log import log, warn
 from ._native import kind_named, names_match, probably_meant
+from ._told_names import ToldNames
 from .events import BaseIssueEvent, IssueSnapshotEvent, UnknownEvent, WebhookEvent
 from .exceptions import PylonWebhookAsyncHandlerError, PylonWebhookHandlerErrors, PylonWebhookNameWarning
 
@@ -39,6 +40,8 @@ class Handlers:
         self._plans: dict[type, Plan] = {}
         # True if a handler is for a name that no class stands for: then the name of each event decides.
         self._needs_names = False
+        self._untaken = ToldNames()
+        self._is_emptiness_told = False
 
     def __len__(self) -> int:
         return len(self._subscriptions)
@@ -121,6 +124,7 @@ class Handlers:
 
         def view(event: WebhookEvent) -> Any:
             if not target.fits(event):
+                self._tell_untaken(event)
                 return None
             return event if target.make is None else target.make(event)
 
@@ -143,6 +147,8 @@ class Handlers:
         plan = self._plans.get(type(event)) or self._plan(event)
         if plan.first_async is not None and run is None:
             raise PylonWebhookAsyncHandlerError(f"cannot await the async handler {plan.first_async} here: {_AWAIT}")
+        if not plan.calls:
+            self._tell_idle(event)
         results: list[Any] = []
         failures: list[Exception] = []
         for function, make in plan.calls:
@@ -166,6 +172,8 @@ class Handlers:
     async def arun(self, event: WebhookEvent) -> list[Any]:
         """As `run`, awaiting async handlers."""
         plan = self._plans.get(type(event)) or self._plan(event)
+        if not plan.calls:
+            self._tell_idle(event)
         results: list[Any] = []
         failures: list[Exception] = []
         for function, make in plan.calls:
@@ -203,6 +211,20 @@ class Handlers:
                     await result
             except Exception as failure:  # noqa: BLE001 - it must not hide the error itself
                 _note(error, callee, failure)
+
+    def _tell_idle(self, event: WebhookEvent) -> None:
+        """Log that nothing is called for an event."""
+        if not self._subscriptions and not self._is_emptiness_told:
+            self._is_emptiness_told = True
+            log().warning(
+                "events arrive, and no handler is registered: register handlers, or call `receive` for the event alone"
+            )
+        self._tell_untaken(event)
+
+    def _tell_untaken(self, event: WebhookEvent) -> None:
+        """Log, once for each name, that nobody takes its events."""
+        if (name := self._untaken.first(event.event_type)) is not None:
+            log().info("no handler takes events of this name: %r", name)
 
     def _plan(self, event: WebhookEvent) -> Plan:
         """The calls for an event; kept if all events of its class have the same."""

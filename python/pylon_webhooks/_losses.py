@@ -8,12 +8,61 @@ TYPE_CHECKING = False  # importing `typing` takes longer than importing all of t
 if TYPE_CHECKING:
     from .background import Background
 
-SHUTTING_DOWN = "the app is shutting down"
+
+class Refusal:
+    """Why an event is turned away.
+
+    is_fault: it will not pass by itself: the app runs where it cannot do the work.
+    """
+
+    __slots__ = ("is_fault", "reason")
+
+    def __init__(self, reason: str, *, is_fault: bool = False) -> None:
+        self.reason = reason
+        self.is_fault = is_fault
 
 
-def full(background: Background) -> str:
-    """Why an event is turned away."""
-    return f"{background.capacity} events are waiting already"
+SHUTTING_DOWN = Refusal("the app is shutting down")
+COPY_IN_FLIGHT = Refusal("a copy of the delivery is being handled")
+NOT_ASYNCIO = Refusal(
+    "expected asyncio's event loop, found another one: run the server with asyncio "
+    "(Hypercorn: `--worker-class asyncio`)",
+    is_fault=True,
+)
+
+
+def full(background: Background) -> Refusal:
+    """As many events are waiting as may."""
+    return Refusal(f"{background.capacity} events are waiting already")
+
+
+def no_thread(error: Exception) -> Refusal:
+    """The system gives no thread."""
+    reason = (
+        f"no thread can be started ({error}): allow the app more (`ulimit -u`, or the container's limit on processes)"
+    )
+    return Refusal(reason, is_fault=True)
+
+
+def standstill() -> Refusal | None:
+    """Why nothing runs in this process once a request is answered; None where background work runs."""
+    import os
+    import sys
+
+    # A file of the app's own may have this name too.
+    if getattr(sys.modules.get("uwsgi"), "has_threads", None) == 0:
+        return Refusal(
+            "uWSGI runs no threads of the app's, so `Background` cannot work: "
+            "set `enable-threads = true` in uWSGI's configuration",
+            is_fault=True,
+        )
+    if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+        return Refusal(
+            "AWS Lambda freezes the process after the answer, so `Background` cannot work: "
+            "send the event to a queue in a handler instead",
+            is_fault=True,
+        )
+    return None
 
 
 def log_lost(count: int) -> None:
@@ -24,3 +73,11 @@ def log_lost(count: int) -> None:
 def log_strange(error: BaseException) -> None:
     """Log an exception that is none of a handler's: an exit, or a cancellation."""
     log().critical("a handler raised an exception that no handler should raise", exc_info=error)
+
+
+def log_unwatched() -> None:
+    """Log that nothing waits any longer for an accepted event."""
+    log().error(
+        "an accepted Pylon webhook event is not handled yet, and is lost if the server ends now: nothing closes its endpoint; "
+        "do so in the lifespan of the app that the server runs (`async with endpoint: ...`)"
+    )

@@ -565,6 +565,9 @@ class Admitted:
     def body_limit(self) -> int:
         """The largest body that is accepted, bytes. Read no more than one piece beyond it."""
 
+    def broken(self) -> RequestFault:
+        """Why there is no body when reading it failed."""
+
     def receive(
         self, body: object, rule: ReplayRule | None = None
     ) -> tuple[WebhookEvent, tuple[str, int | None] | None] | RequestFault:
@@ -598,6 +601,8 @@ class Outcome:
     """The signature or the timestamp was refused: 401."""
     METHOD_NOT_ALLOWED: ClassVar[Outcome]
     """Not a POST, PUT or PATCH: 405."""
+    LENGTH_REQUIRED: ClassVar[Outcome]
+    """The request has no length, and the server gives the app no body without one: 411."""
     TOO_LARGE: ClassVar[Outcome]
     """The body is larger than the limit: 413."""
     FAILED: ClassVar[Outcome]
@@ -637,6 +642,8 @@ class RequestFault:
     """The body could not be read to the end."""
     CONSUMED: ClassVar[RequestFault]
     """Something else in the app had already read the body."""
+    LENGTH_REQUIRED: ClassVar[RequestFault]
+    """The server gave the app no body: neither its length nor its end."""
 
     @staticmethod
     def too_large(limit: int) -> RequestFault:

@@ -1,4 +1,4 @@
-"""The end of the process, and forks of it, for the queues of background work."""
+"""The end of the process, for the queues of background work."""
 
 from __future__ import annotations
 
@@ -7,43 +7,53 @@ from _thread import allocate_lock
 TYPE_CHECKING = False  # importing `typing` takes longer than importing all of this package
 if TYPE_CHECKING:
     from typing import Protocol
-    from weakref import WeakSet
+    from weakref import ref
 
     class _Queue(Protocol):
+        @property
+        def is_busy(self) -> bool: ...
         def close(self) -> None: ...
         def end(self) -> None: ...
-        def forked(self) -> None: ...
 
 
-#: All queues; None before the first.
-_queues: WeakSet[_Queue] | None = None
-_lock = allocate_lock()
+#: All queues. A dict, since no thread and no signal handler finds it half changed.
+_queues: dict[ref[_Queue], None] = {}
+#: Taken once, and never waited for: a forked process may find it taken.
+_registration = allocate_lock()
 
 
 def end_with_the_process(queue: _Queue) -> None:
-    """End the queue when the process ends, and begin it anew in a forked process."""
-    global _queues
-    with _lock:
-        if _queues is None:
-            import atexit
-            import os
-            import threading
-            from importlib import import_module
-            from weakref import WeakSet
+    """End the queue when the process ends."""
+    from weakref import ref
 
-            _queues = WeakSet()
-            # Registered first, called last: the executors shut down after `_end`.
-            import_module("concurrent.futures.thread")
-            # Not by `atexit` if it can be helped: executors are shut by then, and async handlers need them, for name lookups too.
-            getattr(threading, "_register_atexit", atexit.register)(_end)
-            if hasattr(os, "register_at_fork"):
-                os.register_at_fork(after_in_child=_forked)
-        _queues.add(queue)
+    _queues[ref(queue, lambda gone: _queues.pop(gone, None))] = None
+    if not _registration.acquire(blocking=False):
+        return
+    import atexit
+    import threading
+    from importlib import import_module
+
+    # Registered first, called last: the executors shut down after `_end`.
+    import_module("concurrent.futures.thread")
+    # Not by `atexit` if it can be helped: executors are shut by then, and async handlers need them, for name lookups too.
+    getattr(threading, "_register_atexit", atexit.register)(_end)
+    _end_on_sigterm()
+
+
+def seconds_to_drain(seconds: float) -> float:
+    """How long the end of this process may wait for work, of the seconds that the app allows."""
+    from sys import modules
+
+    # Apache kills the processes of mod_wsgi 3 seconds after it has told them to end, which would be the end of the log too.
+    return min(seconds, 2) if "mod_wsgi" in modules else seconds
+
+
+def _alive() -> list[_Queue]:
+    return [queue for reference in [*_queues] if (queue := reference()) is not None]
 
 
 def _end() -> None:
-    with _lock:
-        queues = [*(_queues or ())]
+    queues = _alive()
     # Close all, then wait: the process must not wait for one queue after the other.
     for queue in queues:
         queue.close()
@@ -51,9 +61,46 @@ def _end() -> None:
         queue.end()
 
 
-def _forked() -> None:
-    global _lock
-    # Another thread may have held the lock.
-    _lock = allocate_lock()
-    for queue in [*(_queues or ())]:
-        queue.forked()
+def _end_on_sigterm() -> None:
+    """If SIGTERM would kill the process at once, make it do so after the queues have ended.
+
+    Servers that handle the signal themselves do so before or after this, and are left alone or replace the handler.
+    """
+    import os
+    import signal
+    import sys
+    from contextlib import suppress
+    from time import sleep
+
+    # These two handle the signal in C, where Python cannot see it, and must go on doing so.
+    is_embedded = "uwsgi" in sys.modules or "mod_wsgi" in sys.modules
+    if os.name != "posix" or is_embedded or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        return
+    begun, ended = allocate_lock(), allocate_lock()
+
+    def end() -> None:
+        try:
+            _end()
+        finally:
+            ended.acquire()
+            # Until it is gone: a signal that comes just before the main thread begins to wait does not wake it.
+            while True:
+                os.kill(os.getpid(), signal.SIGTERM)
+                sleep(0.05)
+
+    def handle(number: int, _frame: object) -> None:
+        if ended.locked() or not any(queue.is_busy for queue in _alive()):
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        elif begun.acquire(blocking=False):
+            import _thread
+
+            try:
+                # Not right here: an event loop of this thread must go on, and gevent's hub must not wait.
+                _thread.start_new_thread(end, ())
+            except RuntimeError:
+                end()
+
+    # Only the main thread may, and no subinterpreter.
+    with suppress(ValueError):
+        signal.signal(signal.SIGTERM, handle)

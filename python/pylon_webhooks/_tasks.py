@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from ._losses import SHUTTING_DOWN, full, log_lost, log_strange
-from ._process import end_with_the_process
+from ._losses import SHUTTING_DOWN, Refusal, full, log_lost, log_strange
+from ._process import end_with_the_process, seconds_to_drain
 
 TYPE_CHECKING = False  # importing `typing` takes longer than importing all of this package
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Semaphore, Task
+    from collections.abc import Callable
+    from concurrent.futures import Future
     from typing import Any
 
     from ._arrival import Arrival
     from ._types import AsyncWork
     from .background import Background
+
+    # Several event loops: one after the other in tests, or one for each thread.
+    _Loops = dict[AbstractEventLoop, tuple[Semaphore, dict[Task[None], Arrival]]]
 
 #: How long cancelled handlers may take to tidy up.
 _TIDYING_SECONDS = 1.0
@@ -23,17 +28,26 @@ class TaskQueue:
 
     def __init__(self, background: Background) -> None:
         self._background = background
-        # Several event loops: one after the other in tests, or one for each thread.
-        self._loops: dict[AbstractEventLoop, tuple[Semaphore, dict[Task[None], Arrival]]] = {}
+        # By process: a forked one runs none of the loops, and the waiting work is left to the parent.
+        self._processes: dict[int, _Loops] = {}
         self._given_up: set[Task[None]] = set()
-        self._closed = False
+        # The end of what `drain` waits; None while the queue is open.
+        self._until: float | None = None
         end_with_the_process(self)
 
-    def submit(self, work: AsyncWork, arrival: Arrival) -> str | None:
-        """Run the work soon. If it never begins, its arrival is given back. Returns the reason if the work is refused."""
+    @property
+    def is_busy(self) -> bool:
+        """Whether accepted work is not yet done."""
+        return any(tasks for _, tasks in [*self._loops.values()])
+
+    def submit(self, work: AsyncWork, arrival: Arrival, done: Callable[[], None] | None = None) -> Refusal | None:
+        """Run the work soon. If it never begins, its arrival is given back. Returns the reason if the work is refused.
+
+        done: called when the work has ended.
+        """
         from asyncio import Semaphore, get_running_loop
 
-        if self._closed:
+        if self._until is not None:
             return SHUTTING_DOWN
         loop = get_running_loop()
         here = self._loops.get(loop)
@@ -48,23 +62,28 @@ class TaskQueue:
         # The loop itself holds tasks weakly.
         tasks[task] = arrival
 
-        def done(task: Task[None]) -> None:
+        def ended(task: Task[None]) -> None:
             if tasks.pop(task, None) is not None and not begun and task.cancelled():
                 # Cancelled before its first line: the work itself could not log it.
                 self._tell(task)
                 arrival.give_back()
             self._given_up.discard(task)
+            if done is not None:
+                done()
 
-        task.add_done_callback(done)
+        task.add_done_callback(ended)
         return None
 
     def open(self) -> None:
         """Take work again."""
-        self._closed = False
+        self._until = None
 
     def close(self) -> None:
-        """Refuse work from now on."""
-        self._closed = True
+        """Refuse work from now on; `drain_seconds` begin."""
+        from time import monotonic
+
+        if self._until is None:
+            self._until = monotonic() + seconds_to_drain(self._background.drain_seconds)
         self._bury()
 
     async def drain(self) -> None:
@@ -77,7 +96,7 @@ class TaskQueue:
         tasks: set[Task[Any]] = set() if here is None else {task for task in here[1] if task is not current_task()}
         if not tasks:
             return
-        _, late = await wait(tasks, timeout=self._background.drain_seconds)
+        _, late = await wait(tasks, timeout=self._left())
         if not late:
             return
         self._given_up |= late
@@ -90,13 +109,31 @@ class TaskQueue:
             log_lost(lost)
 
     def end(self) -> None:
-        """The process ends: log what is left as lost."""
-        self._closed = True
+        """The process ends: wait as `drain` does in loops that still run, on other threads; log the rest as lost."""
+        from concurrent.futures import wait
+
+        self.close()
+        draining = [future for loop in [*self._loops] if (future := self._drain_in(loop)) is not None]
+        wait(draining, timeout=self._left() + 2 * _TIDYING_SECONDS)
         self._abandon([*self._loops])
 
-    def forked(self) -> None:
-        """Begin anew in a forked process, which runs none of the loops. The waiting work is left to the parent."""
-        self._loops = {}
+    @property
+    def _loops(self) -> _Loops:
+        from os import getpid
+
+        return self._processes.setdefault(getpid(), {})
+
+    def _left(self) -> float:
+        from time import monotonic
+
+        return 0 if self._until is None else max(0, self._until - monotonic())
+
+    def _drain_in(self, loop: AbstractEventLoop) -> Future[None] | None:
+        from asyncio import _get_running_loop, run_coroutine_threadsafe
+
+        # A loop of this thread cannot go on while the thread waits.
+        is_elsewhere = loop.is_running() and loop is not _get_running_loop()
+        return run_coroutine_threadsafe(self.drain(), loop) if is_elsewhere else None
 
     async def _run(self, work: AsyncWork, arrival: Arrival, workers: Semaphore, begun: list[bool]) -> None:
         from asyncio import CancelledError, current_task

@@ -61,4 +61,9 @@ async def _body(request: web.Request, limit: int) -> bytes | RequestFault:
         body = await aread_body(request.content.iter_chunked(PIECE), limit) or await request.read()
     except web.HTTPRequestEntityTooLarge:
         return RequestFault.too_large(limit)
-    return RequestFault.CONSUMED if was_read and not body else body
+    if was_read and not body:
+        return RequestFault.CONSUMED
+    if len(body) <= limit:
+        # As `request.read()` keeps it, for middleware that looks at the body after the handler.
+        request._read_bytes = body  # pyright: ignore[reportPrivateUsage]
+    return body

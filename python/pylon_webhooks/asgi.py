@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from ._body import aread_body
+from ._linger import Linger
 from ._native import Outcome
 from .endpoint import Endpoint
 
@@ -61,18 +62,24 @@ class WebhookApp:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"]
+        linger = Linger()
         outcome = await self.endpoint.arespond(
-            method, scope["headers"], lambda limit: aread_body(_pieces(receive), limit)
+            method, scope["headers"], lambda limit: aread_body(_pieces(receive), limit), linger=linger
         )
         # The sender may have hung up. An app that sends nothing at all is broken in the eyes of Starlette's middleware.
         with suppress(OSError):
             await _send(outcome, method, send)
+        await linger.await_()
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                await self.endpoint.__aenter__()
+                try:
+                    await self.endpoint.__aenter__()
+                except RuntimeError as error:
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    return
                 await send({"type": "lifespan.startup.complete"})
             else:
                 await self.endpoint.aclose()

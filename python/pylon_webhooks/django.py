@@ -6,10 +6,11 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._body import read_body
+from ._linger import Linger
 from ._native import Outcome, RequestFault
 from ._needs import needs
 from .endpoint import Endpoint
-from .wsgi import body_of
+from .wsgi import body_of, declared_length
 
 with needs("Django", "django"):
     from django.db import connections, transaction
@@ -28,21 +29,28 @@ __all__ = ["async_webhook_view", "webhook_view"]
 _View = TypeVar("_View", bound="Callable[..., Any]")
 
 
-def webhook_view(handler: WebhookHandler | Endpoint) -> Callable[[HttpRequest], HttpResponse]:
-    """A view that answers webhook requests: `path("webhook", webhook_view(handler))` among the urlpatterns."""
+def webhook_view(handler: WebhookHandler | Endpoint) -> Callable[..., HttpResponse]:
+    """A view that answers webhook requests: `path("webhook", webhook_view(handler))` among the urlpatterns.
+
+    It takes the values in the path, and does nothing with them.
+    """
     endpoint = Endpoint.of(handler)
 
-    def webhook(request: HttpRequest) -> HttpResponse:
-        return _response(
-            endpoint.respond(
-                request.method or "", request.headers, lambda limit: _body(request, limit), around=_as_a_request
-            )
+    def webhook(request: HttpRequest, *_: object, **__: object) -> HttpResponse:
+        linger = Linger()
+        outcome = endpoint.respond(
+            request.method or "",
+            request.headers,
+            lambda limit: _body(request, limit),
+            around=_as_a_request,
+            linger=linger,
         )
+        return _response(outcome, request, linger)
 
     return _exempt(webhook)
 
 
-def async_webhook_view(handler: WebhookHandler | Endpoint) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
+def async_webhook_view(handler: WebhookHandler | Endpoint) -> Callable[..., Awaitable[HttpResponse]]:
     """As `webhook_view`, as an async view, which runs `async def` handlers.
 
     A background runs on threads, the async handlers of each event in an event loop of their own: Django does not say when the
@@ -50,31 +58,38 @@ def async_webhook_view(handler: WebhookHandler | Endpoint) -> Callable[[HttpRequ
     """
     endpoint = Endpoint.of(handler)
 
-    async def webhook(request: HttpRequest) -> HttpResponse:
+    async def webhook(request: HttpRequest, *_: object, **__: object) -> HttpResponse:
         async def read(limit: int) -> bytes | RequestFault:
             return _body(request, limit)
 
+        linger = Linger()
         outcome = await endpoint.arespond(
-            request.method or "", request.headers, read, on_threads=True, around=_as_a_request
+            request.method or "", request.headers, read, on_threads=True, around=_as_a_request, linger=linger
         )
-        return _response(outcome)
+        return _response(outcome, request, linger)
 
     return _exempt(webhook)
 
 
 def _exempt(view: _View) -> _View:
-    """Without the CSRF check, and without the transaction of `ATOMIC_REQUESTS`, which `_as_a_request` puts around the handlers."""
+    """Without the CSRF check and the login page, and without the transaction of `ATOMIC_REQUESTS`, which `_as_a_request` puts
+    around the handlers."""
     for alias in connections.settings:
         view = transaction.non_atomic_requests(alias)(view)
-    return csrf_exempt(view)
+    view = csrf_exempt(view)
+    # As `login_not_required` does, which is there since Django 5.1, together with LoginRequiredMiddleware.
+    view.login_required = False  # type: ignore[attr-defined] # pyright: ignore[reportFunctionMemberAccess]
+    return view
 
 
 def _body(request: HttpRequest, limit: int) -> bytes | RequestFault:
     environ = getattr(request, "environ", None)
     was_read = bool(getattr(request, "_read_started", False))
-    if environ is not None and environ.get("wsgi.input_terminated") and not environ.get("CONTENT_LENGTH"):
+    if environ is not None and declared_length(environ) is None:
         # Django reads no body without a declared length.
         body = body_of(environ, limit)
+        if isinstance(body, RequestFault):
+            return body
     else:
         body = read_body(request.read, limit)
     if body == b"":
@@ -84,6 +99,9 @@ def _body(request: HttpRequest, limit: int) -> bytes | RequestFault:
         except RawPostDataException:
             if was_read and request.headers.get("Content-Length", "0") != "0":
                 return RequestFault.CONSUMED
+    if len(body) <= limit:
+        # As `request.body` keeps it, for middleware that looks at the body after the view.
+        request._body = body  # pyright: ignore[reportAttributeAccessIssue]
     return body
 
 
@@ -112,5 +130,22 @@ def _close_old_connections() -> None:
             connection.close_if_unusable_or_obsolete()
 
 
-def _response(outcome: Outcome) -> HttpResponse:
-    return HttpResponse(outcome.body, status=outcome.status, headers=dict(outcome.headers))
+class _Lingering(HttpResponse):
+    """Closed by Django once it is sent, and waits then."""
+
+    linger: Linger
+
+    def close(self) -> None:
+        super().close()
+        self.linger.wait()
+
+
+def _response(outcome: Outcome, request: HttpRequest, linger: Linger) -> HttpResponse:
+    # In WSGI a server ends its threads in order, and this would hold one up. In ASGI the request has a thread of its own by now.
+    lingers = bool(linger) and hasattr(request, "scope")
+    response = (_Lingering if lingers else HttpResponse)(
+        outcome.body, status=outcome.status, headers=dict(outcome.headers)
+    )
+    if isinstance(response, _Lingering):
+        response.linger = linger
+    return response

@@ -8,6 +8,7 @@ from ._arrival import Arrival, GuardedArrival
 from ._guard import Guard
 from ._log import log
 from ._native import Outcome, RequestFault
+from ._told_names import ToldNames
 from .background import Background
 from .exceptions import PylonWebhookAsyncHandlerError, PylonWebhookError, PylonWebhookHandlerErrors
 from .handler import WebhookHandler
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any, Self, TypeVar
 
+    from ._linger import Linger
+    from ._losses import Refusal
     from ._native import Admitted
     from ._tasks import TaskQueue
     from ._threads import ThreadQueue
@@ -80,14 +83,19 @@ class Endpoint:
         self._tasks: TaskQueue | None = None
         if background is not None:
             # Loaded only if needed, so that importing the package stays quick.
+            from ._losses import standstill
             from ._tasks import TaskQueue
             from ._threads import ThreadQueue
 
             self._threads, self._tasks = ThreadQueue(background), TaskQueue(background)
+            if (refusal := standstill()) is not None:
+                log().error("every Pylon webhook will be turned away: %s", refusal.reason)
         self._closing = False
+        # Whether somebody has opened it, who will close it too.
+        self._is_open = False
         self._lock = allocate_lock()
         self._in_flight: set[str] = set()
-        self._unguarded: set[str] = set()
+        self._unguarded = ToldNames()
 
     @classmethod
     def of(cls, handler: WebhookHandler | Endpoint) -> Endpoint:
@@ -121,6 +129,7 @@ class Endpoint:
         body: Payload | ReadBody,
         *,
         around: Callable[[], AbstractContextManager[object]] | None = None,
+        linger: Linger | None = None,
     ) -> Outcome:
         """Decide what to answer: verify, read, ask the replay guard, then call the handlers or leave them to a background thread.
 
@@ -130,13 +139,14 @@ class Endpoint:
             If it raises, the body counts as broken off.
         around: makes the context that the handlers run in, such as a transaction. A background thread has no context variables
             of the request.
+        linger: told what to wait for after the answer, for an adapter whose server may end the process right after its requests.
         """
         arrival = self.receive(method, headers, body)
         if isinstance(arrival, Outcome):
             return arrival
-        if self._threads is None:
+        if self._background is None:
             return self._run(arrival, around)
-        refusal = self._threads.submit(lambda: self._run_in_thread(arrival, around), arrival)
+        refusal = self._submit(arrival, around, linger, on_threads=True)
         if refusal is not None:
             arrival.give_back()
             return _unavailable(refusal)
@@ -151,22 +161,23 @@ class Endpoint:
         *,
         on_threads: bool = False,
         around: Callable[[], AbstractContextManager[object]] | None = None,
+        linger: Linger | None = None,
     ) -> Outcome:
         """As `respond`, awaiting async functions. If a handler is async, the background runs in tasks of the running event loop.
+
+        The event loop must be asyncio's: with another one, such as trio's, authentic deliveries are answered 503.
 
         body: the raw body, or an async function that reads it.
         on_threads: run the background on threads in any case, for a framework that cannot say when its event loop ends.
         around: makes the context for handlers on a thread.
+        linger: as for `respond`.
         """
         arrival = await self.areceive(method, headers, body)
         if isinstance(arrival, Outcome):
             return arrival
-        if self._tasks is None or self._threads is None:
+        if self._background is None:
             return await self._arun(arrival)
-        if on_threads or not self._handler.is_async:
-            refusal = self._threads.submit(lambda: self._run_in_thread(arrival, around), arrival)
-        else:
-            refusal = self._tasks.submit(lambda: self._arun(arrival), arrival)
+        refusal = self._submit(arrival, around, linger, on_threads=on_threads or not self._handler.is_async)
         if refusal is not None:
             await arrival.agive_back()
             return _unavailable(refusal)
@@ -184,7 +195,7 @@ class Endpoint:
         try:
             found = body(admitted.body_limit) if callable(body) else body
         except Exception as error:  # noqa: BLE001 - servers have exceptions of their own for a body that breaks off
-            found = _broken(error)
+            found = _broken(error, admitted)
         try:
             arrival = self._arrival(admitted, found)
             if isinstance(arrival, GuardedArrival) and not arrival.is_first():
@@ -204,11 +215,15 @@ class Endpoint:
         try:
             found = await body(admitted.body_limit) if callable(body) else body
         except Exception as error:  # noqa: BLE001 - servers have exceptions of their own for a body that breaks off
-            found = _broken(error)
+            found = _broken(error, admitted)
         try:
-            from asyncio import get_running_loop
+            loop = _running_loop()
+            arrival = self._arrival(admitted, found, loop)
+            if loop is None and isinstance(arrival, Arrival):
+                from ._losses import NOT_ASYNCIO
 
-            arrival = self._arrival(admitted, found, get_running_loop())
+                arrival.settle()
+                return _unavailable(NOT_ASYNCIO)
             if isinstance(arrival, GuardedArrival) and not await arrival.ais_first():
                 return _duplicate(arrival)
             return arrival
@@ -232,7 +247,7 @@ class Endpoint:
 
     def close(self) -> None:
         """Answer 503 from now on, and wait until the background threads have handled the accepted events."""
-        self._closing = True
+        self._closing, self._is_open = True, False
         if self._tasks is not None:
             self._tasks.close()
         if self._threads is not None:
@@ -240,7 +255,7 @@ class Endpoint:
 
     async def aclose(self) -> None:
         """Answer 503 from now on, and wait until the background has handled the accepted events."""
-        self._closing = True
+        self._closing, self._is_open = True, False
         if self._threads is not None:
             self._threads.close()
         if self._tasks is not None:
@@ -252,7 +267,7 @@ class Endpoint:
 
     def __enter__(self) -> Self:
         # An app under test starts and ends more than once.
-        self._closing = False
+        self._closing, self._is_open = False, True
         for queue in (self._tasks, self._threads):
             if queue is not None:
                 queue.open()
@@ -262,6 +277,11 @@ class Endpoint:
         self.close()
 
     async def __aenter__(self) -> Self:
+        if _running_loop() is None:
+            from ._losses import NOT_ASYNCIO
+
+            # While the server starts, which is better than at the first delivery.
+            raise RuntimeError(NOT_ASYNCIO.reason)
         return self.__enter__()
 
     async def __aexit__(self, *_: object) -> None:
@@ -296,15 +316,15 @@ class Endpoint:
             self._warn_of(event.event_type)
             return Arrival(event)
         if not self._enter(key[0]):
-            return _unavailable("a copy of the delivery is being handled")
+            from ._losses import COPY_IN_FLIGHT
+
+            return _unavailable(COPY_IN_FLIGHT)
         return GuardedArrival(event, self._guard, *key, self._in_flight, loop)
 
     def _warn_of(self, name: str) -> None:
         """Log, once for each event name, that its events are not guarded."""
-        # Senders choose names: the set must not grow without end.
-        if name not in self._unguarded and len(self._unguarded) < 100:
-            self._unguarded.add(name)
-            log().warning("the replay guard cannot identify events named %r, so copies of them are handled again", name)
+        if (told := self._unguarded.first(name)) is not None:
+            log().warning("the replay guard cannot identify events named %r, so copies of them are handled again", told)
 
     def _enter(self, key: str) -> bool:
         """Whether no copy is between the guard and the end of its handlers."""
@@ -312,6 +332,30 @@ class Endpoint:
             is_alone = key not in self._in_flight
             self._in_flight.add(key)
         return is_alone
+
+    def _submit(
+        self,
+        arrival: Arrival,
+        around: Callable[[], AbstractContextManager[object]] | None,
+        linger: Linger | None,
+        *,
+        on_threads: bool,
+    ) -> Refusal | None:
+        """Leave the event to the background; why that refuses it."""
+        from ._losses import standstill
+
+        refusal = standstill()
+        if refusal is not None or self._background is None or self._threads is None or self._tasks is None:
+            return refusal
+        # An endpoint that somebody has opened is closed too, which waits.
+        done = None if linger is None or self._is_open else linger.begin(self._background.drain_seconds)
+        if on_threads:
+            refusal = self._threads.submit(lambda: self._run_in_thread(arrival, around), arrival, done)
+        else:
+            refusal = self._tasks.submit(lambda: self._arun(arrival), arrival, done)
+        if refusal is not None and done is not None:
+            done()
+        return refusal
 
     def _run(
         self,
@@ -349,21 +393,21 @@ class Endpoint:
         if not self._handler.is_async:
             self._run(arrival, around)
             return
-        from asyncio import Runner
+        from ._green import runs_coroutines
 
         # Plain handlers run on the thread itself, outside of the event loop: some of what they call refuses to run in one.
-        with Runner() as runner:
-            self._run(arrival, around, lambda result: runner.run(_awaited(result)))
+        with runs_coroutines() as run:
+            self._run(arrival, around, run)
 
 
-async def _awaited(result: Awaitable[Any]) -> Any:
-    from asyncio import CancelledError
+def _running_loop() -> AbstractEventLoop | None:
+    """The running event loop of asyncio's; None where another library runs coroutines."""
+    from asyncio import get_running_loop
 
     try:
-        return await result
-    except CancelledError as error:
-        # Nobody cancels a handler that has an event loop of its own.
-        raise RuntimeError("something that the handler awaited was cancelled") from error
+        return get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def _failed(error: Exception) -> Outcome:
@@ -394,9 +438,9 @@ def _refused(fault: RequestFault) -> Outcome:
     return outcome
 
 
-def _broken(error: Exception) -> RequestFault:
+def _broken(error: Exception, admitted: Admitted) -> RequestFault:
     log().debug("reading the body of a Pylon webhook failed", exc_info=error)
-    return RequestFault.BROKEN
+    return admitted.broken()
 
 
 def _duplicate(arrival: Arrival) -> Outcome:
@@ -406,6 +450,7 @@ def _duplicate(arrival: Arrival) -> Outcome:
     return Outcome.DUPLICATE
 
 
-def _unavailable(reason: str) -> Outcome:
-    log().warning("Pylon webhook turned away: %s", reason)
+def _unavailable(refusal: Refusal) -> Outcome:
+    tell = log().error if refusal.is_fault else log().warning
+    tell("Pylon webhook turned away: %s", refusal.reason)
     return Outcome.UNAVAILABLE

@@ -14,6 +14,7 @@ from .starlette import View, body_of, respond
 
 with needs("FastAPI", "fastapi"):
     from fastapi import APIRouter, HTTPException, Request, Response
+    from starlette.routing import Route, compile_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["verified_event", "webhook_router"]
 
 _E = TypeVar("_E")
+#: Where a request has the events that its dependencies have verified, by endpoint.
+_ARRIVED = "pylon_webhooks.arrived"
 
 #: The answers, for the documentation of the API.
 _RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -65,8 +68,18 @@ def webhook_router(handler: WebhookHandler | Endpoint, path: str = "/webhook", *
     # The documentation of the API shows one operation.
     router.api_route(path, methods=["PUT", "PATCH"], response_class=Response, include_in_schema=False)(webhook)
     # A plain route has neither the router's prefix nor its dependencies. It answers the methods that the routes above do not take.
-    router.add_route(router.prefix + path, View(endpoint), include_in_schema=False)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - Starlette takes ASGI apps too
+    router.routes.append(_PlainRoute(router.prefix + path, View(endpoint)))
     return router
+
+
+class _PlainRoute(Route):
+    """Starlette's route, whose path may be empty, as that of a route in a router with a prefix may be."""
+
+    def __init__(self, path: str, app: View) -> None:
+        super().__init__(path or "/", app, include_in_schema=False)
+        if not path:
+            self.path = path
+            self.path_regex, self.path_format, self.param_convertors = compile_path(path)
 
 
 @overload
@@ -99,16 +112,25 @@ def verified_event(
     view = endpoint.view(event_class)
 
     async def event_of(request: Request) -> AsyncGenerator[Any]:
+        # Several dependencies on one endpoint have one delivery: it is verified, and asked the replay guard for, once.
+        arrived: dict[Endpoint, WebhookEvent] = request.scope.setdefault(_ARRIVED, {})
+        if endpoint in arrived:
+            yield _taken(view(arrived[endpoint]))
+            return
         arrival = await endpoint.areceive(request.method, request.headers, body_of(request))
         if isinstance(arrival, Outcome):
             raise _exception(arrival)
         async with arrival:
-            event = view(arrival.event)
-            if event is None:
-                raise _exception(Outcome.IGNORED)
-            yield event
+            arrived[endpoint] = arrival.event
+            yield _taken(view(arrival.event))
 
     return event_of
+
+
+def _taken(event: _E | None) -> _E:
+    if event is None:
+        raise _exception(Outcome.IGNORED)
+    return event
 
 
 def _exception(outcome: Outcome) -> HTTPException:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
+from functools import partial, update_wrapper
+from inspect import Parameter, signature
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from ._body import read_body
 from ._native import Outcome, RequestFault
 from ._needs import needs
 from .endpoint import Endpoint
 from .events import WebhookEvent
+from .wsgi import body_of, declared_length
 
 with needs("Flask", "flask"):
     from flask import Blueprint, Request, Response, current_app, make_response, request
@@ -27,6 +30,8 @@ __all__ = ["verified_event", "webhook_blueprint"]
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 _E = TypeVar("_E")
+_E_co = TypeVar("_E_co", covariant=True)
+_Self = TypeVar("_Self")
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -42,12 +47,14 @@ def webhook_blueprint(
     >>> app.register_blueprint(webhook_blueprint(WebhookHandler(secret="your-webhook-secret")))
 
     name: the name of the blueprint. An app with several needs several names.
+
+    Values in the path, such as those of `url_prefix="/<tenant>"`, are not looked at.
     """
     endpoint = Endpoint.of(handler)
     blueprint = Blueprint(name, __name__)
 
     @blueprint.route(path, methods=_METHODS, provide_automatic_options=False)
-    def webhook() -> Response:  # pyright: ignore[reportUnusedFunction] - the blueprint has it
+    def webhook(**_: object) -> Response:  # pyright: ignore[reportUnusedFunction] - the blueprint has it
         # A background thread has no app context of its own; before the answer, handlers run in that of the request.
         around = None if endpoint.background is None else current_app.app_context
         return _response(endpoint.respond(request.method, request.headers, _body, around=around))
@@ -55,14 +62,23 @@ def webhook_blueprint(
     return blueprint
 
 
+class _Decorator(Protocol[_E_co]):
+    """What `verified_event` returns: it takes a function, a method, or the view of a class."""
+
+    @overload
+    def __call__(self, function: Callable[Concatenate[_E_co, _P], _R], /) -> Callable[_P, _R | Response]: ...
+    @overload
+    def __call__(
+        self, method: Callable[Concatenate[_Self, _E_co, _P], _R], /
+    ) -> Callable[Concatenate[_Self, _P], _R | Response]: ...
+    @overload
+    def __call__(self, view: Callable[..., _R], /) -> Callable[..., _R | Response]: ...
+
+
 @overload
-def verified_event(
-    handler: WebhookHandler | Endpoint,
-) -> Callable[[Callable[Concatenate[WebhookEvent, _P], _R]], Callable[_P, _R | Response]]: ...
+def verified_event(handler: WebhookHandler | Endpoint) -> _Decorator[WebhookEvent]: ...
 @overload
-def verified_event(
-    handler: WebhookHandler | Endpoint, event_class: type[_E]
-) -> Callable[[Callable[Concatenate[_E, _P], _R]], Callable[_P, _R | Response]]: ...
+def verified_event(handler: WebhookHandler | Endpoint, event_class: type[_E]) -> _Decorator[_E]: ...
 def verified_event(handler: WebhookHandler | Endpoint, event_class: type[Any] = WebhookEvent) -> Any:
     """Decorate a view that takes the verified event first, instead of registered handlers.
 
@@ -74,6 +90,9 @@ def verified_event(handler: WebhookHandler | Endpoint, event_class: type[Any] = 
     ... def webhook(event: IssueNewEvent) -> str:
     ...     return event.issue_title
 
+    A method takes the event after `self`. Among the `decorators` of a class-based view, it gives the event to the class's methods
+    as the keyword `event`.
+
     An event of another class is answered 200, and the view does not run. With a replay guard, the sender may send a delivery again
     if the view raises, or answers with a status of 500 or more.
 
@@ -83,27 +102,65 @@ def verified_event(handler: WebhookHandler | Endpoint, event_class: type[Any] = 
     endpoint = Endpoint.of(handler)
     view = endpoint.view(event_class)
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(function)
-        def webhook(*args: Any, **kwargs: Any) -> Any:
-            arrival = endpoint.receive(request.method, request.headers, _body)
-            if isinstance(arrival, Outcome):
-                return _response(arrival)
-            with arrival:
-                event = view(arrival.event)
-                if event is None:
-                    return _response(Outcome.IGNORED)
-                answer = make_response(current_app.ensure_sync(function)(event, *args, **kwargs))
-                if answer.status_code >= 500:
-                    arrival.give_back()
-                return answer
-
-        return webhook
+    def decorate(function: Callable[..., Any]) -> _EventView:
+        return _EventView(endpoint, view, function)
 
     return decorate
 
 
+class _EventView:
+    """A view that takes the verified event."""
+
+    def __init__(
+        self, endpoint: Endpoint, view: Callable[[WebhookEvent], object], function: Callable[..., Any]
+    ) -> None:
+        update_wrapper(self, function)
+        self._endpoint = endpoint
+        self._view = view
+        self._function = function
+        # The view that Flask makes of a class takes keywords only, and hands them to the class's method.
+        self._takes_keywords_only = all(
+            parameter.kind in (Parameter.KEYWORD_ONLY, Parameter.VAR_KEYWORD)
+            for parameter in signature(function).parameters.values()
+        )
+
+    def __get__(self, instance: object, _: type | None = None) -> Callable[..., Any]:
+        return self if instance is None else partial(self._answer, (instance,))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Answer the request."""
+        return self._answer((), *args, **kwargs)
+
+    def _answer(self, instance: tuple[object, ...], /, *args: Any, **kwargs: Any) -> Any:
+        arrival = self._endpoint.receive(request.method, request.headers, _body)
+        if isinstance(arrival, Outcome):
+            return _response(arrival)
+        with arrival:
+            event = self._view(arrival.event)
+            if event is None:
+                return _response(Outcome.IGNORED)
+            if self._takes_keywords_only:
+                kwargs["event"] = event
+            else:
+                args = (*instance, event, *args)
+            answer = make_response(current_app.ensure_sync(self._function)(*args, **kwargs))
+            if answer.status_code >= 500:
+                arrival.give_back()
+            return answer
+
+
 def _body(limit: int) -> bytes | RequestFault:
+    environ = request.environ
+    if not environ.get("wsgi.input_terminated") and None in (declared_length(environ), request.content_length):
+        # Werkzeug gives no body then. The server may know the length all the same: that of a chunked body which nginx has buffered.
+        most = min(limit, request.max_content_length or limit)
+        found = body_of(environ, most)
+        if isinstance(found, RequestFault):
+            return found
+        if len(found) > most:
+            return RequestFault.too_large(limit)
+        _put_back(found)
+        return found
     # True if something else has had the stream, or the form parsed from it.
     was_read = "stream" in vars(request) or "form" in vars(request)
     try:
@@ -114,7 +171,19 @@ def _body(limit: int) -> bytes | RequestFault:
         # A body that the app has read through `get_data()` is kept there. If the app has read it otherwise, it is gone.
         with suppress(Exception):
             body = request.get_data()
-    return RequestFault.CONSUMED if body == b"" and was_read and request.content_length else body
+    if body == b"" and was_read and request.content_length:
+        return RequestFault.CONSUMED
+    if len(body) <= limit:
+        _put_back(body)
+    return body
+
+
+def _put_back(body: bytes) -> None:
+    """For what reads the body after this: the view, another decorator, or a function that runs after the request."""
+    request.environ["wsgi.input"] = BytesIO(body)
+    if request.content_length is None:
+        request.environ["wsgi.input_terminated"] = True
+    vars(request).pop("stream", None)
 
 
 def _reader(request: Request) -> Callable[[int], bytes]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from ._body import aread_body
+from ._linger import Linger
 from ._native import RequestFault
 from ._needs import needs
 from .endpoint import Endpoint
 
 with needs("Starlette", "starlette"):
+    from starlette.background import BackgroundTask
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import Route
@@ -47,8 +49,10 @@ class View:
 
 async def respond(endpoint: Endpoint, request: Request) -> Response:
     """Decide what to answer, as a response."""
-    outcome = await endpoint.arespond(request.method, request.headers, body_of(request))
-    return Response(outcome.body, outcome.status, dict(outcome.headers))
+    linger = Linger()
+    outcome = await endpoint.arespond(request.method, request.headers, body_of(request), linger=linger)
+    after = BackgroundTask(linger.await_) if linger else None
+    return Response(outcome.body, outcome.status, dict(outcome.headers), background=after)
 
 
 def body_of(request: Request) -> AsyncReadBody:
@@ -57,8 +61,12 @@ def body_of(request: Request) -> AsyncReadBody:
     async def read(limit: int) -> bytes | RequestFault:
         try:
             # A body that middleware has read through `request.body()` comes again.
-            return await aread_body(request.stream(), limit)
+            body = await aread_body(request.stream(), limit)
         except RuntimeError:
             return RequestFault.CONSUMED
+        if len(body) <= limit:
+            # As `request.body()` keeps it, for what reads the body after this.
+            request._body = body  # pyright: ignore[reportPrivateUsage]
+        return body
 
     return read

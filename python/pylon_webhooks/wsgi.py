@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._body import read_body
+from ._native import RequestFault
 from .endpoint import Endpoint
 
 TYPE_CHECKING = False  # importing `typing` takes longer than importing all of this package
@@ -53,15 +54,22 @@ def headers_of(environ: WSGIEnvironment) -> list[tuple[str, str]]:
     return headers
 
 
-def body_of(environ: WSGIEnvironment, limit: int) -> bytes:
-    """The request's body, no more of it than the limit and one byte."""
+def declared_length(environ: WSGIEnvironment) -> int | None:
+    """The body's length as the server declares it to the app, bytes; None where it is no number."""
+    declared: str = environ.get("CONTENT_LENGTH") or ""
+    # A negative length would read the stream to its end.
+    return int(declared) if declared.isascii() and declared.isdigit() else None
+
+
+def body_of(environ: WSGIEnvironment, limit: int) -> bytes | RequestFault:
+    """The request's body, no more of it than the limit and one byte; or that the server gives none."""
     stream = environ["wsgi.input"]
     if environ.get("wsgi.input_terminated"):
         return read_body(stream.read, limit)
     # Such a stream has no end of its own: it must not be read beyond the declared length.
-    declared: str = environ.get("CONTENT_LENGTH") or ""
-    # A negative length would read the stream to its end.
-    left = int(declared) if declared.isascii() and declared.isdigit() else 0
+    if (declared := declared_length(environ)) is None:
+        return RequestFault.LENGTH_REQUIRED
+    left = declared
 
     def read(size: int) -> bytes:
         nonlocal left

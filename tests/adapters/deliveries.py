@@ -22,6 +22,11 @@ NO_JSON_HEADERS = signed_headers(SECRET, NO_JSON)
 
 BROKEN = "Pylon webhook refused: incomplete body: the connection closed before the end of the body"
 TOO_LARGE = "Pylon webhook refused: body too large: expected at most 100 bytes, found more"
+LENGTH_REQUIRED = (
+    "Pylon webhook refused: missing length: the server gave the app no body, since the request has no Content-Length and this "
+    "server does not say where such a body ends (wsgi.input_terminated); use a server that does, such as gunicorn, or put one in "
+    "front that buffers requests, such as nginx"
+)
 SHUTTING_DOWN = "Pylon webhook turned away: the app is shutting down"
 IN_FLIGHT = "Pylon webhook turned away: a copy of the delivery is being handled"
 DUPLICATE = "Pylon webhook not handled again: it is a copy of an earlier delivery"

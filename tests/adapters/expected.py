@@ -45,11 +45,14 @@ EXCEPTIONS = {
 
 def expected_of(case: dict[str, Any], kind: Kind) -> Expected:
     """What the case is to be answered by the server."""
-    expect = case["expect"]
+    expect = (kind.unpacks and case.get("expect_unpacked")) or case["expect"]
     answer = Expected(expect["status"], expect["answer"], expect.get("allow"), expect["handled"])
     if kind.function is not None:
         _FUNCTIONS[kind.function](answer, case["method"])
-    if answer.answer is None:
+    if answer.answer is None and case["method"] != "HEAD":
+        # The server answers by itself.
+        answer.answer = ANYTHING
+    if answer.answer in (None, ANYTHING):
         answer.content_type = ANYTHING
     return answer
 

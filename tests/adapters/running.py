@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,11 +33,16 @@ class Kind:
     name: str
     command: tuple[str, ...]
     path: str = "/webhook"
+    #: Where the app answers in the same way, values in the path or not.
+    paths: tuple[str, ...] = ()
     #: Whose rules the answers follow where a function takes the event: see `expected.py`.
     function: str | None = None
     #: Whether the app answers at `/read`; and with what at `/consumed`, where it can.
     reads: bool = False
     consumed: int | None = None
+    #: Whether the server unpacks bodies by their `Content-Encoding`; and whether it withholds those without a declared length.
+    unpacks: bool = False
+    withholds: bool = False
 
 
 @dataclass
@@ -88,6 +93,30 @@ def gunicorn(app: str, worker: str, *more: str, view: str = "", **options: objec
     command = ("gunicorn", f"served.{app}", "--bind", "127.0.0.1:{port}", "--worker-class", worker, *more)
     quiet = ("--log-level", "warning", "--graceful-timeout", "5", "--no-control-socket")
     return Kind(f"{_name(app)}{view}-gunicorn-{worker}", (sys.executable, "-m", *command, *quiet), **options)  # type: ignore[arg-type]
+
+
+def uwsgi(app: str, *listens: str) -> Kind:
+    """An app in uWSGI, which gives it no body without a declared length."""
+    run = "import sys, pyuwsgi; sys.exit(pyuwsgi.run())"
+    quiet = ("--module", f"served.{app}", "--need-app", "--die-on-term", "--disable-logging")
+    listens = listens or ("--http-socket", "127.0.0.1:{port}")
+    return Kind(f"{_name(app)}-uwsgi{listens[0]}", (sys.executable, "-c", run, *listens, *quiet), withholds=True)
+
+
+def wsgiref(app: str) -> Kind:
+    """An app in Python's own server, upon which Django's `runserver` stands. It too gives no body without a declared length."""
+    return Kind(f"{_name(app)}-wsgiref", (sys.executable, "-m", "served.in_wsgiref", app, "{port}"), withholds=True)
+
+
+def waitress(app: str) -> Kind:
+    """An app in waitress."""
+    command = ("waitress", "--listen=127.0.0.1:{port}", f"served.{app}")
+    return Kind(f"{_name(app)}-waitress", (sys.executable, "-m", *command))
+
+
+def bridged(bridge: str, app: str) -> Kind:
+    """An app behind a bridge from ASGI to WSGI, in uvicorn. The bridges give no body without a declared length."""
+    return replace(uvicorn(f"bridged:{bridge}_{app}", f"_{bridge}_{app}"), withholds=True)
 
 
 def _name(app: str) -> str:

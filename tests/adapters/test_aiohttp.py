@@ -114,6 +114,21 @@ def test_the_endpoints_limit_holds_and_not_the_apps_own(caplog: pytest.LogCaptur
     assert caplog.messages == [TOO_LARGE]
 
 
+def test_middleware_that_looks_at_the_body_after_the_handler_finds_it() -> None:
+    bodies: list[bytes] = []
+
+    @web.middleware
+    async def look(request: web.Request, handler: Any) -> web.StreamResponse:
+        response: web.StreamResponse = await handler(request)
+        bodies.append(await request.read())
+        return response
+
+    app = app_of(noting([]), middlewares=[look])
+    assert ask(app, post) == (200, {"status": "handled"})
+    assert ask(app_of(noting([]), middlewares=[look]), lambda client: post(client, headers=FORGED))[0] == 401
+    assert bodies == [BODY] * 2
+
+
 def test_a_body_that_was_parsed_in_parts_is_gone_and_one_that_was_parsed_as_a_form_is_kept() -> None:
     @web.middleware
     async def parse(request: web.Request, handler: Any) -> web.StreamResponse:

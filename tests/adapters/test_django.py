@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import django
 import pytest
@@ -17,6 +17,7 @@ from deliveries import (
     BROKEN,
     FORGED,
     HEADERS,
+    LENGTH_REQUIRED,
     OTHER,
     OTHER_HEADERS,
     SECRET,
@@ -30,7 +31,8 @@ from deliveries import (
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIRequest
 from django.test import AsyncClient, Client, override_settings
-from django.urls import path
+from django.urls import path, re_path
+from django.utils.deprecation import MiddlewareMixin
 
 from pylon_webhooks import Background, Endpoint, WebhookEvent, WebhookHandler
 from pylon_webhooks.django import async_webhook_view, webhook_view
@@ -166,6 +168,46 @@ def test_what_was_read_and_kept_is_handled_and_what_is_gone_is_a_failure(view: C
         assert send("kept") == send("kept_and_read") == (200, {"status": "handled"})
         assert send("gone") == (500, {"error": "failed"})
         assert send("begun") == (400, {"error": "unreadable"})
+
+
+@pytest.mark.parametrize(("view", "send"), [(webhook_view, post), (async_webhook_view, post_async)])
+def test_values_in_the_path_are_taken_and_not_looked_at(view: Callable[..., Any], send: Callable[..., Any]) -> None:
+    serve(webhook=view(noting([])))
+    urlpatterns.append(path("t/<slug:tenant>/<int:number>", view(noting([])), {"extra": "of the project"}))
+    urlpatterns.append(re_path(r"^r/(\w+)$", view(noting([]))))
+    for name in ("t/acme/7", "r/acme"):
+        assert send(name) == (200, {"status": "handled"})
+        assert send(name, headers=FORGED) == (401, {"error": "unauthorized"})
+
+
+@pytest.mark.parametrize(("view", "send"), [(webhook_view, post), (async_webhook_view, post_async)])
+def test_middleware_that_looks_at_the_body_after_the_view_finds_it(
+    view: Callable[..., Any], send: Callable[..., Any]
+) -> None:
+    serve(webhook=view(noting([])))
+    with override_settings(MIDDLEWARE=[CSRF, f"{__name__}.Looking"]):
+        assert send() == (200, {"status": "handled"})
+        assert send(headers=FORGED) == (401, {"error": "unauthorized"})
+    assert Looking.bodies == [BODY] * 2
+    Looking.bodies.clear()
+
+
+class Looking(MiddlewareMixin):
+    bodies: ClassVar[list[bytes]] = []
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        self.bodies.append(request.body)
+        return response
+
+
+@pytest.mark.parametrize("length", [None, "", "many", "-1"])
+def test_where_the_server_gives_no_body_the_log_says_so(length: str | None, caplog: pytest.LogCaptureFixture) -> None:
+    environ = {"REQUEST_METHOD": "POST", "wsgi.input": BytesIO(BODY), "HTTP_TRANSFER_ENCODING": "chunked"}
+    if length is not None:
+        environ["CONTENT_LENGTH"] = length
+    answer = webhook_view(noting([]))(WSGIRequest(environ))
+    assert (answer.status_code, answer.content) == (411, b'{"error":"length_required"}')
+    assert caplog.messages == [LENGTH_REQUIRED]
 
 
 @pytest.mark.parametrize("error", [OSError("reset"), Exception("a server's own")], ids=repr)

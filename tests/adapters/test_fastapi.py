@@ -22,7 +22,7 @@ from deliveries import (
     noting,
     status_and_json,
 )
-from fastapi import Depends, FastAPI, Header, HTTPException, Request
+from fastapi import Body, Depends, FastAPI, Header, HTTPException, Request
 from fastapi.testclient import TestClient
 
 from pylon_webhooks import Background, Endpoint, IssueNewEvent, WebhookEvent, WebhookHandler
@@ -183,6 +183,58 @@ def test_the_dependency_goes_with_parameters_of_the_apps_own() -> None:
 
     app.post("/webhook/{tenant}")(tenant_and_event)
     assert post(TestClient(app), "/webhook/a") == (200, ["a", "issue_new"])
+
+
+def test_several_dependencies_of_one_request_have_one_delivery() -> None:
+    app, guard = FastAPI(), guarded(WebhookHandler(SECRET))
+
+    # Not in the annotations: names in there are looked up among the module's own.
+    every, issues = Depends(verified_event(guard)), Depends(verified_event(guard, IssueNewEvent))
+    # Of another endpoint, which reads the body too.
+    others = Depends(verified_event(WebhookHandler(SECRET)))
+
+    async def webhook(request: Request, first: Any = every, second: Any = issues, third: Any = others) -> list[Any]:
+        assert first is second
+        payload = await request.json()
+        if failures:
+            raise failures.pop()
+        return [first == third, payload["event_type"], await request.body() == first.raw]
+
+    failures = [HTTPException(418)]
+    app.post("/webhook")(webhook)
+    client = TestClient(app)
+    assert post(client)[0] == 418
+    assert post(client) == (200, [True, "issue_new", True])
+    assert post(client) == (200, {"detail": "duplicate"})
+    assert post(client, body=OTHER, headers=OTHER_HEADERS) == (200, {"detail": "ignored"})
+    assert post(client, headers=FORGED) == (401, {"detail": "unauthorized"})
+
+
+def test_a_body_of_the_apps_own_model_goes_with_the_dependency() -> None:
+    app = FastAPI()
+
+    async def webhook(
+        payload: Annotated[dict[str, Any], Body()],
+        event: Annotated[WebhookEvent, Depends(verified_event(WebhookHandler(SECRET)))],
+    ) -> list[str]:
+        return [payload["event_type"], event.event_type]
+
+    app.post("/webhook")(webhook)
+    assert post(TestClient(app)) == (200, ["issue_new", "issue_new"])
+
+
+@pytest.mark.parametrize("prefix", ["/hooks", "/t/{tenant}"])
+def test_a_path_may_be_empty_below_a_prefix(prefix: str) -> None:
+    own, given = FastAPI(), FastAPI()
+    own.include_router(webhook_router(noting([]), "", prefix=prefix))
+    given.include_router(webhook_router(noting([]), ""), prefix=prefix)
+    path = prefix.format(tenant="acme")
+    for client in (TestClient(own), TestClient(given)):
+        assert post(client, path) == (200, {"status": "handled"})
+        assert status_and_json(client.get(path)) == (405, {"error": "method_not_allowed"})
+        assert client.put(path, content=BODY, headers=FORGED).status_code == 401
+        assert client.post("/", content=BODY, headers=HEADERS).status_code == 404
+        assert [*client.get("/openapi.json").json()["paths"]] == [prefix]
 
 
 def test_the_routers_own_prefix_and_dependencies_are_for_the_post() -> None:

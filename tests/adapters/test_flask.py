@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import logging
 import threading
+from functools import wraps
 from io import BytesIO
 from typing import Any
 
@@ -27,6 +28,7 @@ from deliveries import (
     status_and_json,
 )
 from flask import Flask, Response, current_app, g, has_request_context, make_response, request
+from flask.views import MethodView
 
 from pylon_webhooks import Background, Endpoint, IssueNewEvent, WebhookEvent, WebhookHandler
 from pylon_webhooks.flask import verified_event, webhook_blueprint
@@ -212,6 +214,105 @@ def test_a_view_that_fails_gets_the_delivery_again_and_one_that_ran_does_not() -
     assert seen == ["issue_new"] * 2
 
 
+class Taking(MethodView):
+    """A view of a class, with the event as one of the keywords."""
+
+    def post(self, **values: Any) -> dict[str, str]:
+        assert isinstance(self, Taking)
+        return {name: getattr(value, "event_type", value) for name, value in values.items()}
+
+
+def counted(function: Any) -> Any:
+    """A decorator of the app's own."""
+
+    @wraps(function)
+    def view(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return view
+
+
+@pytest.mark.parametrize("around", [[], [counted]], ids=["alone", "around another"])
+@pytest.mark.parametrize("within", [[], [counted]], ids=["alone", "within another"])
+@pytest.mark.parametrize("init_every_request", [True, False])
+def test_among_the_decorators_of_a_class_it_gives_the_event_as_a_keyword(
+    around: list[Any], within: list[Any], init_every_request: bool
+) -> None:
+    app, guard = Flask(__name__), guarded(WebhookHandler(SECRET))
+    decorators = [*around, verified_event(guard, IssueNewEvent), *within]
+    view = type("View", (Taking,), {"decorators": decorators, "init_every_request": init_every_request})
+    app.add_url_rule("/webhook/<tenant>", view_func=view.as_view("view"))
+    assert post(app, "/webhook/a", headers=FORGED) == (401, {"error": "unauthorized"})
+    assert post(app, "/webhook/a", OTHER, OTHER_HEADERS) == (200, {"status": "ignored"})
+    assert post(app, "/webhook/a") == (200, {"tenant": "a", "event": "issue_new"})
+    assert post(app, "/webhook/a") == (200, {"status": "duplicate"})
+
+
+def test_a_method_takes_the_event_after_self() -> None:
+    app, handler = Flask(__name__), WebhookHandler(SECRET)
+
+    class Hook(MethodView):
+        greeting = "from"
+
+        @verified_event(handler)
+        def post(self, event: WebhookEvent, tenant: str) -> str:
+            return f"{event.event_type} {self.greeting} {tenant}"
+
+        @classmethod
+        @verified_event(handler)
+        def put(cls, event: WebhookEvent, tenant: str) -> str:
+            return f"{event.event_type} {cls.__name__} {tenant}"
+
+        @staticmethod
+        @verified_event(handler)
+        def patch(event: WebhookEvent, tenant: str) -> str:
+            return f"{event.event_type} {tenant}"
+
+    app.add_url_rule("/<tenant>", view_func=Hook.as_view("hook"))
+    # A bound method is a view like any function.
+    app.add_url_rule("/bound/<tenant>", "bound", Hook().post, methods=["POST"])
+    answers = [
+        app.test_client().open(path, method=method, data=BODY, headers=HEADERS).text
+        for path, method in [("/a", "POST"), ("/a", "PUT"), ("/a", "PATCH"), ("/bound/b", "POST")]
+    ]
+    assert answers == ["issue_new from a", "issue_new Hook a", "issue_new a", "issue_new from b"]
+
+
+@pytest.mark.parametrize("more", [{}, {"wsgi.input_terminated": True}], ids=["declared", "terminated"])
+@pytest.mark.parametrize("limit", [None, len(BODY)])
+def test_the_body_is_there_for_the_view_and_for_another_decorator(limit: int | None, more: dict[str, Any]) -> None:
+    app, handler = Flask(__name__), WebhookHandler(SECRET)
+    app.config["MAX_CONTENT_LENGTH"] = limit
+
+    @app.post("/webhook")
+    @verified_event(handler)
+    @verified_event(WebhookHandler(SECRET), IssueNewEvent)
+    def webhook(issue: IssueNewEvent, event: WebhookEvent) -> list[Any]:
+        assert issue == event
+        return [request.get_json()["event_type"], len(request.get_data()), len(issue.raw)]
+
+    app.register_blueprint(webhook_blueprint(handler, "/routed"))
+    after: list[bytes] = []
+
+    @app.teardown_request
+    def look(_: Any) -> None:
+        after.append(request.get_data())
+
+    assert post(app, environ_overrides=more) == (200, ["issue_new", len(BODY), len(BODY)])
+    assert post(app, "/routed", environ_overrides=more) == (200, {"status": "handled"})
+    assert after == [BODY] * 2
+
+
+@pytest.mark.parametrize("limit", [None, len(BODY), len(BODY) - 1])
+def test_a_chunked_body_that_nginx_has_buffered_for_uwsgi_is_read(limit: int | None) -> None:
+    # nginx hands on both headers, and Werkzeug gives no body then.
+    app = app_of(webhook_blueprint(noting([])))
+    app.config["MAX_CONTENT_LENGTH"] = limit
+    more = {"wsgi.input": BytesIO(BODY), "CONTENT_LENGTH": str(len(BODY)), "HTTP_TRANSFER_ENCODING": "chunked"}
+    answer = app.test_client().post("/webhook", headers=HEADERS, environ_overrides=more)
+    assert answer.status_code == (413 if limit == len(BODY) - 1 else 200)
+
+
 def test_where_a_background_would_run_nothing_the_decorator_refuses_it() -> None:
     endpoint = Endpoint(WebhookHandler(SECRET), background=Background())
     with pytest.raises(TypeError, match="a background runs registered handlers, not a function"):
@@ -298,13 +399,20 @@ def test_a_copy_that_comes_while_the_view_runs_is_turned_away(caplog: pytest.Log
     assert caplog.messages == [IN_FLIGHT]
 
 
-def test_in_the_background_handlers_have_the_app_and_no_request(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("is_async", [False, True], ids=["plain", "async"])
+def test_in_the_background_handlers_have_the_app_and_no_request(
+    is_async: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     handler, happened = WebhookHandler(SECRET), list[str]()
 
-    @handler.on_any
     def use(event: WebhookEvent) -> None:
         happened.append(f"{current_app.name} {event.event_type} {has_request_context()} {g.get('of_request')}")
         g.of_request = "set by a handler"
+
+    async def use_async(event: WebhookEvent) -> None:
+        use(event)
+
+    handler.on_any(use_async if is_async else use)
 
     endpoint = Endpoint(handler, background=Background(workers=1))
     app = app_of(webhook_blueprint(endpoint))

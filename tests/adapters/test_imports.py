@@ -20,6 +20,12 @@ NEEDS = {
     "aiohttp": {"aiohttp"},
 }
 
+_BUILT_UPON = {
+    "fastapi": {"pylon_webhooks.starlette"},
+    "django": {"pylon_webhooks.wsgi"},
+    "flask": {"pylon_webhooks.wsgi"},
+}
+
 
 def run(code: str) -> list[str]:
     start = f"import sys\nsys.path[:0] = {sys.path!r}\n"
@@ -33,8 +39,8 @@ def test_importing_an_adapter_loads_no_other_framework(name: str) -> None:
     assert loaded & FRAMEWORKS == NEEDS.get(name[1:], set())
     adapters = {f"pylon_webhooks.{adapter}" for adapter in NEEDS}
     own = {f"pylon_webhooks{name}"} if name else set()
-    # FastAPI's builds upon Starlette's, and Django's reads a body as WSGI has it.
-    built_upon = {"fastapi": {"pylon_webhooks.starlette"}, "django": {"pylon_webhooks.wsgi"}}.get(name[1:], set())
+    # FastAPI's builds upon Starlette's, and those of Django and Flask read a body as WSGI has it.
+    built_upon = _BUILT_UPON.get(name[1:], set())
     assert loaded & adapters == own | built_upon
 
 

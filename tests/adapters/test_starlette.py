@@ -22,12 +22,14 @@ from deliveries import (
     status_and_json,
 )
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from pylon_webhooks import Endpoint, WebhookEvent, WebhookHandler
 from pylon_webhooks.asgi import webhook_app
-from pylon_webhooks.starlette import webhook_route
+from pylon_webhooks.starlette import respond, webhook_route
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +64,22 @@ def test_sync_and_async_handlers_both_run() -> None:
     answer = client_of(webhook_route(handler)).post("/webhook", content=BODY, headers=HEADERS)
     assert status_and_json(answer) == (200, {"status": "handled"})
     assert seen == ["issue_new", "async issue_new"]
+
+
+def test_what_reads_the_body_after_the_route_finds_it() -> None:
+    endpoint = Endpoint(noting([]))
+
+    async def webhook(request: Request) -> Any:
+        first, second = await respond(endpoint, request), await respond(endpoint, request)
+        assert (first.status_code, await request.body(), (await request.json())["event_type"]) == (
+            200,
+            BODY,
+            "issue_new",
+        )
+        return second
+
+    client = client_of(Route("/webhook", webhook, methods=["POST"]))
+    assert client.post("/webhook", content=BODY, headers=HEADERS).json() == {"status": "handled"}
 
 
 def test_a_head_request_is_answered_without_a_body() -> None:

@@ -100,6 +100,32 @@ def test_a_sender_that_hangs_up_in_mid_body_is_not_handled_and_others_are(server
     assert server.handled_since(before) == expected.handled
 
 
+@served_by([kind for kind in PYTHON if kind.paths])
+@pytest.mark.parametrize("name", ["valid", "put", "forged", "unsigned", "too_large", "get", "handler_raise_errors"])
+def test_at_paths_with_values_and_prefixes_the_answers_are_the_same(server: Server, name: str) -> None:
+    expected = expected_of(CASES[name], server.kind)
+    for path in server.kind.paths:
+        before = server.handled
+        check(ask(server.port, CASES[name], path), expected, server)
+        assert server.handled_since(before) == expected.handled, path
+
+
+ENCODED = [
+    name
+    for name, case in CASES.items()
+    if "gzip" in dict(case["headers"]).values() and case["expect"]["status"] in (400, 401)
+]
+
+
+@served_by(PYTHON)
+@pytest.mark.parametrize("name", ENCODED)
+def test_the_log_names_the_encoding_of_a_body_that_is_refused(server: Server, name: str) -> None:
+    expected, printed = expected_of(CASES[name], server.kind), server.output
+    check(ask(server.port, CASES[name], server.kind.path), expected, server)
+    if expected.status in (400, 401) and name != "encoded_not_json":
+        server.wait_to_print("gzip", printed)
+
+
 # What anybody can send without knowing a secret, hanging up after it: bodies that are declared and not there.
 STRANGE = {
     "declared": ["Content-Length: 10"],

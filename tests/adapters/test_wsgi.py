@@ -13,6 +13,7 @@ from deliveries import (
     BODY,
     BROKEN,
     HEADERS,
+    LENGTH_REQUIRED,
     SECRET,
     SHUTTING_DOWN,
     TOO_LARGE,
@@ -92,13 +93,16 @@ def test_a_stream_is_not_read_beyond_the_declared_length() -> None:
 
 
 @pytest.mark.parametrize("length", [None, "", "many", "-1"])
-def test_where_nothing_says_where_the_stream_ends_it_is_not_read(length: str | None) -> None:
+def test_where_nothing_says_where_the_stream_ends_it_is_not_read(
+    length: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
     stream, started = Socket(BODY), list[str]()
     # Without the validator, which finds fault with such a server.
     environ = environ_of(stream, HEADERS, length)
     webhook_app(noting([]))(environ, lambda status, headers, exc_info=None: started.append(status))  # type: ignore[arg-type]
-    assert started == ["401 Unauthorized"]
+    assert started == ["411 Length Required"]
     assert stream.tell() == 0
+    assert caplog.messages == [LENGTH_REQUIRED]
 
 
 def test_a_stream_that_ends_by_itself_is_read_to_its_end() -> None:

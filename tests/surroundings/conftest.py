@@ -43,7 +43,8 @@ def environment_of_programs() -> dict[str, str]:
     """The environment in which unpacked programs find their libraries."""
     environment = dict(os.environ)
     if (unpacked := os.environ.get(_UNPACKED)) is not None:
-        libraries = sorted(str(folder) for folder in Path(unpacked, "root/usr/lib").glob("*-linux-gnu*"))
+        roots = [Path(unpacked, "root", folder) for folder in ("usr/lib", "lib")]
+        libraries = [str(folder) for root in roots for folder in sorted(root.glob("*-linux-gnu*"))]
         environment["LD_LIBRARY_PATH"] = os.pathsep.join(libraries)
     return environment
 

@@ -7,6 +7,7 @@
 //! | `input` | what commands read: secrets, times, kinds, bodies, the configuration |
 //! | `print` | what commands print: text, tables, JSON |
 //! | `telemetry` | the log and the traces of `serve` |
+//! | `init.rs`, `service_manager.rs` | what PID 1 has to do; sockets from the service manager, and what it is told |
 //! | `http_client.rs` | the HTTP client of all commands |
 //! | `fault.rs` | errors and exit codes |
 
@@ -16,8 +17,10 @@ mod admin;
 mod commands;
 mod fault;
 mod http_client;
+mod init;
 mod input;
 mod print;
+mod service_manager;
 mod telemetry;
 
 use std::process::ExitCode;

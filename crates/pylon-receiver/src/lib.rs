@@ -11,7 +11,7 @@
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
-//! # let (any_port, ledger) = (([127, 0, 0, 1], 0).into(), folder.path().join("pylon.db"));
+//! # let (any_port, ledger) = (([127, 0, 0, 1], 0), folder.path().join("pylon.db"));
 //! let handlers = handlers_of(|event| async move {
 //!     println!("{}: {}, attempt {}", event.attempt.event(), event.event_type(), event.attempt.number);
 //!     Ok(())
@@ -61,10 +61,12 @@ mod accept;
 mod admin;
 pub mod config;
 mod deliver;
+mod file;
 mod headers;
 mod id;
 pub mod ledger;
 mod metrics;
+mod pem;
 mod random;
 mod rate;
 mod receiver;
@@ -73,11 +75,12 @@ mod time;
 pub mod traces;
 pub mod wire;
 
-pub use accept::TlsFault;
+pub use accept::InheritedSocket;
 pub use admin::OfflineAdmin;
 pub use deliver::{Attempt, DeliveredEvent, HandlerFuture, Handlers, handlers_of};
 pub use headers::Headers;
 pub use id::{DeliveryId, EventId, PartOfId};
+pub use pem::TlsFault;
 pub use random::{Randomness, SystemRandomness};
 pub use receiver::{Preflight, Receiver, ReceiverBuilder, ReloadFault, StartFault};
 pub use time::{Moment, SystemWallClock, WallClock};
@@ -85,11 +88,11 @@ pub use time::{Moment, SystemWallClock, WallClock};
 /// The parts that this crate's own tests drive one by one. Not part of the API: anything here may change in any release.
 #[doc(hidden)]
 pub mod internals {
-    pub use crate::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, Stopped, TlsKeys};
-    pub use crate::admin::{Access, AdminParts, ORDER_LIMIT, Running, RunningDestination, router};
+    pub use crate::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, Refreshed, Stopped, TlsKeys};
+    pub use crate::admin::{Access, AdminParts, CertificateEnd, ORDER_LIMIT, Running, RunningDestination, router};
     pub use crate::deliver::{
-        Backoff, Circuit, CircuitState, Courier, CourierParts, Delivered, Failure, Report, Transport, TransportFault,
-        TransportFuture, Work, dial, transport,
+        Admitted, Backoff, Circuit, CircuitState, Courier, CourierParts, Delivered, Failure, Report, Role, Shortage,
+        Transport, TransportFault, TransportFuture, Work, dial, transport,
     };
     pub use crate::metrics::Metrics;
     pub use crate::rate::Rate;

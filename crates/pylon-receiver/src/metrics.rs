@@ -1,8 +1,8 @@
 //! What one process counts, for Prometheus.
 
 use crate::ledger::CommitObserver;
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::encoding::{EncodeLabelSet, prometheus_text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
@@ -15,8 +15,24 @@ use std::time::Duration;
 /// The beginning of every metric's name.
 pub(crate) const PREFIX: &str = "pylon_receiver";
 
-/// The content type of [`Metrics::encode`].
-pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// A format of metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exposition {
+    /// The text format of Prometheus, version 0.0.4.
+    Text,
+    /// The text format of OpenMetrics, version 1.0.0.
+    OpenMetrics,
+}
+
+impl Exposition {
+    /// The content type.
+    pub(crate) const fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => prometheus_text::CONTENT_TYPE,
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
 
 /// The counters of one process. They begin at zero with it; the ledger's own numbers are [`Stats`](crate::ledger::Stats).
 ///
@@ -33,12 +49,48 @@ pub struct Metrics {
     accepted: Family<EndpointLabel, Counter>,
     duplicates: Family<EndpointLabel, Counter>,
     refused: Family<RefusedLabels, Counter>,
+    connections_refused: Family<ConnectionLabels, Counter>,
     attempts: Family<AttemptLabels, Counter>,
     attempt_seconds: Family<DestinationLabel, Histogram, fn() -> Histogram>,
     commit_jobs: Histogram,
     commit_seconds: Histogram,
     commit_failures: Counter,
     pruned: Counter,
+    admin_requests: Family<AccessLabel, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AccessLabel {
+    access: &'static str,
+}
+
+/// How the access of a request to the admin API was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AdminAccess {
+    /// May read and order.
+    Granted,
+    /// May know whether the receiver lives and is ready, and shows no token.
+    Probe,
+    /// Needs a token, and shows none.
+    NoToken,
+    /// Shows another token.
+    WrongToken,
+    /// Comes from a web page, through a proxy or under another name.
+    Forbidden,
+}
+
+impl AdminAccess {
+    const ALL: [Self; 5] = [Self::Granted, Self::Probe, Self::NoToken, Self::WrongToken, Self::Forbidden];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Granted => "granted",
+            Self::Probe => "probe",
+            Self::NoToken => "no_token",
+            Self::WrongToken => "wrong_token",
+            Self::Forbidden => "forbidden",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -50,6 +102,12 @@ struct EndpointLabel {
 struct RefusedLabels {
     endpoint: Arc<str>,
     reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ConnectionLabels {
+    listener: &'static str,
+    cause: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -79,12 +137,14 @@ impl Metrics {
             accepted: Family::default(),
             duplicates: Family::default(),
             refused: Family::default(),
+            connections_refused: Family::default(),
             attempts: Family::default(),
             attempt_seconds: Family::new_with_constructor(seconds),
             commit_jobs: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
             commit_seconds: seconds(),
             commit_failures: Counter::default(),
             pruned: Counter::default(),
+            admin_requests: Family::default(),
             registry: Registry::default(),
         };
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -96,6 +156,11 @@ impl Metrics {
             metrics.duplicates.clone(),
         );
         registry.register("refused", "Requests refused, by the reason (this process)", metrics.refused.clone());
+        registry.register(
+            "connections_refused",
+            "Connections refused or kept waiting, and what came over them that is no request, by the cause (this process)",
+            metrics.connections_refused.clone(),
+        );
         registry.register("attempts", "Attempts to deliver, by their outcome (this process)", metrics.attempts.clone());
         registry.register_with_unit(
             "attempt_time",
@@ -112,6 +177,14 @@ impl Metrics {
         );
         registry.register("commit_failures", "Commits that failed (this process)", metrics.commit_failures.clone());
         registry.register("pruned", "Events forgotten after their retention (this process)", metrics.pruned.clone());
+        registry.register(
+            "admin_requests",
+            "Requests to the admin API, by how their access was decided (this process)",
+            metrics.admin_requests.clone(),
+        );
+        for access in AdminAccess::ALL {
+            drop(metrics.admin_requests.get_or_create(&AccessLabel { access: access.name() }));
+        }
         Self { registry, ..metrics }
     }
 
@@ -120,6 +193,11 @@ impl Metrics {
         let label = EndpointLabel { endpoint: endpoint.clone() };
         drop(self.accepted.get_or_create(&label));
         drop(self.duplicates.get_or_create(&label));
+    }
+
+    /// Shows the counter of a refusal from the beginning, at zero.
+    pub fn expect_refusal(&self, endpoint: &Arc<str>, reason: &'static str) {
+        drop(self.refused.get_or_create(&RefusedLabels { endpoint: endpoint.clone(), reason }));
     }
 
     /// Shows the counters of a destination from the beginning, at zero.
@@ -146,11 +224,26 @@ impl Metrics {
         self.refused.get_or_create(&RefusedLabels { endpoint: endpoint.clone(), reason }).inc();
     }
 
+    /// Shows a counter of refused connections from the beginning, at zero.
+    pub fn expect_connection_refused(&self, listener: &'static str, cause: &'static str) {
+        drop(self.connections_refused.get_or_create(&ConnectionLabels { listener, cause }));
+    }
+
+    /// A connection was refused or kept waiting, or what came over it was no request.
+    pub fn connection_refused(&self, listener: &'static str, cause: &'static str) {
+        self.connections_refused.get_or_create(&ConnectionLabels { listener, cause }).inc();
+    }
+
     /// An attempt ended: `delivered`, `retry`, `dead`, `released` or `fenced`.
     pub fn attempted(&self, destination: &Arc<str>, outcome: &'static str, took: Duration) {
         let destination = destination.clone();
         self.attempts.get_or_create(&AttemptLabels { destination: destination.clone(), outcome }).inc();
         self.attempt_seconds.get_or_create(&DestinationLabel { destination }).observe(took.as_secs_f64());
+    }
+
+    /// The access of a request to the admin API was decided.
+    pub(crate) fn admin_request(&self, access: AdminAccess) {
+        self.admin_requests.get_or_create(&AccessLabel { access: access.name() }).inc();
     }
 
     /// Events were pruned.
@@ -163,15 +256,21 @@ impl Metrics {
     /// # Errors
     /// None in practice: writing to a text does not fail.
     pub fn encode(&self) -> Result<String, fmt::Error> {
-        self.encode_with(&Registry::default())
+        self.encode_with(&Registry::default(), Exposition::OpenMetrics)
     }
 
-    /// The same, and what is in the other registry.
-    pub(crate) fn encode_with(&self, others: &Registry) -> Result<String, fmt::Error> {
+    /// The same and what is in the other registry, in this format.
+    pub(crate) fn encode_with(&self, others: &Registry, exposition: Exposition) -> Result<String, fmt::Error> {
         let mut text = String::new();
-        encode_registry(&mut text, &self.registry)?;
-        encode_registry(&mut text, others)?;
-        encode_eof(&mut text)?;
+        for registry in [&self.registry, others] {
+            match exposition {
+                Exposition::Text => prometheus_text::encode(&mut text, registry)?,
+                Exposition::OpenMetrics => encode_registry(&mut text, registry)?,
+            }
+        }
+        if exposition == Exposition::OpenMetrics {
+            encode_eof(&mut text)?;
+        }
         Ok(text)
     }
 }

@@ -2,7 +2,6 @@
 
 use pylon_webhooks::{Error, PayloadError};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyType};
 
 /// The exception for an error. A payload error keeps the bytes.
@@ -42,9 +41,8 @@ fn payload_exception<'py>(py: Python<'py>, error: &PayloadError) -> PyResult<Bou
 }
 
 fn class<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-    static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
-    let module = MODULE.get_or_try_init(py, || py.import("pylon_webhooks.exceptions").map(Bound::unbind))?;
-    let class = module.bind(py).getattr(name)?;
+    // Each interpreter of the process has classes of its own, and the native module is loaded once for all of them.
+    let class = py.import("pylon_webhooks.exceptions")?.getattr(name)?;
     debug_assert!(class.is_instance_of::<PyType>());
     Ok(class)
 }

@@ -168,6 +168,26 @@ impl WebhookEvent {
         })
     }
 
+    #[classmethod]
+    #[pyo3(signature = (source, handler, /))]
+    fn __get_pydantic_core_schema__<'py>(
+        class: &Bound<'py, PyType>,
+        source: &Bound<'py, PyAny>,
+        handler: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        late(class.py(), "pydantic")?.getattr("core_schema")?.call1((class, source, handler))
+    }
+
+    #[classmethod]
+    #[pyo3(signature = (schema, handler, /))]
+    fn __get_pydantic_json_schema__<'py>(
+        class: &Bound<'py, PyType>,
+        schema: &Bound<'py, PyAny>,
+        handler: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        late(class.py(), "pydantic")?.getattr("json_schema")?.call1((class, schema, handler))
+    }
+
     fn __getattr__<'py>(&self, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
         let py = name.py();
         let name = name.to_str().unwrap_or("text that UTF-8 cannot encode");
@@ -424,7 +444,12 @@ fn encode<'py>(fields: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyBytes>> {
 
 /// A function of the Python module that handles JSON.
 fn helper<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-    py.import("pylon_webhooks._json")?.getattr(name)
+    late(py, "json")?.getattr(name)
+}
+
+/// A Python module that is loaded when it is first needed.
+fn late<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    py.import("pylon_webhooks._late")?.call_method0(name)
 }
 
 fn loads<'py>(py: Python<'py>, json: &str) -> PyResult<Bound<'py, PyAny>> {

@@ -7,7 +7,7 @@ use crate::outcome::RequestFault;
 use crate::replay::ReplayRule;
 use crate::text::{self, Body};
 use pylon_webhooks::bindings::{self, Credentials, HeaderValue};
-use pylon_webhooks::{Admission, Error, EventReader, NameSource, Received, Secret, TimestampRule, Verifier};
+use pylon_webhooks::{Admission, Error, EventReader, NameSource, Payload, Received, Secret, TimestampRule, Verifier};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
@@ -148,7 +148,7 @@ impl Intake {
             let credentials = self.credentials(signature, timestamp, headers)?;
             self.check(payload.py(), &bindings::received(body.payload(), credentials))?;
         }
-        self.parse(&body)
+        self.parse(&body, body.shared())
     }
 
     /// The name of the kind that a name means here.
@@ -191,10 +191,10 @@ impl Intake {
         self.at_now(py, |now| bindings::check(&self.verifier, received, now))
     }
 
-    /// Reads the event of a body without verifying it. The body is shared with Python, not copied.
-    fn parse<'py>(&self, body: &Body<'py>) -> PyResult<Bound<'py, PyAny>> {
+    /// Reads the event of a body without verifying it. `payload` is the body, shared with Python and not copied.
+    fn parse<'py>(&self, body: &Body<'py>, payload: Payload<'_>) -> PyResult<Bound<'py, PyAny>> {
         let py = body.bytes.py();
-        let event = self.reader.parse(body.shared()).map_err(|error| error::exception(py, Error::Payload(error)))?;
+        let event = self.reader.parse(payload).map_err(|error| error::exception(py, Error::Payload(error)))?;
         event::object(&body.bytes, event)
     }
 
@@ -252,13 +252,18 @@ impl Admitted {
         self.admitted.body_limit()
     }
 
+    /// Why there is no body when reading it failed.
+    fn broken(&self) -> RequestFault {
+        RequestFault(self.admitted.broken())
+    }
+
     /// Take the whole body, verify the delivery, and read its event. With a rule, also make its replay key.
     #[pyo3(signature = (body, rule = None))]
     fn receive<'py>(&self, body: &Bound<'py, PyAny>, rule: Option<&ReplayRule>) -> PyResult<Bound<'py, PyAny>> {
         let py = body.py();
         let body = text::body(body)?;
         let intake = self.intake.get();
-        let received = match self.admitted.clone().whole(if rule.is_some() { body.shared() } else { body.payload() }) {
+        let received = match self.admitted.clone().whole(body.shared()) {
             Ok(received) => received,
             Err(fault) => return Ok(Bound::new(py, RequestFault(fault))?.into_any()),
         };
@@ -268,7 +273,7 @@ impl Admitted {
                 if intake.verifies {
                     intake.check(py, &received)?;
                 }
-                (intake.parse(&body)?, None)
+                (intake.parse(&body, received.body().clone())?, None)
             }
         };
         Ok(event_and_key.into_pyobject(py)?.into_any())

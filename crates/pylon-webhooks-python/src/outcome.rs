@@ -25,6 +25,8 @@ impl Outcome {
     #[classattr]
     const METHOD_NOT_ALLOWED: Self = Self(pylon_webhooks::Outcome::MethodNotAllowed);
     #[classattr]
+    const LENGTH_REQUIRED: Self = Self(pylon_webhooks::Outcome::LengthRequired);
+    #[classattr]
     const TOO_LARGE: Self = Self(pylon_webhooks::Outcome::TooLarge);
     #[classattr]
     const FAILED: Self = Self(pylon_webhooks::Outcome::Failed);
@@ -76,6 +78,8 @@ impl RequestFault {
     const BROKEN: Self = Self(pylon_webhooks::RequestFault::Broken);
     #[classattr]
     const CONSUMED: Self = Self(pylon_webhooks::RequestFault::Consumed);
+    #[classattr]
+    const LENGTH_REQUIRED: Self = Self(pylon_webhooks::RequestFault::LengthRequired);
 
     /// A body of more bytes than the limit.
     #[staticmethod]

@@ -30,6 +30,10 @@ pub(crate) struct Failure<'a> {
     pub(crate) body: &'a [u8],
     pub(crate) body_is_text: bool,
     pub(crate) other_product: Option<&'static str>,
+    /// As the request says.
+    pub(crate) content_encoding: Option<&'static str>,
+    /// As the body says.
+    pub(crate) compression: Option<&'static str>,
 }
 
 impl Failure<'_> {
@@ -49,7 +53,11 @@ impl Failure<'_> {
             return Some(Hint::BodyReserialized);
         }
         let other_product = self.other_product.map(Hint::OtherProduct);
-        other_product.or_else(|| self.body_is_text.then_some(Hint::BodyGivenAsText))
+        other_product
+            .or_else(|| self.body.is_empty().then_some(Hint::BodyEmpty))
+            .or_else(|| self.content_encoding.map(Hint::ContentEncoding))
+            .or_else(|| self.compression.map(Hint::BodyCompressed))
+            .or_else(|| self.body_is_text.then_some(Hint::BodyGivenAsText))
     }
 
     fn flaw_of_secret(&self, budget: &mut Budget) -> Option<SecretFlaw> {

@@ -4,9 +4,11 @@ use crate::error::Error;
 use crate::event::{EventType, WebhookEvent};
 use crate::failure::{HandlerErrors, HandlerFailure, HandlerId};
 use crate::handler_error::HandlerError;
+use crate::told_names::ToldNames;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 type HandlerFuture<R> = Pin<Box<dyn Future<Output = Result<R, HandlerError>> + Send>>;
 type Handler<O> = Box<dyn Fn(&WebhookEvent) -> O + Send + Sync>;
@@ -73,11 +75,19 @@ pub(crate) struct Handlers<R> {
     handlers: Vec<(HandlerId, Filter, Run<R>)>,
     on_error: Vec<(HandlerId, RunOnError)>,
     next_id: usize,
+    untaken: ToldNames,
+    is_emptiness_told: AtomicBool,
 }
 
 impl<R> Default for Handlers<R> {
     fn default() -> Self {
-        Self { handlers: Vec::new(), on_error: Vec::new(), next_id: 0 }
+        Self {
+            handlers: Vec::new(),
+            on_error: Vec::new(),
+            next_id: 0,
+            untaken: ToldNames::default(),
+            is_emptiness_told: AtomicBool::new(false),
+        }
     }
 }
 
@@ -148,7 +158,7 @@ impl<R> Handlers<R> {
                 collected.add(id, guarded(|| run(&event)));
             }
         }
-        collected.finish(event)
+        self.finish(collected, event)
     }
 
     /// Runs all matching handlers, one after the other.
@@ -160,6 +170,25 @@ impl<R> Handlers<R> {
                 Run::Later(run) => awaited(|| run(&event)).await,
             };
             collected.add(id, result);
+        }
+        self.finish(collected, event)
+    }
+
+    /// Logs, once for each name, that nobody takes its events.
+    pub(crate) fn tell_untaken(&self, name: &str) {
+        if let Some(name) = self.untaken.first(name) {
+            tracing::info!(event = ?name, "no handler takes events of this name");
+        }
+    }
+
+    fn finish(&self, collected: Collected<R>, event: WebhookEvent) -> Result<Handled<R>, Error> {
+        if collected.is_empty() {
+            if self.handlers.is_empty() && !self.is_emptiness_told.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    "events arrive, and no handler is registered: register handlers, or call `receive` for the event alone"
+                );
+            }
+            self.tell_untaken(event.event_type());
         }
         collected.finish(event)
     }
@@ -223,6 +252,10 @@ impl<R> Collected<R> {
             Ok(result) => self.results.push(result),
             Err(error) => self.failures.push(HandlerFailure { handler, error }),
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.results.is_empty() && self.failures.is_empty()
     }
 
     fn finish(self, event: WebhookEvent) -> Result<Handled<R>, Error> {

@@ -310,6 +310,12 @@ impl<R> WebhookHandler<R> {
         self.handlers.tell_async(error).await;
     }
 
+    /// Logs, once for each name, that no function takes its events.
+    #[cfg(any(feature = "axum", feature = "actix-web"))]
+    pub(crate) fn tell_untaken(&self, event: &WebhookEvent) {
+        self.handlers.tell_untaken(event.event_type());
+    }
+
     fn finish(&self, verified: Result<Verified<Payload<'_>>, Error>) -> Result<Handled<R>, Error> {
         let handled = verified
             .and_then(|payload| self.read(payload))

@@ -15,6 +15,12 @@ pub enum Hint {
     BodyPrinted,
     /// The body was given as text; the signature covers the raw bytes.
     BodyGivenAsText,
+    /// The body is empty.
+    BodyEmpty,
+    /// The request has this `Content-Encoding`.
+    ContentEncoding(&'static str),
+    /// The body is compressed by this encoding, of which no header tells.
+    BodyCompressed(&'static str),
     /// The request has the signature header of this other product.
     OtherProduct(&'static str),
     /// None of these. The request has a timestamp, so the signature must cover it.
@@ -53,6 +59,19 @@ impl fmt::Display for Hint {
             Self::BodyGivenAsText => f.write_str(
                 "the body was given as text, and the signature covers the raw bytes: pass the raw bytes of the \
                  request body, and check the secret of this webhook destination",
+            ),
+            Self::BodyEmpty => {
+                f.write_str("the body is empty: the sender sent none, or something in front of the app took it")
+            }
+            Self::ContentEncoding(name) => write!(
+                f,
+                "the request has a Content-Encoding ({name}): let nothing on the way compress or unpack the body, since \
+                 the signature covers the bytes that the sender signed"
+            ),
+            Self::BodyCompressed(name) => write!(
+                f,
+                "the body is compressed ({name}): let nothing on the way compress the body, since the signature covers the \
+                 bytes that the sender signed"
             ),
             Self::OtherProduct(product) => {
                 write!(f, "the request has a signature header of {product}, so it is not from Pylon (usepylon.com)")

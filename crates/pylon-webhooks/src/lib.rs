@@ -60,6 +60,7 @@ mod secret_flaw;
 mod signature;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod told_names;
 mod verified;
 mod verify;
 

@@ -2,6 +2,7 @@
 
 use crate::arrival::{
     Admission, Credentials, HeaderValue, Payload, Presented, Received, SIGNATURE_HEADER, TIMESTAMP_HEADER,
+    compression_of,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::config_error::ConfigError;
@@ -201,6 +202,8 @@ impl Verifier {
             body,
             body_is_text: payload.is_text(),
             other_product: credentials.other_product,
+            content_encoding: credentials.content_encoding,
+            compression: compression_of(body),
         };
         Err(Error::SignatureMismatch { hint: failure.hint() })
     }

@@ -29,8 +29,11 @@ async def reading(request: web.Request, handler: Next) -> web.StreamResponse:
 def new_app() -> web.Application:
     handler = new_handler(awaits=True)
     app = web.Application(middlewares=[reading])
-    for path in ("/webhook", "/read", "/consumed"):
+    for path in ("/webhook", "/read", "/consumed", "/t/{tenant}/webhook"):
         add_webhook(app, handler, path)
+    below = web.Application()
+    add_webhook(below, handler, "")
+    app.add_subapp("/below/42", below)
     return app
 
 

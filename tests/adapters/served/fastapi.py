@@ -12,5 +12,7 @@ from .reading import Reading
 handler = new_handler(awaits=True)
 app = FastAPI()
 app.add_middleware(Reading)
-for path in ("/webhook", "/read", "/consumed"):
+for path in ("/webhook", "/read", "/consumed", "/t/{tenant}/webhook"):
     app.include_router(webhook_router(handler, path))
+app.include_router(webhook_router(handler, "", prefix="/bare"))
+app.include_router(webhook_router(handler, ""), prefix="/below/{tenant}")

@@ -12,6 +12,8 @@ handler = new_handler()
 app = Flask(__name__)
 for name in ("webhook", "read", "consumed", "form"):
     app.register_blueprint(webhook_blueprint(handler, f"/{name}", name=name))
+app.register_blueprint(webhook_blueprint(handler, name="tenants"), url_prefix="/t/<tenant>")
+app.register_blueprint(webhook_blueprint(handler, "", name="bare"), url_prefix="/below/<int:tenant>")
 
 
 @app.before_request

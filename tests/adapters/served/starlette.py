@@ -12,6 +12,6 @@ from .reading import Reading
 
 handler = new_handler(awaits=True)
 app = Starlette(
-    routes=[webhook_route(handler, path) for path in ("/webhook", "/read", "/consumed")],
+    routes=[webhook_route(handler, path) for path in ("/webhook", "/read", "/consumed", "/t/{tenant}/webhook")],
     middleware=[Middleware(Reading)],
 )

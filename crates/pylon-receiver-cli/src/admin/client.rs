@@ -7,11 +7,15 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, StatusCode};
 use pylon_receiver::OfflineAdmin;
-use pylon_receiver::wire::ErrorAnswer;
+use pylon_receiver::ledger::Ledger;
+use pylon_receiver::wire::{ErrorAnswer, path};
 use reqwest::Url;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The longest answer, in bytes (64 MiB): a longer one is not from the admin API.
@@ -34,7 +38,12 @@ pub(crate) enum Client {
         authorization: Option<HeaderValue>,
     },
     /// The same API over a ledger file.
-    Offline(OfflineAdmin),
+    Offline {
+        /// The API.
+        admin: OfflineAdmin,
+        /// The ledger.
+        ledger: Arc<dyn Ledger>,
+    },
 }
 
 impl Client {
@@ -55,6 +64,45 @@ impl Client {
         read_json(&self.ask(Method::POST, path, &Query::new(), Some(order.into())).await?)
     }
 
+    /// Has what was changed in a ledger file complete in it.
+    pub(crate) async fn close(&self) -> Result<(), Fault> {
+        match self {
+            Self::Http { .. } => Ok(()),
+            Self::Offline { ledger, .. } => ledger.close().await.map_err(Fault::failed),
+        }
+    }
+
+    /// Writes a copy of the ledger into a file; says how many bytes it has.
+    pub(crate) async fn back_up(&self, into: &mut File) -> Result<u64, Fault> {
+        let unwritable = |error: io::Error| Fault::failed(format!("the copy cannot be written: {error}"));
+        match self {
+            Self::Http { client, base, authorization } => {
+                let mut request = client.get(url(base, path::BACKUP, &Query::new())).timeout(ORDER_TIMEOUT);
+                if let Some(authorization) = authorization {
+                    request = request.header(AUTHORIZATION, authorization);
+                }
+                let mut answer = request.send().await.map_err(|error| unanswered(base, &error))?;
+                let status = answer.status();
+                if !status.is_success() {
+                    return Err(refused(status, &read_limited(answer, base).await?));
+                }
+                if answer.headers().get(CONTENT_TYPE).is_none_or(|kind| kind != "application/vnd.sqlite3") {
+                    return Err(not_the_api());
+                }
+                let mut written = 0;
+                while let Some(piece) = answer.chunk().await.map_err(|error| unanswered(base, &error))? {
+                    into.write_all(&piece).map_err(unwritable)?;
+                    written += piece.len() as u64;
+                }
+                Ok(written)
+            }
+            Self::Offline { ledger, .. } => {
+                let backup = ledger.backup().await.map_err(Fault::failed)?;
+                io::copy(&mut backup.into_file(), into).map_err(unwritable)
+            }
+        }
+    }
+
     async fn ask(&self, method: Method, path: &str, query: &Query, order: Option<Bytes>) -> Result<Bytes, Fault> {
         let (status, answer) = match self {
             Self::Http { client, base, authorization } => {
@@ -69,7 +117,7 @@ impl Client {
                 let status = answer.status();
                 (status, read_limited(answer, base).await?)
             }
-            Self::Offline(admin) => {
+            Self::Offline { admin, .. } => {
                 let base = Url::parse("http://localhost").expect("this text is a URL");
                 let request = Request::builder().method(method).uri(url(&base, path, query).as_str());
                 let request = request.body(order.unwrap_or_default());

@@ -54,21 +54,35 @@ impl OrderArgs {
         order: &impl Serialize,
         out: &mut Output,
     ) -> Result<(), Fault> {
-        let answer: Value = client.post(path, order).await?;
-        if out.format() == Format::Json {
-            return out.json(&answer);
-        }
-        let OrderResult { matched, redelivered, dropped, unrouted } = read(&answer)?;
-        out.line(&match (self.dry_run, redelivered, dropped) {
-            (true, _, _) => format!("{matched} match; dry run, nothing was changed"),
-            (false, Some(redelivered), _) => format!("{matched} matched, {redelivered} will be redelivered"),
-            (false, None, Some(dropped)) => format!("{matched} matched, {dropped} dropped"),
-            (false, None, None) => format!("{matched} matched"),
-        })?;
-        if let Some(unrouted) = unrouted {
-            out.finish()?;
-            note(&format!("{unrouted} of them are taken by no destination; name one with --destination"));
-        }
-        Ok(())
+        give(client, path, order, self.dry_run, out).await.map(drop)
     }
+}
+
+/// Gives an order and prints its result.
+pub(crate) async fn give(
+    client: &Client,
+    path: &str,
+    order: &impl Serialize,
+    is_dry_run: bool,
+    out: &mut Output,
+) -> Result<OrderResult, Fault> {
+    let answer: Value = client.post(path, order).await?;
+    let result = read(&answer)?;
+    if out.format() == Format::Json {
+        out.json(&answer)?;
+        return Ok(result);
+    }
+    let OrderResult { matched, redelivered, moved, dropped, unrouted } = result;
+    out.line(&match (redelivered, moved, dropped) {
+        _ if is_dry_run => format!("{matched} match; dry run, nothing was changed"),
+        (Some(redelivered), ..) => format!("{matched} matched, {redelivered} will be redelivered"),
+        (None, Some(moved), _) => format!("{matched} matched, {moved} moved"),
+        (None, None, Some(dropped)) => format!("{matched} matched, {dropped} dropped"),
+        (None, None, None) => format!("{matched} matched"),
+    })?;
+    if let Some(unrouted) = unrouted {
+        out.finish()?;
+        note(&format!("{unrouted} of them are taken by no destination; name one with --destination"));
+    }
+    Ok(result)
 }

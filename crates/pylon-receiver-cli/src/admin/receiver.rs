@@ -8,8 +8,8 @@ use crate::print::output::note;
 use clap::Args;
 use http::HeaderValue;
 use pylon_receiver::OfflineAdmin;
-use pylon_receiver::config::{LedgerAddress, SecretSource};
-use pylon_receiver::ledger::SqliteLedger;
+use pylon_receiver::config::{LedgerAddress, ListenAddress, SecretSource};
+use pylon_receiver::ledger::{Ledger, LedgerError, SqliteLedger, SqliteOptions};
 use reqwest::Url;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -64,6 +64,19 @@ impl ReceiverArgs {
 
     /// The client for reading: that of a running receiver, else of the ledger file.
     pub(crate) async fn to_ask(&self) -> Result<Client, Fault> {
+        self.running_or("reading", |ledger| SqliteLedger::open_read_only(ledger)).await
+    }
+
+    /// The client for a change of the ledger alone: that of a running receiver, else of the ledger file.
+    pub(crate) async fn to_change(&self) -> Result<Client, Fault> {
+        self.running_or("changing", |ledger| SqliteLedger::open(ledger, SqliteOptions::default())).await
+    }
+
+    async fn running_or(
+        &self,
+        doing: &str,
+        open: impl FnOnce(&Path) -> Result<SqliteLedger, LedgerError>,
+    ) -> Result<Client, Fault> {
         let named = self.named()?;
         let Some(ledger) = &named.ledger else { return named.over_http() };
         if !refuses_connections(&named.base).await {
@@ -77,16 +90,17 @@ impl ReceiverArgs {
                 ledger.display()
             )));
         }
-        let client = open_read_only(ledger)?;
-        note(&format!("no receiver answers at {}; reading {} instead", named.base, ledger.display()));
-        Ok(client)
+        let opened = open(ledger).map_err(|error| Fault::failed(format!("{}: {error}", ledger.display())))?;
+        note(&format!("no receiver answers at {}; {doing} {} instead", named.base, ledger.display()));
+        let ledger: Arc<dyn Ledger> = Arc::new(opened);
+        Ok(Client::Offline { admin: OfflineAdmin::new(ledger.clone()), ledger })
     }
 
     fn named(&self) -> Result<Named, Fault> {
         let config = self.config.as_deref().map(|path| load(Some(path))).transpose()?;
         let base = match (&self.admin_url, &config) {
             (Some(url), _) => url.clone(),
-            (None, Some(config)) => reachable(config.admin),
+            (None, Some(config)) => reachable(&config.admin),
             (None, None) => from_environment()?,
         };
         let token = match (&self.token_env, &self.token_file) {
@@ -124,13 +138,6 @@ impl Named {
     }
 }
 
-/// The admin API over a ledger file, for reading.
-fn open_read_only(ledger: &Path) -> Result<Client, Fault> {
-    let opened = SqliteLedger::open_read_only(ledger);
-    let opened = opened.map_err(|error| Fault::failed(format!("{}: {error}", ledger.display())))?;
-    Ok(Client::Offline(OfflineAdmin::new(Arc::new(opened))))
-}
-
 fn bearer(token: &SecretSource) -> Result<HeaderValue, Fault> {
     let token = token.read().map_err(Fault::configuration)?;
     let text = Zeroizing::new([b"Bearer ".as_slice(), &token].concat());
@@ -141,14 +148,13 @@ fn bearer(token: &SecretSource) -> Result<HeaderValue, Fault> {
 }
 
 /// The URL of a receiver that listens on this address; loopback if it listens on every address.
-fn reachable(mut listen: SocketAddr) -> Url {
-    if listen.ip().is_unspecified() {
-        listen.set_ip(match listen.ip() {
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
+fn reachable(listen: &ListenAddress) -> Url {
+    let mut address = listen.to_string();
+    if let Some(ip) = listen.ip().filter(|ip| ip.ip().is_unspecified()) {
+        let loopback: IpAddr = if ip.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+        address = SocketAddr::new(loopback, ip.port()).to_string();
     }
-    Url::parse(&format!("http://{listen}")).expect("an address and a port make a URL")
+    Url::parse(&format!("http://{address}")).expect("an address or a name and a port make a URL")
 }
 
 fn from_environment() -> Result<Url, Fault> {

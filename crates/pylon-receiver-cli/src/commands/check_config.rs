@@ -15,7 +15,8 @@ Examples:
   pylon-receiver check-config --config /etc/pylon-receiver.toml
   pylon-receiver check-config
 
-Exit codes: 0 the configuration is valid, 1 it is valid and a secret, key or certificate is missing, 5 it is wrong.";
+Exit codes: 0 the configuration is valid, 1 it is valid and a secret, key or certificate is missing or the ledger cannot be
+opened, 5 it is wrong.";
 
 /// Check a configuration and print it with every default; secrets are not printed
 #[derive(Debug, Args)]
@@ -28,7 +29,7 @@ pub(crate) struct CheckConfigArgs {
 
 pub(crate) fn run(args: &CheckConfigArgs, out: &mut Output) -> Result<(), Fault> {
     let config = load(args.config.as_deref())?;
-    let Preflight { mut faults, missing, warnings, .. } = Preflight::of(&config);
+    let Preflight { mut faults, missing, ledger, warnings, .. } = Preflight::of(&config);
     faults.extend(unsupported(&config));
     if !faults.is_empty() {
         let file = args.config.as_ref().map(|path| format!("{}: ", path.display())).unwrap_or_default();
@@ -37,9 +38,11 @@ pub(crate) fn run(args: &CheckConfigArgs, out: &mut Output) -> Result<(), Fault>
     let holds = show(&config);
     match out.format() {
         Format::Text => out.bytes(holds.as_bytes())?,
-        Format::Json => out.json(&json!({"config": holds, "missing_secrets": missing, "warnings": warnings}))?,
+        Format::Json => {
+            out.json(&json!({"config": holds, "missing_secrets": missing, "ledger": ledger, "warnings": warnings}))?
+        }
     }
     out.finish()?;
-    warnings.iter().chain(&missing).for_each(|text| note(&format!("warning: {text}")));
-    if missing.is_empty() { Ok(()) } else { Err(Fault::said(Exit::Failed)) }
+    warnings.iter().chain(&missing).chain(&ledger).for_each(|text| note(&format!("warning: {text}")));
+    if missing.is_empty() && ledger.is_none() { Ok(()) } else { Err(Fault::said(Exit::Failed)) }
 }

@@ -1,8 +1,9 @@
-//! `deliveries`: lists deliveries.
+//! `deliveries`: lists deliveries; moves or drops those of a destination that is gone.
 
 use crate::admin::client::Client;
 use crate::admin::filters::{DeliveryFilterArgs, delivery_states};
 use crate::admin::listing::{self, PageArgs};
+use crate::admin::order::give;
 use crate::admin::receiver::ReceiverArgs;
 use crate::fault::Fault;
 use crate::print::issue;
@@ -10,7 +11,8 @@ use crate::print::moment::{or_none, to_the_second};
 use crate::print::output::Output;
 use crate::print::table::{Column, Table};
 use clap::{Args, Subcommand};
-use pylon_receiver::wire::{DeliveryFilter, DeliveryList, DeliveryRecord, DeliveryState};
+use pylon_receiver::wire::{DeliveryFilter, DeliveryList, DeliveryRecord, DeliveryState, DropOrder, MoveOrder, path};
+use serde::Serialize;
 
 const COLUMNS: &[Column] = &[
     Column::whole("ID"),
@@ -26,22 +28,82 @@ const COLUMNS: &[Column] = &[
     Column::sentence("REASON"),
 ];
 
-/// List deliveries
+/// List deliveries; move or drop those of a destination that is not configured any more
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
 pub(crate) enum DeliveriesCommand {
     List(ListArgs),
+    Move(MoveArgs),
+    Drop(DropArgs),
 }
 
 const EXAMPLES: &str = "\
 Examples:
   pylon-receiver deliveries list --state waiting
+  pylon-receiver deliveries move --from old-name --to new-name --dry-run
+  pylon-receiver deliveries drop --destination old-name";
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  pylon-receiver deliveries list --state waiting
   pylon-receiver deliveries list --event 019aaf3c-9f10-7aa0-8000-0123456789ab
   pylon-receiver deliveries list --destination app --since 2h --all --json";
 
+const MOVE_EXAMPLES: &str = "\
+Examples:
+  pylon-receiver deliveries move --from old-name --to new-name --dry-run
+  pylon-receiver deliveries move --from old-name --to new-name
+
+Waiting, held and dead deliveries are moved; waiting ones are due at once, and lines keep their order. What is being attempted stays,
+with its line: give the order again when it is over. If no receiver runs, the ledger file is changed.";
+
+const DROP_EXAMPLES: &str = "\
+Examples:
+  pylon-receiver deliveries drop --destination old-name --dry-run
+  pylon-receiver deliveries drop --destination old-name
+
+Waiting, held and dead deliveries are dropped; their events stay until their retention ends. If no receiver runs, the ledger file is
+changed.";
+
+/// Give what is left of a destination that is not configured any more to another one
+#[derive(Debug, Args)]
+#[command(after_help = MOVE_EXAMPLES)]
+pub(crate) struct MoveArgs {
+    /// The destination that was renamed or removed
+    #[arg(long, value_name = "NAME")]
+    from: String,
+
+    /// The destination that gets its deliveries
+    #[arg(long, value_name = "NAME")]
+    to: String,
+
+    /// Only count the matches
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    receiver: ReceiverArgs,
+}
+
+/// Discard what is left of a destination that is not configured any more (no confirmation)
+#[derive(Debug, Args)]
+#[command(after_help = DROP_EXAMPLES)]
+pub(crate) struct DropArgs {
+    /// The destination that was renamed or removed
+    #[arg(long, value_name = "NAME")]
+    destination: String,
+
+    /// Only count the matches
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    receiver: ReceiverArgs,
+}
+
 /// List deliveries
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = LIST_EXAMPLES)]
 pub(crate) struct ListArgs {
     #[command(flatten)]
     filter: DeliveryFilterArgs,
@@ -57,10 +119,33 @@ pub(crate) struct ListArgs {
 }
 
 pub(crate) async fn run(command: DeliveriesCommand, out: &mut Output) -> Result<(), Fault> {
-    let DeliveriesCommand::List(args) = command;
-    let client = args.receiver.to_ask().await?;
-    let filter = args.filter.filter(&client, args.state).await?;
-    list(&client, &filter, &args.page, out).await
+    match command {
+        DeliveriesCommand::List(args) => {
+            let client = args.receiver.to_ask().await?;
+            let filter = args.filter.filter(&client, args.state).await?;
+            list(&client, &filter, &args.page, out).await
+        }
+        DeliveriesCommand::Move(MoveArgs { from, to, dry_run, receiver }) => {
+            let order = MoveOrder { from, to, dry_run };
+            reassign(&receiver, path::DELIVERIES_MOVE, &order, dry_run, out).await
+        }
+        DeliveriesCommand::Drop(DropArgs { destination, dry_run, receiver }) => {
+            let order = DropOrder { destination, dry_run };
+            reassign(&receiver, path::DELIVERIES_DROP, &order, dry_run, out).await
+        }
+    }
+}
+
+async fn reassign(
+    receiver: &ReceiverArgs,
+    path: &str,
+    order: &impl Serialize,
+    is_dry_run: bool,
+    out: &mut Output,
+) -> Result<(), Fault> {
+    let client = if is_dry_run { receiver.to_ask().await? } else { receiver.to_change().await? };
+    let given = give(&client, path, order, is_dry_run, out).await;
+    client.close().await.and(given.map(drop))
 }
 
 /// Prints the deliveries that match.

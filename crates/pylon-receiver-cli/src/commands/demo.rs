@@ -139,9 +139,7 @@ async fn start(ledger: &Path, app: &Arc<App>) -> Result<Receiver, Fault> {
     // Somebody is watching.
     destination.retry.first_delay = Duration::from_millis(100);
     destination.retry.longest_delay = Duration::from_millis(500);
-    destination.circuit.first_pause = Duration::from_millis(100);
-    destination.circuit.longest_pause = Duration::from_millis(500);
-    let free_port = (Ipv4Addr::LOCALHOST, 0).into();
+    let free_port = (Ipv4Addr::LOCALHOST, 0);
     let receiver = Receiver::builder()
         .listen(free_port)
         .admin(free_port)

@@ -2,6 +2,7 @@
 //!
 //! Commands for operators use the admin API of a running receiver, as any other tool can.
 
+mod backup;
 mod check_config;
 mod completions;
 mod dead;
@@ -94,6 +95,7 @@ enum Command {
     #[command(subcommand)]
     Refused(refused::RefusedCommand),
     Stats(stats::StatsArgs),
+    Backup(backup::BackupArgs),
     CheckConfig(check_config::CheckConfigArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -112,6 +114,7 @@ impl Command {
             Self::Dead(command) => wait_for(dead::run(command, out)),
             Self::Refused(command) => wait_for(refused::run(command, out)),
             Self::Stats(args) => wait_for(stats::run(&args, out)),
+            Self::Backup(args) => wait_for(backup::run(&args, out)),
             Self::CheckConfig(args) => check_config::run(&args, out),
             Self::Completions(args) => completions::run::<Cli>(&args, out),
         }

@@ -1,17 +1,20 @@
 //! `serve`: runs the receiver.
 
 use crate::fault::Fault;
+use crate::init;
 use crate::input::configuration::load;
+use crate::service_manager::{self, Inherited};
 use crate::telemetry::Telemetry;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use http::Uri;
 use pylon_receiver::config::{
-    Config, DestinationConfig, HttpTransport, LedgerAddress, LogFormat, SecretSource, Signing, TransportConfig, check,
+    Config, DestinationConfig, HttpTransport, LedgerAddress, ListenAddress, LogFormat, SecretSource, Signing,
+    TransportConfig, check,
 };
 use pylon_receiver::text::parse_url;
 use pylon_receiver::{Receiver, StartFault};
-use std::net::SocketAddr;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::path::PathBuf;
 use tokio::signal;
 use tokio::signal::unix::SignalKind;
@@ -34,13 +37,13 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Address for webhooks [default: 127.0.0.1:8080]
+    /// Address for webhooks, such as localhost:8080 or unix:/run/pylon.sock [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
-    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) listen: Option<ListenAddress>,
 
     /// Address of the admin API [default: 127.0.0.1:8081]
     #[arg(long, value_name = "ADDRESS")]
-    pub(crate) admin: Option<SocketAddr>,
+    pub(crate) admin: Option<ListenAddress>,
 
     /// Where to keep events [default: sqlite:pylon.db]
     #[arg(long, value_name = "sqlite:FILE")]
@@ -67,43 +70,61 @@ fn log_formats() -> impl TypedValueParser<Value = LogFormat> {
 }
 
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Fault> {
+    if init::is_needed() {
+        return init::run();
+    }
+    // Before anything is opened that could take the place of a socket that was promised and not given.
+    let inherited = service_manager::inherited()?;
     let config = configured(args)?;
+    raise_descriptor_limit();
     let telemetry = Telemetry::start(&config)?;
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Fault::failed(format!("the operating system gives no event loop: {error}")))?;
-    let served = runtime.block_on(serve(args, config));
+    let served = runtime.block_on(serve(args, config, inherited));
     // Nothing that still runs needs to finish: the command has no handlers of its own.
     runtime.shutdown_background();
     telemetry.finish();
     served
 }
 
-async fn serve(args: &ServeArgs, config: Config) -> Result<(), Fault> {
+/// Raises the number of files that may be open to what the administrator allows: each connection is one.
+fn raise_descriptor_limit() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Refused, the limit stays, and the receiver lowers its connections.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
+async fn serve(args: &ServeArgs, config: Config, inherited: Inherited) -> Result<(), Fault> {
     // First of all, so that no signal is lost.
     let mut signals =
         Signals::new().map_err(|error| Fault::failed(format!("signals cannot be waited for: {error}")))?;
-    let receiver = Receiver::builder().config(config).start().await.map_err(start_fault)?;
+    let Inherited { webhooks, admin } = inherited;
+    let builder = Receiver::builder().config(config).inherited(webhooks).inherited_admin(admin);
+    let receiver = builder.start().await.map_err(start_fault)?;
     for unmet in receiver.unmet() {
         tracing::warn!(%unmet, "not ready");
     }
-    loop {
-        match signals.next().await {
-            Signal::Stop => break,
-            Signal::Reload => match configured(args) {
-                Ok(config) => {
-                    if let Err(fault) = receiver.reload(config).await {
-                        tracing::error!(%fault, "not reloaded: the old configuration stays");
-                    }
-                }
-                Err(fault) => tracing::error!(
-                    fault = fault.message().unwrap_or_default(),
-                    "not reloaded: the old configuration stays"
-                ),
-            },
-        }
+    service_manager::ready(&format!("accepts webhooks at {}", receiver.webhooks()));
+    while let Signal::Reload = signals.next().await {
+        service_manager::reloading();
+        let status = match reload(args, &receiver).await {
+            Ok(()) => "reloaded".to_owned(),
+            Err(fault) => {
+                tracing::error!(fault, "not reloaded: the old configuration stays");
+                format!("not reloaded: {fault}")
+            }
+        };
+        service_manager::ready(&status);
     }
     tracing::info!("stopping");
+    service_manager::stopping("lets attempts end");
     receiver.shutdown().await.map_err(Fault::failed)
+}
+
+/// Reads the configuration again and uses it, or says why not.
+async fn reload(args: &ServeArgs, receiver: &Receiver) -> Result<(), String> {
+    let config = configured(args).map_err(|fault| fault.message().unwrap_or_default().to_owned())?;
+    receiver.reload(config).await.map_err(|fault| fault.to_string())
 }
 
 fn start_fault(fault: StartFault) -> Fault {
@@ -116,8 +137,8 @@ fn start_fault(fault: StartFault) -> Fault {
 /// The configuration with the options applied.
 fn configured(args: &ServeArgs) -> Result<Config, Fault> {
     let mut config = load(args.config.as_deref())?;
-    config.listen = args.listen.unwrap_or(config.listen);
-    config.admin = args.admin.unwrap_or(config.admin);
+    config.listen = args.listen.clone().unwrap_or(config.listen);
+    config.admin = args.admin.clone().unwrap_or(config.admin);
     config.log = args.log.unwrap_or(config.log);
     if let Some(ledger) = &args.ledger {
         config.ledger = ledger.clone();

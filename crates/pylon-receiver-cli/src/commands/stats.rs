@@ -7,8 +7,10 @@ use crate::print::moment::or_none;
 use crate::print::output::{Format, Output};
 use crate::print::table::{Column, Table};
 use clap::Args;
+use pylon_receiver::text::show_duration;
 use pylon_receiver::wire::{CircuitStatus, Destination, Stats, path};
 use serde_json::Value;
+use std::time::Duration;
 
 const COLUMNS: &[Column] = &[
     Column::name("DESTINATION"),
@@ -52,10 +54,11 @@ pub(crate) async fn run(args: &StatsArgs, out: &mut Output) -> Result<(), Fault>
     Table::new(COLUMNS).rows(&destinations.iter().map(row).collect::<Vec<_>>(), out)
 }
 
-fn row(Destination { stats, circuit, orphaned, .. }: &Destination) -> Vec<String> {
-    let circuit = match orphaned {
-        Some(true) => "not configured",
-        _ => circuit.map(CircuitStatus::name).unwrap_or_default(),
+fn row(Destination { stats, circuit, open_for_seconds, orphaned }: &Destination) -> Vec<String> {
+    let circuit = match (orphaned, circuit, open_for_seconds) {
+        (Some(true), ..) => "not configured".to_owned(),
+        (_, Some(CircuitStatus::Open), Some(seconds)) => format!("open, {}", whole_seconds(*seconds)),
+        _ => circuit.map(CircuitStatus::name).unwrap_or_default().to_owned(),
     };
     vec![
         stats.destination.clone(),
@@ -64,6 +67,11 @@ fn row(Destination { stats, circuit, orphaned, .. }: &Destination) -> Vec<String
         stats.delivering.to_string(),
         stats.dead.to_string(),
         or_none(stats.oldest_due_at),
-        circuit.to_owned(),
+        circuit,
     ]
+}
+
+/// How long something lasts, to the next second.
+fn whole_seconds(seconds: f64) -> String {
+    Duration::try_from_secs_f64(seconds.ceil()).map(show_duration).unwrap_or_default()
 }

@@ -1,18 +1,23 @@
 //! The command `serve`, as a process: what is promised, under everything that goes wrong.
 
 mod accepts;
+mod backup;
 mod connections;
 mod damaged;
 mod dead;
 mod destination;
+mod displaced;
 mod duplicates;
 mod fails;
+mod first;
 mod first_hour;
 mod full;
 mod killed;
 mod ledger;
+mod pauses;
 mod process;
 mod reload;
+mod shortage;
 mod signals;
 mod signed;
 

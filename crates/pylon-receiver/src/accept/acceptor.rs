@@ -1,14 +1,19 @@
 //! Answers webhook requests.
 
-use super::allowance::Allowance;
+use super::allowance::{Allowance, Allowances};
 use super::body::{self, Reading};
+use super::client::Client;
 use super::endpoint::Endpoint;
+use super::event_rate::EventRate;
+use super::memory::Memory;
 use super::noted::{Noted, shown};
+use super::passed;
 use super::refusal::{WebhookRefusal, json};
 use super::settings::{Prepared, Settings};
-use super::stored;
+use super::stored::{self, ReadAs};
 use super::to_the_end::ToTheEnd;
 use crate::config::Config;
+use crate::headers::PASSED;
 use crate::id::EventId;
 use crate::ledger::{Ledger, NewEvent, NewRefused, Recorded};
 use crate::metrics::Metrics;
@@ -33,9 +38,9 @@ const REFUSED_BODY: usize = 4096;
 const LONGEST_NAME: usize = 256;
 /// The longest query that is kept, in bytes. Part of a query may mean something else, so a longer one is dropped.
 const LONGEST_QUERY: usize = 4096;
-/// Refusals at endpoints that are logged and kept, a second; further ones are counted.
-const REFUSALS_LOGGED: f64 = 100.0;
-/// The same at other paths.
+/// Refusals that are logged and kept, of each reason at each endpoint, a second; further ones are counted.
+const REFUSALS_LOGGED: f64 = 25.0;
+/// The same at all other paths.
 const ELSEWHERE_LOGGED: f64 = 10.0;
 
 /// What an [`Acceptor`] works with.
@@ -59,9 +64,10 @@ impl fmt::Debug for AcceptorParts {
 
 /// Answers webhook requests. An authentic event is on the disk before its request is answered 200; every other request is refused.
 ///
-/// A request is checked in this order: its path, its method, its declared length, its body's length and time, the required header,
-/// the signature and its freshness, the endpoint's rate. An authentic body that is not JSON is kept and parked. An endpoint whose
-/// secret cannot be read answers 503.
+/// A request is checked in this order: its path, its client's address, its method, its declared length, its body's length and time, the
+/// required header, the signature and its freshness, the receivers that it has passed, the endpoint's rate; then, in the ledger, whether
+/// it has been here before and whether it is a duplicate. The rate counts what is stored as new, so forged requests and duplicates use up
+/// nothing of it. An authentic body that is not JSON is kept and parked. An endpoint whose secret cannot be read answers 503.
 ///
 /// If the sender hangs up during the commit, the event is kept all the same.
 pub struct Acceptor {
@@ -71,10 +77,12 @@ pub struct Acceptor {
 
 struct Shared {
     parts: AcceptorParts,
+    /// What all bodies share.
+    memory: Memory,
     /// The endpoint's name at a path without an endpoint.
     nowhere: Arc<str>,
     /// How many refusals at endpoints are logged and kept.
-    refusals: Allowance,
+    refusals: Allowances,
     /// How many at other paths: scanners ask for many.
     elsewhere: Allowance,
 }
@@ -95,10 +103,12 @@ impl Acceptor {
     /// An acceptor for the configured endpoints and destinations. It reads the endpoints' secrets; missing secrets go to the log and
     /// to [`unmet`](Self::unmet).
     pub fn new(config: &Config, parts: AcceptorParts) -> Self {
-        let now = Instant::now();
-        let (refusals, elsewhere) = (Allowance::new(REFUSALS_LOGGED, now), Allowance::new(ELSEWHERE_LOGGED, now));
-        let shared = Shared { parts, nowhere: "".into(), refusals, elsewhere };
+        let elsewhere = Allowance::new(ELSEWHERE_LOGGED, Instant::now());
+        let memory = Memory::new(config.limits.body_memory);
+        let refusals = Allowances::new(REFUSALS_LOGGED);
+        let shared = Shared { parts, memory, nowhere: "".into(), refusals, elsewhere };
         let settings = Settings::new(config);
+        settings.expect(&shared.parts.metrics);
         settings.warn_of_missing_secrets();
         Self { shared: Arc::new(shared), settings: RwLock::new(Arc::new(settings)) }
     }
@@ -111,6 +121,7 @@ impl Acceptor {
     /// Uses a prepared configuration from now on. Rates begin anew; requests under way keep what they began with. The limits of
     /// connections belong to the [`Listener`](super::Listener) and stay.
     pub fn install(&self, Prepared(settings): Prepared) {
+        settings.expect(&self.shared.parts.metrics);
         settings.warn_of_missing_secrets();
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
     }
@@ -126,13 +137,17 @@ impl Acceptor {
         let span = traces::webhook();
         let (head, body) = request.into_parts();
         let endpoint = settings.by_path.get(head.uri.path());
+        let client = Client::of(remote, &head.headers, &settings.trusted_proxies);
         let accepted = match endpoint {
+            Some(endpoint) if !endpoint.is_source(client.address) => {
+                Err(WebhookRefusal::forbidden_source(client.is_behind_unknown_proxy(&head.headers)).into())
+            }
             Some(endpoint) => self.accept(endpoint, &settings, &head, body, &span).await,
             None => Err(WebhookRefusal::unknown_path().into()),
         };
         let response = match accepted {
             Ok(response) => response,
-            Err(refused) => self.refuse(&settings, endpoint, &head, refused, remote, &span),
+            Err(refused) => self.refuse(&settings, endpoint, &head, refused, client, &span),
         };
         if head.method == Method::HEAD { response.map(|_| Full::default()) } else { response }
     }
@@ -146,11 +161,11 @@ impl Acceptor {
         span: &Span,
     ) -> Result<Response<Full<Bytes>>, Refused> {
         let admitted = endpoint.admission.admit(head.method.as_str(), &head.headers).map_err(WebhookRefusal::from)?;
-        let Reading { bytes, end } = body::read(body, admitted, settings.body_timeout).await;
+        let Reading { bytes, end } = body::read(body, admitted, settings.body_timeout, &self.shared.memory).await;
         let refused = |refusal| Refused { refusal, body: bytes.clone() };
         let received = end.map_err(|fault| refused(fault.into()))?;
         let event = self.event(endpoint, settings, head, received).map_err(refused)?;
-        self.record(endpoint.name.clone(), event, span.clone()).await.map_err(refused)
+        self.record(endpoint.name.clone(), endpoint.rate.clone(), event, span.clone()).await.map_err(refused)
     }
 
     /// The event of a request that is authentic.
@@ -164,7 +179,8 @@ impl Acceptor {
         let Shared { parts: AcceptorParts { clock, randomness, .. }, .. } = &*self.shared;
         let now = clock.now();
         let body = endpoint.authenticate(&head.headers, received, now)?;
-        endpoint.count(Instant::now())?;
+        let passed = passed::of(&head.headers)?;
+        endpoint.rate.as_ref().map_or(Ok(()), |rate| rate.check(Instant::now()))?;
         let read = endpoint.reader.read(body.clone());
         let mut random = [0; 10];
         randomness.fill(&mut random);
@@ -177,6 +193,16 @@ impl Acceptor {
             }
             Err(error) => ("".into(), None, Some(error.fault().to_string().into()), Vec::new()),
         };
+        let read_as = if read.is_ok() { ReadAs::Json } else { ReadAs::Bytes };
+        let (headers, dropped) = stored::of_event(&head.headers, read_as, |header| settings.is_required(header));
+        if dropped > 0 {
+            let endpoint = &endpoint.name;
+            tracing::warn!(%endpoint, dropped, "headers of a webhook are too many or too long: some were not kept");
+        }
+        let headers = match passed::header(&passed) {
+            Some(value) => headers.with(&PASSED, &value),
+            None => headers,
+        };
         Ok(NewEvent {
             id: EventId::new(now, random),
             endpoint: endpoint.name.clone(),
@@ -185,7 +211,8 @@ impl Acceptor {
             method: head.method.as_str().into(),
             target: head.uri.path().into(),
             query: kept_query(&head.uri, &endpoint.name),
-            headers: stored::of_event(&head.headers, |header| settings.is_required(header)),
+            headers,
+            passed,
             body,
             parked,
             deduplication,
@@ -197,6 +224,7 @@ impl Acceptor {
     async fn record(
         &self,
         endpoint: Arc<str>,
+        rate: Option<Arc<EventRate>>,
         event: NewEvent,
         span: Span,
     ) -> Result<Response<Full<Bytes>>, WebhookRefusal> {
@@ -208,6 +236,7 @@ impl Acceptor {
             let kept = ledger.record(event).await.map_err(|error| WebhookRefusal::not_kept(&error))?;
             let (status, kept_id) = match kept {
                 Recorded::Stored => {
+                    rate.iter().for_each(|rate| rate.count());
                     metrics.accepted(&endpoint);
                     noted.accepted(id, &endpoint);
                     ("accepted", id)
@@ -217,6 +246,7 @@ impl Acceptor {
                     noted.duplicate(earlier, &endpoint);
                     ("duplicate", earlier)
                 }
+                Recorded::Looped(earlier) => return Err(WebhookRefusal::looped(earlier)),
             };
             if !span.is_disabled() {
                 span.record("endpoint", &*endpoint)
@@ -236,7 +266,7 @@ impl Acceptor {
         endpoint: Option<&Endpoint>,
         head: &Parts,
         Refused { refusal, body }: Refused,
-        remote: SocketAddr,
+        client: Client,
         span: &Span,
     ) -> Response<Full<Bytes>> {
         let AcceptorParts { ledger, metrics, clock, .. } = &self.shared.parts;
@@ -244,12 +274,16 @@ impl Acceptor {
         let name = endpoint.map_or(&self.shared.nowhere, |endpoint| &endpoint.name);
         let path = head.uri.path();
         metrics.refused(name, code);
-        let allowance = if endpoint.is_some() { &self.shared.refusals } else { &self.shared.elsewhere };
-        let Some(not_logged) = allowance.take(Instant::now()) else {
+        let now = Instant::now();
+        let allowed = match endpoint {
+            Some(_) => self.shared.refusals.take(name, code, now),
+            None => self.shared.elsewhere.take(now),
+        };
+        let Some(not_logged) = allowed else {
             return refusal.response();
         };
         span.record("endpoint", &**name).record("outcome", "refused").record("code", code);
-        tracing::warn!(endpoint = %name, code, reason = %reason, path = ?shown(path), %remote, not_logged, "a request was refused");
+        tracing::warn!(endpoint = %name, code, reason = %reason, path = ?shown(path), remote = %client, not_logged, "a request was refused");
         ledger.keep_refused(NewRefused {
             at: clock.now(),
             endpoint: endpoint.map(|endpoint| endpoint.name.clone()),
@@ -258,7 +292,7 @@ impl Acceptor {
             status: refusal.status(),
             method: shown(head.method.as_str()).into(),
             path: shown(path).into(),
-            remote: remote.to_string().into(),
+            remote: client.to_string().into(),
             headers: stored::of_refused(&head.headers, |header| settings.is_required(header)),
             // A copy, because a slice would keep the whole body in memory.
             body: Bytes::copy_from_slice(&body[..body.len().min(REFUSED_BODY)]),

@@ -1,5 +1,6 @@
-//! Reads a request's body within a time.
+//! Reads a request's body within a time and within the memory that there is.
 
+use super::memory::{Memory, NoMemory};
 use bytes::{Buf, Bytes};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -23,32 +24,56 @@ pub(super) enum BodyFault {
     Request(RequestFault),
     /// The body did not end in time.
     Timeout,
+    /// All bodies together take the memory that there is.
+    NoMemory,
 }
 
-/// Reads a body. A body in one piece is not copied.
-pub(super) async fn read<B: Body>(body: B, admitted: Admitted, within: Duration) -> Reading {
+impl From<NoMemory> for BodyFault {
+    fn from(NoMemory: NoMemory) -> Self {
+        Self::NoMemory
+    }
+}
+
+/// How the reading of a body ended.
+enum End {
+    Complete,
+    Broken,
+    Fault(BodyFault),
+}
+
+/// Reads a body. It is copied out of the connection's buffer, which is larger than most bodies.
+pub(super) async fn read<B: Body>(body: B, admitted: Admitted, within: Duration, memory: &Memory) -> Reading {
     let deadline = Instant::now() + within;
     let mut body = pin!(body);
-    let mut arriving = admitted.arriving();
-    let fault = loop {
+    // One byte beyond the limit is enough to see that the body is too large.
+    let most = admitted.body_limit().saturating_add(1);
+    let declared = admitted.declared_length().and_then(|length| usize::try_from(length).ok());
+    let mut growing = memory.body(declared, most);
+    let end = loop {
         let frame = match timeout_at(deadline, body.frame()).await {
-            Err(_) => break BodyFault::Timeout,
-            Ok(None) => match arriving.end() {
-                Ok(received) => {
-                    return Reading { bytes: received.body().clone().into_bytes(), end: Ok(received) };
-                }
-                Err(fault) => break BodyFault::Request(fault),
-            },
-            Ok(Some(Err(_))) => break BodyFault::Request(arriving.broken()),
+            Err(_) => break End::Fault(BodyFault::Timeout),
+            Ok(None) => break End::Complete,
+            Ok(Some(Err(_))) => break End::Broken,
             Ok(Some(Ok(frame))) => frame,
         };
         // Trailers are not signed.
         let Ok(mut piece) = frame.into_data() else { continue };
-        // Copies one byte beyond the limit at most: enough to see that the body is too large.
-        let length = piece.remaining().min(arriving.room().saturating_add(1));
-        if let Err(fault) = arriving.push(piece.copy_to_bytes(length)) {
-            break BodyFault::Request(fault);
+        let length = piece.remaining().min(most - growing.len());
+        if let Err(fault) = growing.add(&piece.copy_to_bytes(length)) {
+            break End::Fault(fault.into());
+        }
+        if growing.len() == most {
+            break End::Complete;
         }
     };
-    Reading { bytes: arriving.into_bytes(), end: Err(fault) }
+    let bytes = growing.into_bytes();
+    let mut arriving = admitted.arriving();
+    let pushed = arriving.push(bytes.clone());
+    let end = match (end, pushed) {
+        (_, Err(fault)) => Err(BodyFault::Request(fault)),
+        (End::Complete, Ok(())) => arriving.end().map_err(BodyFault::Request),
+        (End::Broken, Ok(())) => Err(BodyFault::Request(arriving.broken())),
+        (End::Fault(fault), Ok(())) => Err(fault),
+    };
+    Reading { bytes, end }
 }

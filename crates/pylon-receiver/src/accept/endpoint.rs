@@ -1,16 +1,17 @@
 //! One endpoint at work: how it authenticates requests, and how it reads their events.
 
 use super::deduplication::DeduplicationRule;
-use super::refusal::WebhookRefusal;
+use super::event_rate::EventRate;
+use super::refusal::{self, WebhookRefusal};
 use super::route::Route;
-use crate::config::{Config, EndpointConfig, RequiredHeader, SecretFault, SignatureRule};
-use crate::rate::Rate;
+use crate::config::{Config, EndpointConfig, RequiredHeader, SecretFault, SignatureRule, Source};
 use crate::time::Moment;
 use http::{HeaderMap, HeaderName};
 use pylon_webhooks::{Admission, EventReader, Payload, Received, Verified, Verifier};
 use sha2::{Digest, Sha256};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 use subtle::ConstantTimeEq;
 
@@ -23,7 +24,8 @@ pub(super) struct Endpoint {
     pub(super) deduplication: Option<DeduplicationRule>,
     /// A sentence for each missing secret.
     pub(super) unmet: Vec<String>,
-    rate: Option<(f64, Mutex<Rate>)>,
+    pub(super) rate: Option<Arc<EventRate>>,
+    sources: Vec<Source>,
     signature: Option<Result<Verifier, SecretFault>>,
     header: Option<(HeaderName, Result<[u8; 32], SecretFault>)>,
 }
@@ -48,7 +50,8 @@ impl Endpoint {
             routes: config.destinations.iter().filter_map(|there| Route::new(&endpoint.name, there)).collect(),
             deduplication: DeduplicationRule::new(&endpoint.deduplication),
             unmet,
-            rate: endpoint.rate.map(|rate| (rate, Mutex::new(Rate::new(rate, Instant::now())))),
+            rate: endpoint.rate.map(|rate| Arc::new(EventRate::new(rate, Instant::now()))),
+            sources: endpoint.sources.clone(),
             signature,
             header,
         }
@@ -59,18 +62,24 @@ impl Endpoint {
         self.header.as_ref().map(|(name, _)| name)
     }
 
-    /// Counts one genuine request. Forged requests do not count, so they cannot use up the rate.
-    pub(super) fn count(&self, now: Instant) -> Result<(), WebhookRefusal> {
-        let Some((per_second, rate)) = &self.rate else {
-            return Ok(());
-        };
-        // A panic while the lock is held cannot leave the count half changed.
-        let mut rate = rate.lock().unwrap_or_else(PoisonError::into_inner);
-        if rate.available(now) == 0 {
-            return Err(WebhookRefusal::rate_limited(*per_second, rate.wait(now)));
-        }
-        rate.take(1);
-        Ok(())
+    /// Whether requests may come from the address.
+    pub(super) fn is_source(&self, address: IpAddr) -> bool {
+        self.sources.is_empty() || self.sources.iter().any(|source| source.contains(address))
+    }
+
+    /// The codes of the refusals that can occur here.
+    pub(super) fn refusals(&self) -> impl Iterator<Item = &'static str> {
+        let given = |codes: &'static [&'static str], is_given: bool| if is_given { codes } else { &[] };
+        [
+            refusal::ALWAYS,
+            given(refusal::OF_SOURCES, !self.sources.is_empty()),
+            given(refusal::OF_HEADER, self.header.is_some()),
+            given(refusal::OF_SIGNATURE, self.signature.is_some()),
+            given(refusal::OF_RATE, self.rate.is_some()),
+        ]
+        .into_iter()
+        .flatten()
+        .copied()
     }
 
     /// Checks the required header, then the signature and its freshness, if the endpoint asks for them.

@@ -1,37 +1,28 @@
-//! Connections: limited in number and time, with a graceful shutdown.
+//! Connections: limited in number, with a graceful shutdown.
 
-use super::socket::Socket;
+use super::connection::{GRACE, Shared, serve};
+use super::connection_refusal::{ConnectionRefusal, ConnectionRefusals};
+use super::sockets::{Accepted, InheritedSocket, Sockets, Stream};
 use super::tls::TlsKeys;
-use crate::config::Limits;
-use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response};
+use crate::config::{Limits, ListenAddress};
+use crate::metrics::Metrics;
+use bytes::Bytes;
+use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper::server::conn::http1::Builder;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::convert::Infallible;
+use std::collections::{HashMap, VecDeque};
 use std::error::Error;
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{sleep, timeout};
-
-/// The largest head of a request, in bytes. A larger one is answered 431.
-const HEAD_LIMIT: usize = 32 * 1024;
-/// The largest buffer of a connection, in bytes.
-const BUFFER_LIMIT: usize = 64 * 1024;
-/// How long to wait if no connection can be accepted, most likely because there are no file descriptors left.
-const BACK_OFF: Duration = Duration::from_millis(100);
+use tokio::time::{sleep_until, timeout_at};
 
 /// The limits of a [`Listener`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,33 +31,40 @@ pub struct ListenerLimits {
     pub connections: usize,
     /// Maximum number of connections from one address; further ones are closed.
     pub connections_of_address: usize,
-    /// Maximum time from the opening of a connection, or its last answer, to the end of the next request's head; also the maximum
-    /// time of a TLS handshake, and the longest time in which a peer reads nothing of an answer.
+    /// Maximum time from the opening of a connection to the end of the first request's head, and from a further head's first byte to
+    /// its end; also the maximum time of a TLS handshake, and the longest time in which a peer reads nothing of an answer.
     pub header_timeout: Duration,
+    /// Maximum time from an answer to the first byte of the next request.
+    pub idle_timeout: Duration,
     /// Maximum number of requests on one connection; then it is closed.
     pub keep_alive_requests: u32,
-    /// Maximum time from the signal to stop to the end.
-    pub shutdown_timeout: Duration,
 }
 
-impl From<&Limits> for ListenerLimits {
-    fn from(limits: &Limits) -> Self {
+impl ListenerLimits {
+    /// The limits that are configured, for this many connections.
+    pub fn new(limits: &Limits, connections: usize) -> Self {
         Self {
-            connections: limits.connections,
+            connections,
             // One address cannot keep out all others. A few connections are not shared.
-            connections_of_address: (limits.connections / 2).max(limits.connections.min(16)),
+            connections_of_address: (connections / 2).max(connections.min(16)),
             header_timeout: limits.header_timeout,
+            idle_timeout: limits.idle_timeout,
             keep_alive_requests: limits.keep_alive_requests,
-            shutdown_timeout: limits.shutdown_timeout,
         }
     }
 }
 
+impl From<&Limits> for ListenerLimits {
+    fn from(limits: &Limits) -> Self {
+        Self::new(limits, limits.connections)
+    }
+}
+
 /// Listens at an address and passes requests on to be answered, over HTTP/1.1.
-#[derive(Debug)]
 pub struct Listener {
-    socket: TcpListener,
+    sockets: Sockets,
     limits: ListenerLimits,
+    refusals: ConnectionRefusals,
     tls: Option<Arc<TlsKeys>>,
 }
 
@@ -78,12 +76,35 @@ pub struct Stopped {
 }
 
 impl Listener {
-    /// Takes the address; connections wait until [`run`](Self::run).
+    /// Takes the address; connections wait until [`run`](Self::run). What is refused is counted under the listener's key in the
+    /// configuration.
     ///
     /// # Errors
     /// The error of the operating system: the address is in use, or it is not an address of this machine.
-    pub async fn bind(address: SocketAddr, limits: ListenerLimits) -> io::Result<Self> {
-        Ok(Self { socket: TcpListener::bind(address).await?, limits, tls: None })
+    pub async fn bind(
+        key: &'static str,
+        address: &ListenAddress,
+        limits: ListenerLimits,
+        metrics: Arc<Metrics>,
+    ) -> io::Result<Self> {
+        Ok(Self::over(key, Sockets::bind(address).await?, limits, metrics))
+    }
+
+    /// The same, at sockets that listen already and that the service manager keeps open.
+    ///
+    /// # Errors
+    /// The error of the operating system.
+    pub fn inherited(
+        key: &'static str,
+        sockets: Vec<InheritedSocket>,
+        limits: ListenerLimits,
+        metrics: Arc<Metrics>,
+    ) -> io::Result<Self> {
+        Ok(Self::over(key, Sockets::inherited(sockets)?, limits, metrics))
+    }
+
+    fn over(key: &'static str, sockets: Sockets, limits: ListenerLimits, metrics: Arc<Metrics>) -> Self {
+        Self { sockets, limits, refusals: ConnectionRefusals::new(key, metrics), tls: None }
     }
 
     /// Speaks TLS, with the keys that are current when a connection is opened.
@@ -92,68 +113,145 @@ impl Listener {
         Self { tls: Some(keys), ..self }
     }
 
-    /// The address; port 0 is replaced by the port that was chosen.
+    /// Where it listens: one address or more; port 0 is replaced by the port that was chosen.
     ///
     /// # Errors
     /// The error of the operating system.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+    pub fn addresses(&self) -> io::Result<Vec<ListenAddress>> {
+        self.sockets.addresses()
     }
 
-    /// Serves requests until `stop` is over. Then it accepts nothing more, closes idle connections, and lets requests under way end
-    /// within the limit's time.
+    /// Serves requests until `stop` gives a deadline. Then each connection's next answer is its last; connections are accepted for
+    /// another moment, if any are open; the sockets are closed; and what is under way may end until the deadline.
     ///
     /// A panic during an answer ends its connection only.
-    pub async fn run<F, A, B>(self, answer: F, stop: impl Future<Output = ()>) -> Stopped
+    pub async fn run<F, A, B>(self, answer: F, stop: impl Future<Output = Instant>) -> Stopped
     where
         F: Fn(Request<Incoming>, SocketAddr) -> A + Send + Sync + 'static,
         A: Future<Output = Response<B>> + Send + 'static,
-        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+        B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
-        let Self { socket, limits, tls } = self;
-        let mut builder = Builder::new();
-        builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.header_timeout)
-            .max_header_size(HEAD_LIMIT)
-            .max_buf_size(BUFFER_LIMIT);
-        let (stopping, is_stopping) = watch::channel(false);
-        let places = Arc::new(Semaphore::new(limits.connections.clamp(1, Semaphore::MAX_PERMITS)));
-        let shares = Arc::default();
-        let shared = Arc::new(Shared { answer, builder, limits, tls });
-        let mut connections = JoinSet::new();
-        let mut stop = pin!(stop);
+        let Self { mut sockets, limits, refusals, tls } = self;
+        let shared =
+            Shared { answer, limits, tls, refusals, ending: watch::Sender::new(false), open: AtomicUsize::new(0) };
+        let mut crew = Crew {
+            shared: Arc::new(shared),
+            connections: JoinSet::new(),
+            shares: Shares::default(),
+            waiting: VecDeque::new(),
+        };
+        let deadline = crew.accept(&mut sockets, stop, false).await.unwrap_or_else(Instant::now);
+        crew.shared.ending.send_replace(true);
+        // What a peer has sent when it is told to go elsewhere is answered.
+        let left = deadline.saturating_duration_since(Instant::now());
+        let last_call = Instant::now() + GRACE.min(left / 2);
+        crew.accept(&mut sockets, sleep_until(last_call.into()), true).await;
+        // From now on nobody is let in, unless another process holds the sockets.
+        sockets.close().into_iter().for_each(|accepted| crew.take(accepted));
+        crew.end(deadline).await
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener").field("sockets", &self.sockets).field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// The connections that are being served.
+struct Crew<F> {
+    shared: Arc<Shared<F>>,
+    connections: JoinSet<()>,
+    shares: Shares,
+    /// One connection too many; more of them when the sockets are closed.
+    waiting: VecDeque<Accepted>,
+}
+
+impl<F, A, B> Crew<F>
+where
+    F: Fn(Request<Incoming>, SocketAddr) -> A + Send + Sync + 'static,
+    A: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
+    /// Accepts connections until the future is over, or until there are none, if that is asked for.
+    async fn accept<T>(&mut self, sockets: &mut Sockets, until: impl Future<Output = T>, or_none: bool) -> Option<T> {
+        let mut until = pin!(until);
+        let shared = self.shared.clone();
+        let failed = |error: &io::Error, is_first| shared.refusals.not_accepted(error, is_first);
         loop {
+            if or_none && self.connections.is_empty() {
+                return None;
+            }
             tokio::select! {
                 biased;
-                () = &mut stop => break,
-                Some(ended) = connections.join_next() => log_panic(ended),
-                (stream, remote, place) = accept(&socket, &places) => {
-                    let Some(share) = Share::take(&shares, remote.ip(), shared.limits.connections_of_address) else {
-                        continue;
-                    };
-                    let serving = serve(shared.clone(), stream, remote, is_stopping.clone());
-                    connections.spawn(async move {
-                        serving.await;
-                        drop((place, share));
-                    });
-                }
+                over = &mut until => return Some(over),
+                Some(ended) = self.connections.join_next() => self.ended(ended),
+                accepted = sockets.accept(failed), if self.waiting.is_empty() => self.take(accepted),
             }
         }
-        // From now on the operating system refuses connections, also those that wait to be accepted.
-        drop(socket);
-        // An error means that there are no connections.
-        let _ = stopping.send(true);
+    }
+
+    /// Serves a connection, or keeps it until there is a place for it.
+    fn take(&mut self, accepted: Accepted) {
+        let Shared { limits, refusals, .. } = &*self.shared;
+        if self.connections.len() < limits.connections.max(1) {
+            self.serve(accepted);
+        } else {
+            refusals.refuse(ConnectionRefusal::AllInUse, accepted.remote);
+            self.waiting.push_back(accepted);
+        }
+    }
+
+    fn serve(&mut self, Accepted { stream, remote }: Accepted) {
+        let Shared { limits, refusals, open, .. } = &*self.shared;
+        let share = match &stream {
+            Stream::Tcp(_) => match Share::take(&self.shares, remote.ip(), limits.connections_of_address) {
+                None => return refusals.refuse(ConnectionRefusal::ShareInUse, remote),
+                share => share,
+            },
+            // All peers of a Unix socket would have one share.
+            Stream::Unix(_) => None,
+        };
+        let shared = self.shared.clone();
+        self.connections.spawn(async move {
+            match stream {
+                Stream::Tcp(stream) => {
+                    // Answers are small and sent at once. A socket that refuses this is only slower.
+                    let _ = stream.set_nodelay(true);
+                    serve(shared, stream, remote).await;
+                }
+                Stream::Unix(stream) => serve(shared, stream, remote).await,
+            }
+            drop(share);
+        });
+        open.store(self.connections.len(), Ordering::Relaxed);
+    }
+
+    /// A connection ended: its place is for one that waits.
+    fn ended(&mut self, ended: Result<(), JoinError>) {
+        if ended.is_err_and(|error| error.is_panic()) {
+            tracing::error!("a connection ended by a panic while a request was answered");
+        }
+        self.shared.open.store(self.connections.len(), Ordering::Relaxed);
+        while self.connections.len() < self.shared.limits.connections.max(1)
+            && let Some(accepted) = self.waiting.pop_front()
+        {
+            self.serve(accepted);
+        }
+    }
+
+    /// Waits for the end of all connections, until the deadline.
+    async fn end(mut self, deadline: Instant) -> Stopped {
         let all_ended = async {
-            while let Some(ended) = connections.join_next().await {
-                log_panic(ended);
+            while let Some(ended) = self.connections.join_next().await {
+                self.ended(ended);
             }
         };
-        let aborted = match timeout(shared.limits.shutdown_timeout, all_ended).await {
+        let aborted = match timeout_at(deadline.into(), all_ended).await {
             Ok(()) => 0,
-            Err(_) => connections.len(),
+            Err(_) => self.connections.len(),
         };
-        connections.shutdown().await;
+        self.connections.shutdown().await;
         Stopped { aborted }
     }
 }
@@ -189,110 +287,4 @@ impl Drop for Share {
             }
         }
     }
-}
-
-/// What all connections of a listener have in common.
-struct Shared<F> {
-    answer: F,
-    builder: Builder,
-    limits: ListenerLimits,
-    tls: Option<Arc<TlsKeys>>,
-}
-
-/// The next connection, once there is a place for it.
-async fn accept(socket: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
-    let place = places.clone().acquire_owned().await.expect("nobody closes this semaphore");
-    loop {
-        match socket.accept().await {
-            Ok((stream, remote)) => return (stream, remote, place),
-            // The peer has gone: the next one may be there already.
-            Err(error) if is_of_peer(&error) => {}
-            Err(error) => {
-                tracing::error!(%error, "no connection can be accepted; trying again");
-                sleep(BACK_OFF).await;
-            }
-        }
-    }
-}
-
-fn is_of_peer(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
-}
-
-fn log_panic(ended: Result<(), JoinError>) {
-    if ended.is_err_and(|error| error.is_panic()) {
-        tracing::error!("a connection ended by a panic while a request was answered");
-    }
-}
-
-async fn serve<F, A, B>(shared: Arc<Shared<F>>, stream: TcpStream, remote: SocketAddr, stopping: watch::Receiver<bool>)
-where
-    F: Fn(Request<Incoming>, SocketAddr) -> A + Send + Sync + 'static,
-    A: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
-{
-    // Answers are small and sent at once. A socket that refuses this is only slower.
-    let _ = stream.set_nodelay(true);
-    let Some(tls) = &shared.tls else {
-        return exchange(&shared, stream, remote, stopping).await;
-    };
-    let handshake = timeout(shared.limits.header_timeout, tls.acceptor().accept(stream));
-    let shaken = tokio::select! {
-        shaken = handshake => shaken,
-        () = stopped(stopping.clone()) => return,
-    };
-    match shaken {
-        Ok(Ok(stream)) => exchange(&shared, stream, remote, stopping).await,
-        Ok(Err(error)) => tracing::debug!(%remote, %error, "a TLS handshake failed"),
-        Err(_) => tracing::debug!(%remote, "a TLS handshake took too long"),
-    }
-}
-
-/// Serves the requests of one connection, to its end.
-async fn exchange<F, A, B>(
-    shared: &Shared<F>,
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    remote: SocketAddr,
-    stopping: watch::Receiver<bool>,
-) where
-    F: Fn(Request<Incoming>, SocketAddr) -> A + Send + Sync + 'static,
-    A: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
-{
-    let limits = &shared.limits;
-    let lingers = Arc::new(AtomicBool::new(false));
-    let answered = AtomicU32::new(0);
-    let service = service_fn(|request| {
-        let answer = (shared.answer)(request, remote);
-        let (lingers, answered) = (&lingers, &answered);
-        async move {
-            let mut response = answer.await;
-            // The body of a refused request may be unread.
-            let is_refused = response.status().is_client_error() || response.status().is_server_error();
-            lingers.store(is_refused, Ordering::Relaxed);
-            if answered.fetch_add(1, Ordering::Relaxed) + 1 >= limits.keep_alive_requests {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            Ok::<_, Infallible>(response)
-        }
-    });
-    let socket = Socket::new(stream, limits.header_timeout, lingers.clone());
-    let mut connection = pin!(shared.builder.serve_connection(TokioIo::new(socket), service));
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stopped(stopping) => {
-            connection.as_mut().graceful_shutdown();
-            // Only answers are left to wait for.
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%remote, %error, "a connection ended early");
-    }
-}
-
-/// Waits until the listener stops or is dropped.
-async fn stopped(mut stopping: watch::Receiver<bool>) {
-    let _ = stopping.wait_for(|&stopping| stopping).await;
 }

@@ -2,6 +2,7 @@
 
 use super::body::BodyFault;
 use crate::config::SecretFault;
+use crate::id::EventId;
 use crate::ledger::LedgerError;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -15,6 +16,43 @@ use std::time::Duration;
 const COME_AGAIN: u64 = 5;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// The code of a request that names no endpoint.
+pub(super) const UNKNOWN_PATH: &str = "unknown_path";
+/// The codes that any endpoint can have.
+pub(super) const ALWAYS: &[&str] = &[
+    "method_not_allowed",
+    "too_large",
+    "incomplete_body",
+    "body_timeout",
+    "no_secret",
+    "loop_detected",
+    "ledger_busy",
+    "ledger_closed",
+    "ledger_full",
+    "ledger_read_only",
+    "ledger_unreachable",
+    "ledger_damaged",
+    "ledger_in_use",
+    "ledger_unknown",
+    "ledger_failed",
+];
+/// The codes of an endpoint that takes requests from some addresses only.
+pub(super) const OF_SOURCES: &[&str] = &["forbidden_source"];
+/// The codes of an endpoint that requires a header.
+pub(super) const OF_HEADER: &[&str] = &["header_missing", "header_mismatch"];
+/// The codes of an endpoint that requires a signature.
+pub(super) const OF_SIGNATURE: &[&str] = &[
+    "signature_missing",
+    "signature_malformed",
+    "signature_mismatch",
+    "timestamp_missing",
+    "timestamp_malformed",
+    "timestamp_stale",
+    "timestamp_future",
+];
+/// The code of an endpoint with a rate.
+pub(super) const OF_RATE: &[&str] = &["rate_limited"];
 
 /// Why a webhook request is refused.
 #[derive(Debug)]
@@ -33,6 +71,8 @@ pub(super) struct WebhookRefusal {
 enum Answer {
     Outcome(Outcome),
     NotFound,
+    Forbidden,
+    Looped,
     TooMany,
     Timeout,
 }
@@ -44,6 +84,8 @@ impl Answer {
                 StatusCode::from_u16(outcome.status()).expect("an outcome's status is valid HTTP, as its tests show")
             }
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Looped => StatusCode::LOOP_DETECTED,
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
         }
@@ -53,6 +95,8 @@ impl Answer {
         match self {
             Self::Outcome(outcome) => outcome.body(),
             Self::NotFound => r#"{"error":"not_found"}"#,
+            Self::Forbidden => r#"{"error":"forbidden"}"#,
+            Self::Looped => r#"{"error":"loop_detected"}"#,
             Self::TooMany => r#"{"error":"rate_limited"}"#,
             Self::Timeout => r#"{"error":"timeout"}"#,
         }
@@ -61,6 +105,8 @@ impl Answer {
 
 impl WebhookRefusal {
     fn new(answer: Answer, code: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
+        let mut known = [&[UNKNOWN_PATH], ALWAYS, OF_SOURCES, OF_HEADER, OF_SIGNATURE, OF_RATE].into_iter().flatten();
+        debug_assert!(known.any(|known| *known == code), "{code} is none of the codes that are counted from the start");
         Self { answer, code, reason: reason.into(), retry_after: None }
     }
 
@@ -74,7 +120,34 @@ impl WebhookRefusal {
 
     /// No endpoint has this path.
     pub(super) fn unknown_path() -> Self {
-        Self::new(Answer::NotFound, "unknown_path", "unknown path: expected the path of an endpoint, found another")
+        Self::new(Answer::NotFound, UNKNOWN_PATH, "unknown path: expected the path of an endpoint, found another")
+    }
+
+    /// The endpoint does not take requests from the client's address.
+    pub(super) fn forbidden_source(is_behind_unknown_proxy: bool) -> Self {
+        let hint = match is_behind_unknown_proxy {
+            true => "the request has X-Forwarded-For: if a proxy of yours set it, name the proxy in `trusted_proxies`",
+            false => "a test webhook may come from another address than live ones",
+        };
+        let reason =
+            format!("forbidden source: expected an address of the endpoint's `sources`, found another; {hint}");
+        Self::new(Answer::Forbidden, "forbidden_source", reason)
+    }
+
+    /// The event comes from this ledger itself.
+    pub(super) fn looped(id: EventId) -> Self {
+        let advice = "check the `url` of the destinations, here and at the receivers in between";
+        let reason =
+            format!("loop: expected a new event, found one that this receiver itself has sent, as {id}; {advice}");
+        Self::new(Answer::Looped, "loop_detected", reason)
+    }
+
+    /// The event has gone through more receivers than anybody needs.
+    pub(super) fn too_many_receivers(most: usize) -> Self {
+        let reason = format!(
+            "loop: expected an event that has passed {most} receivers at most, found more; check where they deliver to"
+        );
+        Self::new(Answer::Looped, "loop_detected", reason)
     }
 
     /// The endpoint's rate is used up.
@@ -121,6 +194,7 @@ impl WebhookRefusal {
             LedgerError::ReadOnly => "ledger_read_only",
             LedgerError::Unreachable(_) => "ledger_unreachable",
             LedgerError::Damaged(_) => "ledger_damaged",
+            LedgerError::Displaced(_) => "ledger_displaced",
             LedgerError::InUse(_) => "ledger_in_use",
             LedgerError::Unknown(_) => "ledger_unknown",
             LedgerError::Slow => "ledger_slow",
@@ -168,6 +242,11 @@ impl From<BodyFault> for WebhookRefusal {
                 Answer::Timeout,
                 "body_timeout",
                 "slow body: expected the end of the body within the time-out, found it incomplete",
+            ),
+            BodyFault::NoMemory => Self::unavailable(
+                "memory_full",
+                "too much at a time: expected room for the body within `limits.body_memory`, found it in use; raise the limit"
+                    .to_owned(),
             ),
         }
     }

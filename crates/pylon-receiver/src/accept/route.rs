@@ -1,6 +1,6 @@
 //! The destinations of an event, and its order there.
 
-use crate::config::{Config, DestinationConfig};
+use crate::config::{Condition, Config, DestinationConfig};
 use crate::ledger::NewDelivery;
 use pylon_webhooks::WebhookEvent;
 use serde_json::Value;
@@ -19,6 +19,8 @@ pub(super) struct Route {
     destination: Arc<str>,
     /// Only events of these kinds; empty: every kind.
     kinds: Box<[String]>,
+    /// Only events that meet all of these.
+    conditions: Box<[Condition]>,
     order_by: Option<OrderBy>,
 }
 
@@ -39,14 +41,15 @@ impl Route {
         is_wanted.then(|| Self {
             destination: destination.name.clone(),
             kinds: destination.kinds.clone().into(),
+            conditions: destination.conditions.clone().into(),
             order_by,
         })
     }
 
     /// The delivery of an event, if it goes this way.
     pub(super) fn delivery(&self, event: &WebhookEvent) -> Option<NewDelivery> {
-        let is_wanted = self.kinds.is_empty() || self.kinds.iter().any(|kind| event.is_named(kind));
-        is_wanted.then(|| NewDelivery {
+        let is_of_kind = self.kinds.is_empty() || self.kinds.iter().any(|kind| event.is_named(kind));
+        (is_of_kind && self.conditions.iter().all(|condition| is_met(condition, event))).then(|| NewDelivery {
             destination: self.destination.clone(),
             order_key: self.order_by.as_ref().and_then(|order_by| order_by.key(event)),
         })
@@ -64,12 +67,7 @@ impl OrderBy {
     fn key(&self, event: &WebhookEvent) -> Option<Box<str>> {
         let text = match self {
             Self::Name(name) => event.text(name),
-            Self::Pointer(pointer) => match event.payload().pointer(pointer)? {
-                Value::String(text) => Cow::Borrowed(text.as_str()),
-                Value::Number(number) => number.to_string().into(),
-                Value::Bool(truth) => truth.to_string().into(),
-                _ => return None,
-            },
+            Self::Pointer(pointer) => text_at(event, pointer)?,
         };
         match text.len() {
             _ if text.trim().is_empty() => None,
@@ -77,6 +75,20 @@ impl OrderBy {
             _ => Some(text.into()),
         }
     }
+}
+
+fn is_met(condition: &Condition, event: &WebhookEvent) -> bool {
+    text_at(event, &condition.pointer).is_some_and(|text| condition.values.iter().any(|value| *value == text))
+}
+
+/// The text, number or boolean at a JSON pointer, as text.
+fn text_at<'e>(event: &'e WebhookEvent, pointer: &str) -> Option<Cow<'e, str>> {
+    Some(match event.payload().pointer(pointer)? {
+        Value::String(text) => Cow::Borrowed(text.as_str()),
+        Value::Number(number) => number.to_string().into(),
+        Value::Bool(truth) => truth.to_string().into(),
+        _ => return None,
+    })
 }
 
 fn digest(text: &str) -> String {

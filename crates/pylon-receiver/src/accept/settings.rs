@@ -1,7 +1,10 @@
 //! What a configuration says about endpoints, ready for work.
 
 use super::endpoint::Endpoint;
-use crate::config::Config;
+use super::refusal::UNKNOWN_PATH;
+use crate::config::{Config, Network};
+use crate::headers::are_twins;
+use crate::metrics::Metrics;
 use http::HeaderName;
 use std::collections::HashMap;
 use std::fmt;
@@ -12,6 +15,8 @@ use std::time::Duration;
 pub(super) struct Settings {
     pub(super) by_path: HashMap<String, Endpoint>,
     pub(super) body_timeout: Duration,
+    /// Whose `X-Forwarded-For` is believed.
+    pub(super) trusted_proxies: Vec<Network>,
     required: Vec<HeaderName>,
 }
 
@@ -36,7 +41,8 @@ impl Settings {
         let by_path: HashMap<_, _> =
             config.endpoints.iter().map(|endpoint| (endpoint.path.clone(), Endpoint::new(endpoint, config))).collect();
         let required = by_path.values().filter_map(Endpoint::required_header).cloned().collect();
-        Self { by_path, required, body_timeout: config.limits.body_timeout }
+        let trusted_proxies = config.trusted_proxies.clone();
+        Self { by_path, required, body_timeout: config.limits.body_timeout, trusted_proxies }
     }
 
     /// The missing secrets, a sentence each.
@@ -46,6 +52,15 @@ impl Settings {
         endpoints.into_iter().flat_map(|endpoint| endpoint.unmet.iter().cloned()).collect()
     }
 
+    /// Shows all counters from now on, at zero, so that the first event and the first refusal are seen as a rise.
+    pub(super) fn expect(&self, metrics: &Metrics) {
+        metrics.expect_refusal(&"".into(), UNKNOWN_PATH);
+        for endpoint in self.by_path.values() {
+            metrics.expect_endpoint(&endpoint.name);
+            endpoint.refusals().for_each(|code| metrics.expect_refusal(&endpoint.name, code));
+        }
+    }
+
     /// Logs which secrets are missing.
     pub(super) fn warn_of_missing_secrets(&self) {
         for unmet in self.unmet() {
@@ -53,8 +68,9 @@ impl Settings {
         }
     }
 
-    /// Whether any endpoint requires this header: its value is a secret at the other endpoints too.
+    /// Whether any endpoint requires this header, or one that some servers take for it: its value is a secret at the other
+    /// endpoints too.
     pub(super) fn is_required(&self, header: &HeaderName) -> bool {
-        self.required.contains(header)
+        self.required.iter().any(|required| required == header || are_twins(required, header))
     }
 }

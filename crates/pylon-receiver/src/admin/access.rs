@@ -1,6 +1,7 @@
 //! Who may read and order.
 
 use super::answer::Refusal;
+use crate::metrics::{AdminAccess, Metrics};
 use crate::rate::Rate;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -47,7 +48,7 @@ pub(super) enum Caller {
 }
 
 /// Puts the rule in front of the router. No cache may keep an answer, and no browser may guess its type.
-pub(super) fn guard(router: Router, access: Access) -> Router {
+pub(super) fn guard(router: Router, access: Access, metrics: Arc<Metrics>) -> Router {
     let rule = match access {
         Access::Loopback => Rule::Loopback,
         Access::Token(token) => Rule::Token(Arc::new(TokenRule {
@@ -55,7 +56,7 @@ pub(super) fn guard(router: Router, access: Access) -> Router {
             warnings: Mutex::new(Rate::new(WARNINGS_PER_SECOND, Instant::now())),
         })),
     };
-    router.layer(from_fn_with_state(rule, apply))
+    router.layer(from_fn_with_state((rule, metrics), apply))
 }
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -76,10 +77,17 @@ struct TokenRule {
     warnings: Mutex<Rate>,
 }
 
-async fn apply(State(rule): State<Rule>, mut request: Request, next: Next) -> Response {
-    let verdict = check_site(request.headers()).and_then(|()| match &rule {
-        Rule::Loopback => check_loopback(&request).map(|()| Caller::Operator),
-        Rule::Token(token) => token.check(&request),
+async fn apply(State((rule, metrics)): State<(Rule, Arc<Metrics>)>, mut request: Request, next: Next) -> Response {
+    let checked = check_site(request.headers()).and_then(|()| match &rule {
+        Rule::Loopback => check_loopback(&request).map(|()| AdminAccess::Granted),
+        Rule::Token(token) => Ok(token.check(&request)),
+    });
+    metrics.admin_request(*checked.as_ref().unwrap_or(&AdminAccess::Forbidden));
+    let verdict = checked.and_then(|access| match access {
+        AdminAccess::Granted => Ok(Caller::Operator),
+        // Everybody may know whether the receiver is ready.
+        _ if is_probe(&request) => Ok(Caller::Anybody),
+        _ => Err(Refusal::unauthorized()),
     });
     let mut response = match verdict {
         Ok(caller) => {
@@ -95,15 +103,17 @@ async fn apply(State(rule): State<Rule>, mut request: Request, next: Next) -> Re
 }
 
 impl TokenRule {
-    fn check(&self, request: &Request) -> Result<Caller, Refusal> {
-        if only(request.headers(), &AUTHORIZATION).and_then(bearer).is_some_and(|token| self.is(token)) {
-            return Ok(Caller::Operator);
-        }
-        let is_probe = matches!(request.uri().path(), "/livez" | "/readyz");
-        if !is_probe || request.headers().contains_key(AUTHORIZATION) {
-            self.warn(request.extensions().get());
-        }
-        if is_probe { Ok(Caller::Anybody) } else { Err(Refusal::unauthorized()) }
+    fn check(&self, request: &Request) -> AdminAccess {
+        let access = match request.headers().contains_key(AUTHORIZATION) {
+            false if is_probe(request) => return AdminAccess::Probe,
+            false => AdminAccess::NoToken,
+            true => match only(request.headers(), &AUTHORIZATION).and_then(bearer) {
+                Some(token) if self.is(token) => return AdminAccess::Granted,
+                _ => AdminAccess::WrongToken,
+            },
+        };
+        self.warn(request.extensions().get());
+        access
     }
 
     fn is(&self, token: &[u8]) -> bool {
@@ -119,6 +129,10 @@ impl TokenRule {
             tracing::warn!(remote, "the admin API was asked with another token, or without one");
         }
     }
+}
+
+fn is_probe(request: &Request) -> bool {
+    matches!(request.uri().path(), "/livez" | "/readyz")
 }
 
 fn bearer(value: &HeaderValue) -> Option<&[u8]> {

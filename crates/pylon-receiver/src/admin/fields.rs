@@ -140,6 +140,10 @@ impl de::Error for Fault {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self { place: String::new(), what: What::Malformed(message.to_string()) }
     }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self { place: field.to_owned(), what: What::Malformed("expected a value, found none".to_owned()) }
+    }
 }
 
 impl fmt::Display for Fault {

@@ -1,16 +1,19 @@
 //! The metrics for Prometheus: what this process counted, and the present numbers of the ledger.
 
 use super::answer::{Answer, Refusal};
-use super::parts::{AdminParts, Running};
+use super::health::Health;
+use super::negotiation::exposition;
+use super::parts::{AdminParts, CertificateEnd, Running};
 use super::stats::destinations;
 use crate::ledger::{DeliveryState, Stats};
-use crate::metrics::{CONTENT_TYPE as OPENMETRICS, DestinationLabel, PREFIX};
+use crate::metrics::{DestinationLabel, PREFIX};
 use crate::time::Moment;
 use crate::wire::{CircuitStatus, Destination};
+use axum::Extension;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -22,9 +25,14 @@ use std::time::Duration;
 /// How long the ledger may take to answer; Prometheus waits for ten seconds by default.
 const STATS_TIMEOUT: Duration = Duration::from_secs(5);
 
-pub(super) async fn metrics(State(parts): State<AdminParts>) -> Answer {
+pub(super) async fn metrics(
+    State(parts): State<AdminParts>,
+    Extension(health): Extension<Health>,
+    headers: HeaderMap,
+) -> Answer {
     let now = parts.clock.now();
-    let stats = match tokio::time::timeout(STATS_TIMEOUT, parts.ledger.stats()).await {
+    let (stats, unmet) = tokio::join!(tokio::time::timeout(STATS_TIMEOUT, parts.ledger.stats()), health.unmet());
+    let stats = match stats {
         Ok(Ok(stats)) => Some(stats),
         // The counters are shown all the same: alarms are made of them.
         Ok(Err(error)) => {
@@ -36,12 +44,13 @@ pub(super) async fn metrics(State(parts): State<AdminParts>) -> Answer {
             None
         }
     };
-    let gauges = gauges(stats, parts.running.as_deref(), now);
+    let exposition = exposition(&headers);
+    let gauges = gauges(stats, parts.running.as_deref(), unmet.is_empty(), now);
     let text = parts
         .metrics
-        .encode_with(&gauges)
+        .encode_with(&gauges, exposition)
         .map_err(|_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the metrics could not be written"))?;
-    Ok(([(CONTENT_TYPE, OPENMETRICS)], text).into_response())
+    Ok(([(CONTENT_TYPE, exposition.content_type())], text).into_response())
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -50,19 +59,42 @@ struct QueueLabels {
     state: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CertificateLabel {
+    certificate: Arc<str>,
+}
+
 /// The present numbers; of a ledger that cannot be read, only that it cannot.
 ///
 /// Each help text ends with whose number it is: this process's own, or the ledger's, which every receiver that shares it tells alike.
-fn gauges(stats: Option<Stats>, running: Option<&dyn Running>, now: Moment) -> Registry {
+fn gauges(stats: Option<Stats>, running: Option<&dyn Running>, is_ready: bool, now: Moment) -> Registry {
     let mut registry = Registry::with_prefix(PREFIX);
     let readable = number(u64::from(stats.is_some()));
     registry.register("ledger_readable", "Whether the ledger could be read for these metrics (this process)", readable);
+    registry.register(
+        "ready",
+        "Whether the receiver is ready, as /readyz says (this process)",
+        number(is_ready.into()),
+    );
     let circuits = Family::<DestinationLabel, Gauge>::default();
     registry.register(
         "circuit_open",
         "Whether a destination is down and left alone, except for probes (this process)",
         circuits.clone(),
     );
+    let certificates = running.map(Running::certificates).unwrap_or_default();
+    if !certificates.is_empty() {
+        let expiry = Family::<CertificateLabel, Gauge>::default();
+        registry.register_with_unit(
+            "certificate_expiry",
+            "When a certificate ends, in seconds since 1970 (this process)",
+            Unit::Seconds,
+            expiry.clone(),
+        );
+        for CertificateEnd { path, at } in certificates {
+            expiry.get_or_create(&CertificateLabel { certificate: path }).set(at.unix_milliseconds().div_euclid(1000));
+        }
+    }
     let is_read = stats.is_some();
     let stats = stats.unwrap_or_default();
     let (events, parked, refused, bytes) = (stats.events, stats.parked, stats.refused, stats.ledger_bytes);

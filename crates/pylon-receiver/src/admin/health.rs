@@ -5,11 +5,14 @@ use super::answer::{Answer, json};
 use super::parts::AdminParts;
 use crate::ledger::Ledger;
 use crate::wire::{LiveStatus, Liveness, Readiness, ReadyStatus};
-use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
-use http::StatusCode;
-use std::sync::Arc;
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::{Method, Response, StatusCode};
+use http_body_util::Full;
+use std::fmt;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -22,33 +25,95 @@ const CHECK_HOLDS: Duration = Duration::from_secs(1);
 
 /// The last check of the ledger, shared by all callers; one check runs at a time.
 #[derive(Clone, Default)]
-pub(super) struct LastCheck(Arc<Mutex<Option<Checked>>>);
+struct LastCheck(Arc<Mutex<Option<Checked>>>);
 
 struct Checked {
     at: Instant,
     unmet: Option<String>,
 }
 
+/// Whether a receiver is ready, for who may know nothing else.
+#[derive(Clone)]
+pub(crate) struct Health {
+    parts: AdminParts,
+    last: LastCheck,
+    told: LastTold,
+}
+
+impl Health {
+    /// The health of what the API reads from.
+    pub(crate) fn new(parts: AdminParts) -> Self {
+        Self { parts, last: LastCheck::default(), told: LastTold::default() }
+    }
+
+    /// The answer to a load balancer: 200 or 503.
+    pub(crate) async fn answer(&self, method: &Method) -> Response<Full<Bytes>> {
+        let (status, text) = match *method {
+            Method::GET | Method::HEAD if self.unmet().await.is_empty() => (StatusCode::OK, "ok"),
+            Method::GET | Method::HEAD => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            _ => (StatusCode::METHOD_NOT_ALLOWED, "method not allowed"),
+        };
+        // No cache may keep the answer.
+        let mut response = Response::builder().status(status).header(CACHE_CONTROL, "no-store");
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            response = response.header(ALLOW, "GET, HEAD");
+        }
+        let body = if method == Method::HEAD { "" } else { text };
+        response.header(CONTENT_TYPE, "text/plain").body(body.into()).expect("these headers are valid")
+    }
+
+    /// Why the receiver is not ready, a sentence for each reason.
+    pub(super) async fn unmet(&self) -> Vec<String> {
+        let mut unmet = Vec::from_iter(self.last.clone().unmet(self.parts.ledger.clone()).await);
+        match &self.parts.running {
+            Some(running) => unmet.extend(running.unmet()),
+            None => unmet.push("no receiver is running: the ledger is only read".to_owned()),
+        }
+        unmet
+    }
+}
+
+impl fmt::Debug for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Health")
+    }
+}
+
 pub(super) async fn live() -> Answer {
     json(&Liveness { status: LiveStatus::Live })
 }
 
-pub(super) async fn ready(
-    State(parts): State<AdminParts>,
-    Extension(last): Extension<LastCheck>,
-    Extension(caller): Extension<Caller>,
-) -> Answer {
-    let mut unmet = Vec::from_iter(last.unmet(parts.ledger).await);
-    match &parts.running {
-        Some(running) => unmet.extend(running.unmet()),
-        None => unmet.push("no receiver is running: the ledger is only read".to_owned()),
+pub(super) async fn ready(Extension(health): Extension<Health>, Extension(caller): Extension<Caller>) -> Answer {
+    let unmet = health.unmet().await;
+    let warnings = health.parts.running.as_ref().map(|running| running.warnings()).unwrap_or_default();
+    health.told.tell(&unmet, &warnings);
+    let (status, code) = match unmet.is_empty() {
+        true => (ReadyStatus::Ready, StatusCode::OK),
+        false => (ReadyStatus::NotReady, StatusCode::SERVICE_UNAVAILABLE),
+    };
+    let shown = |sentences: Vec<String>| (caller == Caller::Operator && !sentences.is_empty()).then_some(sentences);
+    let answer = Readiness { status, unmet: shown(unmet), warnings: shown(warnings) };
+    Ok((code, Json(answer)).into_response())
+}
+
+/// What was last told in the log: each change is told once, however often probes ask.
+#[derive(Clone, Default)]
+struct LastTold(Arc<std::sync::Mutex<(Vec<String>, Vec<String>)>>);
+
+impl LastTold {
+    fn tell(&self, unmet: &[String], warnings: &[String]) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.0 != unmet {
+            match unmet {
+                [] => tracing::info!("the receiver is ready again"),
+                _ => tracing::warn!(unmet = unmet.join("; "), "the receiver is not ready"),
+            }
+        }
+        if last.1 != warnings && !warnings.is_empty() {
+            tracing::warn!(warnings = warnings.join("; "), "the receiver needs care before long");
+        }
+        *last = (unmet.to_vec(), warnings.to_vec());
     }
-    if unmet.is_empty() {
-        return json(&Readiness { status: ReadyStatus::Ready, unmet: None });
-    }
-    let unmet = (caller == Caller::Operator).then_some(unmet);
-    let answer = Readiness { status: ReadyStatus::NotReady, unmet };
-    Ok((StatusCode::SERVICE_UNAVAILABLE, Json(answer)).into_response())
 }
 
 impl LastCheck {

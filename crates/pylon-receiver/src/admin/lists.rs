@@ -3,26 +3,33 @@
 use super::answer::{Answer, Refusal, json};
 use super::fields::Fields;
 use super::parts::AdminParts;
-use crate::ledger::Page;
+use crate::ledger::{LedgerFuture, Page};
 use crate::wire::{
     DeliveryFilter, DeliveryList, EventFilter, EventList, PageQuery, RefusedFilter, RefusedList, RefusedRequest,
 };
 use axum::extract::State;
 use http::Uri;
 use pylon_webhooks::EventKind;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::io;
 
 /// Entries on a page if the request does not say.
 const PAGE: u32 = 100;
 /// The most entries on a page.
 const LONGEST_PAGE: u32 = 1000;
+/// The most bytes of a page's entries in JSON: a page ends before the entry that would exceed it, unless it is the first one.
+const LARGEST_PAGE: usize = 1024 * 1024;
+/// How many entries the ledger gives at once.
+const AT_ONCE: u32 = 50;
 
 pub(super) async fn events(State(parts): State<AdminParts>, uri: Uri) -> Answer {
     let mut fields = Fields::of_query(uri.query())?;
     let filter = complete_event_filter(fields.read()?, "", &fields)?;
     let page = page(&mut fields)?;
-    let events = parts.ledger.events(filter, page).await?;
-    json(&EventList { next: next(&events, &page, |event| event.id), events })
+    let ask = |page| parts.ledger.events(filter.clone(), page);
+    let (events, next) = gather(page, ask, |event| event.id, |event| event).await?;
+    json(&EventList { events, next })
 }
 
 pub(super) async fn deliveries(State(parts): State<AdminParts>, uri: Uri) -> Answer {
@@ -30,17 +37,18 @@ pub(super) async fn deliveries(State(parts): State<AdminParts>, uri: Uri) -> Ans
     let filter: DeliveryFilter = fields.read()?;
     check_text(&filter.issue, "issue", &fields)?;
     let page = page(&mut fields)?;
-    let deliveries = parts.ledger.deliveries(filter, page).await?;
-    json(&DeliveryList { next: next(&deliveries, &page, |delivery| delivery.id), deliveries })
+    let ask = |page| parts.ledger.deliveries(filter.clone(), page);
+    let (deliveries, next) = gather(page, ask, |delivery| delivery.id, |delivery| delivery).await?;
+    json(&DeliveryList { deliveries, next })
 }
 
 pub(super) async fn refused(State(parts): State<AdminParts>, uri: Uri) -> Answer {
     let mut fields = Fields::of_query(uri.query())?;
     let filter: RefusedFilter = fields.read()?;
     let page = page(&mut fields)?;
-    let refused = parts.ledger.refused(filter, page).await?;
-    let next = next(&refused, &page, |refused| refused.number);
-    json(&RefusedList { refused: refused.into_iter().map(RefusedRequest::from).collect(), next })
+    let ask = |page| parts.ledger.refused(filter.clone(), page);
+    let (refused, next) = gather(page, ask, |refused| refused.number, RefusedRequest::from).await?;
+    json(&RefusedList { refused, next })
 }
 
 /// Refuses a filter with an empty text, and reads a kind's type as the kind. `prefix` stands before the filter's name.
@@ -66,6 +74,52 @@ pub(super) fn check_text(text: &Option<String>, name: &str, fields: &Fields) -> 
 /// Where the next page starts: after the last entry if the page is full.
 pub(super) fn next<T, K>(entries: &[T], page: &Page<K>, id: impl FnOnce(&T) -> K) -> Option<K> {
     entries.last().filter(|_| entries.len() >= page.limit as usize).map(id)
+}
+
+/// The entries of a page, as far as they are not too large together, and where the next page starts.
+async fn gather<'l, K: Copy, T, E: Serialize>(
+    page: Page<K>,
+    ask: impl Fn(Page<K>) -> LedgerFuture<'l, Vec<T>>,
+    id: impl Fn(&T) -> K,
+    entry: impl Fn(T) -> E,
+) -> Result<(Vec<E>, Option<K>), Refusal> {
+    let (mut entries, mut size, mut after) = (Vec::new(), 0, page.after);
+    loop {
+        let left = page.limit - entries.len() as u32;
+        let part = Page { after, limit: left.min(AT_ONCE), ..page };
+        let found = ask(part).await?;
+        let next = next(&found, &part, &id);
+        for record in found {
+            let (id, entry) = (id(&record), entry(record));
+            size += size_of(&entry);
+            if size > LARGEST_PAGE && !entries.is_empty() {
+                return Ok((entries, after));
+            }
+            entries.push(entry);
+            after = Some(id);
+        }
+        if next.is_none() || entries.len() >= page.limit as usize {
+            return Ok((entries, next));
+        }
+    }
+}
+
+/// The length of the value in JSON, in bytes.
+fn size_of(value: &impl Serialize) -> usize {
+    struct Counter(usize);
+    impl io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut counter = Counter(0);
+    // What cannot be written fails again where the answer is made.
+    let _ = serde_json::to_writer(&mut counter, value);
+    counter.0
 }
 
 /// Reads the page, which ends the query.

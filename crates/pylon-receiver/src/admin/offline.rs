@@ -15,7 +15,8 @@ use http_body_util::BodyExt;
 use std::sync::Arc;
 use tower_service::Service;
 
-/// The admin API over a ledger that no receiver serves: it answers what a receiver would answer, and refuses orders.
+/// The admin API over a ledger that no receiver serves: it answers what a receiver would answer, and refuses orders that a receiver carries
+/// out. What is left of a destination can be moved or dropped, if the ledger is open to write.
 ///
 /// ```
 /// use pylon_receiver::ledger::{SqliteLedger, SqliteOptions};

@@ -16,9 +16,14 @@ use http_body::Body as _;
 use pylon_webhooks::{EventKind, WebhookEvent};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// The longest order, in bytes.
 pub const ORDER_LIMIT: usize = 1024 * 1024;
+
+/// How long the body of an order may take. An order is short.
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The body of an order, if it could be read.
 pub(super) struct Body(Result<Bytes, StatusCode>);
@@ -31,17 +36,21 @@ impl<S: Send + Sync> FromRequest<S> for Body {
         if request.body().size_hint().lower() > ORDER_LIMIT as u64 {
             return Ok(Self(Err(StatusCode::PAYLOAD_TOO_LARGE)));
         }
-        Ok(Self(Bytes::from_request(request, state).await.map_err(|rejection| rejection.status())))
+        let body = timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
+        Ok(Self(match body {
+            Ok(body) => body.map_err(|rejection| rejection.status()),
+            Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
+        }))
     }
 }
 
 pub(super) async fn redeliver_events(State(parts): State<AdminParts>, uri: Uri, body: Body) -> Answer {
     let running = parts.running.clone().ok_or_else(Refusal::not_running)?;
-    let mut fields = fields(&uri, body)?;
+    let mut fields = fields_of(&uri, body)?;
     let EventOrder { ids, filter, all, destination, dry_run } = fields.read()?;
     fields.finish()?;
     let selection = Selection::<EventId>::new(ids, filter, all, &fields)?;
-    let destination = destination.map(|name| find_destination(&fields, &name, &*running)).transpose()?;
+    let destination = destination.map(|name| find_destination(&fields, "destination", &name, &*running)).transpose()?;
     let act: Act<EventId> = match destination {
         Some(destination) => Box::new(move |ledger, events| {
             let ids = events.iter().map(|event| event.id).collect();
@@ -72,7 +81,7 @@ async fn dead(
     act: impl for<'l> Fn(&'l dyn Ledger, Vec<DeliveryId>) -> LedgerFuture<'l, u64> + Send + Sync + 'static,
 ) -> Answer {
     let running = parts.running.clone().ok_or_else(Refusal::not_running)?;
-    let mut fields = fields(uri, body)?;
+    let mut fields = fields_of(uri, body)?;
     let DeadOrder { ids, filter, all, dry_run } = fields.read()?;
     fields.finish()?;
     let destination = filter.as_ref().and_then(|filter| filter.destination.clone());
@@ -117,7 +126,8 @@ async fn routes(ledger: &dyn Ledger, running: &dyn Running, id: EventId) -> Resu
     Ok(event.map(|event| running.routes(&record.endpoint, &event)).unwrap_or_default())
 }
 
-fn fields(uri: &Uri, body: Body) -> Result<Fields, Refusal> {
+/// The fields of an order.
+pub(super) fn fields_of(uri: &Uri, body: Body) -> Result<Fields, Refusal> {
     Fields::of_query(uri.query())?.finish()?;
     let body = body.0.map_err(|status| match status {
         StatusCode::PAYLOAD_TOO_LARGE => Refusal::new(
@@ -125,18 +135,28 @@ fn fields(uri: &Uri, body: Body) -> Result<Fields, Refusal> {
             "too_large",
             format!("body too large: expected {ORDER_LIMIT} bytes at most, found more; order in parts"),
         ),
+        StatusCode::REQUEST_TIMEOUT => Refusal::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "timeout",
+            format!("slow body: expected its end within {} s, found none", BODY_TIMEOUT.as_secs()),
+        ),
         _ => Refusal::bad_request("malformed body: expected a JSON object, found that it broke off"),
     })?;
     Fields::of_body(&body)
 }
 
 /// A destination of the receiver: nobody would deliver to another one.
-fn find_destination(fields: &Fields, name: &str, running: &dyn Running) -> Result<Arc<str>, Refusal> {
+pub(super) fn find_destination(
+    fields: &Fields,
+    field: &str,
+    name: &str,
+    running: &dyn Running,
+) -> Result<Arc<str>, Refusal> {
     let destinations: Vec<Arc<str>> = running.destinations().into_iter().map(|destination| destination.name).collect();
     let found = destinations.iter().find(|known| ***known == *name);
     found.cloned().ok_or_else(|| {
         let known = destinations.iter().map(|known| &**known);
-        fields.malformed("destination", unknown_destination("expected one of the configured destinations", name, known))
+        fields.malformed(field, unknown_destination("expected one of the configured destinations", name, known))
     })
 }
 
@@ -170,9 +190,11 @@ struct Order<I: Selectable> {
     act: Act<I>,
 }
 
+/// What is done.
 #[derive(Clone, Copy)]
-enum Verb {
+pub(super) enum Verb {
     Redeliver,
+    Move,
     Drop,
 }
 
@@ -181,25 +203,41 @@ impl Verb {
     const fn done(self) -> &'static str {
         match self {
             Self::Redeliver => "redelivered",
+            Self::Move => "moved",
             Self::Drop => "dropped",
         }
     }
 
     fn result(self, Done { matched, count, unrouted }: Done) -> OrderResult {
-        let result = OrderResult { matched, unrouted: (unrouted > 0).then_some(unrouted), ..OrderResult::default() };
-        match self {
-            Self::Redeliver => OrderResult { redelivered: Some(count), ..result },
-            Self::Drop => OrderResult { dropped: Some(count), ..result },
-        }
+        let unrouted = (unrouted > 0).then_some(unrouted);
+        let mut result = OrderResult { matched, unrouted, ..OrderResult::default() };
+        let counted = match self {
+            Self::Redeliver => &mut result.redelivered,
+            Self::Move => &mut result.moved,
+            Self::Drop => &mut result.dropped,
+        };
+        *counted = Some(count);
+        result
     }
 }
 
 async fn carry_out<I: Selectable>(parts: AdminParts, order: Order<I>) -> Answer {
-    let verb = order.verb;
-    // In a task of its own: a caller that hangs up must not leave the order half done and unlogged.
-    let task = tokio::spawn(async move {
+    finish(order.verb, async move {
         let mut done = Done::default();
         let end = done.run(&*parts.ledger, order, parts.clock.now()).await;
+        (done, end)
+    })
+    .await
+}
+
+/// Carries out an order, and answers what came of it.
+pub(super) async fn finish(
+    verb: Verb,
+    work: impl Future<Output = (Done, Result<(), Unselectable>)> + Send + 'static,
+) -> Answer {
+    // In a task of its own: a caller that hangs up must not leave the order half done and unlogged.
+    let task = tokio::spawn(async move {
+        let (done, end) = work.await;
         tracing::info!(matched = done.matched, done = done.count, "an operator's order: {}", verb.done());
         (done, end)
     });
@@ -219,11 +257,11 @@ async fn carry_out<I: Selectable>(parts: AdminParts, order: Order<I>) -> Answer 
 
 /// How far an order has come.
 #[derive(Default, Clone, Copy)]
-struct Done {
-    matched: u64,
-    count: u64,
+pub(super) struct Done {
+    pub(super) matched: u64,
+    pub(super) count: u64,
     /// Events that no destination takes.
-    unrouted: u64,
+    pub(super) unrouted: u64,
 }
 
 impl Done {
@@ -235,10 +273,10 @@ impl Done {
     ) -> Result<(), Unselectable> {
         let Order { selection, dry_run, act, .. } = order;
         let mut batches = selection.batches(ledger, now).await?;
-        while let Some(batch) = batches.next(ledger).await.map_err(Unselectable::Ledger)? {
+        while let Some(batch) = batches.next(ledger).await? {
             self.matched += batch.len() as u64;
             if !dry_run && !batch.is_empty() {
-                let Done { count, unrouted, .. } = act(ledger, batch).await.map_err(Unselectable::Ledger)?;
+                let Done { count, unrouted, .. } = act(ledger, batch).await?;
                 self.count += count;
                 self.unrouted += unrouted;
             }

@@ -2,7 +2,7 @@
 
 use crate::ledger::{Ledger, NewDelivery};
 use crate::metrics::Metrics;
-use crate::time::WallClock;
+use crate::time::{Moment, WallClock};
 use crate::wire::CircuitStatus;
 use pylon_webhooks::WebhookEvent;
 use std::fmt;
@@ -39,8 +39,23 @@ pub trait Running: Send + Sync + 'static {
     /// Why it is not ready, a sentence for each reason, without those of the ledger; empty: it is ready.
     fn unmet(&self) -> Vec<String>;
 
+    /// What needs care before long although the receiver is ready, a sentence each.
+    fn warnings(&self) -> Vec<String>;
+
+    /// The certificates in use, and when each ends.
+    fn certificates(&self) -> Vec<CertificateEnd>;
+
     /// The configuration as a file would have it, without secrets.
     fn config(&self) -> String;
+}
+
+/// When a certificate ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateEnd {
+    /// Its file.
+    pub path: Arc<str>,
+    /// The end of its chain's first certificate to end.
+    pub at: Moment,
 }
 
 /// A destination of a running receiver.

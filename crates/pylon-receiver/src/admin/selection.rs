@@ -80,6 +80,12 @@ pub(super) enum Unselectable {
     Id(String),
 }
 
+impl From<LedgerError> for Unselectable {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(error)
+    }
+}
+
 /// What an order selects.
 pub(super) enum Selection<I: Selectable> {
     /// These, each once.
@@ -124,7 +130,7 @@ impl<I: Selectable> Selection<I> {
             Self::Ids(ids) => {
                 let mut found = Vec::with_capacity(ids.len());
                 for id in ids {
-                    found.push(id.find(ledger).await.map_err(Unselectable::Ledger)?.map_err(Unselectable::Id)?);
+                    found.push(id.find(ledger).await?.map_err(Unselectable::Id)?);
                 }
                 Rest::Found(found.into_iter())
             }

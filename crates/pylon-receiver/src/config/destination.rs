@@ -1,17 +1,22 @@
 //! The keys of `[[destination]]`: where events go.
 
+use super::condition::{CONDITIONS, Condition};
 use super::declare::{Entry, Format, Key, Section, Shown, key, keys};
 use super::endpoint::name_fault;
 use super::fault::Place;
 use super::nested::nested;
+use super::pointer::pointer_fault;
 use super::secret::SecretSource;
-use super::source::{HEADERS, SECRET, VARIABLES};
+use super::source::{HEADERS, PROXY, SECRET, VARIABLES};
 use super::table::Table;
 use super::value::{BOOLEAN, Choice, DURATION, FILE, HTTP_URL, RATE, TEXTS, positive, quote, read_choice, text};
 use http::{HeaderName, Uri};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// The longest path of a Unix socket on every system, in bytes.
+const LONGEST_SOCKET: usize = 103;
 
 keys! {
     /// Where events go, and how hard the receiver tries.
@@ -24,6 +29,8 @@ keys! {
         kinds: Vec<String> = Vec::new(), TEXTS.checked(|kinds| kinds_fault(kinds)), Reload;
         /// Only events of the endpoints with these names; empty for all.
         endpoints: Vec<String> = Vec::new(), TEXTS, Reload;
+        /// Only events whose body has one of these values at each of these JSON pointers: `{ "/issue_status" = ["closed", "on_hold"] }`. Numbers and booleans are compared as text.
+        conditions as "where": Vec<Condition> = Vec::new(), CONDITIONS, Reload;
         /// Time for one attempt.
         timeout: Duration = Duration::from_secs(15), DURATION, Reload;
         /// Attempts at a time.
@@ -52,6 +59,9 @@ fn kinds_fault(kinds: &[String]) -> Option<String> {
 }
 
 fn order_by_fault(key: &str) -> Option<String> {
+    if key.starts_with('/') {
+        return pointer_fault(key);
+    }
     let is_blank = key.trim().is_empty();
     is_blank.then(|| "expected a field's name, a key or a JSON pointer, found a blank text".to_owned())
 }
@@ -59,13 +69,13 @@ fn order_by_fault(key: &str) -> Option<String> {
 keys! {
     /// When to try a delivery again.
     RetryPolicy {
-        /// Give up after this many attempts.
+        /// Give up after this many attempts. One that is answered 429 does not count.
         attempts: u32 = 30, positive(), Reload;
         /// Give up at this age once five attempts were made.
         age: Duration = Duration::from_secs(3 * 24 * 3600), DURATION, Reload;
         /// The longest wait before the second attempt; the wait is a random part of it.
         first_delay: Duration = Duration::from_secs(1), DURATION, Reload;
-        /// What the wait doubles up to. A `Retry-After` counts up to this too.
+        /// What the wait doubles up to. A `Retry-After` counts up to this too, and up to an hour.
         longest_delay: Duration = Duration::from_secs(3600), DURATION, Reload;
     }
 }
@@ -73,7 +83,7 @@ keys! {
 keys! {
     /// When to leave a failing destination alone.
     CircuitPolicy {
-        /// Failed events without a success in between before the destination is paused.
+        /// Events without an answer, or with 502, 503 or 504, before the destination is paused. Any other answer starts the count anew.
         failures: u32 = 10, positive(), Reload;
         /// The first pause; then one delivery is a probe.
         first_pause: Duration = Duration::from_secs(1), DURATION, Reload;
@@ -108,7 +118,38 @@ keys! {
         headers: Vec<(HeaderName, SecretSource)> = Vec::new(), HEADERS, Reload;
         /// Pass the query of the original request on.
         query: bool = false, BOOLEAN, Reload;
+        /// Trust these authorities (certificates in a PEM file) and no others, in place of those that the system trusts.
+        ca: Option<PathBuf> = None, FILE, Reload;
+        /// The certificate that the receiver shows to the server.
+        client: Option<ClientCertificate> = None, ClientKeys, Reload;
+        /// Send through this proxy, `http://127.0.0.1:3128`. A URL with a user and a password must come from `env` or `file`.
+        proxy: Option<SecretSource> = None, PROXY, Reload;
+        /// Connect to this Unix socket. The `url` still says the scheme, the `Host` header and the path.
+        socket: Option<PathBuf> = None, FILE.checked(|path| socket_fault(path)), Reload;
     }
+}
+
+/// A certificate that the receiver shows, with its key; both are PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClientCertificate {
+    /// The file of the certificate chain.
+    pub certificate: PathBuf,
+    /// The file of the private key.
+    pub key: PathBuf,
+}
+
+impl ClientCertificate {
+    /// The certificate chain in one file, its key in another, or both in the same.
+    pub fn new(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        Self { certificate: certificate.into(), key: key.into() }
+    }
+}
+
+fn socket_fault(path: &Path) -> Option<String> {
+    let length = path.as_os_str().len();
+    let text = format!("expected at most {LONGEST_SOCKET} bytes, as systems demand of a socket's path, found {length}");
+    if length > LONGEST_SOCKET { Some(text) } else { (FILE.check)(&path.to_owned()) }
 }
 
 keys! {
@@ -153,8 +194,8 @@ impl JsonLinesTransport {
 impl TransportConfig {
     /// The secrets that the transport needs.
     pub fn needed_secrets(&self) -> Vec<&SecretSource> {
-        let Self::Http(HttpTransport { headers, signing, .. }) = self else { return Vec::new() };
-        headers.iter().map(|(_, value)| value).chain(signing.secret()).collect()
+        let Self::Http(HttpTransport { headers, signing, proxy, .. }) = self else { return Vec::new() };
+        headers.iter().map(|(_, value)| value).chain(signing.secret()).chain(proxy).collect()
     }
 }
 
@@ -202,6 +243,41 @@ impl Format<TransportConfig> for TransportKeys {
             TransportConfig::JsonLines(json_lines) => json_lines.visit(place, entries),
             TransportConfig::InProcess => entries.push(Entry::new(place, key, "handlers", Shown::Given)),
         }
+    }
+}
+
+/// The keys `client_certificate` and `client_key`.
+struct ClientKeys;
+
+const CLIENT_CERTIFICATE: &Key = key!(
+    "The certificate (PEM) that the receiver shows to the server; needs `client_key`.",
+    Reload,
+    client_certificate
+);
+
+const CLIENT_KEY: &Key = key!("The private key (PEM) of `client_certificate`.", Reload, client_key);
+
+impl Format<Option<ClientCertificate>> for ClientKeys {
+    fn read(&self, _: &'static Key, client: &mut Option<ClientCertificate>, table: &mut Table<'_, '_>) {
+        let names = [CLIENT_CERTIFICATE.name, CLIENT_KEY.name];
+        let has = names.map(|name| table.has(name));
+        let files = names.map(|name| table.get(name, FILE.read));
+        match (files, has) {
+            ([Some(certificate), Some(key)], _) => *client = Some(ClientCertificate { certificate, key }),
+            (_, [true, false]) => {
+                table.fault(Some(names[0]), format!("expected a `{}` beside it, found none", names[1]))
+            }
+            (_, [false, true]) => {
+                table.fault(Some(names[1]), format!("expected a `{}` beside it, found none", names[0]))
+            }
+            _ => {}
+        }
+    }
+
+    fn visit(&self, _: &'static Key, client: &Option<ClientCertificate>, place: Place, entries: &mut Vec<Entry>) {
+        let (certificate, key) = client.clone().map(|client| (client.certificate, client.key)).unzip();
+        FILE.visit(CLIENT_CERTIFICATE, &certificate, place, entries);
+        FILE.visit(CLIENT_KEY, &key, place, entries);
     }
 }
 

@@ -2,6 +2,8 @@
 
 use super::declare::{Entry, Format, Key, Section, Shown, key, keys};
 use super::fault::Place;
+use super::network::{SOURCES, Source};
+use super::pointer::pointer_fault;
 use super::secret::SecretSource;
 use super::source::{SECRETS, parse_header_name, read_either, show_source};
 use super::table::{Table, Wrong, found, parts};
@@ -28,18 +30,20 @@ keys! {
         /// The endpoint's name in lists, filters and metrics; by default its path without the outer slashes.
         name: Arc<str> = "".into(), text().checked(name_fault).without_default(), Reload;
         /// The exact path.
-        path: String = DEFAULT_PATH.to_owned(), text().checked(path_fault), Reload;
+        path: String = DEFAULT_PATH.to_owned(), PATH, Reload;
         /// Whether a signature is `required`. `none` accepts requests without one and needs `header`.
         signature: Option<SignatureRule> = Some(SignatureRule::default()), SignatureKeys, Reload;
         /// A header that every request must have, with its whole value: `{ name, env }` or `{ name, file }`.
         header: Option<RequiredHeader> = None, HEADER, Reload;
+        /// Where requests may come from; empty for everywhere. `us` and `eu` are Pylon's published addresses as of 2026-11; others are addresses and networks such as `10.0.0.0/8`. Others get 403.
+        sources: Vec<Source> = Vec::new(), SOURCES, Reload;
         /// Larger bodies get 413.
         body_limit: usize = DEFAULT_BODY_LIMIT, SIZE, Reload;
         /// The name of all events of the endpoint.
         event_name: NameSource = NameSource::Keys, NameKeys, Reload;
         /// Which requests are duplicates: `exact`, `off`, `{ pointer, window }` or `{ body_window }`. Windows are whole seconds.
         deduplication: Deduplication = Deduplication::default(), DEDUPLICATION, Reload;
-        /// Genuine requests per second; further ones get 429, and forged ones do not count.
+        /// New events per second; further ones get 429. Forged requests and duplicates do not count.
         rate: Option<f64> = None, RATE, Reload;
     }
 }
@@ -275,11 +279,6 @@ fn window_fault(window: &Duration) -> Option<String> {
     (DURATION.check)(window).or_else(|| has_fraction.then(fault))
 }
 
-fn pointer_fault(pointer: &str) -> Option<String> {
-    let is_pointer = pointer.starts_with('/');
-    (!is_pointer).then(|| format!("expected a JSON pointer such as `/data/id`, found {}", quoted(pointer)))
-}
-
 /// Why this cannot be a name.
 pub(super) fn name_fault(name: &Arc<str>) -> Option<String> {
     if name.trim().is_empty() {
@@ -288,6 +287,9 @@ pub(super) fn name_fault(name: &Arc<str>) -> Option<String> {
     let has_control = name.chars().any(char::is_control);
     has_control.then(|| format!("expected a name without control characters, found {}", quoted(name)))
 }
+
+/// The path of a request.
+pub(super) const PATH: Value<String> = text().checked(path_fault);
 
 /// Why no request can have this path.
 fn path_fault(path: &String) -> Option<String> {

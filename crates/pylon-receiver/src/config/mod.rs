@@ -2,12 +2,16 @@
 //!
 //! Each key is declared once, in [`Config`], [`EndpointConfig`], [`DestinationConfig`] and the structs in them.
 
+mod condition;
 mod declare;
 mod destination;
 mod endpoint;
 mod fault;
 mod file;
+mod listen;
 mod nested;
+mod network;
+mod pointer;
 mod receiver;
 mod rules;
 mod secret;
@@ -15,15 +19,19 @@ mod source;
 mod table;
 mod value;
 
+pub use condition::Condition;
 pub use destination::{
-    CircuitPolicy, CommandTransport, DestinationConfig, HttpTransport, JsonLinesTransport, RetryPolicy, Signing,
-    TransportConfig,
+    CircuitPolicy, ClientCertificate, CommandTransport, DestinationConfig, HttpTransport, JsonLinesTransport,
+    RetryPolicy, Signing, TransportConfig,
 };
 pub use endpoint::{
     DEFAULT_PATH, DEFAULT_SECRET_VARIABLE, Deduplication, EndpointConfig, RequiredHeader, SignatureRule,
 };
 pub use fault::ConfigFault;
 pub use file::{parse, reference, restarts, show};
+pub use listen::ListenAddress;
+pub(crate) use listen::is_localhost;
+pub use network::{Network, Source};
 pub use receiver::{Config, LedgerAddress, Limits, LogFormat, Retention, Tls};
 pub use rules::check;
 pub use secret::{SecretFault, SecretSource};

@@ -2,18 +2,20 @@
 
 use super::declare::keys;
 use super::destination::DestinationConfig;
-use super::endpoint::EndpointConfig;
+use super::endpoint::{EndpointConfig, PATH};
+use super::listen::{LISTEN, LISTEN_TCP, ListenAddress};
 use super::nested::{List, nested};
+use super::network::{Network, PROXIES};
 use super::secret::SecretSource;
 use super::source::SECRET;
 use super::value::{
-    ADDRESS, Choice, DURATION, DURATION_OR_FOREVER, FILE, HTTP_URL, Value, choice, count, positive, quote, read_text,
+    Choice, DURATION, DURATION_OR_FOREVER, FILE, HTTP_URL, SIZE, Value, choice, count, positive, quote, read_text,
     value,
 };
 use crate::text::quoted;
 use http::Uri;
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -21,18 +23,22 @@ use std::time::Duration;
 keys! {
     /// The configuration of a receiver.
     Config {
-        /// Where webhooks arrive.
-        listen: SocketAddr = (Ipv4Addr::LOCALHOST, 8080).into(), ADDRESS, Restart;
+        /// Where webhooks arrive: an address or a name, and a port, or `unix:PATH`.
+        listen: ListenAddress = (Ipv4Addr::LOCALHOST, 8080).into(), LISTEN, Restart;
         /// Where the admin API listens. An address other than loopback needs `admin_token`.
-        admin: SocketAddr = (Ipv4Addr::LOCALHOST, 8081).into(), ADDRESS, Restart;
+        admin: ListenAddress = (Ipv4Addr::LOCALHOST, 8081).into(), LISTEN_TCP, Restart;
         /// What operators present as `Authorization: Bearer ...`. Another value needs a restart.
         admin_token: Option<SecretSource> = None, SECRET, Reload;
         /// Where events are stored: `sqlite:PATH`.
         ledger: LedgerAddress = LedgerAddress::Sqlite("pylon.db".into()), LEDGER, Restart;
+        /// A path at `listen` that answers GET with 200 while the receiver is ready, and with 503 otherwise, for load balancers.
+        health: Option<String> = None, PATH, Restart;
         /// The format of the log on stderr: `text` or `json`.
         log: LogFormat = LogFormat::Text, choice(), Restart;
         /// Where traces go by OTLP over HTTP; needs a build with `--features otlp`.
         traces: Option<Uri> = None, HTTP_URL, Restart;
+        /// Proxies whose `X-Forwarded-For` is believed: addresses and networks such as `10.0.0.0/8`. Empty: the address of the connection counts.
+        trusted_proxies: Vec<Network> = Vec::new(), PROXIES, Reload;
         /// The certificate and key with which the receiver itself speaks TLS at `listen`; a reload reads the files again.
         tls: Option<Tls> = None, nested::<Tls>("[tls]"), Restart;
         /// Limits on what senders use.
@@ -61,10 +67,14 @@ keys! {
     Limits {
         /// Connections at a time; further ones wait. One address can use half of them, so double it behind a proxy.
         connections: usize = 1024, positive(), Restart;
-        /// Time for a request's head, from the connection or the previous answer.
+        /// Time for a request's head, from the connection, or on a connection in use from the head's first byte.
         header_timeout: Duration = Duration::from_secs(15), DURATION, Restart;
+        /// Time that a connection may wait for its next request. Keep it longer than the same time-out of a proxy in front.
+        idle_timeout: Duration = Duration::from_secs(75), DURATION, Restart;
         /// Time for a request's body.
         body_timeout: Duration = Duration::from_secs(15), DURATION, Reload;
+        /// Memory for all bodies that are being received or stored; a further request gets 503.
+        body_memory: usize = 256 * 1024 * 1024, SIZE, Restart;
         /// Requests on one connection before the receiver closes it.
         keep_alive_requests: u32 = 10_000, positive(), Restart;
         /// Events that wait for a commit; further ones get 503.

@@ -1,11 +1,12 @@
 //! What must hold between the keys of a configuration.
 
 use super::declare::{Entry, Section};
-use super::destination::DestinationConfig;
+use super::destination::{DestinationConfig, HttpTransport, TransportConfig};
 use super::endpoint::EndpointConfig;
 use super::fault::{ConfigFault, Fault, Place};
+use super::listen::ListenAddress;
 use super::receiver::Config;
-use crate::text::{nearest, quoted, show_duration};
+use crate::text::{nearest, quoted, show_bytes, show_duration};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -28,11 +29,11 @@ pub fn check(config: &Config) -> Result<(), ConfigFault> {
 pub(super) fn rules(config: &Config) -> Vec<Fault> {
     let mut rules = Rules::default();
     let admin = quoted(&config.admin.to_string());
-    if !config.admin.ip().to_canonical().is_loopback() && config.admin_token.is_none() {
+    if !config.admin.is_loopback() && config.admin_token.is_none() {
         let text = format!("expected a loopback address without an `admin_token`, found {admin}; add a token");
         rules.fault(Place::TOP, "admin", text);
     }
-    if overlap(config.admin, config.listen) {
+    if overlap(&config.admin, &config.listen) {
         let listen = quoted(&config.listen.to_string());
         let text = format!(
             "expected an address that does not overlap with `listen`, which is {listen}, found {admin}; choose another port"
@@ -48,6 +49,11 @@ pub(super) fn rules(config: &Config) -> Vec<Fault> {
         rules.unique(&mut names, &endpoint.name, place, "name");
         rules.unique(&mut paths, &endpoint.path, place, "path");
         rules.endpoint(endpoint, place);
+        rules.memory(endpoint.body_limit, config.limits.body_memory, place);
+    }
+    if let Some(endpoint) = paths.get(config.health.as_deref().unwrap_or_default()) {
+        let text = format!("expected a path that no endpoint has, found that of {endpoint}");
+        rules.fault(Place::TOP, "health", text);
     }
     let mut names = HashMap::new();
     for (index, destination) in config.destinations.iter().enumerate() {
@@ -58,8 +64,13 @@ pub(super) fn rules(config: &Config) -> Vec<Fault> {
     rules.faults
 }
 
-/// Whether two listeners cannot have these addresses at once.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+/// Whether two listeners cannot have these addresses at once, as far as it is known without asking anybody.
+fn overlap(one: &ListenAddress, other: &ListenAddress) -> bool {
+    let others = other.known();
+    one.known().into_iter().any(|one| others.iter().any(|&other| is_taken(one, other)))
+}
+
+fn is_taken(one: SocketAddr, other: SocketAddr) -> bool {
     let covers = |one: IpAddr, other: IpAddr| match one {
         IpAddr::V4(ip) => ip.is_unspecified() && other.is_ipv4(),
         // A socket for every IPv6 address takes IPv4 connections too.
@@ -90,6 +101,16 @@ impl Rules {
         }
     }
 
+    /// One body of the largest size has room.
+    fn memory(&mut self, body_limit: usize, body_memory: usize, place: Place) {
+        if body_limit >= body_memory {
+            let (memory, found) = (show_bytes(body_memory), show_bytes(body_limit));
+            let text =
+                format!("expected less than `limits.body_memory`, which is {memory}, found {found}; raise that too");
+            self.fault(place, "body_limit", text);
+        }
+    }
+
     fn destination(&mut self, destination: &DestinationConfig, place: Place, endpoints: &[EndpointConfig]) {
         let known = || endpoints.iter().map(|endpoint| &*endpoint.name);
         for name in destination.endpoints.iter().filter(|name| known().all(|known| known != **name)) {
@@ -97,11 +118,24 @@ impl Rules {
             let text = format!("expected names of endpoints, found {}{}", quoted(name), hint.unwrap_or_default());
             self.fault(place, "endpoints", text);
         }
+        if let TransportConfig::Http(http) = &destination.transport {
+            self.http(http, place);
+        }
         let (retry, circuit) = (&destination.retry, &destination.circuit);
         let delays = [("first_delay", retry.first_delay), ("longest_delay", retry.longest_delay)];
         self.ordered(place.inner("[destination.retry]"), delays);
         let pauses = [("first_pause", circuit.first_pause), ("longest_pause", circuit.longest_pause)];
         self.ordered(place.inner("[destination.circuit]"), pauses);
+    }
+
+    fn http(&mut self, http: &HttpTransport, place: Place) {
+        let of_tls = [("ca", http.ca.is_some()), ("client_certificate", http.client.is_some())];
+        for (key, _) in of_tls.iter().filter(|(_, is_given)| *is_given && http.url.scheme_str() == Some("http")) {
+            self.fault(place, key, "expected only beside an `https://` URL, found one beside `http://`");
+        }
+        if http.socket.is_some() && http.proxy.is_some() {
+            self.fault(place, "proxy", "expected none beside `socket`, found one");
+        }
     }
 
     fn unique<'c>(&mut self, seen: &mut HashMap<&'c str, Place>, text: &'c str, place: Place, key: &'static str) {

@@ -4,7 +4,7 @@ use super::secret::SecretSource;
 use super::table::{Wrong, parts};
 use super::value::{FILE, TEXTS, Value, array, expected, quote, read_array, read_text, value};
 use crate::headers::{is_credential, is_hop_by_hop};
-use crate::text::quoted;
+use crate::text::{parse_proxy, quoted};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderName, HeaderValue};
 use toml::de::DeValue;
@@ -29,6 +29,27 @@ pub(super) const SECRETS: Value<Vec<SecretSource>> = value(
         Some(with_given(array(shown), given))
     },
 );
+
+/// The URL of a proxy: a text, or a secret.
+pub(super) const PROXY: Value<SecretSource> = value(
+    "URL or secret",
+    |value| match value {
+        DeValue::String(text) if text.contains('@') => {
+            let advice = "put the URL into an environment variable or a file and name that";
+            Err(format!("expected a URL without a user, or {SOURCE}, found a user in it; {advice}").into())
+        }
+        DeValue::String(text) => Ok(SecretSource::Plain(text.into_owned())),
+        other => read_source(other),
+    },
+    |source| match source {
+        SecretSource::Plain(text) => Some(quote(text)),
+        secret => (SECRET.show)(secret),
+    },
+)
+.checked(|source| match source {
+    SecretSource::Plain(text) => parse_proxy(text).err(),
+    _ => None,
+});
 
 /// Names of environment variables.
 pub(super) const VARIABLES: Value<Vec<String>> =
@@ -56,7 +77,7 @@ pub(super) const HEADERS: Value<Vec<(HeaderName, SecretSource)>> =
     .checked(|headers| {
         headers.iter().enumerate().find_map(|(index, (name, value))| {
             let shown = quoted(name.as_str());
-            if is_hop_by_hop(name) || name == CONTENT_LENGTH {
+            if is_hop_by_hop(name.as_str()) || name == CONTENT_LENGTH {
                 return Some(format!("expected none that HTTP itself sets, found {shown}"));
             }
             if headers[..index].iter().any(|(earlier, _)| earlier == name) {

@@ -9,7 +9,6 @@ use crate::text::{
 };
 use http::Uri;
 use std::fmt::{Display, Write};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use toml::de::DeValue;
@@ -145,17 +144,6 @@ pub(super) const fn text<T: for<'t> From<&'t str> + AsRef<str>>() -> Value<T> {
     value("text", |value| Ok(T::from(&read_text(value)?)), |text| Some(quote(text.as_ref())))
 }
 
-/// An address with its port.
-pub(super) const ADDRESS: Value<SocketAddr> = value(
-    "address",
-    |value| {
-        const EXPECTED: &str = "an address and a port such as `127.0.0.1:8080`";
-        let text = read_text_as(EXPECTED, value)?;
-        text.parse().map_err(|_| format!("expected {EXPECTED}, found {}", quoted(&text)).into())
-    },
-    |address| Some(quote(&address.to_string())),
-);
-
 /// The URL of an HTTP server.
 pub(super) const HTTP_URL: Value<Uri> =
     value("URL", |value| Ok(parse_url(&read_text_as(URL, value)?)?), |url| Some(quote(&url.to_string())))
@@ -260,7 +248,8 @@ pub(super) fn read_text(value: DeValue<'_>) -> Result<String, Wrong> {
     read_text_as("a non-empty string", value)
 }
 
-fn read_text_as(what: &str, value: DeValue<'_>) -> Result<String, Wrong> {
+/// Reads a text of one character or more, where this is expected.
+pub(super) fn read_text_as(what: &str, value: DeValue<'_>) -> Result<String, Wrong> {
     match value {
         DeValue::String(text) if text.is_empty() => Err(format!("expected {what}, found an empty string").into()),
         DeValue::String(text) => Ok(text.into_owned()),

@@ -1,14 +1,18 @@
-//! Leaves a destination alone while it is down.
+//! Leaves a destination alone while it is down, or as long as it asks to be.
 
 use crate::config::CircuitPolicy;
 use crate::id::EventId;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-/// Whether a destination is up.
+/// Whether a destination takes deliveries.
 ///
-/// It is down after a number of *different* events failed without a success in between, so one event that always fails does not
+/// It is down after a number of *different* events failed without an answer in between, so one event that always fails does not
 /// hold up the others. It counts by the clock that never jumps. Each receiver has its own.
+///
+/// One delivery after the other finds out whether it is up again, after pauses that double. What is new, in the ledger's
+/// [words](crate::ledger::Ledger), has pauses of its own: a repeat may fail because of itself, which says little about the
+/// destination, so its failures delay repeats only.
 #[derive(Debug, Clone)]
 pub struct Circuit {
     policy: CircuitPolicy,
@@ -16,11 +20,60 @@ pub struct Circuit {
     state: State,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 enum State {
     Closed,
-    Open { until: Instant, pause: Duration },
-    Probing { pause: Duration },
+    Open(Open),
+}
+
+#[derive(Debug, Clone)]
+struct Open {
+    /// The latest pause; the next one is twice as long.
+    pause: Duration,
+    /// Whether the destination asked for the pause. Then an answer to what was under way before does not end it.
+    is_asked: bool,
+    new: Probes,
+    repeats: Probes,
+}
+
+/// The probes of what is new, or of repeats.
+#[derive(Debug, Clone, Copy)]
+struct Probes {
+    /// When the next one may begin.
+    next: Instant,
+    is_under_way: bool,
+}
+
+impl Probes {
+    fn may_begin(self, now: Instant) -> bool {
+        !self.is_under_way && now >= self.next
+    }
+}
+
+/// What may begin now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admitted {
+    /// Everything.
+    All,
+    /// One delivery as a probe: something new, or a repeat only where that is allowed.
+    Probe {
+        /// Whether it may be a repeat, if nothing is new.
+        may_repeat: bool,
+    },
+    /// Nothing.
+    Nothing,
+}
+
+/// What an attempt is to the circuit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// One of many: it began when the destination was up, as far as was known.
+    Usual,
+    /// It finds out whether the destination is up.
+    Probe {
+        /// Whether its delivery is a repeat.
+        is_repeat: bool,
+    },
 }
 
 /// The state of a destination.
@@ -28,9 +81,9 @@ enum State {
 pub enum CircuitState {
     /// It is up, as far as is known.
     Closed,
-    /// It is down, and left alone for this time.
+    /// It is left alone for this time.
     Open(Duration),
-    /// It was down, and one delivery is under way to find out whether it is up again.
+    /// It was left alone, and a delivery is under way to find out whether it is up.
     Probing,
 }
 
@@ -40,55 +93,124 @@ impl Circuit {
         Self { policy, failed: HashSet::new(), state: State::Closed }
     }
 
-    /// How many of the wanted attempts may begin now.
-    pub fn admit(&mut self, wanted: usize, now: Instant) -> usize {
-        match self.state {
-            State::Closed => wanted,
-            State::Open { until, pause } if now >= until => {
-                self.state = State::Probing { pause };
-                wanted.min(1)
-            }
-            State::Open { .. } | State::Probing { .. } => 0,
+    /// What may begin now.
+    pub fn admit(&self, now: Instant) -> Admitted {
+        match &self.state {
+            State::Closed => Admitted::All,
+            State::Open(open) if open.new.may_begin(now) => Admitted::Probe { may_repeat: open.repeats.may_begin(now) },
+            State::Open(_) => Admitted::Nothing,
         }
     }
 
-    /// There was nothing to send as the probe; the next call of [`admit`](Self::admit) may send it.
-    pub fn no_probe(&mut self, now: Instant) {
-        if let State::Probing { pause } = self.state {
-            self.state = State::Open { until: now, pause };
+    /// When more is admitted than now without an attempt's end; none: never.
+    pub fn admits_more_at(&self, now: Instant) -> Option<Instant> {
+        let State::Open(open) = &self.state else { return None };
+        match open.new {
+            Probes { is_under_way: true, .. } => None,
+            Probes { next, .. } if next > now => Some(next),
+            Probes { .. } => (!open.repeats.is_under_way && open.repeats.next > now).then_some(open.repeats.next),
         }
     }
 
-    /// An event arrived, so the destination is up. Returns whether it was down.
-    pub fn succeeded(&mut self) -> bool {
+    /// A probe begins.
+    pub fn probe_begins(&mut self, is_repeat: bool) {
+        if let Some(probes) = self.probes(Role::Probe { is_repeat }) {
+            probes.is_under_way = true;
+        }
+    }
+
+    /// An attempt ended, and nothing was learned from it.
+    pub fn learned_nothing(&mut self, role: Role) {
+        if let Some(probes) = self.probes(role) {
+            probes.is_under_way = false;
+        }
+    }
+
+    /// The destination answered, so it is up. Returns whether it was left alone, and no longer is.
+    pub fn answered(&mut self, role: Role, now: Instant) -> bool {
+        self.learned_nothing(role);
         self.failed.clear();
-        std::mem::replace(&mut self.state, State::Closed) != State::Closed
+        match &self.state {
+            State::Closed => false,
+            State::Open(open) if open.is_asked && (role == Role::Usual || now < open.new.next) => false,
+            State::Open(_) => {
+                self.state = State::Closed;
+                true
+            }
+        }
     }
 
-    /// An event failed. Returns the pause, if this failure began one.
-    pub fn failed(&mut self, event: EventId, now: Instant) -> Option<Duration> {
-        let pause = match self.state {
-            State::Probing { pause } => pause.saturating_mul(2).min(self.policy.longest_pause),
-            // Attempts that were under way when the pause began change nothing.
-            State::Open { .. } => return None,
-            State::Closed => {
-                self.failed.insert(event);
-                if self.failed.len() < self.policy.failures as usize {
-                    return None;
-                }
-                self.policy.first_pause
+    /// The destination did not answer, and may have asked to be left alone for a time. Returns the pause that begins.
+    pub fn failed(&mut self, event: EventId, role: Role, asked: Option<Duration>, now: Instant) -> Option<Duration> {
+        self.learned_nothing(role);
+        let asked = asked.filter(|asked| !asked.is_zero());
+        if matches!(self.state, State::Closed) {
+            self.failed.insert(event);
+            if self.failed.len() < self.policy.failures as usize && asked.is_none() {
+                return None;
             }
-        };
-        self.state = State::Open { until: now + pause, pause };
-        Some(pause)
+        }
+        self.pause(role, asked, asked.is_some(), now)
+    }
+
+    /// The destination asks for fewer events, and may have said for how long. Returns the pause that begins: at least its own.
+    pub fn busy(&mut self, role: Role, asked: Option<Duration>, now: Instant) -> Option<Duration> {
+        self.learned_nothing(role);
+        self.pause(role, asked, true, now)
     }
 
     /// The state now.
     pub fn state(&self, now: Instant) -> CircuitState {
-        match self.state {
+        match &self.state {
             State::Closed => CircuitState::Closed,
-            State::Open { until, .. } => CircuitState::Open(until.saturating_duration_since(now)),
-            State::Probing { .. } => CircuitState::Probing,
+            State::Open(open) if open.new.is_under_way || open.repeats.is_under_way => CircuitState::Probing,
+            State::Open(open) => CircuitState::Open(open.repeats.next.saturating_duration_since(now)),
         }
+    }
+
+    fn pause(&mut self, role: Role, asked: Option<Duration>, is_asked: bool, now: Instant) -> Option<Duration> {
+        let longest = self.policy.longest_pause;
+        match &mut self.state {
+            State::Closed => {
+                let pause = self.policy.first_pause;
+                let lasts = pause.max(asked.unwrap_or_default());
+                let probes = Probes { next: now + lasts, is_under_way: false };
+                self.state = State::Open(Open { pause, is_asked, new: probes, repeats: probes });
+                Some(lasts)
+            }
+            // Attempts that were under way when the pause began change nothing, unless they ask for a longer one.
+            State::Open(open) if role == Role::Usual => {
+                let next = now + asked.filter(|_| is_asked)?;
+                open.is_asked = true;
+                open.put_off(next);
+                None
+            }
+            State::Open(open) => {
+                open.pause = open.pause.saturating_mul(2).min(longest);
+                open.is_asked = is_asked || open.is_asked && now < open.new.next;
+                let lasts = open.pause.max(asked.unwrap_or_default());
+                open.repeats.next = open.repeats.next.max(now + lasts);
+                if is_asked || role == (Role::Probe { is_repeat: false }) {
+                    open.put_off(now + lasts);
+                }
+                Some(lasts)
+            }
+        }
+    }
+
+    fn probes(&mut self, role: Role) -> Option<&mut Probes> {
+        match (&mut self.state, role) {
+            (State::Open(open), Role::Probe { is_repeat: true }) => Some(&mut open.repeats),
+            (State::Open(open), Role::Probe { is_repeat: false }) => Some(&mut open.new),
+            _ => None,
+        }
+    }
+}
+
+impl Open {
+    /// No probe begins before.
+    fn put_off(&mut self, next: Instant) {
+        self.new.next = self.new.next.max(next);
+        self.repeats.next = self.repeats.next.max(next);
     }
 }

@@ -1,8 +1,9 @@
 //! A destination as its courier knows it: how to deliver there, and what the outcome of an attempt means.
 
-use super::circuit::{Circuit, CircuitState};
+use super::address::address;
+use super::circuit::{Circuit, CircuitState, Role};
 use super::retry::{Backoff, Failure};
-use super::transport::{Attempt, Delivered, Report, Transport};
+use super::transport::{Attempt, Delivered, Report, Shortage, Transport};
 use crate::config::DestinationConfig;
 use crate::id::EventId;
 use crate::ledger::{Ledger, Owner, Verdict};
@@ -45,6 +46,7 @@ pub(super) struct Destination {
     pub(super) concurrency: usize,
     pub(super) rate: Option<f64>,
     pub(super) parts: CourierParts,
+    address: Box<str>,
     timeout: Duration,
     backoff: Backoff,
     circuit: Mutex<Circuit>,
@@ -57,6 +59,7 @@ impl Destination {
             concurrency: config.concurrency,
             rate: config.rate,
             parts,
+            address: address(&config.transport),
             timeout: config.timeout,
             backoff: Backoff::new(config.retry.clone()),
             circuit: Mutex::new(Circuit::new(config.circuit.clone())),
@@ -83,51 +86,83 @@ impl Destination {
     }
 
     /// What to do after an attempt, and whether that changed the circuit.
-    ///
-    /// Of the delivery it takes how many attempts count with this one, and its age.
-    pub(super) fn judge(&self, report: &Report, event: EventId, (counted, age): (u32, Duration)) -> (Verdict, Change) {
+    pub(super) fn judge(&self, report: &Report, judged: Judged) -> (Verdict, Change) {
+        let Judged { event, role, number, counted, age } = judged;
+        let asked = self.backoff.asked(report.retry_after);
+        let now = steadily();
+        let failed = |counts: bool| {
+            let counted = counted.saturating_add(u32::from(counts));
+            let failure = Failure { number, counted, counts, age, retry_after: report.retry_after };
+            self.backoff.verdict(failure, self.parts.randomness.as_ref())
+        };
         match report.delivered {
-            Delivered::Yes => {
-                let is_up_again = self.circuit().succeeded();
-                if is_up_again {
-                    tracing::info!(destination = %self.name, "the destination is up again");
-                }
-                (Verdict::Delivered, if is_up_again { Change::UpAgain } else { Change::None })
+            Delivered::Yes => (Verdict::Delivered, self.answered(role, now)),
+            Delivered::Refused => (failed(true), self.answered(role, now)),
+            Delivered::Busy => {
+                let pause = self.circuit().busy(role, asked, now);
+                (failed(false), self.paused(pause, report, "the destination asks for fewer events: leaving it alone"))
             }
             Delivered::No => {
-                let pause = self.circuit().failed(event, steadily());
-                if let Some(pause) = pause {
-                    let pause_seconds = pause.as_secs_f64();
-                    tracing::warn!(destination = %self.name, pause_seconds, "the destination is down: leaving it alone");
-                }
-                let failure = Failure { attempt: counted, age, retry_after: report.retry_after };
-                let verdict = self.backoff.verdict(failure, self.parts.randomness.as_ref());
-                (verdict, if pause.is_some() { Change::Down } else { Change::None })
+                let pause = self.circuit().failed(event, role, asked, now);
+                (failed(true), self.paused(pause, report, "the destination is down: leaving it alone"))
+            }
+            Delivered::NotTried(shortage) => {
+                self.circuit().learned_nothing(role);
+                (Verdict::Released, Change::Short(shortage))
             }
         }
     }
 
-    /// Logs the outcome of an attempt, and names it. The detail may hold what a command printed, so it stays in the ledger.
+    fn answered(&self, role: Role, now: Instant) -> Change {
+        if !self.circuit().answered(role, now) {
+            return Change::None;
+        }
+        tracing::info!(destination = %self.name, address = %self.address, "the destination is up again");
+        Change::UpAgain
+    }
+
+    fn paused(&self, pause: Option<Duration>, report: &Report, message: &'static str) -> Change {
+        let Some(pause) = pause else { return Change::None };
+        let (pause_seconds, cause) = (pause.as_secs_f64(), &report.cause);
+        tracing::warn!(destination = %self.name, address = %self.address, pause_seconds, %cause, "{message}");
+        Change::Down
+    }
+
+    /// Logs the outcome of an attempt, and names it. The report's detail may hold what a command printed, so it stays in the ledger.
     pub(super) fn tell(&self, attempt: &Attempt, report: &Report, verdict: &Verdict, took: Duration) -> &'static str {
         let (event_id, destination, number) = (attempt.event(), &self.name, attempt.number);
+        let (address, cause, status) = (&self.address, &report.cause, report.status);
         let took_ms = took.as_millis() as u64;
         match verdict {
             Verdict::Delivered => {
-                tracing::info!(%event_id, %destination, attempt = number, status = report.status, took_ms, "delivered");
+                tracing::info!(%event_id, %destination, attempt = number, status, took_ms, "delivered");
                 "delivered"
             }
-            Verdict::RetryAfter(delay) => {
-                let retry_after_ms = delay.as_millis() as u64;
-                tracing::warn!(%event_id, %destination, attempt = number, status = report.status, took_ms, retry_after_ms, "not delivered");
+            Verdict::Retry { after, .. } => {
+                let retry_after_ms = after.as_millis() as u64;
+                tracing::warn!(%event_id, %destination, %address, attempt = number, status, %cause, took_ms, retry_after_ms, "not delivered");
                 "retry"
             }
             Verdict::Dead(reason) => {
-                tracing::error!(%event_id, %destination, attempt = number, status = report.status, took_ms, %reason, "dead");
+                tracing::error!(%event_id, %destination, %address, attempt = number, status, %cause, took_ms, %reason, "dead");
                 "dead"
             }
             Verdict::Released => "released",
         }
     }
+}
+
+/// An attempt to judge.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Judged {
+    pub(super) event: EventId,
+    pub(super) role: Role,
+    /// The attempt's number, from 1.
+    pub(super) number: u32,
+    /// How many attempts of the delivery count without this one.
+    pub(super) counted: u32,
+    /// The age of the delivery.
+    pub(super) age: Duration,
 }
 
 /// What an attempt changed about its destination.
@@ -138,6 +173,8 @@ pub(super) enum Change {
     Down,
     /// It was down and is up again.
     UpAgain,
+    /// Nothing, but the receiver lacked something of its own.
+    Short(Shortage),
 }
 
 /// The present by the clock that never jumps; tests can hold it still.

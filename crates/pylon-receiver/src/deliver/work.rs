@@ -3,10 +3,11 @@
 //! Attempts run ahead of the ledger. A slot is free as soon as its answer is in; what was answered and what goes next share one
 //! commit. So that slots need not wait for that commit, a few deliveries are leased ahead: as many as end during two commits.
 
-use super::circuit::CircuitState;
-use super::destination::{Change, Destination, steadily};
+use super::circuit::{Admitted, Role};
+use super::destination::{Change, Destination, Judged, steadily};
 use super::pace::{LINGER, Pace};
-use super::transport::{Attempt, Report};
+use super::share::Share;
+use super::transport::{Attempt, Report, Shortage};
 use crate::ledger::{
     Claim, Claimed, Exchange, Exchanged, Lease, LeasedDelivery, LedgerError, NewAttempt, Settled, Settlement, Verdict,
 };
@@ -30,6 +31,10 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 const MOST_AHEAD_BYTES: usize = 8 * 1024 * 1024;
 /// How long to wait after an exchange that failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// How long to begin nothing after an attempt for which the receiver lacked something of its own.
+const AFTER_SHORTAGE: Duration = Duration::from_secs(1);
+/// Shortages that follow each other within this time are told once.
+const BURST: Duration = Duration::from_secs(60);
 /// What was leased ahead and has not begun by then is given back, so that it waits for no slow attempt here.
 const LONGEST_AHEAD: Duration = Duration::from_secs(1);
 
@@ -38,7 +43,7 @@ pub struct Work {
     destination: Arc<Destination>,
     rate: Option<Rate>,
     /// Leased and not begun, in the order in which to begin.
-    queue: VecDeque<(LeasedDelivery, Instant)>,
+    queue: VecDeque<Queued>,
     /// The bytes of the bodies in the queue.
     queued_bytes: usize,
     attempts: FuturesUnordered<BoxFuture<'static, Ended>>,
@@ -49,6 +54,7 @@ pub struct Work {
     /// The exchange under way, if there is one.
     asked: Asked,
     pace: Pace,
+    share: Share,
     /// Whether an interrupted delivery waits for a free slot: until it has one, nothing is leased ahead.
     is_suspect_waiting: bool,
     /// When to look at the ledger again, if there is room.
@@ -57,6 +63,8 @@ pub struct Work {
     is_woken: bool,
     /// After a failure of the ledger: when to ask it again.
     not_before: Instant,
+    /// When the receiver last lacked something of its own.
+    short_at: Option<Instant>,
     /// Whether nothing more is asked for.
     is_stopping: bool,
 }
@@ -66,17 +74,33 @@ pub struct Work {
 struct Asked {
     /// How many of the ended ones, from the first.
     settlements: usize,
-    /// How many deliveries are asked for, for free slots and ahead.
-    claim: Option<(usize, usize)>,
+    /// The deliveries that are asked for.
+    claim: Option<Places>,
+}
+
+/// Deliveries to ask for.
+#[derive(Clone, Copy)]
+struct Places {
+    free: usize,
+    ahead: usize,
+    repeats_first: usize,
+    most_repeats: usize,
+    is_probe: bool,
+}
+
+/// Leased and not begun.
+struct Queued {
+    leased: LeasedDelivery,
+    leased_at: Instant,
+    role: Role,
 }
 
 /// An attempt that has ended.
 struct Ended {
     attempt: Attempt,
     lease: Lease,
-    /// How many attempts count, with this one.
-    counted: u32,
-    age: Duration,
+    is_repeat: bool,
+    judged: Judged,
     /// None: the transport panicked.
     report: Option<Report>,
     took: Duration,
@@ -101,8 +125,8 @@ struct Told {
 
 /// What may be asked of the ledger now.
 enum Room {
-    /// This many for free slots, and this many ahead.
-    For(usize, usize),
+    /// These.
+    For(Places),
     /// Nothing before that, unless an attempt ends.
     NotBefore(Instant),
 }
@@ -114,6 +138,7 @@ impl Work {
         Self {
             rate: destination.rate.map(|per_second| Rate::new(per_second, now)),
             pace: Pace::new(destination.concurrency, now),
+            share: Share::new(destination.concurrency),
             destination,
             queue: VecDeque::new(),
             queued_bytes: 0,
@@ -125,6 +150,7 @@ impl Work {
             look_at: now,
             is_woken: false,
             not_before: now,
+            short_at: None,
             is_stopping: false,
         }
     }
@@ -154,7 +180,7 @@ impl Work {
     }
 
     /// Something may be due now.
-    pub(super) fn wake(&mut self) {
+    pub fn wake(&mut self) {
         self.look_at = steadily();
         // The exchange that is under way may have been too early to see it.
         self.is_woken = true;
@@ -182,14 +208,14 @@ impl Work {
         let now = steadily();
         let mut begun = 0;
         while self.attempts.len() < self.destination.concurrency
-            && let Some((leased, leased_at)) = self.queue.pop_front()
+            && let Some(Queued { leased, leased_at, role }) = self.queue.pop_front()
         {
             self.queued_bytes -= leased.body.len();
             let age = leased.age + now.saturating_duration_since(leased_at);
-            self.attempts.push(attempt(self.destination.clone(), LeasedDelivery { age, ..leased }).boxed());
+            self.attempts.push(attempt(self.destination.clone(), LeasedDelivery { age, ..leased }, role).boxed());
             begun += 1;
         }
-        if self.queue.front().is_some_and(|(_, leased_at)| *leased_at + LONGEST_AHEAD <= now) {
+        if self.queue.front().is_some_and(|queued| queued.leased_at + LONGEST_AHEAD <= now) {
             self.pace.attempts_take(LONGEST_AHEAD);
             self.give_back();
         }
@@ -222,28 +248,31 @@ impl Work {
             return Err(oldest.since + LINGER);
         }
         match self.room(now) {
-            Room::For(free, ahead) => Ok(self.exchange(Some((free, ahead)))),
+            Room::For(places) => Ok(self.exchange(Some(places))),
             Room::NotBefore(_) if !self.ended.is_empty() => Ok(self.exchange(None)),
             Room::NotBefore(when) => {
-                let given_back_at = self.queue.front().map(|(_, leased_at)| *leased_at + LONGEST_AHEAD);
+                let given_back_at = self.queue.front().map(|queued| queued.leased_at + LONGEST_AHEAD);
                 Err(given_back_at.map_or(when, |given_back_at| when.min(given_back_at)))
             }
         }
     }
 
-    fn exchange(&mut self, claim: Option<(usize, usize)>) -> Exchange {
+    fn exchange(&mut self, claim: Option<Places>) -> Exchange {
         self.asked = Asked { settlements: self.ended.len(), claim };
         self.is_woken = false;
         self.pace.exchange_begins(steadily());
         Exchange {
             destination: self.destination.name.clone(),
             settlements: self.ended.iter().map(|unsettled| unsettled.settlement.clone()).collect(),
-            claim: claim.map(|(free, ahead)| Claim {
+            claim: claim.map(|Places { free, ahead, repeats_first, most_repeats, is_probe }| Claim {
                 owner: self.destination.parts.owner,
                 lease: self.destination.lease(),
                 free,
                 ahead,
                 ahead_bytes: MOST_AHEAD_BYTES.saturating_sub(self.queued_bytes),
+                repeats_first,
+                most_repeats,
+                latest_first: is_probe,
                 most_attempts: self.destination.most_attempts(),
             }),
         }
@@ -252,6 +281,11 @@ impl Work {
     fn room(&mut self, now: Instant) -> Room {
         if self.is_stopping {
             return Room::NotBefore(now + LONGEST_WAIT);
+        }
+        if let Some(short_at) = self.short_at
+            && now < short_at + AFTER_SHORTAGE
+        {
+            return Room::NotBefore(short_at + AFTER_SHORTAGE);
         }
         let concurrency = self.destination.concurrency;
         let outstanding = self.queue.len() + self.attempts.len();
@@ -274,15 +308,17 @@ impl Work {
         if self.ended.is_empty() && now < self.look_at {
             return Room::NotBefore(self.look_at);
         }
-        let mut circuit = self.destination.circuit();
-        if circuit.state(now) == CircuitState::Closed {
-            return Room::For(free, ahead);
-        }
-        if free > 0 && circuit.admit(1, now) > 0 {
-            return Room::For(1, 0);
-        }
-        match circuit.state(now) {
-            CircuitState::Open(left) if free > 0 => Room::NotBefore(now + left.clamp(SHORTEST_WAIT, LONGEST_WAIT)),
+        let circuit = self.destination.circuit();
+        match circuit.admit(now) {
+            Admitted::All => {
+                let (repeats_first, most_repeats) = (self.share.first(), self.share.most());
+                Room::For(Places { free, ahead, repeats_first, most_repeats, is_probe: false })
+            }
+            Admitted::Probe { may_repeat } if free > 0 => {
+                let most_repeats = usize::from(may_repeat);
+                Room::For(Places { free: 1, ahead: 0, repeats_first: 0, most_repeats, is_probe: true })
+            }
+            Admitted::Nothing if free > 0 => Room::NotBefore(at_last(circuit.admits_more_at(now), now)),
             _ => Room::NotBefore(now + LONGEST_WAIT),
         }
     }
@@ -301,7 +337,7 @@ impl Work {
                     self.settled(unsettled, settled);
                 }
                 match claim {
-                    Some((_, ahead)) => self.claimed(claimed, ahead, now),
+                    Some(places) => self.claimed(claimed, places, now),
                     // What was settled may have let others go, or is due again soon.
                     None => self.look_at = now,
                 }
@@ -315,12 +351,11 @@ impl Work {
                 tracing::error!(%destination, %error, "the ledger took no results and gave no deliveries; trying again");
                 self.not_before = now + AFTER_FAILURE;
                 // What has ended stays: only the ledger knows which leases still hold.
-                self.destination.circuit().no_probe(now);
             }
         }
     }
 
-    fn claimed(&mut self, claimed: Claimed, ahead: usize, now: Instant) {
+    fn claimed(&mut self, claimed: Claimed, places: Places, now: Instant) {
         let Claimed { deliveries, exhausted, next_due, suspects_wait } = claimed;
         let destination = &self.destination;
         for delivery in exhausted {
@@ -328,14 +363,12 @@ impl Work {
             destination.parts.metrics.attempted(&destination.name, "dead", Duration::ZERO);
         }
         let count = deliveries.len();
-        if count == 0 {
-            destination.circuit().no_probe(now);
-        }
         if let Some(rate) = &mut self.rate {
             rate.take(count);
         }
         // A claim for free slots alone passes over none: if its last one was interrupted before, so was perhaps the next.
-        self.is_suspect_waiting = suspects_wait || ahead == 0 && deliveries.last().is_some_and(was_interrupted);
+        self.is_suspect_waiting =
+            suspects_wait || places.ahead == 0 && deliveries.last().is_some_and(|last| last.is_suspect);
         self.look_at = match next_due {
             _ if self.is_woken => now,
             // The claim was filled: there may be more.
@@ -343,10 +376,21 @@ impl Work {
             Some(due) => now + due.clamp(SHORTEST_WAIT, LONGEST_WAIT),
             None => now + LONGEST_WAIT,
         };
-        for delivery in deliveries {
-            self.leases.insert(delivery.lease);
-            self.queued_bytes += delivery.body.len();
-            self.queue.push_back((delivery, now));
+        let mut circuit = destination.circuit();
+        if places.is_probe {
+            // A repeat may be a probe later than what is new.
+            self.look_at = self.look_at.min(at_last(circuit.admits_more_at(now), now));
+        }
+        for leased in deliveries {
+            let is_repeat = leased.is_repeat;
+            let role = if places.is_probe { Role::Probe { is_repeat } } else { Role::Usual };
+            if places.is_probe {
+                circuit.probe_begins(is_repeat);
+            }
+            self.share.leased(is_repeat);
+            self.leases.insert(leased.lease);
+            self.queued_bytes += leased.body.len();
+            self.queue.push_back(Queued { leased, leased_at: now, role });
         }
     }
 
@@ -370,15 +414,20 @@ impl Work {
 
     /// Judges an attempt.
     fn end(&mut self, ended: Ended) {
-        let Ended { attempt, lease, counted, age, report, took, span } = ended;
-        self.pace.attempt_took(took);
+        let Ended { attempt, lease, is_repeat, judged, report, took, span } = ended;
+        self.share.ended(is_repeat);
         let report = report.unwrap_or_else(|| Report::failed(None, "the attempt broke off: the transport panicked"));
         span.record("status", report.status);
-        let (verdict, change) = self.destination.judge(&report, attempt.event(), (counted, age));
+        let (verdict, change) = self.destination.judge(&report, judged);
         let outcome = self.destination.tell(&attempt, &report, &verdict, took);
-        let record = NewAttempt { took, status: report.status, detail: report.detail };
+        // What was not tried is no attempt.
+        let is_tried = verdict != Verdict::Released;
+        if is_tried {
+            self.pace.attempt_took(took);
+        }
+        let record = is_tried.then_some(NewAttempt { took, status: report.status, detail: report.detail });
         self.ended.push_back(Unsettled {
-            settlement: Settlement { lease, verdict, attempt: Some(record) },
+            settlement: Settlement { lease, verdict, attempt: record },
             since: steadily(),
             told: Some(Told { outcome, took, attempt: attempt.number, span }),
         });
@@ -386,13 +435,27 @@ impl Work {
             Change::None => {}
             Change::Down => self.give_back(),
             Change::UpAgain => self.wake(),
+            Change::Short(shortage) => self.lacks(shortage),
         }
+    }
+
+    /// The receiver lacks something of its own: nothing begins for a while.
+    fn lacks(&mut self, shortage: Shortage) {
+        let now = steadily();
+        if self.short_at.is_none_or(|before| now > before + BURST) {
+            let destination = &self.destination.name;
+            tracing::error!(%destination, %shortage, "nothing can be delivered: the receiver lacks something of its own; trying again");
+        }
+        self.short_at = Some(now);
+        self.give_back();
     }
 
     /// Gives back what has not begun.
     pub(super) fn give_back(&mut self) {
         self.queued_bytes = 0;
-        for (leased, _) in std::mem::take(&mut self.queue) {
+        for Queued { leased, role, .. } in std::mem::take(&mut self.queue) {
+            self.destination.circuit().learned_nothing(role);
+            self.share.given_back(leased.is_repeat);
             self.release(leased.lease);
         }
     }
@@ -416,14 +479,14 @@ impl Work {
     }
 }
 
-/// Whether the delivery is a suspect. Its first interruption has a number, but does not count.
-fn was_interrupted(leased: &LeasedDelivery) -> bool {
-    leased.attempt > leased.counted.saturating_add(1)
+/// The moment, if it is one to wait for, or the last one at which to look again.
+fn at_last(moment: Option<Instant>, now: Instant) -> Instant {
+    moment.map_or(now + LONGEST_WAIT, |moment| moment.clamp(now + SHORTEST_WAIT, now + LONGEST_WAIT))
 }
 
 /// One attempt, from its begin to its end. A panic ends the attempt alone.
-async fn attempt(destination: Arc<Destination>, leased: LeasedDelivery) -> Ended {
-    let LeasedDelivery { lease, counted, age, .. } = leased;
+async fn attempt(destination: Arc<Destination>, leased: LeasedDelivery, role: Role) -> Ended {
+    let LeasedDelivery { lease, is_repeat, counted, age, .. } = leased;
     let attempt = Attempt::new(leased, destination.parts.clock.now());
     let span = traces::deliver(attempt.event(), &destination.name, attempt.number);
     let began = steadily();
@@ -433,7 +496,8 @@ async fn attempt(destination: Arc<Destination>, leased: LeasedDelivery) -> Ended
     if report.is_none() {
         tracing::error!(event_id = %attempt.event(), destination = %destination.name, "an attempt panicked: it counts as failed");
     }
-    Ended { attempt, lease, counted: counted.saturating_add(1), age: age + took, report, took, span }
+    let judged = Judged { event: attempt.event(), role, number: attempt.number, counted, age: age + took };
+    Ended { attempt, lease, is_repeat, judged, report, took, span }
 }
 
 impl fmt::Debug for Work {

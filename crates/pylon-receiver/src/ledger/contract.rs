@@ -1,5 +1,6 @@
 //! What every ledger promises.
 
+use super::backup::Backup;
 use super::chore::{Prune, Pruned};
 use super::error::LedgerError;
 use super::event::{NewDelivery, NewEvent, Recorded};
@@ -38,18 +39,25 @@ pub type LedgerFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, LedgerError
 /// This holds with any number of writers: of two events in one line, the one whose [`record`](Self::record) answered before
 /// the other was called goes first.
 ///
+/// # What goes first
+/// A delivery is *new* as long as it was made with its event and none of its attempts has failed. All others are *repeats*: those of
+/// which an attempt failed, counted or not, those that were interrupted more than once, and those that an operator ordered. What is
+/// new goes first, so that nothing that fails again and again, and no redelivery of many, holds up what comes in. A
+/// [`Claim`](super::Claim) says how many repeats go before it all the same, so that they are not kept waiting for ever.
+///
 /// # Leases and attempts
 /// [`exchange`](Self::exchange) leases deliveries to an [`Owner`]. A lease ends when its attempt is settled, when its owner
 /// gives it back, or when its time is over. A later lease of the same delivery makes it worthless: a settlement of it is
 /// [`Fenced`](super::Settled::Fenced). A lease by itself costs no attempt; a settled attempt counts as one, unless it is
-/// [`Released`](super::Verdict::Released).
+/// [`Released`](super::Verdict::Released) or its verdict says otherwise.
 ///
 /// A lease that ends without its owner's word (its time is over, or the process died) is an *interruption*. Nobody knows
 /// whether the attempt began, so the first interruption of a delivery is not counted against it. From then on the delivery is
 /// a suspect: the process may die of it. A suspect is leased for a free slot only, never ahead, and each further interruption
 /// counts as an attempt. So an event that kills the process is dead in the end. And a crash kills no delivery that did not
 /// begin, even if it may have one attempt only, with one exception: a suspect that was leased for a free slot at that very
-/// moment. In the *number* of an attempt, which destinations see, every interruption counts: the app may have seen it.
+/// moment. In the *number* of an attempt, which destinations see, every attempt and every interruption counts: the app may have
+/// seen it.
 pub trait Ledger: Send + Sync + 'static {
     /// Keeps an event and its deliveries, all or nothing.
     ///
@@ -59,20 +67,25 @@ pub trait Ledger: Send + Sync + 'static {
     /// An event whose deduplication key is remembered for its endpoint is not kept: the answer names the event that was. Of
     /// several events at once with one key, one is kept. A duplicate does not prolong the key's time.
     ///
+    /// An event that has [passed](NewEvent::passed) this ledger is not kept, whatever its key.
+    ///
     /// # Errors
     /// [`LedgerError::Busy`] at once when too much waits to be committed; any other error if the commit failed.
     fn record(&self, event: NewEvent) -> LedgerFuture<'_, Recorded>;
 
-    /// Keeps a refused request for the operator to see, and drops the oldest one when there are too many.
+    /// Keeps a refused request for the operator to see. When there are too many, another one gives way: while more than a quarter
+    /// of all name no endpoint, the oldest of these; else the oldest of the most frequent endpoint and code, and of equally frequent
+    /// ones the oldest.
     ///
     /// Nobody waits for this: a ledger under load drops the request instead.
     fn keep_refused(&self, refused: NewRefused);
 
     /// Settles attempts and leases what is due, in one commit: first the settlements, then the claim.
     ///
-    /// Due deliveries are leased in the order of their due time; of those due at the same time, the one made first.
-    /// A delivery whose lease ended keeps the due time that it had. A delivery that has used up its attempts becomes dead
-    /// instead of being leased, and the next one of its line goes on.
+    /// Due deliveries are leased in this order: first as many repeats as the claim puts first, then what is new, then further
+    /// repeats. Among the new ones, and among the repeats, they go in the order of their due time; of those due at the same
+    /// time, the one made first. A delivery whose lease ended keeps the due time that it had. A delivery that has used up its
+    /// attempts becomes dead instead of being leased, and the next one of its line goes on.
     fn exchange(&self, exchange: Exchange) -> LedgerFuture<'_, Exchanged>;
 
     /// Extends leases to this length from now; says for each lease whether it still holds.
@@ -106,6 +119,16 @@ pub trait Ledger: Send + Sync + 'static {
     /// Drops dead deliveries for good; says how many. Deliveries that are not dead are skipped.
     fn drop_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64>;
 
+    /// Gives the waiting, held and dead deliveries of a destination to another one, a limited number at a call; says how many. Zero:
+    /// there are no others, except those that are [delivering](super::DeliveryState::Delivering) and those behind them.
+    ///
+    /// What waits is due at once, and keeps its attempts. In a line, what was made first goes first, and everything goes behind what is
+    /// delivering at that moment.
+    fn move_deliveries(&self, from: Arc<str>, to: Arc<str>) -> LedgerFuture<'_, u64>;
+
+    /// Drops the waiting, held and dead deliveries of a destination for good, a limited number at a call; says how many. Zero: as above.
+    fn drop_deliveries(&self, destination: Arc<str>) -> LedgerFuture<'_, u64>;
+
     /// Forgets events that arrived longer ago than they are kept for, and deduplication keys whose time is over: a limited
     /// number at a call.
     ///
@@ -116,7 +139,7 @@ pub trait Ledger: Send + Sync + 'static {
     /// A page of the events that match.
     fn events(&self, filter: EventFilter, page: Page<EventId>) -> LedgerFuture<'_, Vec<EventRecord>>;
 
-    /// One event with its headers, body, deliveries and their attempts; none if it is unknown.
+    /// One event with its headers, body, newest deliveries and their newest attempts; none if it is unknown.
     fn event(&self, id: EventId) -> LedgerFuture<'_, Option<EventDetail>>;
 
     /// A page of the deliveries that match.
@@ -130,6 +153,14 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Commits something that changes nothing, to find out whether events could be kept now.
     fn check(&self) -> LedgerFuture<'_, ()>;
+
+    /// Copies everything, as it is at one moment, while others go on to record and deliver. It takes as long as the disk takes.
+    ///
+    /// # Errors
+    /// [`LedgerError::Failed`] if there is no room for a copy, or if the ledger is backed up by means of its own.
+    fn backup(&self) -> LedgerFuture<'_, Backup> {
+        Box::pin(async { Err(LedgerError::Failed("it is backed up by means of its own, not by the receiver".into())) })
+    }
 
     /// Commits what waits, and closes. All later calls answer [`LedgerError::Closed`], except to close again, which is no
     /// error.

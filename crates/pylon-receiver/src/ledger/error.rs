@@ -18,6 +18,8 @@ pub enum LedgerError {
     Unreachable(Box<str>),
     /// What is stored is damaged; the text says what was found.
     Damaged(Box<str>),
+    /// Its files were moved, deleted, replaced or written by somebody else while they were open; the text says what was found.
+    Displaced(Box<str>),
     /// Another process uses it.
     InUse(Box<str>),
     /// It is no ledger, or one of another version; the text says which.
@@ -38,6 +40,7 @@ impl LedgerError {
             Self::ReadOnly => "read_only",
             Self::Unreachable(_) => "unreachable",
             Self::Damaged(_) => "damaged",
+            Self::Displaced(_) => "displaced",
             Self::InUse(_) => "in_use",
             Self::Unknown(_) => "unknown",
             Self::Slow => "slow",
@@ -61,6 +64,10 @@ impl fmt::Display for LedgerError {
             Self::Damaged(found) => write!(
                 f,
                 "the ledger is damaged: {found}; stop the receiver, keep a copy of the ledger, and restore a backup or start with a new one"
+            ),
+            Self::Displaced(found) => write!(
+                f,
+                "the ledger's files have changed: {found}; save what is open with `pylon-receiver backup FILE`, stop the receiver, put the right files in place, and start it"
             ),
             Self::InUse(by) => {
                 write!(f, "the ledger is in use: {by}; stop the other process or give this one a ledger of its own")

@@ -25,6 +25,8 @@ pub struct NewEvent {
     pub query: Option<Box<str>>,
     /// The request's headers, without credentials.
     pub headers: Headers,
+    /// The ids that the event had at the receivers that passed it on, the last one at the end.
+    pub passed: Vec<EventId>,
     /// The body, byte for byte.
     pub body: Verified<Payload<'static>>,
     /// Why the event was accepted but cannot be delivered: for instance, it is not JSON.
@@ -60,4 +62,6 @@ pub enum Recorded {
     Stored,
     /// An event with the same deduplication key was kept before: this one.
     Duplicate(EventId),
+    /// The event has passed this ledger already, as this one: it goes in a circle.
+    Looped(EventId),
 }

@@ -30,6 +30,13 @@ pub struct Claim {
     pub ahead: usize,
     /// Once the bodies of those that are leased ahead have this many bytes together, no more are.
     pub ahead_bytes: usize,
+    /// How many repeats to lease before anything new.
+    pub repeats_first: usize,
+    /// How many repeats to lease at most. Those beyond `repeats_first` come behind what is new, for free slots only, never ahead.
+    pub most_repeats: usize,
+    /// Of what is new, lease the latest due first instead of the longest due: for a probe, which shall not be one of many that fail
+    /// alike.
+    pub latest_first: bool,
     /// A delivery with this many attempts is dead.
     pub most_attempts: u32,
 }
@@ -52,7 +59,8 @@ pub struct Claimed {
     pub exhausted: Vec<DeliveryId>,
     /// How long until the next delivery that was not leased may be; none: nothing is left that time alone would bring.
     ///
-    /// Zero if the claim was filled, or `ahead_bytes` were: there may be more. Zero as well if `suspects_wait` is true.
+    /// Zero if the claim was filled, or `ahead_bytes` were: there may be more. Zero as well if `suspects_wait` is true. Repeats that
+    /// the claim could not lease, however long due, do not count: for lack of a free slot, or because of `most_repeats`.
     pub next_due: Option<Duration>,
     /// Whether an interrupted delivery is due and was passed over, because it needs a free slot; also in a claim that was
     /// filled. Lease nothing ahead until a slot is free, so that others do not overtake it again and again.
@@ -75,8 +83,13 @@ pub struct Settlement {
 pub enum Verdict {
     /// Nothing: it arrived.
     Delivered,
-    /// Try again after this time.
-    RetryAfter(Duration),
+    /// Try again.
+    Retry {
+        /// After this time.
+        after: Duration,
+        /// Whether the attempt counts against the delivery.
+        counts: bool,
+    },
     /// Give up, for this reason.
     Dead(Box<str>),
     /// Give it back, due as before and for the reason as before, without counting the attempt: it did not begin, or it was

@@ -42,8 +42,12 @@ pub struct LeasedDelivery {
     pub lease: Lease,
     /// The number of this attempt, from 1; every interruption before it has a number too.
     pub attempt: u32,
-    /// How many attempts count before this one: all that were settled, and every interruption but the first.
+    /// How many attempts count before this one: all that were settled as such, and every interruption but the first.
     pub counted: u32,
+    /// Whether it is a repeat, in the words of the [ledger](super::Ledger).
+    pub is_repeat: bool,
+    /// Whether it was interrupted before.
+    pub is_suspect: bool,
     /// The endpoint that received the event.
     pub endpoint: Arc<str>,
     /// The event's name as it was sent; empty if there is none.

@@ -3,6 +3,7 @@
 //! [`Ledger`] is the contract; the other types here go in and out of it. SQL and its types stay in the folders of the
 //! implementations.
 
+mod backup;
 mod chore;
 mod content;
 mod contract;
@@ -16,6 +17,7 @@ mod sqlite;
 mod state;
 mod wake;
 
+pub use backup::Backup;
 pub use chore::{Prune, Pruned};
 pub use content::{IssueSummary, body_contains};
 pub use contract::{Ledger, LedgerFuture};

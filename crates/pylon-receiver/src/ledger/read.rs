@@ -199,8 +199,14 @@ pub struct EventDetail {
     pub headers: Headers,
     /// The body, byte for byte.
     pub body: Bytes,
-    /// The deliveries in the order in which they were made, each with its attempts.
+    /// The newest [`MOST_SHOWN`](Self::MOST_SHOWN) deliveries in the order in which they were made, each with as many of its newest
+    /// attempts.
     pub deliveries: Vec<(DeliveryRecord, Vec<AttemptRecord>)>,
+}
+
+impl EventDetail {
+    /// How many deliveries are shown at most, and how many attempts of each: operators may redeliver any number of times.
+    pub const MOST_SHOWN: usize = 50;
 }
 
 /// A delivery in a list.

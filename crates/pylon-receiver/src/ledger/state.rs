@@ -17,7 +17,7 @@ pub enum DeliveryState {
     Delivered,
     /// Given up after too many attempts or too long a time. An operator can redeliver or drop it.
     Dead,
-    /// It was dead, and an operator dropped it.
+    /// An operator dropped it: it was dead, or its destination is gone.
     Dropped,
     /// It was dead, and an operator redelivered it: a later delivery takes its place.
     Redelivered,

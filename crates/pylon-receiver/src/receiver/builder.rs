@@ -1,14 +1,18 @@
 //! From a configuration to a receiver at work.
 
 use super::couriers::{Couriers, Parts};
+use super::descriptors::Connections;
 use super::preflight::pass;
-use super::{Receiver, Shared, digest, pruner};
-use crate::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, TlsFault, TlsKeys};
-use crate::admin::{Access, AdminParts, router};
-use crate::config::{Config, ConfigFault, DestinationConfig, EndpointConfig, LedgerAddress, SecretFault, SecretSource};
+use super::{Given, Receiver, Shared, certificates, digest, pruner};
+use crate::accept::{Acceptor, AcceptorParts, InheritedSocket, Listener, ListenerLimits, TlsKeys};
+use crate::admin::{Access, AdminParts, Health, router};
+use crate::config::{
+    Config, ConfigFault, DestinationConfig, EndpointConfig, LedgerAddress, ListenAddress, SecretFault, SecretSource,
+};
 use crate::deliver::Handlers;
 use crate::ledger::{Ledger, LedgerError, Owner, SqliteLedger, SqliteOptions};
 use crate::metrics::Metrics;
+use crate::pem::TlsFault;
 use crate::random::{Randomness, SystemRandomness};
 use crate::time::{SystemWallClock, WallClock};
 use http::Request;
@@ -19,18 +23,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::Duration;
+use std::time::Instant;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower_service::Service;
-
-/// How long operators are answered after everything else has ended.
-const LAST_ANSWERS: Duration = Duration::from_millis(100);
 
 /// A receiver in the making: a [`Config`], and what tests replace.
 #[must_use]
 pub struct ReceiverBuilder {
     config: Config,
+    inherited: Inherited,
     handlers: BTreeMap<Arc<str>, Arc<dyn Handlers>>,
     ledger: Option<Arc<dyn Ledger>>,
     clock: Arc<dyn WallClock>,
@@ -41,6 +43,7 @@ impl Default for ReceiverBuilder {
     fn default() -> Self {
         Self {
             config: Config::default(),
+            inherited: Inherited::default(),
             handlers: BTreeMap::new(),
             ledger: None,
             clock: Arc::new(SystemWallClock),
@@ -57,14 +60,27 @@ impl ReceiverBuilder {
     }
 
     /// Where webhooks come in; port 0 is any that is free.
-    pub fn listen(mut self, address: SocketAddr) -> Self {
-        self.config.listen = address;
+    pub fn listen(mut self, address: impl Into<ListenAddress>) -> Self {
+        self.config.listen = address.into();
         self
     }
 
     /// Where operators ask; port 0 is any that is free.
-    pub fn admin(mut self, address: SocketAddr) -> Self {
-        self.config.admin = address;
+    pub fn admin(mut self, address: impl Into<ListenAddress>) -> Self {
+        self.config.admin = address.into();
+        self
+    }
+
+    /// Accepts webhooks at sockets that listen already, whatever `listen` says, also after a reload. The service manager keeps them
+    /// open, so that a restart refuses nobody.
+    pub fn inherited(mut self, sockets: Vec<InheritedSocket>) -> Self {
+        self.inherited.webhooks = sockets;
+        self
+    }
+
+    /// The same for operators, whatever `admin` says.
+    pub fn inherited_admin(mut self, sockets: Vec<InheritedSocket>) -> Self {
+        self.inherited.admin = sockets;
         self
     }
 
@@ -121,22 +137,22 @@ impl ReceiverBuilder {
     /// # Errors
     /// [`StartFault`].
     pub async fn start(self) -> Result<Receiver, StartFault> {
-        let Self { config, handlers, ledger, clock, randomness } = self;
-        let (config, warnings) = pass(config, handlers.keys()).map_err(StartFault::Config)?;
+        let Self { config, inherited, handlers, ledger, clock, randomness } = self;
+        let given = inherited.addresses()?;
+        let (config, mut warnings) = pass(given.applied(config), handlers.keys()).map_err(StartFault::Config)?;
         let token = config.admin_token.as_ref().map(SecretSource::read).transpose().map_err(StartFault::Token)?;
         let token_digest = token.as_deref().map(|token| digest(token));
         // Operators on this machine are let in; those elsewhere need a token, without which the configuration is not in order.
         let access = token.map_or(Access::Loopback, Access::Token);
         let tls = config.tls.as_ref().map(TlsKeys::read).transpose().map_err(StartFault::Tls)?.map(Arc::new);
         let metrics = Arc::new(Metrics::new());
-        config.endpoints.iter().for_each(|endpoint| metrics.expect_endpoint(&endpoint.name));
-        config.destinations.iter().for_each(|destination| metrics.expect_destination(&destination.name));
         // Bound before the ledger is opened, so that nothing is stored by one that cannot serve.
-        let limits = ListenerLimits::from(&config.limits);
-        let (listener, webhooks) = bind("listen", config.listen, limits.clone()).await?;
-        // Nobody waits long for what operators ask at the end.
-        let admin_limits = ListenerLimits { shutdown_timeout: LAST_ANSWERS, ..limits };
-        let (admin_listener, admin) = bind("admin", config.admin, admin_limits).await?;
+        let connections = Connections::allowed(&config);
+        warnings.extend(connections.warning);
+        let limits = ListenerLimits::new(&config.limits, connections.webhooks);
+        let (listener, webhooks) = bind("listen", &config.listen, inherited.webhooks, limits, &metrics).await?;
+        let limits = ListenerLimits::new(&config.limits, connections.admin);
+        let (admin_listener, admin) = bind("admin", &config.admin, inherited.admin, limits, &metrics).await?;
         let ledger = match ledger {
             Some(ledger) => ledger,
             None => open(&config, &metrics, &clock)?,
@@ -157,6 +173,7 @@ impl ReceiverBuilder {
             AcceptorParts { ledger: ledger.clone(), metrics: metrics.clone(), clock: clock.clone(), randomness },
         ));
         couriers.install(couriers.prepare(&config));
+        let health = config.health.clone();
         let missing = [acceptor.unmet(), couriers.unmet()].concat();
         let shared = Arc::new(Shared {
             missing: Mutex::new(missing),
@@ -166,27 +183,41 @@ impl ReceiverBuilder {
             couriers: couriers.clone(),
             ledger: ledger.clone(),
             tls: tls.clone(),
+            clock: clock.clone(),
+            given,
             stopping: watch::Sender::new(false),
         });
-        let (stop_listening, stop_admin) = (watch::Sender::new(false), watch::Sender::new(false));
-        let parts = AdminParts { ledger, running: Some(shared.clone()), metrics: metrics.clone(), clock };
-        let pruning = tokio::spawn(pruner::run(shared.clone(), owner, metrics));
+        let (stop_listening, stop_admin) = (watch::Sender::new(None), watch::Sender::new(None));
         let mut beside = JoinSet::new();
+        if let Some(keys) = tls.clone() {
+            beside.spawn(certificates::run(shared.clone(), keys, clock.clone()));
+        }
+        let parts = AdminParts { ledger, running: Some(shared.clone()), metrics: metrics.clone(), clock };
+        let health = health.map(|path| (path, Health::new(parts.clone())));
+        let pruning = tokio::spawn(pruner::run(shared.clone(), owner, metrics));
         beside.spawn(async move { couriers.follow(wakes).await });
         let orphaned = shared.clone();
         beside.spawn(async move { orphaned.tell_of_orphans().await });
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        tracing::info!(%webhooks, %admin, "listening");
-        if !admin.ip().to_canonical().is_loopback() {
+        let also = webhooks.get(1..).filter(|others| !others.is_empty()).map(listed);
+        tracing::info!(webhooks = %webhooks[0], also, admin = %admin[0], "listening");
+        for admin in admin.iter().filter(|address| !address.is_loopback()) {
             tracing::warn!(%admin, "the admin API is open to the network without TLS: token and events can be read on the way");
         }
         let listener = match tls {
             Some(keys) => listener.with_tls(keys),
             None => listener,
         };
-        let answer = move |request, remote| {
+        let answer = move |request: Request<Incoming>, remote| {
             let acceptor = acceptor.clone();
-            async move { acceptor.answer(request, remote).await }
+            let health =
+                health.as_ref().filter(|(path, _)| request.uri().path() == path).map(|(_, health)| health.clone());
+            async move {
+                match health {
+                    Some(health) => health.answer(request.method()).await,
+                    None => acceptor.answer(request, remote).await,
+                }
+            }
         };
         let ask = router(parts, access);
         let tell = move |mut request: Request<Incoming>, remote: SocketAddr| {
@@ -198,8 +229,8 @@ impl ReceiverBuilder {
             }
         };
         Ok(Receiver {
-            listening: tokio::spawn(listener.run(answer, stopped(&stop_listening))),
-            administering: tokio::spawn(admin_listener.run(tell, stopped(&stop_admin))),
+            listening: tokio::spawn(listener.run(answer, deadline(&stop_listening))),
+            administering: tokio::spawn(admin_listener.run(tell, deadline(&stop_admin))),
             shared,
             webhooks,
             admin,
@@ -211,22 +242,50 @@ impl ReceiverBuilder {
     }
 }
 
-async fn bind(
-    key: &'static str,
-    address: SocketAddr,
-    limits: ListenerLimits,
-) -> Result<(Listener, SocketAddr), StartFault> {
-    let fault = |error: io::Error| StartFault::Bind { key, address, kind: error.kind() };
-    let listener = Listener::bind(address, limits).await.map_err(fault)?;
-    let address = listener.local_addr().map_err(fault)?;
-    Ok((listener, address))
+/// The sockets that listen already.
+#[derive(Default)]
+struct Inherited {
+    webhooks: Vec<InheritedSocket>,
+    admin: Vec<InheritedSocket>,
 }
 
-/// Waits for the message to stop, or until nobody is left to send it.
-fn stopped(stop: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + 'static {
+impl Inherited {
+    fn addresses(&self) -> Result<Given, StartFault> {
+        let first = |key, sockets: &[InheritedSocket]| {
+            let address = sockets.first().map(InheritedSocket::address).transpose();
+            address.map_err(|error| StartFault::Inherited { key, kind: error.kind() })
+        };
+        Ok(Given { listen: first("listen", &self.webhooks)?, admin: first("admin", &self.admin)? })
+    }
+}
+
+/// Listens at the address, or at the sockets that listen already, and says where: at one address or more.
+async fn bind(
+    key: &'static str,
+    address: &ListenAddress,
+    inherited: Vec<InheritedSocket>,
+    limits: ListenerLimits,
+    metrics: &Arc<Metrics>,
+) -> Result<(Listener, Vec<ListenAddress>), StartFault> {
+    let fault = |error: io::Error| StartFault::Bind { key, address: address.clone(), kind: error.kind() };
+    let listener = match inherited.is_empty() {
+        true => Listener::bind(key, address, limits, metrics.clone()).await.map_err(fault)?,
+        false => Listener::inherited(key, inherited, limits, metrics.clone()).map_err(fault)?,
+    };
+    let addresses = listener.addresses().map_err(fault)?;
+    Ok((listener, addresses))
+}
+
+fn listed(addresses: &[ListenAddress]) -> String {
+    addresses.iter().map(ListenAddress::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Waits for the deadline of the end; at once when nobody is left to say it.
+fn deadline(stop: &watch::Sender<Option<Instant>>) -> impl Future<Output = Instant> + Send + 'static {
     let mut stop = stop.subscribe();
     async move {
-        let _ = stop.wait_for(|&stop| stop).await;
+        let stop = stop.wait_for(Option::is_some).await;
+        stop.ok().and_then(|deadline| *deadline).unwrap_or_else(Instant::now)
     }
 }
 
@@ -256,7 +315,14 @@ pub enum StartFault {
         /// The key of the configuration.
         key: &'static str,
         /// The address.
-        address: SocketAddr,
+        address: ListenAddress,
+        /// What the operating system said.
+        kind: std::io::ErrorKind,
+    },
+    /// A socket from the service manager has no address.
+    Inherited {
+        /// The key of the configuration in whose place the socket is.
+        key: &'static str,
         /// What the operating system said.
         kind: std::io::ErrorKind,
     },
@@ -275,6 +341,9 @@ impl fmt::Display for StartFault {
                     f,
                     "`{key}`: expected to listen at {address}, found that it cannot be ({kind}); choose another address"
                 )
+            }
+            Self::Inherited { key, kind } => {
+                write!(f, "`{key}`: expected a socket with an address from the service manager, found none ({kind})")
             }
             Self::Ledger(error) => error.fmt(f),
         }

@@ -75,6 +75,8 @@ impl Couriers {
         for fault in by_name.values().filter_map(|courier| courier.as_ref().err()) {
             tracing::error!(%fault, "nothing can be delivered there");
         }
+        // From the beginning, also after a reload: a rise from nothing is none.
+        by_name.keys().for_each(|destination| self.parts.metrics.expect_destination(destination));
         let begun = by_name.values().flatten().map(|courier| {
             let (stop, stopped) = watch::channel(None);
             AtWork { stop, task: tokio::spawn(courier.clone().run(stopped)) }

@@ -1,30 +1,36 @@
 //! A receiver at work: the parts put together, started, reloaded and stopped.
 
 mod builder;
+mod certificates;
 mod couriers;
+mod descriptors;
 mod preflight;
 mod pruner;
 
 pub use builder::{ReceiverBuilder, StartFault};
 pub use preflight::Preflight;
 
-use crate::accept::{Acceptor, Stopped, TlsFault, TlsKeys, deliveries_of};
-use crate::admin::{Running, RunningDestination};
-use crate::config::{Config, ConfigFault, SecretSource, restarts, show};
+use crate::accept::{Acceptor, Stopped, TlsKeys, deliveries_of};
+use crate::admin::{CertificateEnd, Running, RunningDestination};
+use crate::config::{Config, ConfigFault, ListenAddress, SecretSource, restarts, show};
 use crate::deliver::CircuitState;
 use crate::ledger::{Ledger, LedgerError, NewDelivery};
+use crate::pem::TlsFault;
+use crate::time::WallClock;
 use crate::wire::CircuitStatus;
 use couriers::Couriers;
 use preflight::pass;
 use pylon_webhooks::WebhookEvent;
 use sha2::{Digest, Sha256};
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout_at;
+
+/// How long operators are answered after everything else has ended.
+const LAST_ANSWERS: Duration = Duration::from_millis(100);
 
 /// A receiver that has started: it accepts, keeps, delivers and answers operators until it is shut down.
 ///
@@ -39,8 +45,8 @@ use tokio::time::timeout_at;
 ///     Ok(())
 /// });
 /// let receiver = Receiver::builder()
-///     .listen(([127, 0, 0, 1], 0).into())
-///     .admin(([127, 0, 0, 1], 0).into())
+///     .listen(([127, 0, 0, 1], 0))
+///     .admin(([127, 0, 0, 1], 0))
 ///     .sqlite(folder.path().join("pylon.db"))
 ///     .endpoint(EndpointConfig::signed("/webhook", [SecretSource::Environment("PYLON_WEBHOOK_SECRET".into())]))
 ///     .handlers("app", handlers)
@@ -58,12 +64,12 @@ use tokio::time::timeout_at;
 /// Dropped without [`shutdown`](Self::shutdown), it stops at once; what was acknowledged is on the disk all the same.
 pub struct Receiver {
     shared: Arc<Shared>,
-    webhooks: SocketAddr,
-    admin: SocketAddr,
-    /// Tells the listener of webhooks to stop.
-    stop_listening: watch::Sender<bool>,
-    /// Tells that of operators, which stops last.
-    stop_admin: watch::Sender<bool>,
+    webhooks: Vec<ListenAddress>,
+    admin: Vec<ListenAddress>,
+    /// Tells the listener of webhooks until when to end.
+    stop_listening: watch::Sender<Option<Instant>>,
+    /// Tells that of operators, which ends last.
+    stop_admin: watch::Sender<Option<Instant>>,
     listening: JoinHandle<Stopped>,
     administering: JoinHandle<Stopped>,
     pruning: JoinHandle<()>,
@@ -83,7 +89,24 @@ struct Shared {
     couriers: Arc<Couriers>,
     ledger: Arc<dyn Ledger>,
     tls: Option<Arc<TlsKeys>>,
+    clock: Arc<dyn WallClock>,
+    given: Given,
     stopping: watch::Sender<bool>,
+}
+
+/// Where sockets from the service manager listen, in place of what the configuration says.
+struct Given {
+    listen: Option<ListenAddress>,
+    admin: Option<ListenAddress>,
+}
+
+impl Given {
+    fn applied(&self, mut config: Config) -> Config {
+        let Self { listen, admin } = self;
+        config.listen = listen.clone().unwrap_or(config.listen);
+        config.admin = admin.clone().unwrap_or(config.admin);
+        config
+    }
 }
 
 impl Receiver {
@@ -92,14 +115,14 @@ impl Receiver {
         ReceiverBuilder::default()
     }
 
-    /// The address at which webhooks come in.
-    pub fn webhooks(&self) -> SocketAddr {
-        self.webhooks
+    /// The first address at which webhooks come in: with the port that was chosen, or with the address that a name has.
+    pub fn webhooks(&self) -> &ListenAddress {
+        &self.webhooks[0]
     }
 
-    /// The address at which operators ask.
-    pub fn admin(&self) -> SocketAddr {
-        self.admin
+    /// The first address at which operators ask.
+    pub fn admin(&self) -> &ListenAddress {
+        &self.admin[0]
     }
 
     /// What it cannot do at present, a sentence each; empty: it is ready, as far as its ledger is.
@@ -116,8 +139,9 @@ impl Receiver {
         self.shared.reload(config).await
     }
 
-    /// Stops: is no longer ready, accepts nothing more, lets requests and attempts under way end, gives back those that take too
-    /// long, commits, and closes the ledger. It takes no longer than `limits.shutdown_timeout`, and what the disk takes.
+    /// Stops: is no longer ready, lets attempts under way end, and meanwhile stores what comes in. Then it accepts nothing more,
+    /// answers the requests under way, commits, and closes the ledger. What takes too long is given back or broken off: a shutdown
+    /// takes no longer than `limits.shutdown_timeout`, and what the disk takes.
     ///
     /// # Errors
     /// What the ledger says at its close.
@@ -125,25 +149,25 @@ impl Receiver {
         self.shared.stopping.send_replace(true);
         let timeout = self.shared.config().limits.shutdown_timeout;
         let deadline = Instant::now() + timeout;
-        self.stop_listening.send_replace(true);
-        // Whatever is accepted now is kept; it need not be delivered before the end.
-        let listening = async {
-            if let Ok(Stopped { aborted: 1.. }) = (&mut self.listening).await {
-                tracing::warn!("connections were broken off: they took longer than the shutdown may");
-            }
-        };
-        // A little of the time is left for giving back and closing.
+        // A little of the time is left for the last requests, for giving back and for closing.
         let deadline_of_attempts = deadline - (timeout / 10).min(Duration::from_secs(2));
         let working = async {
-            tokio::join!(self.shared.couriers.stop(deadline_of_attempts), async {
-                // A ledger that does not answer takes no more time than there is.
-                let _ = timeout_at(deadline.into(), &mut self.pruning).await;
-            });
-            self.shared.couriers.release().await;
+            self.shared.couriers.stop(deadline_of_attempts).await;
+            self.stop_listening.send_replace(Some(deadline));
+            let listening = async {
+                if let Ok(Stopped { aborted: 1.. }) = (&mut self.listening).await {
+                    tracing::warn!("connections were broken off: they took longer than the shutdown may");
+                }
+            };
+            tokio::join!(listening, self.shared.couriers.release());
         };
-        tokio::join!(listening, working);
+        let pruning = async {
+            // A ledger that does not answer takes no more time than there is.
+            let _ = timeout_at(deadline.into(), &mut self.pruning).await;
+        };
+        tokio::join!(working, pruning);
         let closed = self.shared.ledger.close().await;
-        self.stop_admin.send_replace(true);
+        self.stop_admin.send_replace(Some(Instant::now() + LAST_ANSWERS));
         let _ = (&mut self.administering).await;
         tracing::info!("stopped");
         closed
@@ -173,7 +197,8 @@ impl Shared {
     /// Puts another configuration in the place of the present one: all of it, or nothing.
     fn replace(&self, config: Config) -> Result<(), ReloadFault> {
         let mut known = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
-        let (config, warnings) = pass(config, self.couriers.handled()).map_err(ReloadFault::Config)?;
+        let (config, warnings) =
+            pass(self.given.applied(config), self.couriers.handled()).map_err(ReloadFault::Config)?;
         let changed = restarts(&self.config(), &config);
         if !changed.is_empty() {
             return Err(ReloadFault::NeedsRestart(changed));
@@ -213,7 +238,12 @@ impl Shared {
             let count = left.waiting + left.held + left.delivering;
             if count > 0 && config.destinations.iter().all(|destination| *destination.name != *left.destination) {
                 let destination = &left.destination;
-                tracing::warn!(destination, count, "deliveries wait for a destination that is not configured");
+                tracing::warn!(
+                    destination,
+                    count,
+                    "deliveries wait for a destination that is not configured: give them to another with `pylon-receiver deliveries \
+                     move --from NAME --to OTHER`, or drop them with `pylon-receiver deliveries drop --destination NAME`"
+                );
             }
         }
     }
@@ -237,8 +267,20 @@ impl Running for Shared {
     }
 
     fn unmet(&self) -> Vec<String> {
-        let stopping = self.stopping.borrow().then(|| "shutting down: no further webhooks are accepted".to_owned());
+        let stopping = self
+            .stopping
+            .borrow()
+            .then(|| "shutting down: webhooks are stored until the attempts under way have ended".to_owned());
         stopping.into_iter().chain(self.acceptor.unmet()).chain(self.couriers.unmet()).collect()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.tls.iter().filter_map(|keys| keys.warning(self.clock.now())).collect()
+    }
+
+    fn certificates(&self) -> Vec<CertificateEnd> {
+        let expiry = self.tls.iter().filter_map(|keys| keys.expiry());
+        expiry.map(|(path, at)| CertificateEnd { path: path.display().to_string().into(), at }).collect()
     }
 
     fn config(&self) -> String {

@@ -3,15 +3,18 @@
 use crate::accept::TlsKeys;
 use crate::config::{
     CommandTransport, Config, ConfigFault, DestinationConfig, EndpointConfig, HttpTransport, JsonLinesTransport,
-    LedgerAddress, SecretSource, TransportConfig, check,
+    LedgerAddress, ListenAddress, SecretSource, TransportConfig, check, is_localhost,
 };
-use crate::deliver::{TransportFault, transport};
+use crate::deliver::{examine_json_lines, transport};
+use crate::file::{folder_of, is_same, open_to_others, resolved};
+use crate::ledger::SqliteLedger;
 use crate::text::quoted;
+use crate::time::{SystemWallClock, WallClock};
 use http::Uri;
 use pylon_webhooks::{EventKind, NameSource, Secret};
 use std::ffi::OsString;
-use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
+use std::net::IpAddr;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,28 +34,45 @@ pub struct Preflight {
     /// Secrets, keys and certificates that are missing or malformed, one sentence each. Without `admin_token` and TLS files the
     /// receiver does not start. Without another secret, what needs the secret waits.
     pub missing: Vec<String>,
+    /// Why the ledger cannot be opened, or made; none: it can, as far as can be told without changing anything. The receiver does not
+    /// start otherwise.
+    pub ledger: Option<String>,
     /// What is probably a mistake, one sentence each.
     pub warnings: Vec<String>,
 }
 
 impl Preflight {
-    /// Checks a configuration. Reads secrets and certificates, and changes nothing.
+    /// Checks a configuration. Reads secrets, certificates and the beginnings of files that would be written, and changes nothing.
     pub fn of(config: &Config) -> Self {
         let mut preflight = Self::default();
         if let Err(fault) = check(config) {
             preflight.faults.extend(fault.faults().map(str::to_owned));
         }
+        preflight.ledger(config);
         preflight.secrets(config);
+        preflight.sources(config);
         preflight.destinations(config);
         preflight.kinds(config);
         preflight
     }
 
+    fn ledger(&mut self, config: &Config) {
+        let LedgerAddress::Sqlite(path) = &config.ledger;
+        self.ledger = SqliteLedger::examine(path).err().map(|error| error.to_string());
+        let [file, wal, shared_memory, ..] = files_of(&config.ledger);
+        // The folder is told of where there is something in it to lose.
+        let folder = file.exists().then(|| folder_of(&file));
+        [file, wal, shared_memory].iter().chain(&folder).for_each(|path| self.open_to_others("ledger", path));
+    }
+
     fn secrets(&mut self, config: &Config) {
         config.admin_token.iter().for_each(|source| self.secret("admin token", source));
         if let Some(tls) = &config.tls {
-            self.missing.extend(TlsKeys::read(tls).err().map(|fault| fault.to_string()));
-            self.readable_by_others("TLS", &tls.key);
+            match TlsKeys::read(tls) {
+                Ok(keys) => self.warnings.extend(keys.warning(SystemWallClock.now())),
+                Err(fault) => self.missing.push(fault.to_string()),
+            }
+            self.open_to_others("TLS", &tls.key);
         }
         for endpoint in &config.endpoints {
             let whose = format!("endpoint {}", endpoint.name);
@@ -62,10 +82,13 @@ impl Preflight {
             let whose = format!("destination {}", destination.name);
             let before = self.missing.len();
             destination.transport.needed_secrets().into_iter().for_each(|source| self.secret(&whose, source));
-            // Whether a secret is malformed depends on its use.
+            // Whether a secret, a certificate or a key is malformed depends on its use.
             let is_there = self.missing.len() == before && destination.transport != TransportConfig::InProcess;
-            if let (true, Err(TransportFault::Secret(fault))) = (is_there, transport(destination, None)) {
+            if let (true, Err(fault)) = (is_there, transport(destination, None)) {
                 self.missing.push(format!("{whose}: {fault}"));
+            }
+            if let TransportConfig::Http(HttpTransport { client: Some(client), .. }) = &destination.transport {
+                self.open_to_others(&whose, &client.key);
             }
         }
     }
@@ -83,15 +106,21 @@ impl Preflight {
             Ok(_) => {}
         }
         if let SecretSource::File(path) = source {
-            self.readable_by_others(whose, path);
+            self.open_to_others(whose, path);
         }
     }
 
-    fn readable_by_others(&mut self, whose: &str, path: &Path) {
-        const READ_BY_OTHERS: u32 = 0o004;
-        if path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & READ_BY_OTHERS != 0) {
-            let path = path.display();
-            self.warnings.push(format!("{whose}: every user of this machine can read {path}; run `chmod o-r {path}`"));
+    fn open_to_others(&mut self, whose: &str, path: &Path) {
+        self.warnings.extend(open_to_others(path).map(|found| format!("{whose}: {found}")));
+    }
+
+    fn sources(&mut self, config: &Config) {
+        let is_behind_proxy = config.listen.is_loopback() && config.trusted_proxies.is_empty();
+        for endpoint in config.endpoints.iter().filter(|endpoint| is_behind_proxy && !endpoint.sources.is_empty()) {
+            self.warnings.push(format!(
+                "endpoint {}: `sources` sees the address of the proxy only, because `listen` is a loopback address; name the proxy in `trusted_proxies`",
+                endpoint.name
+            ));
         }
     }
 
@@ -114,9 +143,15 @@ impl Preflight {
         for destination in &config.destinations {
             let whose = format!("destination {}", destination.name);
             match &destination.transport {
+                TransportConfig::Http(HttpTransport { socket: Some(path), .. }) => {
+                    // The app may make the socket later.
+                    if path.metadata().is_ok_and(|file| !file.file_type().is_socket()) {
+                        self.warnings.push(format!("{whose}: `socket` {} is no socket", path.display()));
+                    }
+                }
                 TransportConfig::Http(HttpTransport { url, .. }) => {
-                    for (key, own) in [("listen", config.listen), ("admin", config.admin)] {
-                        if is_address(url, own) {
+                    for (key, own) in [("listen", &config.listen), ("admin", &config.admin)] {
+                        if is_own(url, own) {
                             let text =
                                 format!("`url` is the receiver's own `{key}` address; use the address of your app");
                             self.faults.push(format!("{whose}: {text}"));
@@ -129,13 +164,30 @@ impl Preflight {
                     }
                 }
                 TransportConfig::JsonLines(JsonLinesTransport { path, .. }) => {
-                    if files_of(&config.ledger).iter().any(|file| is_same(file, path)) {
-                        let text = "`jsonl` is a file of the ledger; choose another file";
-                        self.faults.push(format!("{whose}: {text}"));
-                    }
+                    self.json_lines(config, &whose, path);
                 }
                 TransportConfig::InProcess => {}
             }
+        }
+    }
+
+    fn json_lines(&mut self, config: &Config, whose: &str, path: &Path) {
+        if files_of(&config.ledger).iter().any(|file| is_same(file, path)) {
+            let text = "`jsonl` is a file of the ledger; choose another file";
+            return self.faults.push(format!("{whose}: {text}"));
+        }
+        if let Err(error) = examine_json_lines(path) {
+            self.warnings.push(format!("{whose}: nothing can be written to {}: {error}", path.display()));
+        }
+        self.open_to_others(whose, path);
+        let mut before = config.destinations.iter().take_while(|other| format!("destination {}", other.name) != whose);
+        let also = before.find(|other| match &other.transport {
+            TransportConfig::JsonLines(other) => is_same(&other.path, path),
+            _ => false,
+        });
+        if let Some(also) = also {
+            let text = format!("`jsonl` is the file of destination {} too: lines do not say whose they are", also.name);
+            self.warnings.push(format!("{whose}: {text}"));
         }
     }
 
@@ -191,18 +243,26 @@ pub(super) fn pass<'n>(
     Ok((config, preflight.warnings))
 }
 
-/// Whether a URL leads to an address of this machine.
-fn is_address(url: &Uri, own: SocketAddr) -> bool {
+/// Whether a URL leads to where a listener listens, as far as it is known without asking anybody.
+fn is_own(url: &Uri, own: &ListenAddress) -> bool {
     let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("https") { 443 } else { 80 });
     let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
-    let (own_ip, is_localhost) = (own.ip().to_canonical(), host.eq_ignore_ascii_case("localhost"));
-    let is_host = match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
-        Ok(ip) if own_ip.is_unspecified() => ip.is_loopback() || ip.is_unspecified(),
+    if let ListenAddress::Name(name, own_port) = own
+        && name.eq_ignore_ascii_case(host)
+    {
+        return *own_port == port;
+    }
+    own.known().into_iter().any(|own| own.port() == port && is_address(host, own.ip().to_canonical()))
+}
+
+/// Whether a host is this address of this machine.
+fn is_address(host: &str, own: IpAddr) -> bool {
+    match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
+        Ok(ip) if own.is_unspecified() => ip.is_loopback() || ip.is_unspecified(),
         // A connection to 0.0.0.0 goes to this machine.
-        Ok(ip) => ip == own_ip || (ip.is_unspecified() && own_ip.is_loopback()),
-        Err(_) => is_localhost && (own_ip.is_loopback() || own_ip.is_unspecified()),
-    };
-    own.port() == port && is_host
+        Ok(ip) => ip == own || (ip.is_unspecified() && own.is_loopback()),
+        Err(_) => is_localhost(host) && (own.is_loopback() || own.is_unspecified()),
+    }
 }
 
 fn is_program(program: &str) -> bool {
@@ -216,24 +276,13 @@ fn is_program(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| is_executable(&folder.join(program)))
 }
 
-/// The files that SQLite and the receiver use for a ledger.
-fn files_of(ledger: &LedgerAddress) -> Vec<PathBuf> {
+/// The files that SQLite and the receiver use, or take for their own, where the ledger is.
+fn files_of(ledger: &LedgerAddress) -> [PathBuf; 5] {
     let LedgerAddress::Sqlite(path) = ledger;
-    let file = |suffix| {
-        let mut name = OsString::from(path);
+    let path = resolved(path).unwrap_or_else(|_| path.clone());
+    ["", "-wal", "-shm", "-journal", "-lock"].map(|suffix| {
+        let mut name = OsString::from(&path);
         name.push(suffix);
         PathBuf::from(name)
-    };
-    ["", "-wal", "-shm", "-lock"].map(file).into()
-}
-
-/// Whether two paths lead to one file, which need not exist.
-fn is_same(one: &Path, other: &Path) -> bool {
-    let real = |path: &Path| {
-        path.canonicalize().ok().or_else(|| {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            Some(folder.canonicalize().ok()?.join(path.file_name()?))
-        })
-    };
-    one == other || real(one).is_some_and(|one| real(other) == Some(one))
+    })
 }

@@ -7,4 +7,4 @@ mod url;
 pub use name::{nearest, one_of, quoted};
 pub use unit::{LONGEST_DURATION, parse_bytes, parse_duration, show_bytes, show_duration};
 pub(crate) use url::URL;
-pub use url::{parse_url, url_fault};
+pub use url::{parse_proxy, parse_url, url_fault};

@@ -15,6 +15,20 @@ pub enum Body {
     Base64(String),
 }
 
+impl Body {
+    /// The beginning of a body, of this many bytes at most. It ends with a whole character if the body is a text.
+    pub(super) fn beginning(body: &[u8], most: usize) -> Self {
+        let cut = &body[..body.len().min(most)];
+        match std::str::from_utf8(cut) {
+            // Only the last character is cut.
+            Err(fault) if fault.error_len().is_none() && cut.len() < body.len() => {
+                Self::from(&cut[..fault.valid_up_to()])
+            }
+            _ => Self::from(cut),
+        }
+    }
+}
+
 impl From<&[u8]> for Body {
     fn from(body: &[u8]) -> Self {
         std::str::from_utf8(body).map_or_else(|_| Self::Base64(STANDARD.encode(body)), |text| Self::Text(text.into()))

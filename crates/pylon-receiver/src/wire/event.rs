@@ -6,6 +6,9 @@ use crate::ledger::{self, AttemptRecord, DeliveryRecord, EventRecord, EventState
 use crate::time::Moment;
 use serde::{Deserialize, Serialize};
 
+/// How much of a body is in an answer, in bytes.
+const SHOWN_BODY: usize = 256 * 1024;
+
 /// An event with its headers, its body and its deliveries.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventDetail {
@@ -39,9 +42,9 @@ pub struct EventDetail {
     pub query: Option<String>,
     /// The headers, in the order of arrival; values of credentials are redacted.
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// The body's beginning: at most 256 KiB. The whole body is at `/api/events/{id}/body`.
     pub body: Body,
-    /// The deliveries, the oldest first.
+    /// The newest 50 deliveries, the oldest first. `/api/deliveries` lists all.
     pub deliveries: Vec<DeliveryDetail>,
 }
 
@@ -51,7 +54,7 @@ pub struct DeliveryDetail {
     /// The delivery.
     #[serde(flatten)]
     pub record: DeliveryRecord,
-    /// Its attempts, the oldest first.
+    /// Its newest 50 attempts, the oldest first.
     pub log: Vec<AttemptRecord>,
 }
 
@@ -74,7 +77,7 @@ impl From<ledger::EventDetail> for EventDetail {
             path: target,
             query,
             headers: redacted(&headers),
-            body: Body::from(&*body),
+            body: Body::beginning(&body, SHOWN_BODY),
             deliveries: deliveries.into_iter().map(|(record, log)| DeliveryDetail { record, log }).collect(),
         }
     }

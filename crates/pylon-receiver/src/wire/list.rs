@@ -11,7 +11,7 @@ pub struct PageQuery<K> {
     /// The page starts after this entry: the `next` of the page before. The first page has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<K>,
-    /// Maximum number of entries: 1 to 1000, 100 if left out.
+    /// Maximum number of entries: 1 to 1000, 100 if left out. A page has fewer if its entries would be more than 1 MiB of JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// The order; the newest first if left out.

@@ -13,11 +13,14 @@
 //! | `GET /api/events/{id}/body` | | the bytes of the body |
 //! | `POST /api/events/redeliver` | [`EventOrder`] | [`OrderResult`] |
 //! | `GET /api/deliveries` | [`DeliveryFilter`], [`PageQuery`] | [`DeliveryList`] |
+//! | `POST /api/deliveries/move` | [`MoveOrder`] | [`OrderResult`] |
+//! | `POST /api/deliveries/drop` | [`DropOrder`] | [`OrderResult`] |
 //! | `POST /api/dead/redeliver` | [`DeadOrder`] | [`OrderResult`] |
 //! | `POST /api/dead/drop` | [`DeadOrder`] | [`OrderResult`] |
 //! | `GET /api/refused` | [`RefusedFilter`], [`PageQuery`] | [`RefusedList`] |
 //! | `GET /api/stats` | | [`Stats`] |
 //! | `GET /api/config` | | [`RunningConfig`] |
+//! | `GET /api/backup` | | a copy of the ledger, a SQLite file |
 //!
 //! Every refusal is an [`ErrorAnswer`]. The paths are constants in [`path`].
 
@@ -37,5 +40,5 @@ pub use content::Body;
 pub use error::ErrorAnswer;
 pub use event::{DeliveryDetail, EventDetail, RefusedRequest};
 pub use list::{DeliveryList, EventList, PageQuery, RefusedList};
-pub use order::{DeadOrder, EventOrder, OrderResult};
+pub use order::{DeadOrder, DropOrder, EventOrder, MoveOrder, OrderResult};
 pub use status::{CircuitStatus, Destination, LiveStatus, Liveness, Readiness, ReadyStatus, RunningConfig, Stats};

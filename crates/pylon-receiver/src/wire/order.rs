@@ -44,14 +44,41 @@ pub struct DeadOrder {
     pub dry_run: bool,
 }
 
+/// The order to give what is left of a destination to another one: its waiting, held and dead deliveries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MoveOrder {
+    /// The destination that has them; not one that the receiver is configured with.
+    pub from: String,
+    /// The destination that gets them; one that the receiver is configured with.
+    pub to: String,
+    /// Only count what is left.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// The order to drop what is left of a destination: its waiting, held and dead deliveries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DropOrder {
+    /// The destination; not one that the receiver is configured with.
+    pub destination: String,
+    /// Only count what is left.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
 /// The result of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct OrderResult {
-    /// How many events or deliveries matched.
+    /// How many events or deliveries matched, those that are being attempted among them.
     pub matched: u64,
     /// How many deliveries were created, if the order was to redeliver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redelivered: Option<u64>,
+    /// How many deliveries were moved, if the order was to move.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<u64>,
     /// How many deliveries were dropped, if the order was to drop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped: Option<u64>,

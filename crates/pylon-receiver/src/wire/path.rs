@@ -14,6 +14,10 @@ pub const EVENTS: &str = "/api/events";
 pub const EVENTS_REDELIVER: &str = "/api/events/redeliver";
 /// The list of deliveries.
 pub const DELIVERIES: &str = "/api/deliveries";
+/// The order to give the deliveries of a destination to another one.
+pub const DELIVERIES_MOVE: &str = "/api/deliveries/move";
+/// The order to drop the deliveries of a destination.
+pub const DELIVERIES_DROP: &str = "/api/deliveries/drop";
 /// The order to redeliver dead deliveries.
 pub const DEAD_REDELIVER: &str = "/api/dead/redeliver";
 /// The order to drop dead deliveries.
@@ -24,6 +28,9 @@ pub const REFUSED: &str = "/api/refused";
 pub const STATS: &str = "/api/stats";
 /// The configuration that the receiver runs with.
 pub const CONFIG: &str = "/api/config";
+
+/// A copy of the ledger.
+pub const BACKUP: &str = "/api/backup";
 
 /// The path of one event.
 pub fn event(id: EventId) -> String {

@@ -26,6 +26,10 @@ pub struct Readiness {
     /// Why it is not, a sentence for each reason. Left out if it is ready, and for callers without a required token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unmet: Option<Vec<String>>,
+    /// What needs care before long, a sentence for each: it does not affect whether the receiver is ready. Left out if there is nothing,
+    /// and for callers without a required token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warnings: Option<Vec<String>>,
 }
 
 /// Whether a receiver is ready.

@@ -4,11 +4,16 @@ mod bodies;
 mod commits;
 mod connections;
 mod deduplication;
+mod encodings;
 mod fake_ledger;
+mod half_closed;
+mod loops;
+mod not_http;
 mod peer;
 mod refusals;
 mod routes;
 mod secrets;
+mod sources;
 mod stop;
 mod stored;
 mod table;
@@ -21,7 +26,9 @@ use pylon_receiver::Moment;
 use pylon_receiver::config::{
     Config, Deduplication, DestinationConfig, EndpointConfig, JsonLinesTransport, SecretSource, TransportConfig,
 };
-use pylon_receiver::internals::{Acceptor, AcceptorParts, Listener, ListenerLimits, Metrics, Stopped, TlsKeys};
+use pylon_receiver::internals::{
+    Acceptor, AcceptorParts, Listener, ListenerLimits, Metrics, Refreshed, Stopped, TlsKeys,
+};
 use pylon_receiver::ledger::{LedgerError, NewEvent, NewRefused};
 use pylon_test_support::log::logged;
 use pylon_webhooks::Secret;
@@ -30,13 +37,15 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 const SECRET: &str = "test-secret";
 /// In Unix seconds.
 const NOW: u64 = 1_700_000_000;
+/// Any free port of this machine.
+const HERE: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 /// How long a limit is that is to be met.
 const SHORT: Duration = Duration::from_millis(60);
 /// Longer than any test takes, its waits in vain included.
@@ -82,19 +91,22 @@ impl Front {
         };
         let acceptor = Arc::new(Acceptor::new(config, parts));
         let limits = ListenerLimits::from(&config.limits);
-        let mut listener = Listener::bind(([127, 0, 0, 1], 0).into(), limits).await.unwrap();
+        let mut listener = Listener::bind("listen", &HERE.into(), limits, metrics.clone()).await.unwrap();
         if let Some(keys) = keys {
             listener = listener.with_tls(keys);
         }
-        let address = listener.local_addr().unwrap();
+        let address = listener.addresses().unwrap()[0].ip().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let answering = acceptor.clone();
+        let (answering, shutdown_timeout) = (acceptor.clone(), config.limits.shutdown_timeout);
         let running = tokio::spawn(listener.run(
             move |request, remote| {
                 let acceptor = answering.clone();
                 async move { acceptor.answer(request, remote).await }
             },
-            async move { _ = stopped.await },
+            async move {
+                _ = stopped.await;
+                Instant::now() + shutdown_timeout
+            },
         ));
         Self { acceptor, ledger, metrics, now, address, stop: Some(stop), running }
     }
@@ -154,6 +166,11 @@ impl Front {
     fn counted(&self, line: &str) -> bool {
         self.metrics.encode().unwrap().lines().any(|counted| counted == line)
     }
+}
+
+/// The line of a counter in the metrics.
+fn refused_connection(cause: &str, count: u32) -> String {
+    format!("pylon_receiver_connections_refused_total{{listener=\"listen\",cause=\"{cause}\"}} {count}")
 }
 
 /// A request as it stands on the wire.

@@ -1,6 +1,7 @@
 //! The admin API, through its real router.
 
 mod access;
+mod bounds;
 pub(crate) mod fake;
 mod health;
 mod orders;

@@ -83,11 +83,14 @@ fn an_empty_file_is_shown_with_every_default() {
 admin = "127.0.0.1:8081"
 ledger = "sqlite:pylon.db"
 log = "text"
+trusted_proxies = []
 
 [limits]
 connections = 1024
 header_timeout = "15s"
+idle_timeout = "1m15s"
 body_timeout = "15s"
+body_memory = "256MiB"
 keep_alive_requests = 10000
 queue = 4096
 shutdown_timeout = "25s"
@@ -103,6 +106,7 @@ signature = "required"
 secrets = [{ env = "PYLON_WEBHOOK_SECRET" }]
 timestamp = "optional"
 tolerance = "5m"
+sources = []
 body_limit = "1MiB"
 deduplication = "exact"
 "#;
@@ -131,14 +135,14 @@ fn every_key_is_in_the_reference_with_its_default() {
         "| `limits.body_timeout` | duration | `15s` | Time for a request's body. |",
         "| `endpoint.secrets` | list of secrets | none | Any of these secrets verifies a request. |",
         "| `destination.jsonl` | path | none | Append events to this file as lines of JSON. |",
-        "| `destination.circuit.failures` | number | `10` | Failed events without a success in between before the \
-         destination is paused. |",
+        "| `destination.circuit.failures` | number | `10` | Events without an answer, or with 502, 503 or 504, before the \
+         destination is paused. Any other answer starts the count anew. |",
     ] {
         assert!(reference.lines().any(|found| found == line), "no line {line} in\n{reference}");
     }
     let keys: Vec<_> = reference.lines().filter_map(|line| line.split('`').nth(1)).collect();
     assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len(), "each key once");
-    assert_eq!(keys.len(), 57);
+    assert_eq!(keys.len(), 68);
 }
 
 const EXAMPLE: &str = include_str!("../../../../deploy/pylon-receiver.toml");
@@ -175,7 +179,7 @@ fn the_settings_that_the_example_comments_out_hold_anyway_unless_they_are_for_in
     }
     assert_eq!(show(&parse(&defaults).unwrap()), show(&parse(EXAMPLE).unwrap()));
     let all = parse(&everything).unwrap();
-    assert_eq!(all.destinations.len(), 3);
+    assert_eq!(all.destinations.len(), 5);
     assert!(all.admin_token.is_some() && all.tls.is_some() && all.traces.is_some());
 }
 
@@ -343,9 +347,9 @@ fn a_configuration_that_a_program_made_is_checked_too() {
 #[test]
 fn the_keys_that_need_a_restart_are_those_that_the_reference_names() {
     let changed = "listen = \"127.0.0.1:1\"\nadmin = \"127.0.0.1:2\"\nadmin_token = { env = \"A\" }\nledger = \"sqlite:a\"\n\
-                   log = \"json\"\ntraces = \"http://a/\"\ntls = { certificate = \"a\", key = \"a\" }\n\
-                   [limits]\nconnections = 1\nheader_timeout = \"1s\"\nbody_timeout = \"1s\"\nkeep_alive_requests = 1\n\
-                   queue = 1\nshutdown_timeout = \"1s\"\n[retention]\ndelivered = \"1d\"\nrefused = 1\n\
+                   health = \"/healthz\"\nlog = \"json\"\ntraces = \"http://a/\"\ntls = { certificate = \"a\", key = \"a\" }\n\
+                   [limits]\nconnections = 1\nheader_timeout = \"1s\"\nidle_timeout = \"1s\"\nbody_timeout = \"1s\"\n\
+                   body_memory = \"2MiB\"\nkeep_alive_requests = 1\nqueue = 1\nshutdown_timeout = \"1s\"\n[retention]\ndelivered = \"1d\"\nrefused = 1\n\
                    [[endpoint]]\npath = \"/a\"\nsecrets = [{ env = \"A\" }]\n[[destination]]\nname = \"a\"\njsonl = \"a\"\n";
     let (old, new) = (parse("").unwrap(), parse(changed).unwrap());
     let reference = reference();

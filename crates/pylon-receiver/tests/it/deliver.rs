@@ -5,4 +5,7 @@ mod ahead;
 mod backoff;
 mod circuit;
 mod courier;
+mod first;
+mod pause;
 mod rate;
+mod stage;

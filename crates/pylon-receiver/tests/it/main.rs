@@ -4,9 +4,11 @@
 
 mod accept;
 mod admin;
+mod certificates;
 mod config;
 mod deliver;
 mod ledger;
+mod loops;
 mod metrics;
 mod preflight;
 mod receiver;

@@ -1,7 +1,7 @@
 //! What Prometheus is told, line by line.
 
-use crate::admin::fake::{Admin, Mood, NOW, destination};
-use pylon_receiver::internals::{Access, Metrics};
+use crate::admin::fake::{Admin, Answer, Mood, NOW, destination};
+use pylon_receiver::internals::{Access, CertificateEnd, Metrics};
 use pylon_receiver::ledger::{CommitObserver, DestinationStats, LedgerError, Stats};
 use pylon_receiver::wire::CircuitStatus;
 use std::collections::{BTreeMap, BTreeSet};
@@ -121,6 +121,9 @@ fn what_is_expected_is_told_before_it_happens() {
     }
     told.is("attempt_time_seconds_count{destination=\"app\"}", 0.0);
     assert!(told.labels("refused_total").is_empty());
+    metrics.expect_refusal(&"support".into(), "signature_mismatch");
+    let told = Exposition::read(&metrics.encode().unwrap());
+    told.is("refused_total{endpoint=\"support\",reason=\"signature_mismatch\"}", 0.0);
 }
 
 #[test]
@@ -160,12 +163,13 @@ async fn the_state_of_the_ledger_is_told_beside_what_was_counted() {
         destination("archive", CircuitStatus::Closed),
         destination("quiet", CircuitStatus::Probing),
     ];
-    let answer = admin.get("/metrics").await;
+    let answer = scrape(&admin).await;
     assert_eq!(answer.status, 200);
-    assert_eq!(answer.header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert_eq!(answer.header("content-type"), OPEN_METRICS);
     let told = Exposition::read(answer.text());
     told.is("accepted_total{endpoint=\"support\"}", 1.0);
     told.is("ledger_readable", 1.0);
+    told.is("ready", 1.0);
     told.is("ledger_bytes", 4096.0);
     told.is("events", 9.0);
     told.is("parked", 1.0);
@@ -190,14 +194,126 @@ async fn a_ledger_that_cannot_be_read_takes_no_counter_away() {
         let admin = Admin::new(Access::Loopback);
         admin.metrics.accepted(&"support".into());
         *admin.ledger.mood.lock().unwrap() = mood;
-        let answer = admin.get("/metrics").await;
+        let answer = scrape(&admin).await;
         assert_eq!(answer.status, 200);
         let told = Exposition::read(answer.text());
         told.is("accepted_total{endpoint=\"support\"}", 1.0);
         told.is("ledger_readable", 0.0);
+        told.is("ready", 0.0);
         told.is("circuit_open{destination=\"app\"}", 0.0);
         for unknown in ["queue", "events", "ledger_bytes", "oldest_due_age_seconds"] {
             assert!(told.labels(unknown).is_empty(), "{unknown} is not known, and not told as zero");
         }
     }
+}
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Asks for OpenMetrics.
+async fn scrape(admin: &Admin) -> Answer {
+    let headers = [("host", "localhost"), ("accept", "application/openmetrics-text")];
+    admin.send("GET", "/metrics", &headers, "").await
+}
+
+/// `Accept` headers, and the format of the answer.
+const ACCEPTED: [(&[&str], &str); 32] = [
+    (&[], TEXT),
+    (&[""], TEXT),
+    (&["*/*"], TEXT),
+    (&["text/plain"], TEXT),
+    (&["text/*"], TEXT),
+    (&["text/html, */*;q=0.8"], TEXT),
+    (&["text/plain;version=0.0.4"], TEXT),
+    (&["text/plain; version=0.0.4; charset=utf-8"], TEXT),
+    (&["application/json"], TEXT),
+    (&["application/openmetrics-text;q=0"], TEXT),
+    (&["application/openmetrics-text;q=0, */*"], TEXT),
+    (&["application/openmetrics-text;version=0.0.1"], TEXT),
+    (&["application/openmetrics-text;q=0.5, text/plain"], TEXT),
+    (&["application/openmetrics-text;q=0.4, text/plain;q=0.5"], TEXT),
+    (&["application/openmetrics-text, text/plain"], TEXT),
+    (&["text/plain;q=0.5", "application/openmetrics-text;q=0.4"], TEXT),
+    (&["application/openmetrics-text;q=2"], TEXT),
+    (&["application/openmetrics-text;q=much"], TEXT),
+    (&["application/openmetrics-text;q"], TEXT),
+    (&["application"], TEXT),
+    (&["application/openmetrics-text"], OPEN_METRICS),
+    (&["Application/OpenMetrics-Text; Version=1.0.0; Q=0.9"], OPEN_METRICS),
+    (&["application/openmetrics-text;version=\"1.0.0\""], OPEN_METRICS),
+    (&["application/openmetrics-text, */*"], OPEN_METRICS),
+    (&["*/*;q=0.1", "application/openmetrics-text;q=0.2"], OPEN_METRICS),
+    (&["text/plain;q=0.4, application/openmetrics-text;q=0.5"], OPEN_METRICS),
+    (&["text/plain;version=1.0.0, application/openmetrics-text;q=0.1"], OPEN_METRICS),
+    (&["text/plain;q=0, application/openmetrics-text;q=0.1"], OPEN_METRICS),
+    (&["application/*"], OPEN_METRICS),
+    // As Prometheus 2 and 3 ask, and Prometheus 3 with `PrometheusText0.0.4` in front.
+    (
+        &[
+            "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+        ],
+        OPEN_METRICS,
+    ),
+    (
+        &[
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+        ],
+        OPEN_METRICS,
+    ),
+    (
+        &[
+            "text/plain;version=0.0.4;q=0.6,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,*/*;q=0.2",
+        ],
+        TEXT,
+    ),
+];
+
+#[tokio::test]
+async fn each_scraper_is_told_in_its_format() {
+    let admin = Admin::new(Access::Loopback);
+    for (accepted, expected) in ACCEPTED {
+        let accepted = accepted.iter().map(|value| ("accept", *value));
+        let headers: Vec<_> = [("host", "localhost")].into_iter().chain(accepted).collect();
+        let answer = admin.send("GET", "/metrics", &headers, "").await;
+        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, expected), "{headers:?}");
+        assert_eq!(answer.text().ends_with("# EOF\n"), expected == OPEN_METRICS, "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn both_formats_tell_the_same() {
+    let admin = Admin::new(Access::Loopback);
+    admin.metrics.accepted(&"a\"b\\c\nd".into());
+    *admin.running.certificates.lock().unwrap() =
+        vec![CertificateEnd { path: "/etc/a.pem".into(), at: NOW.after(Duration::from_millis(1999)) }];
+    let open_metrics = scrape(&admin).await;
+    let told = Exposition::read(open_metrics.text());
+    told.is("certificate_expiry_seconds{certificate=\"/etc/a.pem\"}", (NOW.unix_seconds() + 1) as f64);
+    let text = admin.get("/metrics").await;
+    let samples = |text: &str| -> BTreeSet<String> {
+        let lines = text.lines().filter(|line| !line.starts_with('#') && !line.contains("_admin_requests_"));
+        // One writes whole numbers as integers in labels too.
+        lines.map(|line| line.replace(".0\"}", "\"}").replace(".0\",", "\",")).collect()
+    };
+    assert_eq!(samples(text.text()), samples(open_metrics.text()));
+    let comments: Vec<_> = text.text().lines().filter(|line| line.starts_with('#')).collect();
+    assert!(comments.iter().all(|line| line.starts_with("# HELP ") || line.starts_with("# TYPE ")), "{comments:?}");
+    // Every family is described by the name of its samples.
+    for line in text.text().lines().filter(|line| !line.starts_with('#')) {
+        let name = line.split(['{', ' ']).next().unwrap();
+        let family = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name);
+        for kind in ["HELP", "TYPE"] {
+            let begins = |comment: &&&str| comment.starts_with(&format!("# {kind} {family} "));
+            assert_eq!(comments.iter().filter(begins).count(), 1, "{kind} {family}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_readiness_says_is_a_metric() {
+    let admin = Admin::new(Access::Loopback);
+    Exposition::read(scrape(&admin).await.text()).is("ready", 1.0);
+    *admin.running.unmet.lock().unwrap() = vec!["endpoint support has no secret".to_owned()];
+    Exposition::read(scrape(&admin).await.text()).is("ready", 0.0);
+    Exposition::read(scrape(&Admin::reading()).await.text()).is("ready", 0.0);
 }

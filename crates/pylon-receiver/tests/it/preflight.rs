@@ -1,9 +1,10 @@
 //! What a start refuses and warns of, before it starts.
 
 use pylon_receiver::config::{
-    CommandTransport, Config, DestinationConfig, EndpointConfig, HttpTransport, JsonLinesTransport, LedgerAddress,
-    SecretSource, Signing, Tls, TransportConfig, parse,
+    ClientCertificate, CommandTransport, Config, DestinationConfig, EndpointConfig, HttpTransport, JsonLinesTransport,
+    LedgerAddress, SecretSource, Signing, Tls, TransportConfig, parse,
 };
+use pylon_receiver::ledger::{SqliteLedger, SqliteOptions};
 use pylon_receiver::{Preflight, Receiver, StartFault};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -40,6 +41,7 @@ fn file(folder: &TempDir, name: &str, text: &str, mode: u32) -> SecretSource {
 #[track_caller]
 fn assert_finds(config: &Config, faults: &[&str], missing: &[&str], warnings: &[&str]) {
     let found = Preflight::of(config);
+    assert_eq!(found.ledger, None);
     assert_eq!((found.faults, found.missing, found.warnings), (owned(faults), owned(missing), owned(warnings)));
 }
 
@@ -62,6 +64,32 @@ fn nothing_is_found_where_nothing_is_wrong() {
 #[test]
 fn what_a_file_cannot_say_is_refused_too() {
     assert_finds(&config().endpoints(vec![]), &["`endpoint`: expected at least one, found none"], &[], &[]);
+}
+
+#[test]
+fn sources_without_a_trusted_proxy_are_warned_of_where_only_a_proxy_can_reach_the_receiver() {
+    let mut config = config();
+    config.endpoints[0].sources = vec!["us".parse().unwrap()];
+    let warning = "endpoint webhook: `sources` sees the address of the proxy only, because `listen` is a loopback address; \
+                   name the proxy in `trusted_proxies`";
+    assert_finds(&config, &[], &[], &[warning]);
+    assert_finds(&config.clone().listen(([192, 0, 2, 1], 8080).into()), &[], &[], &[]);
+    assert_finds(&config.trusted_proxies(vec!["127.0.0.1".parse().unwrap()]), &[], &[], &[]);
+}
+
+#[test]
+fn a_certificate_that_has_ended_is_warned_of() {
+    let folder = TempDir::new().unwrap();
+    let tls = Tls::new(folder.path().join("certificate.pem"), folder.path().join("key.pem"));
+    let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    (params.not_before, params.not_after) = (rcgen::date_time_ymd(2000, 1, 1), rcgen::date_time_ymd(2020, 2, 1));
+    let key = rcgen::KeyPair::generate().unwrap();
+    std::fs::write(&tls.certificate, params.self_signed(&key).unwrap().pem()).unwrap();
+    file(&folder, "key.pem", &key.serialize_pem(), 0o600);
+    let path = tls.certificate.display();
+    let warning =
+        format!("the certificate in {path} expired at 2020-02-01T00:00:00Z: senders refuse to connect; renew it");
+    assert_finds(&config().tls(Some(tls.clone())), &[], &[], &[&warning]);
 }
 
 #[test]
@@ -105,17 +133,209 @@ fn lines_of_json_do_not_go_into_the_ledger() {
     let config = config().ledger(LedgerAddress::Sqlite(ledger.clone()));
     let fault = "destination app: `jsonl` is a file of the ledger; choose another file";
     let inside = |name: &str| json_lines(&folder.path().join(name));
-    for name in ["pylon.db", "pylon.db-wal", "pylon.db-shm", "pylon.db-lock", "./pylon.db"] {
+    let of_the_ledger =
+        ["pylon.db", "pylon.db-wal", "pylon.db-shm", "pylon.db-journal", "pylon.db-lock", "./pylon.db", "link.db"];
+    symlink("pylon.db", folder.path().join("link.db")).unwrap();
+    for name in of_the_ledger {
         assert_finds(&config.clone().destinations(inside(name)), &[fault], &[], &[]);
+    }
+    let by_a_link = config.clone().ledger(LedgerAddress::Sqlite(folder.path().join("link.db")));
+    for name in of_the_ledger {
+        assert_finds(&by_a_link.clone().destinations(inside(name)), &[fault], &[], &[]);
     }
     let other = TempDir::new().unwrap();
     symlink(folder.path(), other.path().join("link")).unwrap();
     let linked = json_lines(&other.path().join("link/pylon.db"));
     assert_finds(&config.clone().destinations(linked), &[fault], &[], &[]);
-    std::fs::write(&ledger, "").unwrap();
+    file(&folder, "pylon.db", "", 0o600);
     symlink(&ledger, other.path().join("file")).unwrap();
-    assert_finds(&config.clone().destinations(json_lines(&other.path().join("file"))), &[fault], &[], &[]);
+    std::fs::hard_link(&ledger, other.path().join("hard")).unwrap();
+    for name in ["file", "hard"] {
+        assert_finds(&config.clone().destinations(json_lines(&other.path().join(name))), &[fault], &[], &[]);
+    }
     assert_finds(&config.destinations(json_lines(&other.path().join("pylon.db"))), &[], &[], &[]);
+}
+
+#[test]
+fn a_file_that_no_line_can_be_written_to_is_warned_of() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    file(&folder, "text", "a line\n", 0o600);
+    file(&folder, "zeros", "\0\0\0", 0o600);
+    file(&folder, "empty", "", 0o600);
+    std::fs::create_dir(path("folder")).unwrap();
+    let foreign = "the file does not begin with a line of ours; move it away, or name another file";
+    for (name, found) in [
+        ("text", foreign),
+        ("zeros", foreign),
+        ("folder", "expected a regular file, found a folder"),
+        ("none/lines", "No such file or directory (os error 2)"),
+    ] {
+        let warning = format!("destination app: nothing can be written to {}: {found}", path(name).display());
+        assert_finds(&config().destinations(json_lines(&path(name))), &[], &[], &[&warning]);
+    }
+    assert_finds(&config().destinations(json_lines(&path("empty"))), &[], &[], &[]);
+    assert_eq!(std::fs::read(path("zeros")).unwrap(), [0; 3]);
+}
+
+#[test]
+fn two_destinations_with_one_file_are_warned_of() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    symlink("lines", path("link")).unwrap();
+    let warning = "destination other: `jsonl` is the file of destination app too: lines do not say whose they are";
+    let with = |name: &str| {
+        let other = TransportConfig::JsonLines(JsonLinesTransport::new(path(name)));
+        config().destinations([json_lines(&path("lines")), vec![DestinationConfig::new("other", other)]].concat())
+    };
+    for name in ["lines", "./lines", "link"] {
+        assert_finds(&with(name), &[], &[], &[warning]);
+    }
+    file(&folder, "lines", "", 0o600);
+    std::fs::hard_link(path("lines"), path("hard")).unwrap();
+    assert_finds(&with("hard"), &[], &[], &[warning]);
+    assert_finds(&with("elsewhere"), &[], &[], &[]);
+}
+
+/// What is at the path of a ledger, what a preflight says of it, and so a start.
+#[test]
+fn a_ledger_that_cannot_be_opened_is_told_and_nothing_is_changed() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let shown = |name: &str| path(name).display().to_string();
+    let foreign = |name: &str| rusqlite::Connection::open(path(name)).unwrap();
+    foreign("bookmarks").execute_batch("CREATE TABLE bookmarks (url TEXT)").unwrap();
+    foreign("wal").execute_batch("PRAGMA journal_mode = wal; CREATE TABLE bookmarks (url TEXT)").unwrap();
+    foreign("numbered").pragma_update(None, "application_id", 7).unwrap();
+    file(&folder, "text", "a text", 0o600);
+    file(&folder, "zeros", &"\0".repeat(4096), 0o600);
+    file(&folder, "lost-wal", "what was committed", 0o600);
+    file(&folder, "cut-wal", "what was committed", 0o600);
+    file(&folder, "cut", "", 0o600);
+    std::fs::create_dir(path("folder")).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, path("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
+    symlink("text", path("link")).unwrap();
+    drop(SqliteLedger::open(path("newer"), SqliteOptions::default()).unwrap());
+    foreign("newer").execute_batch("PRAGMA user_version = 99; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+
+    let of_another =
+        |name: &str| format!("not a ledger of this version: {} is a SQLite file of another program", shown(name));
+    let no_database = "the ledger is damaged: file is not a database; stop the receiver, keep a copy of the ledger, and restore a \
+                       backup or start with a new one";
+    let no_file =
+        |name: &str, found: &str| format!("the ledger failed: expected a file at {}, found {found}", shown(name));
+    let with_wal = |name: &str| {
+        format!(
+            "the ledger failed: expected the ledger {0} beside {0}-wal, which has events of it, found none; put the ledger back, \
+             or move {0}-wal away",
+            shown(name)
+        )
+    };
+    let cases = [
+        (path("bookmarks"), of_another("bookmarks")),
+        (path("wal"), of_another("wal")),
+        (path("numbered"), of_another("numbered")),
+        (path("text"), no_database.to_owned()),
+        (path("link"), no_database.to_owned()),
+        (path("zeros"), no_database.to_owned()),
+        (path("lost"), with_wal("lost")),
+        (path("cut"), with_wal("cut")),
+        (path("folder"), no_file("folder", "a folder")),
+        (path("pipe"), no_file("pipe", "a named pipe")),
+        (path("socket"), no_file("socket", "a socket")),
+        ("/dev/null".into(), "the ledger failed: expected a file at /dev/null, found a device".into()),
+        ("/dev/zero".into(), "the ledger failed: expected a file at /dev/zero, found a device".into()),
+        (path("none/pylon.db"), format!("the ledger failed: expected a folder {}, found none; make it", shown("none"))),
+        (
+            path("newer"),
+            format!(
+                "not a ledger of this version: expected at most version 2 in {}, found 99; run a newer pylon-receiver",
+                shown("newer")
+            ),
+        ),
+    ];
+    let everything = || {
+        let files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> =
+            files.map(|path| (path.clone(), path.is_file().then(|| std::fs::read(path).unwrap()))).collect();
+        files.sort();
+        files
+    };
+    let before = everything();
+    for (path, sentence) in cases {
+        let config = config().ledger(LedgerAddress::Sqlite(path.clone()));
+        assert_eq!(Preflight::of(&config).ledger.as_deref(), Some(&*sentence), "{}", path.display());
+        let started = SqliteLedger::open(&path, SqliteOptions::default());
+        assert_eq!(started.unwrap_err().to_string(), sentence, "{}", path.display());
+        assert_eq!(SqliteLedger::open_read_only(&path).is_err(), true, "{}", path.display());
+        assert!(everything() == before, "{}", path.display());
+    }
+    assert!(!Path::new("/dev/null-journal").exists());
+}
+
+#[test]
+fn a_sound_ledger_is_no_fault_whether_a_receiver_has_it_or_not() {
+    let folder = TempDir::new().unwrap();
+    let config = config().ledger(LedgerAddress::Sqlite(folder.path().join("pylon.db")));
+    assert_finds(&config, &[], &[], &[]);
+    assert!(!folder.path().join("pylon.db").exists());
+    let ledger = SqliteLedger::open(folder.path().join("pylon.db"), SqliteOptions::default()).unwrap();
+    assert_finds(&config, &[], &[], &[]);
+    drop(ledger);
+    assert_finds(&config, &[], &[], &[]);
+    file(&folder, "pylon.db", "", 0o600);
+    std::fs::remove_file(folder.path().join("pylon.db-wal")).unwrap_or_default();
+    assert_finds(&config, &[], &[], &[]);
+}
+
+#[test]
+fn files_that_others_can_read_or_write_are_warned_of() {
+    let folder = TempDir::new().unwrap();
+    let shown = |name: &str| folder.path().join(name).display().to_string();
+    let of_the_ledger = config().ledger(LedgerAddress::Sqlite(folder.path().join("pylon.db")));
+    let with = |name: &str| match name {
+        "lines" => (of_the_ledger.clone().destinations(json_lines(&folder.path().join("lines"))), "destination app"),
+        _ => (of_the_ledger.clone(), "ledger"),
+    };
+    drop(SqliteLedger::open(folder.path().join("pylon.db"), SqliteOptions::default()).unwrap());
+    file(&folder, "pylon.db-wal", "", 0o600);
+    file(&folder, "pylon.db-shm", "", 0o600);
+    file(&folder, "lines", "", 0o600);
+    let change = |name: &str, mode| {
+        std::fs::set_permissions(folder.path().join(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for name in ["pylon.db", "pylon.db-wal", "pylon.db-shm", "lines"] {
+        let (config, whose) = with(name);
+        let shown = shown(name);
+        for (mode, found) in [
+            (0o644, format!("every user of this machine can read {shown}; run `chmod o-r {shown}`")),
+            (0o602, format!("every user of this machine can write {shown}; run `chmod o-w {shown}`")),
+            (0o606, format!("every user of this machine can read and write {shown}; run `chmod o-rw {shown}`")),
+            (0o660, format!("its group can write {shown}; run `chmod g-w {shown}`")),
+            (
+                0o666,
+                format!(
+                    "every user of this machine can read and write {shown}, and its group can write it; run `chmod g-w,o-rw {shown}`"
+                ),
+            ),
+        ] {
+            change(name, mode);
+            assert_finds(&config, &[], &[], &[&format!("{whose}: {found}")]);
+        }
+        for mode in [0o640, 0o600] {
+            change(name, mode);
+            assert_finds(&config, &[], &[], &[]);
+        }
+    }
+    let shown = folder.path().canonicalize().unwrap().display().to_string();
+    change("", 0o777);
+    let found =
+        format!("ledger: every user of this machine can delete and replace files in {shown}; run `chmod o-w {shown}`");
+    assert_finds(&of_the_ledger, &[], &[], &[&found]);
+    change("", 0o1777);
+    assert_finds(&of_the_ledger, &[], &[], &[]);
+    change("", 0o700);
 }
 
 #[test]
@@ -163,6 +383,67 @@ fn certificate_and_key_are_read() {
     assert!(matches!(found.missing.as_slice(), [one] if one.starts_with("no TLS: ")), "{:?}", found.missing);
     let path = key.display();
     assert_eq!(found.warnings, [format!("TLS: every user of this machine can read {path}; run `chmod o-r {path}`")]);
+}
+
+#[test]
+fn the_files_of_a_destination_are_read() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+    let other = rcgen::KeyPair::generate().unwrap();
+    file(&folder, "client.pem", &certificate.pem(), 0o644);
+    file(&folder, "open.key", &key.serialize_pem(), 0o644);
+    file(&folder, "client.key", &key.serialize_pem(), 0o600);
+    file(&folder, "other.key", &other.serialize_pem(), 0o600);
+    let http = || HttpTransport::new("https://app.example/".parse().unwrap());
+    let client = |key: &str| http().client(Some(ClientCertificate::new(path("client.pem"), path(key))));
+    let at =
+        |http: HttpTransport| config().destinations(vec![DestinationConfig::new("app", TransportConfig::Http(http))]);
+    let shown = |name: &str| path(name).display().to_string();
+    assert_finds(&at(client("client.key")), &[], &[], &[]);
+    let open = shown("open.key");
+    let warning = format!("destination app: every user of this machine can read {open}; run `chmod o-r {open}`");
+    assert_finds(&at(client("open.key")), &[], &[], &[&warning]);
+    let unfit = format!(
+        "destination app: no TLS: expected the certificate in {} and its key in {}, cannot use them together \
+         (keys may not be consistent: KeyMismatch)",
+        shown("client.pem"),
+        shown("other.key")
+    );
+    assert_finds(&at(client("other.key")), &[], &[&unfit], &[]);
+    let missing =
+        format!("destination app: no TLS: expected PEM in {}, cannot read it (entity not found)", shown("none.pem"));
+    assert_finds(&at(http().ca(Some(path("none.pem")))), &[], &[&missing], &[]);
+    let found = format!(
+        "destination app: no TLS: expected certificates of authorities as PEM in {}, found none in it",
+        shown("client.key")
+    );
+    assert_finds(&at(http().ca(Some(path("client.key")))), &[], &[&found], &[]);
+    let proxy = |text: &str| at(http().proxy(Some(SecretSource::given(text))));
+    assert_finds(&proxy("http://user:sesame@proxy:3128"), &[], &[], &[]);
+    let malformed = "destination app: malformed secret: expected the URL of a proxy such as \
+                     `http://user:password@127.0.0.1:3128`, found another form";
+    assert_finds(&proxy("proxy:3128"), &[], &[malformed], &[]);
+    let unset = http().proxy(Some(SecretSource::Environment("PYLON_NEVER_SET".into())));
+    let not_set = "destination app: no secret: expected one in environment variable PYLON_NEVER_SET, found it not set; \
+                   set it and restart";
+    assert_finds(&at(unset), &[], &[not_set], &[]);
+}
+
+/// Its URL need not lead anywhere.
+#[test]
+fn a_socket_may_come_later_but_is_one() {
+    let folder = TempDir::new().unwrap();
+    let socket = |path: &Path| {
+        let http = HttpTransport::new("http://127.0.0.1:8080/webhook".parse().unwrap()).socket(Some(path.to_owned()));
+        config().destinations(vec![DestinationConfig::new("app", TransportConfig::Http(http))])
+    };
+    assert_finds(&socket(&folder.path().join("app.sock")), &[], &[], &[]);
+    let _listener = std::os::unix::net::UnixListener::bind(folder.path().join("app.sock")).unwrap();
+    assert_finds(&socket(&folder.path().join("app.sock")), &[], &[], &[]);
+    let warning = format!("destination app: `socket` {} is no socket", folder.path().display());
+    assert_finds(&socket(folder.path()), &[], &[], &[&warning]);
 }
 
 #[test]

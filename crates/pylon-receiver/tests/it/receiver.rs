@@ -1,6 +1,7 @@
 //! The library API: a receiver within a program.
 
 use crate::ledger::memory::MemoryLedger;
+use crate::transports::secure::Authority;
 use crate::wait::{LONGEST, until, within};
 use pylon_receiver::config::{
     Config, DestinationConfig, EndpointConfig, HttpTransport, LedgerAddress, SecretSource, Tls, TransportConfig,
@@ -39,6 +40,14 @@ fn builder(ledger: &Arc<MemoryLedger>) -> ReceiverBuilder {
 
 fn memory() -> Arc<MemoryLedger> {
     Arc::new(MemoryLedger::new(5, Arc::new(SystemWallClock)))
+}
+
+fn webhooks_of(receiver: &Receiver) -> SocketAddr {
+    receiver.webhooks().ip().unwrap()
+}
+
+fn admin_of(receiver: &Receiver) -> SocketAddr {
+    receiver.admin().ip().unwrap()
 }
 
 /// Status and body of the answer to a webhook that is signed at this moment; none when nobody answers.
@@ -95,7 +104,7 @@ async fn a_closure_gets_each_event_again_until_it_has_taken_it() {
     let receiver = within("it starts", builder(&memory()).destination(destination).handlers("app", handlers).start())
         .await
         .unwrap();
-    let id = id_of(webhook(receiver.webhooks(), now()).await);
+    let id = id_of(webhook(webhooks_of(&receiver), now()).await);
     until("it is taken", || seen.lock().unwrap().len() == 3).await;
     within("it shuts down", receiver.shutdown()).await.unwrap();
     let kind = || "issue_new".to_owned();
@@ -109,7 +118,7 @@ async fn the_handlers_of_the_library_get_typed_events() {
     let ids = seen.clone();
     handler.on(move |event: IssueNewEvent| ids.lock().unwrap().push(event.issue_id().to_string()));
     let receiver = within("it starts", builder(&memory()).handlers("app", handler).start()).await.unwrap();
-    id_of(webhook(receiver.webhooks(), now()).await);
+    id_of(webhook(webhooks_of(&receiver), now()).await);
     until("it is handled", || !seen.lock().unwrap().is_empty()).await;
     within("it shuts down", receiver.shutdown()).await.unwrap();
     assert_eq!(*seen.lock().unwrap(), ["1"]);
@@ -125,10 +134,10 @@ async fn handlers_stay_when_a_new_configuration_does_not_name_them() {
         async { Ok(()) }
     });
     let receiver = Receiver::builder().config(config(&folder)).handlers("app", handlers).start().await.unwrap();
-    id_of(webhook(receiver.webhooks(), now()).await);
+    id_of(webhook(webhooks_of(&receiver), now()).await);
     receiver.reload(config(&folder)).await.unwrap();
     // Another second, so that it is another event.
-    id_of(webhook(receiver.webhooks(), now() + 1).await);
+    id_of(webhook(webhooks_of(&receiver), now() + 1).await);
     until("both are handled", || *seen.lock().unwrap() == 2).await;
     receiver.shutdown().await.unwrap();
 }
@@ -166,8 +175,8 @@ async fn clock_and_chance_are_those_that_are_given() {
         .randomness(|bytes: &mut [u8]| bytes.fill(7))
         .start();
     let receiver = within("it starts", starting).await.unwrap();
-    assert_eq!(webhook(receiver.webhooks(), now()).await.map(|(status, _)| status), Some(401));
-    let id = id_of(webhook(receiver.webhooks(), NOW).await);
+    assert_eq!(webhook(webhooks_of(&receiver), now()).await.map(|(status, _)| status), Some(401));
+    let id = id_of(webhook(webhooks_of(&receiver), NOW).await);
     assert_eq!(id, EventId::new(Moment::from_unix_milliseconds(NOW * 1000 + 250), [7; 10]));
     let page = Page { after: None, limit: 10, order: Order::OldestFirst };
     assert_eq!(ledger.events(EventFilter::default(), page).await.unwrap()[0].id, id);
@@ -208,7 +217,7 @@ async fn an_app_verifies_a_delivery_that_comes_an_hour_late() {
         .destination(destination)
         .start();
     let receiver = within("it starts", starting).await.unwrap();
-    id_of(webhook(receiver.webhooks(), NOW).await);
+    id_of(webhook(webhooks_of(&receiver), NOW).await);
     let requests = within("the app gets it twice", arrived).await.unwrap();
     let mut timestamps = Vec::new();
     for request in &requests {
@@ -223,6 +232,49 @@ async fn an_app_verifies_a_delivery_that_comes_an_hour_late() {
     within("it shuts down", receiver.shutdown()).await.unwrap();
 }
 
+/// The app's certificate comes from another authority from now on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_reads_the_authorities_of_a_destination_again() {
+    let (before, after) = (Authority::new(), Authority::new());
+    let app = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = app.local_addr().unwrap();
+    let (server, refusals) = (after.server(), Arc::new(AtomicI64::new(0)));
+    let refused = refusals.clone();
+    let arrived = tokio::spawn(async move {
+        loop {
+            let (stream, _) = app.accept().await.unwrap();
+            let Ok(mut stream) = server.accept(stream).await else {
+                refused.fetch_add(1, Ordering::SeqCst);
+                continue;
+            };
+            let mut request = Vec::new();
+            while !request.ends_with(BODY.as_bytes()) {
+                assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0, "the delivery ends too early");
+            }
+            return stream.write_all(b"HTTP/1.1 204 -\r\n\r\n").await.unwrap();
+        }
+    });
+    let folder = TempDir::new().unwrap();
+    let mut destination = DestinationConfig::new("app", before.to(address));
+    destination.retry.first_delay = Duration::from_millis(1);
+    let config = config(&folder).destinations(vec![destination]);
+    let receiver = Receiver::builder().config(config.clone()).start().await.unwrap();
+    id_of(webhook(receiver.webhooks().ip().unwrap(), now()).await);
+    until("it is not trusted", || refusals.load(Ordering::SeqCst) > 0).await;
+    std::fs::copy(after.file(), before.file()).unwrap();
+    within("it reloads", receiver.reload(config.clone())).await.unwrap();
+    within("it arrives", arrived).await.unwrap();
+    std::fs::write(before.file(), "damaged").unwrap();
+    let fault = receiver.reload(config).await.unwrap_err().to_string();
+    let path = before.file();
+    let expected = format!(
+        "destination app: no TLS: expected certificates of authorities as PEM in {}, found none in it",
+        path.display()
+    );
+    assert_eq!(fault, expected);
+    receiver.shutdown().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shutdown_ends_everything_and_a_drop_does_so_at_once() {
     let folder = TempDir::new().unwrap();
@@ -233,7 +285,7 @@ async fn a_shutdown_ends_everything_and_a_drop_does_so_at_once() {
         builder.endpoint(endpoint()).handlers("app", hangs)
     };
     let receiver = within("it starts", start().start()).await.unwrap();
-    let (webhooks, admin) = (receiver.webhooks(), receiver.admin());
+    let (webhooks, admin) = (webhooks_of(&receiver), admin_of(&receiver));
     let id = id_of(webhook(webhooks, now()).await);
     drop(receiver);
     let mut again = within("it starts", start().start()).await;
@@ -246,11 +298,11 @@ async fn a_shutdown_ends_everything_and_a_drop_does_so_at_once() {
         again = within("it starts", start().start()).await;
     }
     let again = again.unwrap();
-    assert!(TcpStream::connect(webhooks).await.is_err() || webhooks == again.webhooks());
-    assert!(TcpStream::connect(admin).await.is_err() || admin == again.admin());
+    assert!(TcpStream::connect(webhooks).await.is_err() || webhooks == webhooks_of(&again));
+    assert!(TcpStream::connect(admin).await.is_err() || admin == admin_of(&again));
     assert_eq!(again.unmet(), [""; 0]);
     let request = format!("GET /api/events/{id} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    let listed = ask(again.admin(), &request).await.unwrap();
+    let listed = ask(admin_of(&again), &request).await.unwrap();
     assert!(listed.starts_with("HTTP/1.1 200"), "{listed}");
 }
 
@@ -272,7 +324,7 @@ async fn another_receiver_can_prune_once_one_has_stopped() {
     })
     .await;
     // A request that does not end holds up the end of the shutdown, but not the release.
-    let mut stream = TcpStream::connect(receiver.webhooks()).await.unwrap();
+    let mut stream = TcpStream::connect(webhooks_of(&receiver)).await.unwrap();
     let head = "POST /webhook HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
     within("its body is awaited", stream.read_exact(&mut [0; 12])).await.unwrap();
@@ -386,8 +438,8 @@ async fn two_reloads_at_once_leave_one_configuration_whole() {
     let config = |name: &str, secret: SecretSource| {
         let url = "http://127.0.0.1:9/".parse().unwrap();
         Config::default()
-            .listen(anywhere)
-            .admin(anywhere)
+            .listen(anywhere.into())
+            .admin(anywhere.into())
             .endpoints(vec![EndpointConfig::signed(format!("/{name}"), [secret])])
             .destinations(vec![DestinationConfig::new(name, TransportConfig::Http(HttpTransport::new(url)))])
     };
@@ -415,10 +467,11 @@ async fn two_reloads_at_once_leave_one_configuration_whole() {
     });
 
     let request = |line: &str| format!("{line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
-    let stats = ask(receiver.admin(), &request("GET /api/stats").replace("Host: a", "Host: localhost")).await.unwrap();
+    let stats =
+        ask(admin_of(&receiver), &request("GET /api/stats").replace("Host: a", "Host: localhost")).await.unwrap();
     assert!(stats.contains(r#""destination":"second""#) && !stats.contains(r#""destination":"first""#), "{stats}");
     for (path, status) in [("first", "404"), ("second", "401")] {
-        let answer = ask(receiver.webhooks(), &request(&format!("POST /{path}"))).await.unwrap();
+        let answer = ask(webhooks_of(&receiver), &request(&format!("POST /{path}"))).await.unwrap();
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
     }
     within("it shuts down", receiver.shutdown()).await.unwrap();
@@ -486,7 +539,7 @@ fn an_admin_address_that_the_network_reaches_is_warned_of_and_who_guesses_there_
         let (peer, lines) = logged(|| {
             runtime.block_on(async {
                 let receiver = within("it starts", Receiver::builder().config(config).start()).await.unwrap();
-                let address = SocketAddr::from(([127, 0, 0, 1], receiver.admin().port()));
+                let address = SocketAddr::from(([127, 0, 0, 1], admin_of(&receiver).port()));
                 let mut stream = TcpStream::connect(address).await.unwrap();
                 let peer = stream.local_addr().unwrap();
                 let request =

@@ -1,6 +1,6 @@
 //! What belongs to the SQLite file, and not to every ledger.
 
-use crate::ledger::contract::{Ask, Draft, Hands, all, claim, delivery, event};
+use crate::ledger::contract::{Ask, Draft, Hands, all, claim, delivery, event, refused};
 use pylon_receiver::ledger::*;
 use rusqlite::Connection;
 use std::os::unix::fs::FileExt;
@@ -54,11 +54,10 @@ impl Files {
         Connection::open(self.path()).unwrap()
     }
 
-    /// The files, without the lock's.
+    /// The files, by name.
     fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.folder.path()).unwrap();
         let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.retain(|name| name != "pylon.db-lock");
         names.sort();
         names
     }
@@ -188,9 +187,56 @@ async fn the_file_says_what_it_is() {
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!(text("journal_mode"), "wal");
     assert_eq!(number("application_id"), i64::from(u32::from_be_bytes(*b"PyLR")));
-    assert_eq!(number("user_version"), 1);
+    assert_eq!(number("user_version"), 2);
     assert_eq!(text("integrity_check"), "ok");
     drop(ledger);
+}
+
+/// A ledger of the first version, with refused requests.
+fn first_version(files: &Files, refused: &[(Option<&str>, &str)]) {
+    let connection = Connection::open(files.path()).unwrap();
+    connection.execute_batch(include_str!("../../src/ledger/sqlite/schema/001.sql")).unwrap();
+    connection.pragma_update(None, "application_id", u32::from_be_bytes(*b"PyLR")).unwrap();
+    connection.pragma_update(None, "user_version", 1).unwrap();
+    for (endpoint, code) in refused {
+        connection
+            .execute(
+                "INSERT INTO refused (at_ms, endpoint, code, reason, status, method, path, remote, headers, body, body_length)
+                 VALUES (0, ?1, ?2, 'before', 400, 'POST', '/', '127.0.0.1:1', x'', x'', 0)",
+                rusqlite::params![endpoint, code],
+            )
+            .unwrap();
+    }
+    connection.execute("UPDATE ledger SET refused = ?1", [refused.len()]).unwrap();
+}
+
+#[tokio::test]
+async fn a_ledger_of_the_first_version_is_brought_up_to_date_with_what_is_in_it() {
+    let files = Files::new();
+    first_version(&files, &[(None, "unknown_path"), (Some("main"), "too_large"), (None, "unknown_path")]);
+    let ledger = files.open(100);
+    ledger.keep_refused(refused(0, "too_large", "after"));
+    ledger.check().await.unwrap();
+    assert_eq!(ledger.stats().await.unwrap().refused, 4);
+    let mut select = files.connect();
+    let select = select.transaction().unwrap();
+    let mut totals = select.prepare("SELECT endpoint, code, kept FROM refused_totals ORDER BY endpoint").unwrap();
+    let totals = totals.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    let totals: Vec<(String, String, i64)> = totals.map(Result::unwrap).collect();
+    let expected = [("", "unknown_path", 2), ("main", "too_large", 2)];
+    assert_eq!(totals, expected.map(|(endpoint, code, kept)| (endpoint.to_owned(), code.to_owned(), kept)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fewer_refused_requests_than_before_are_kept_step_by_step() {
+    let files = Files::new();
+    first_version(&files, &[(Some("main"), "too_large"); 100]);
+    let ledger = files.open(100);
+    for expected in [37, 5, 5] {
+        ledger.keep_refused(refused(0, "too_large", "after"));
+        ledger.check().await.unwrap();
+        assert_eq!(ledger.stats().await.unwrap().refused, expected);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -282,7 +328,7 @@ fn where_nobody_may_write_nothing_is_opened() {
 
 /// How often this process has the file open.
 #[cfg(target_os = "linux")]
-fn descriptors_of(path: &std::path::Path) -> usize {
+pub(crate) fn descriptors_of(path: &std::path::Path) -> usize {
     let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
     let targets = descriptors.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
     targets.filter(|target| target == path).count()
@@ -414,7 +460,7 @@ async fn many_that_are_exhausted_at_once_are_ended_a_limited_number_at_a_claim()
     let sound = event(6000).to("app");
     let sound_id = delivery(sound.id, 1);
     ledger.record(sound).await.unwrap();
-    let lowered = Ask { most_attempts: 1, ..claim(7000) };
+    let lowered = Ask { most_attempts: 1, repeats_first: 1, ..claim(7000) };
     let (mut ended, mut claims) = (0, 0);
     let claimed = loop {
         let claimed = taken(&ledger, lowered.clone()).await;
@@ -431,11 +477,12 @@ async fn many_that_are_exhausted_at_once_are_ended_a_limited_number_at_a_claim()
 }
 
 /// Where the writer's statements stand; each of them is text of its own.
-const WRITER: [&str; 8] = [
+const WRITER: [&str; 9] = [
     include_str!("../../src/ledger/sqlite/claim.rs"),
     include_str!("../../src/ledger/sqlite/lease.rs"),
     include_str!("../../src/ledger/sqlite/transaction.rs"),
     include_str!("../../src/ledger/sqlite/prune.rs"),
+    include_str!("../../src/ledger/sqlite/reassign.rs"),
     include_str!("../../src/ledger/sqlite/record.rs"),
     include_str!("../../src/ledger/sqlite/refused.rs"),
     include_str!("../../src/ledger/sqlite/redeliver.rs"),
@@ -458,9 +505,13 @@ fn every_statement_of_the_writer_finds_its_rows_by_an_index() {
             plan.push(row.get::<_, String>(3).unwrap());
         }
         // Of leases there are few, and by their owner they are looked for only when it stops.
-        let is_search =
-            |step: &String| !step.starts_with("SCAN") || step == "SCAN leases" && statement.contains("owner = ?1");
+        // Of refused requests there are few totals: one for each reason at each endpoint.
+        let is_few =
+            |step: &str| step == "SCAN refused_totals" || step == "SCAN leases" && statement.contains("owner = ?1");
+        let is_search = |step: &String| !step.starts_with("SCAN") || is_few(step);
         assert!(plan.iter().all(is_search), "{statement}: {plan:?}");
+        let is_sorted = !plan.iter().any(|step| step.contains("TEMP B-TREE"));
+        assert!(is_sorted || statement.contains("GROUP BY") || statement.contains("DISTINCT"), "{statement}: {plan:?}");
         if statement.contains("SET state = 23") && statement.contains("event_seq") {
             assert_eq!(plan, ["SEARCH deliveries USING INDEX deliveries_of_event (event_seq=?)"]);
             found += 1;

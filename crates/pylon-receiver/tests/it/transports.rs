@@ -1,13 +1,19 @@
 //! The ways to a destination, each to a real one: a server on loopback, a command, a file, handlers.
 
+mod answers;
 mod command;
+mod connections;
 mod dial;
 mod handlers;
 mod http;
 mod json_lines;
+mod proxy;
+pub(crate) mod secure;
 mod server;
 mod signing;
 mod tls;
+mod trust;
+mod unix;
 
 use crate::wait::{LONGEST, within};
 use ::http::{HeaderMap, HeaderName, HeaderValue};

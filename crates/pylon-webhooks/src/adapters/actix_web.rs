@@ -74,7 +74,7 @@ impl<E: EventType> FromRequest for Verified<E> {
             endpoint.is_for_functions()?;
             let body = web::Payload::from_request(&request, &mut { payload }).into_inner();
             let body = body.map_err(|_| endpoint.refuse(RequestFault::Broken))?;
-            event_for_function(endpoint.receive(fetch(endpoint, &request, body).await?).await?)
+            event_for_function(endpoint, endpoint.receive(fetch(endpoint, &request, body).await?).await?)
         })
     }
 }
@@ -89,7 +89,7 @@ async fn fetch<R>(
     let limit = admitted.body_limit();
     let received = match body.to_bytes_limited(limit).await {
         Ok(Ok(body)) => admitted.whole(body),
-        Ok(Err(_)) => Err(RequestFault::Broken),
+        Ok(Err(_)) => Err(admitted.broken()),
         Err(_) => Err(RequestFault::TooLarge { limit }),
     };
     received.map_err(|fault| endpoint.refuse(fault))

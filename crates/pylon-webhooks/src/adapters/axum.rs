@@ -76,7 +76,7 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, Outcome> {
         let endpoint = Endpoint::from_ref(state);
         endpoint.is_for_functions()?;
-        event_for_function(endpoint.receive(receive(&endpoint, request).await?).await?)
+        event_for_function(&endpoint, endpoint.receive(receive(&endpoint, request).await?).await?)
     }
 }
 

@@ -52,10 +52,12 @@ impl Drop for Unfinished {
 
 /// An event as the type that a function takes.
 #[cfg(any(feature = "axum", feature = "actix-web"))]
-fn event_for_function<E: EventType>(event: Verified<WebhookEvent>) -> Result<Verified<E>, Outcome> {
+fn event_for_function<E: EventType>(
+    endpoint: &Endpoint,
+    event: Verified<WebhookEvent>,
+) -> Result<Verified<E>, Outcome> {
     if !E::accepts(&event) {
-        tracing::debug!(event = ?event.event_type(), "a delivery was ignored: the function takes another type of \
-                                                      event");
+        endpoint.handler().tell_untaken(&event);
         return Err(Outcome::Ignored);
     }
     event.try_map(|event| E::from_event(&event)).map_err(|error| {

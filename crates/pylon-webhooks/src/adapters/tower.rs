@@ -94,9 +94,10 @@ async fn read<B: Body>(admitted: Admitted, body: B) -> Result<Received<'static>,
     if body.size_hint().lower() > limit as u64 {
         return Err(RequestFault::TooLarge { limit });
     }
+    let fault = admitted.broken();
     let (mut body, mut arriving) = (pin!(body), admitted.arriving());
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| RequestFault::Broken)?;
+        let frame = frame.map_err(|_| fault)?;
         // Trailers are not signed.
         if let Ok(mut piece) = frame.into_data() {
             arriving.push(piece.copy_to_bytes(piece.remaining()))?;

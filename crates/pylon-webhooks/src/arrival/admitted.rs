@@ -1,6 +1,7 @@
 //! A request whose body may be read, and the body while it arrives.
 
 use super::credentials::Credentials;
+use super::encoding::is_text;
 use super::fault::RequestFault;
 use super::payload::Payload;
 use super::received::Received;
@@ -29,14 +30,20 @@ impl Admitted {
         self.body_limit
     }
 
-    /// Takes the whole body at once. It may be longer than declared, because middleware may have decompressed it.
+    /// Takes the whole body at once. It may be longer than declared, because middleware may have decompressed it, and with a
+    /// `Content-Encoding` also shorter.
     ///
     /// # Errors
     /// [`RequestFault::TooLarge`], [`RequestFault::Incomplete`].
     pub fn whole<'a>(self, body: impl Into<Payload<'a>>) -> Result<Received<'a>, RequestFault> {
         let body = body.into();
-        self.check_length(body.as_bytes().len())?;
+        self.check_length(body.as_bytes())?;
         Ok(Received::new(body, self.credentials))
+    }
+
+    /// The fault when the body cannot be read to its end.
+    pub fn broken(&self) -> RequestFault {
+        self.credentials.content_encoding.map_or(RequestFault::Broken, |name| RequestFault::BrokenEncoded { name })
     }
 
     /// Takes the body piece by piece.
@@ -44,11 +51,14 @@ impl Admitted {
         ArrivingBody { admitted: self, first: Bytes::new(), joined: Vec::new() }
     }
 
-    fn check_length(&self, found: usize) -> Result<(), RequestFault> {
+    fn check_length(&self, body: &[u8]) -> Result<(), RequestFault> {
+        let found = body.len();
         if found > self.body_limit {
             return Err(RequestFault::TooLarge { limit: self.body_limit });
         }
         match self.declared_length {
+            // What was unpacked on the way may be shorter than what was declared. The signature shows whether it is whole.
+            _ if self.credentials.content_encoding.is_some() && is_text(body) => Ok(()),
             Some(expected) if expected > found as u64 => Err(RequestFault::Incomplete { expected, found }),
             _ => Ok(()),
         }
@@ -112,19 +122,23 @@ impl ArrivingBody {
     /// # Errors
     /// [`RequestFault::Incomplete`]. The bytes so far are kept.
     pub fn end(&mut self) -> Result<Received<'static>, RequestFault> {
-        self.admitted.check_length(self.len())?;
+        self.admitted.check_length(self.so_far())?;
         let credentials = self.admitted.credentials;
         Ok(Received::new(self.take().into(), credentials))
     }
 
     /// The fault when the connection closes now.
     pub fn broken(&self) -> RequestFault {
-        self.admitted.check_length(self.len()).err().unwrap_or(RequestFault::Broken)
+        self.admitted.check_length(self.so_far()).err().unwrap_or(self.admitted.broken())
     }
 
     /// The bytes so far.
     pub fn into_bytes(mut self) -> Bytes {
         self.take()
+    }
+
+    fn so_far(&self) -> &[u8] {
+        if self.joined.is_empty() { &self.first } else { &self.joined }
     }
 
     fn join(&mut self, piece: &[u8]) {

@@ -1,5 +1,6 @@
 //! The signature and timestamp of a request, read from its headers.
 
+use super::encoding::encoding_of;
 use crate::freshness::{Timestamp, TimestampFault};
 use crate::hint::product_of_header;
 use crate::signature::{Signature, SignatureFault};
@@ -78,6 +79,8 @@ pub struct Credentials {
     pub(crate) timestamp: Presented<Timestamp, TimestampFault>,
     /// The other product whose signature header came along, where one did.
     pub(crate) other_product: Option<&'static str>,
+    /// By what the body is compressed, where a header says so.
+    pub(crate) content_encoding: Option<&'static str>,
 }
 
 impl Credentials {
@@ -87,6 +90,7 @@ impl Credentials {
             signature: signature.map_or(Presented::Absent, |value| value.signature().into()),
             timestamp: timestamp.map_or(Presented::Absent, |value| value.timestamp().into()),
             other_product: None,
+            content_encoding: None,
         }
     }
 
@@ -106,6 +110,11 @@ impl Credentials {
             self.timestamp = match self.timestamp {
                 Presented::Absent => value.timestamp().into(),
                 _ => Presented::Malformed(TimestampFault::Repeated),
+            };
+        } else if name.eq_ignore_ascii_case("content-encoding") {
+            self.content_encoding = match value {
+                HeaderValue::Text(text) => encoding_of(text).or(self.content_encoding),
+                HeaderValue::OtherType(_) => self.content_encoding,
             };
         } else if let Some(product) = product_of_header(name) {
             self.other_product = Some(product);

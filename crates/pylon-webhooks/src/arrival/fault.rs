@@ -22,8 +22,15 @@ pub enum RequestFault {
     },
     /// Its body could not be read to the end.
     Broken,
+    /// Its body could not be read to the end, and the server may have failed to unpack it.
+    BrokenEncoded {
+        /// The `Content-Encoding`.
+        name: &'static str,
+    },
     /// Something else in the app had already read its body.
     Consumed,
+    /// The server gave the app no body: neither its length nor its end. Only an adapter can know that.
+    LengthRequired,
 }
 
 impl fmt::Display for RequestFault {
@@ -43,9 +50,19 @@ impl fmt::Display for RequestFault {
                 write!(f, "incomplete body: expected {expected} bytes, as the headers declare, found {found}")
             }
             Self::Broken => f.write_str("incomplete body: the connection closed before the end of the body"),
+            Self::BrokenEncoded { name } => write!(
+                f,
+                "incomplete body: the connection closed before the end of the body, or the server could not unpack it \
+                 (Content-Encoding: {name})"
+            ),
             Self::Consumed => f.write_str(
                 "body already read: something else in the app read the body first; keep middleware and form parsing \
                  away from this path",
+            ),
+            Self::LengthRequired => f.write_str(
+                "missing length: the server gave the app no body, since the request has no Content-Length and this server \
+                 does not say where such a body ends (wsgi.input_terminated); use a server that does, such as gunicorn, \
+                 or put one in front that buffers requests, such as nginx",
             ),
         }
     }

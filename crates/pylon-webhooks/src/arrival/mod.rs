@@ -7,6 +7,7 @@
 mod admission;
 mod admitted;
 mod credentials;
+mod encoding;
 mod fault;
 mod payload;
 mod received;
@@ -15,6 +16,7 @@ pub use admission::{Admission, DEFAULT_BODY_LIMIT, HeaderWalk, SIGNATURE_HEADER,
 pub use admitted::{Admitted, ArrivingBody};
 pub(crate) use credentials::Presented;
 pub use credentials::{Credentials, HeaderValue};
+pub(crate) use encoding::compression_of;
 pub use fault::RequestFault;
 pub use payload::Payload;
 pub use received::Received;

@@ -1,5 +1,6 @@
 //! The body of a delivery, borrowed or shared.
 
+use super::encoding::{compression_of, is_text};
 use bytes::Bytes;
 use std::fmt;
 
@@ -20,6 +21,7 @@ use std::fmt;
 pub struct Payload<'a> {
     bytes: Held<'a>,
     is_text: bool,
+    content_encoding: Option<&'static str>,
 }
 
 #[derive(Clone)]
@@ -32,11 +34,11 @@ enum Held<'a> {
 
 impl<'a> Payload<'a> {
     const fn borrowed(bytes: &'a [u8]) -> Self {
-        Self { bytes: Held::Borrowed(bytes), is_text: false }
+        Self { bytes: Held::Borrowed(bytes), is_text: false, content_encoding: None }
     }
 
     const fn shared(bytes: Bytes) -> Self {
-        Self { bytes: Held::Shared(bytes), is_text: false }
+        Self { bytes: Held::Shared(bytes), is_text: false, content_encoding: None }
     }
 
     /// The same, where the caller had text.
@@ -47,6 +49,17 @@ impl<'a> Payload<'a> {
     /// Whether the caller had text.
     pub(crate) fn is_text(&self) -> bool {
         self.is_text
+    }
+
+    /// The same, where the request has a `Content-Encoding`.
+    pub(super) fn encoded(self, content_encoding: Option<&'static str>) -> Self {
+        Self { content_encoding, ..self }
+    }
+
+    /// By what the bytes are compressed: as they say themselves, else as the request says, unless there are none, or text.
+    pub(crate) fn compression(&self) -> Option<&'static str> {
+        let declared = || self.content_encoding.filter(|_| !self.as_bytes().is_empty() && !is_text(self.as_bytes()));
+        compression_of(self.as_bytes()).or_else(declared)
     }
 
     /// The bytes as they arrived.

@@ -13,7 +13,7 @@ pub struct Received<'a> {
 
 impl<'a> Received<'a> {
     pub(crate) fn new(body: Payload<'a>, credentials: Credentials) -> Self {
-        Self { body, credentials }
+        Self { body: body.encoded(credentials.content_encoding), credentials }
     }
 
     /// The body, not yet verified.

@@ -31,6 +31,8 @@ pub enum Outcome {
     Unauthorized,
     /// The method is not POST, PUT or PATCH.
     MethodNotAllowed,
+    /// The request has no length, and the server gives the app no body without one.
+    LengthRequired,
     /// The body is larger than the limit.
     TooLarge,
     /// A handler, the replay store or the clock failed. The sender can retry.
@@ -49,6 +51,7 @@ impl Outcome {
         Self::Unreadable,
         Self::Unauthorized,
         Self::MethodNotAllowed,
+        Self::LengthRequired,
         Self::TooLarge,
         Self::Failed,
         Self::Unavailable,
@@ -64,6 +67,7 @@ impl Outcome {
             Self::Unreadable => "unreadable",
             Self::Unauthorized => "unauthorized",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::LengthRequired => "length_required",
             Self::TooLarge => "too_large",
             Self::Failed => "failed",
             Self::Unavailable => "unavailable",
@@ -77,6 +81,7 @@ impl Outcome {
             Self::Unreadable => 400,
             Self::Unauthorized => 401,
             Self::MethodNotAllowed => 405,
+            Self::LengthRequired => 411,
             Self::TooLarge => 413,
             Self::Failed => 500,
             Self::Unavailable => 503,
@@ -93,6 +98,7 @@ impl Outcome {
             Self::Unreadable => r#"{"error":"unreadable"}"#,
             Self::Unauthorized => r#"{"error":"unauthorized"}"#,
             Self::MethodNotAllowed => r#"{"error":"method_not_allowed"}"#,
+            Self::LengthRequired => r#"{"error":"length_required"}"#,
             Self::TooLarge => r#"{"error":"too_large"}"#,
             Self::Failed => r#"{"error":"failed"}"#,
             Self::Unavailable => r#"{"error":"unavailable"}"#,
@@ -138,7 +144,10 @@ impl From<RequestFault> for Outcome {
         match fault {
             RequestFault::Method => Self::MethodNotAllowed,
             RequestFault::TooLarge { .. } => Self::TooLarge,
-            RequestFault::Incomplete { .. } | RequestFault::Broken => Self::Unreadable,
+            RequestFault::Incomplete { .. } | RequestFault::Broken | RequestFault::BrokenEncoded { .. } => {
+                Self::Unreadable
+            }
+            RequestFault::LengthRequired => Self::LengthRequired,
             // The app's own fault. The sender can retry once it is fixed.
             RequestFault::Consumed => Self::Failed,
         }

@@ -57,6 +57,8 @@ pub enum PayloadFault {
         /// Offset of the first bad byte.
         offset: usize,
     },
+    /// Compressed, by this encoding.
+    Compressed(&'static str),
     /// A form body (`name=value&...`).
     Form,
     /// JSON that ends too early.
@@ -160,6 +162,9 @@ impl fmt::Display for PayloadFault {
         match self {
             Self::Empty => f.write_str("expected JSON, found an empty body"),
             Self::NotUtf8 { offset } => write!(f, "expected JSON in UTF-8, found other bytes at offset {offset}"),
+            Self::Compressed(name) => {
+                write!(f, "expected JSON, found a compressed body ({name}); let nothing on the way compress it")
+            }
             Self::Form => f.write_str("expected JSON, found a form body"),
             Self::Truncated { line, column } => {
                 write!(f, "expected JSON, found the end of the body too early, at line {line} column {column}")

@@ -152,7 +152,10 @@ impl EventReader {
                 set_kind(&mut inner);
                 Ok(WebhookEvent(Arc::new(inner)))
             }
-            Err(fault) => Err(PayloadError { fault, payload: payload.into_bytes() }),
+            Err(fault) => {
+                let fault = payload.compression().map_or(fault, PayloadFault::Compressed);
+                Err(PayloadError { fault, payload: payload.into_bytes() })
+            }
         }
     }
 

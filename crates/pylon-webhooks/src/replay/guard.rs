@@ -5,6 +5,7 @@ use super::store::ReplayStore;
 use crate::config_error::ConfigError;
 use crate::event::WebhookEvent;
 use crate::handler_error::HandlerError;
+use crate::told_names::ToldNames;
 use crate::verified::Verified;
 use std::collections::HashSet;
 use std::fmt;
@@ -30,11 +31,8 @@ pub struct ReplayGuard {
     rule: ReplayRule,
     store: Arc<dyn ReplayStore>,
     in_flight: InFlight,
-    unguarded: Arc<Mutex<HashSet<String>>>,
+    unguarded: Arc<ToldNames>,
 }
-
-/// The number of event names that the log warns of; senders choose names, so there must be a limit.
-const MOST_NAMES: usize = 100;
 
 impl ReplayGuard {
     /// A guard with this rule.
@@ -98,8 +96,7 @@ impl ReplayGuard {
 
     /// Warns once for each event name that its events have no key.
     fn warn_of(&self, name: &str) {
-        let mut names = self.unguarded.lock().unwrap_or_else(PoisonError::into_inner);
-        if names.len() < MOST_NAMES && names.insert(name.into()) {
+        if let Some(name) = self.unguarded.first(name) {
             tracing::warn!(
                 event = ?name,
                 "the replay guard finds no key in events of this name: their duplicates are handled again"

@@ -153,6 +153,52 @@ mod bodies {
         }
     }
 
+    /// Bytes as gzip begins them: no text.
+    const PACKED: &[u8] = b"\x1F\x8B\x08\x00\x00\x00\x00\x00";
+
+    #[test]
+    fn a_length_is_compared_only_where_nothing_was_unpacked_on_the_way() {
+        let incomplete = |found| Err(RequestFault::Incomplete { expected: 20, found });
+        let one_mebibyte = vec![b' '; 1001];
+        for (encoding, body, verdict) in [
+            ("gzip", PACKED, incomplete(8)),
+            ("gzip", b"{}", Ok(())),
+            ("gzip", b"no JSON", Ok(())),
+            ("GZIP", b"{}", Ok(())),
+            ("x-gzip", b"{}", Ok(())),
+            ("deflate", b"{}", Ok(())),
+            ("br", b"{}", Ok(())),
+            ("zstd", b"{}", Ok(())),
+            ("snappy", b"{}", Ok(())),
+            ("gzip, br", b"{}", Ok(())),
+            ("gzip, br", PACKED, incomplete(8)),
+            ("gzip", b"", incomplete(0)),
+            ("identity", b"{}", incomplete(2)),
+            ("Identity", PACKED, incomplete(8)),
+            ("", b"{}", incomplete(2)),
+            (" ", b"{}", incomplete(2)),
+            ("gzip", &one_mebibyte, Err(TOO_LARGE)),
+        ] {
+            let headers = [("Content-Length", "20"), ("content-encoding", encoding)];
+            let admitted = admission().admit("POST", headers).unwrap();
+            let mut arriving = admitted.clone().arriving();
+            let in_pieces = body.chunks(1).try_for_each(|piece| arriving.push(piece.to_vec().into()));
+            assert_eq!(in_pieces.and_then(|()| arriving.end().map(drop)), verdict, "{encoding} {body:?} in pieces");
+            assert_eq!(admitted.whole(body).map(drop), verdict, "{encoding} {body:?}");
+        }
+    }
+
+    #[test]
+    fn the_fault_of_a_body_that_breaks_names_its_encoding() {
+        let gzip = RequestFault::BrokenEncoded { name: "gzip" };
+        for (encoding, fault) in [("gzip", gzip), (" X-GZIP ", gzip), ("identity", RequestFault::Broken)] {
+            let admitted = admission().admit("POST", [("Content-Encoding", encoding)]).unwrap();
+            assert_eq!((admitted.broken(), admitted.arriving().broken()), (fault, fault));
+        }
+        let secret = admission().admit("POST", [("Content-Encoding", "whisper")]).unwrap().broken();
+        assert_eq!(secret, RequestFault::BrokenEncoded { name: "of another name" }, "no header's own text is shown");
+    }
+
     #[test]
     fn the_smallest_limit_holds_to_the_byte() {
         let none = Admission::new().body_limit(0);
@@ -235,6 +281,55 @@ mod verified {
     }
 
     #[test]
+    fn a_body_that_is_compressed_is_told_by_the_name_of_its_encoding() {
+        let verifier = Verifier::builder().secret("secret").build().unwrap();
+        for (encoding, body, message) in [
+            (
+                "gzip",
+                b"\x1F\x8B\x08\x00".as_slice(),
+                "unreadable payload: expected JSON, found a compressed body (gzip); let nothing on the way compress it",
+            ),
+            (
+                "BR",
+                b"\x0B\x00\x80{}\x03",
+                "unreadable payload: expected JSON, found a compressed body (br); let nothing on the way compress it",
+            ),
+            // The bytes say it themselves, whatever the header says.
+            (
+                "identity",
+                b"\x1F\x8B",
+                "unreadable payload: expected JSON, found a compressed body (gzip); let nothing on the way compress it",
+            ),
+            (
+                "br",
+                b"\x78\x9C\xAB\xAE\x05\x00",
+                "unreadable payload: expected JSON, found a compressed body (deflate); let nothing on the way compress it",
+            ),
+            (
+                "",
+                b"\x28\xB5\x2F\xFD\x04",
+                "unreadable payload: expected JSON, found a compressed body (zstd); let nothing on the way compress it",
+            ),
+            (
+                "",
+                b"x^2",
+                "unreadable payload: expected JSON, found a syntax error at line 1 column 1; usually a value has \
+              a quote or a backslash that is not escaped: remove that variable from the trigger's template",
+            ),
+            // Unpacked on the way, and what is wrong is something else.
+            ("gzip", b"event=issue_new", "unreadable payload: expected JSON, found a form body"),
+            ("gzip", b"", "unreadable payload: expected JSON, found an empty body"),
+            ("identity", b"{\x8B", "unreadable payload: expected JSON in UTF-8, found other bytes at offset 1"),
+        ] {
+            let signature = sign(&Secret::new("secret").unwrap(), body, None);
+            let headers = [("Content-Encoding", encoding), ("X-Pylon-Signature", &signature)];
+            let received = verifier.admission().admit("POST", headers).unwrap().whole(body).unwrap();
+            let error = EventReader::new().read(verifier.verify_received(received).unwrap()).unwrap_err();
+            assert_eq!((error.to_string().as_str(), error.payload().as_ref()), (message, body));
+        }
+    }
+
+    #[test]
     fn the_time_is_asked_once_and_for_authentic_deliveries_alone() {
         let verifier = Verifier::builder().secret("secret").clock(|| panic!("not asked")).build().unwrap();
         let asked = AtomicUsize::new(0);
@@ -297,6 +392,19 @@ fn each_fault_has_its_sentence_and_its_outcome() {
             RequestFault::Broken,
             "incomplete body: the connection closed before the end of the body",
             Outcome::Unreadable,
+        ),
+        (
+            RequestFault::BrokenEncoded { name: "gzip" },
+            "incomplete body: the connection closed before the end of the body, or the server could not unpack it \
+             (Content-Encoding: gzip)",
+            Outcome::Unreadable,
+        ),
+        (
+            RequestFault::LengthRequired,
+            "missing length: the server gave the app no body, since the request has no Content-Length and this server \
+             does not say where such a body ends (wsgi.input_terminated); use a server that does, such as gunicorn, or \
+             put one in front that buffers requests, such as nginx",
+            Outcome::LengthRequired,
         ),
         (
             RequestFault::Consumed,

@@ -54,10 +54,30 @@ fn the_template_of_every_kind_is_recognised_after_a_rewrite() {
 
 #[test]
 fn a_body_that_is_no_json_gets_no_hint_on_its_form() {
-    for arrived in ["{", "{\"a\":1", "{\"a\":1}}", "[1,]", "", "a=1&b=2", "\u{feff}{}", "{\"a\": \u{1}}", "nul"] {
+    for arrived in ["{", "{\"a\":1", "{\"a\":1}}", "[1,]", "a=1&b=2", "\u{feff}{}", "{\"a\": \u{1}}", "nul"] {
         assert_eq!(hint("{\"a\":1}", arrived.as_bytes()), None, "{arrived:?}");
     }
     assert_eq!(hint("{\"a\":1}", b"{\"a\": \"\xff\"}"), None);
+    assert_eq!(hint("{\"a\":1}", b""), Some(Hint::BodyEmpty));
+}
+
+#[test]
+fn a_body_that_is_compressed_is_told_also_where_no_header_says_so() {
+    for (arrived, expected) in [
+        (b"\x1f\x8b\x08\x00".as_slice(), Some(Hint::BodyCompressed("gzip"))),
+        (b"\x78\x01\xab", Some(Hint::BodyCompressed("deflate"))),
+        (b"\x78\x9c\xab", Some(Hint::BodyCompressed("deflate"))),
+        (b"\x78\xda\x03", Some(Hint::BodyCompressed("deflate"))),
+        (b"\x28\xb5\x2f\xfd", Some(Hint::BodyCompressed("zstd"))),
+        (b"\x1f", None),
+        (b"\x78\x9d\xab", None),
+        (b"\x28\xb5\x2f", None),
+        // Text that begins so.
+        (b"x^", None),
+        (b"\xff\x1f\x8b", None),
+    ] {
+        assert_eq!(hint("{}", arrived), expected, "{arrived:x?}");
+    }
 }
 
 /// A forged body costs little more than a genuine one of the default limit, whatever it is made of.

@@ -742,3 +742,55 @@ mod misspelt_names {
         assert_eq!(lines, [""; 0]);
     }
 }
+
+mod untaken_events {
+    use super::*;
+
+    fn untaken(name: &str) -> String {
+        format!("INFO message=no handler takes events of this name event={name:?}")
+    }
+
+    fn lines_of(handler: &WebhookHandler, names: &[&str]) -> Vec<String> {
+        logged(|| {
+            for name in names {
+                handler.dispatch(named(name)).unwrap();
+                now(handler.dispatch_async(named(name))).unwrap();
+            }
+        })
+        .1
+    }
+
+    #[test]
+    fn each_name_that_no_handler_takes_has_one_line() {
+        let (mut handler, calls) = new_handler();
+        handler.on(calls.to::<IssueNewEvent>("new"));
+        let found = lines_of(&handler, &["issue_new", "ticket.created", "ticket\n.created", "ticket.created"]);
+        assert_eq!(found, [untaken("ticket.created"), untaken("ticket\n.created")]);
+    }
+
+    #[test]
+    fn a_handler_without_handlers_is_warned_of_once() {
+        let (handler, _) = new_handler();
+        let warning = "WARN message=events arrive, and no handler is registered: register handlers, or call `receive` \
+                       for the event alone";
+        assert_eq!(lines_of(&handler, &["", ""]), [warning.to_owned(), untaken("")]);
+    }
+
+    #[test]
+    fn no_line_is_logged_where_a_handler_fails() {
+        let (mut handler, _) = new_handler();
+        handler.on_names(["fails"], |_| Err::<(), _>("no"));
+        let (_, lines) = logged(|| handler.dispatch(named("fails")).unwrap_err());
+        assert_eq!(lines, [""; 0]);
+    }
+
+    #[test]
+    fn a_hundred_names_are_told_and_of_each_a_hundred_characters() {
+        let (mut handler, calls) = new_handler();
+        handler.on(calls.to::<IssueNewEvent>("new"));
+        let names: Vec<String> = (0..200).map(|number| format!("{number:03}{}", "ü".repeat(1000))).collect();
+        let found = lines_of(&handler, &names.iter().map(String::as_str).collect::<Vec<_>>());
+        let expected: Vec<String> = (0..100).map(|number| untaken(&format!("{number:03}{}", "ü".repeat(97)))).collect();
+        assert_eq!(found, expected);
+    }
+}

@@ -24,6 +24,7 @@ fn record(path: &Path) -> EventId {
         target: "/webhook".into(),
         query: None,
         headers: Headers::default(),
+        passed: Vec::new(),
         body: verified(Payload::from(BODY.as_bytes().to_vec())),
         parked: None,
         deduplication: None,

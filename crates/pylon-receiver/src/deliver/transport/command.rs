@@ -15,6 +15,7 @@ use super::attempt::Attempt;
 use super::contract::{Transport, TransportFuture};
 use super::line::LastLine;
 use super::report::Report;
+use super::shortage::Shortage;
 use crate::text::show_duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsString;
@@ -82,7 +83,7 @@ impl Command {
     async fn run(&self, attempt: &Attempt, last_line: &mut LastLine) -> Report {
         let mut group = match self.start(attempt) {
             Ok(group) => group,
-            Err(error) => return Report::failed(None, not_started(&error)),
+            Err(error) => return not_started(&error),
         };
         match group.exit(&attempt.body, last_line).await {
             Ok(status) => report(status, last_line),
@@ -100,7 +101,8 @@ impl Transport for Command {
                 // The future was dropped, and the group with it.
                 Err(_) => {
                     let sentence = format!("no exit within {}: killed", show_duration(self.timeout));
-                    Report::failed(None, last_line.after(&sentence))
+                    let detail = last_line.after(&sentence);
+                    Report::failed(None, sentence).with_detail(detail)
                 }
             }
         })
@@ -176,19 +178,24 @@ fn drain(stderr: Option<ChildStderr>, last_line: &mut LastLine) {
 }
 
 fn report(status: ExitStatus, last_line: &LastLine) -> Report {
-    match (status.code(), status.signal()) {
-        (Some(0), _) => Report::delivered(Some(0), "exit code 0"),
-        (Some(code), _) => Report::failed(Some(code), last_line.after(&format!("exit code {code}"))),
-        (None, signal) => {
-            Report::failed(None, last_line.after(&format!("ended by signal {}", signal.unwrap_or_default())))
-        }
-    }
+    let (code, sentence) = match (status.code(), status.signal()) {
+        (Some(0), _) => return Report::delivered(Some(0), "exit code 0"),
+        (Some(code), _) => (Some(code), format!("exit code {code}")),
+        (None, signal) => (None, format!("ended by signal {}", signal.unwrap_or_default())),
+    };
+    let detail = last_line.after(&sentence);
+    Report::refused(code, sentence).with_detail(detail)
 }
 
-fn not_started(error: &io::Error) -> String {
+fn not_started(error: &io::Error) -> Report {
+    if let Some(shortage) = Shortage::of_start(error) {
+        return Report::not_tried(shortage);
+    }
     match error.kind() {
-        ErrorKind::NotFound => "the command, or the interpreter that its first line names, is not found".to_owned(),
-        ErrorKind::PermissionDenied => "the command may not be executed".to_owned(),
-        _ => format!("the command cannot be started: {error}"),
+        ErrorKind::NotFound => {
+            Report::failed(None, "the command, or the interpreter that its first line names, is not found")
+        }
+        ErrorKind::PermissionDenied => Report::failed(None, "the command may not be executed"),
+        _ => Report::failed(None, format!("the command cannot be started: {error}")),
     }
 }

@@ -3,6 +3,8 @@
 //! The attempt that uses a connection also drives it. No other task has to run for an answer to arrive, and a connection ends with
 //! the attempt that is dropped half-way.
 
+use super::hearing::Hearing;
+use super::route::Stream;
 use super::unanswered::Unanswered;
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -15,11 +17,18 @@ use hyper_util::rt::TokioIo;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::unconstrained;
+use tokio::time::Instant;
+
+/// How many headers an answer may have.
+const MOST_HEADERS: usize = 500;
+/// How long an answer's head may be, in bytes.
+const LONGEST_HEAD: usize = 256 * 1024;
 
 /// An open connection.
 pub(super) struct Connection {
+    /// When it was opened.
+    pub(super) since: Instant,
     requests: SendRequest<Full<Bytes>>,
     /// None: the connection has ended.
     driver: Option<Driver>,
@@ -29,11 +38,19 @@ pub(super) struct Connection {
 type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 
 impl Connection {
-    pub(super) async fn begin(
-        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    ) -> Result<Self, Unanswered> {
-        let (requests, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(Unanswered::Http)?;
-        Ok(Self { requests, driver: Some(Box::pin(driver)) })
+    /// Speaks HTTP over a stream. Where answers break a rule that does not matter here, they are read all the same: of an answer only
+    /// the status and few headers count, and a failure would send the event again.
+    pub(super) async fn begin(stream: Box<dyn Stream>) -> Result<Self, Unanswered> {
+        let (requests, driver) = http1::Builder::new()
+            .max_headers(MOST_HEADERS)
+            .max_buf_size(LONGEST_HEAD)
+            .allow_spaces_after_header_name_in_responses(true)
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .ignore_invalid_headers_in_responses(true)
+            .handshake(TokioIo::new(Hearing::new(stream)))
+            .await
+            .map_err(Unanswered::Http)?;
+        Ok(Self { since: Instant::now(), requests, driver: Some(Box::pin(driver)) })
     }
 
     /// Sends a request, and waits for the head of the answer. The error holds the request if nothing of it was sent.

@@ -1,33 +1,30 @@
 //! Connections to one HTTP server, kept open and used again.
 
 use super::connection::Connection;
-use super::dial::dial;
+use super::route::Route;
 use super::unanswered::Unanswered;
 use bytes::Bytes;
-use http::{Request, Response, Uri};
+use http::header::CONNECTION;
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use rustls_platform_verifier::BuilderVerifierExt;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
-use tokio_rustls::TlsConnector;
 
 /// A connection that was idle for longer is not used again: a firewall or a proxy on the way may have forgotten it.
 const LONGEST_IDLE: Duration = Duration::from_secs(90);
+
+/// A connection that is older is not used again: the name may lead elsewhere by now, and a load balancer may have other servers.
+const GREATEST_AGE: Duration = Duration::from_secs(300);
 
 /// How often idle connections are checked.
 const SWEEP: Duration = Duration::from_secs(10);
 
 /// The connections to one server.
 pub(super) struct Connections {
-    host: Box<str>,
-    port: u16,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    route: Route,
     /// How many idle ones are kept.
     most_idle: usize,
     idle: Arc<Mutex<Idle>>,
@@ -40,53 +37,52 @@ struct Idle {
     connections: Vec<(Connection, Instant)>,
     /// Whether a task sweeps them.
     is_swept: bool,
+    /// How often all connections were given up.
+    generation: u64,
+}
+
+/// A connection whose answer is being read.
+pub(super) struct InUse {
+    pub(super) connection: Connection,
+    generation: u64,
 }
 
 impl Connections {
-    /// For a URL with a host; opens none yet.
-    ///
-    /// # Errors
-    /// A sentence on what is missing.
-    pub(super) fn new(url: &Uri, most_idle: usize) -> Result<Self, &'static str> {
-        const EXPECTED: &str = "expected an address with http:// or https:// in front, found another one";
-        const EXPECTED_NAME: &str = "expected a DNS name or an IP address behind https://, found another host";
-        let host = url.host().ok_or(EXPECTED)?;
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let (port, tls) = match url.scheme_str() {
-            Some("http") => (80, None),
-            Some("https") => {
-                let name = ServerName::try_from(host.to_owned()).map_err(|_| EXPECTED_NAME)?;
-                (443, Some((tls()?, name)))
-            }
-            _ => return Err(EXPECTED),
-        };
-        let port = url.port_u16().unwrap_or(port);
-        Ok(Self { host: host.into(), port, tls, most_idle, idle: Arc::default() })
+    /// Opens none yet.
+    pub(super) fn new(route: Route, most_idle: usize) -> Self {
+        Self { route, most_idle, idle: Arc::default() }
     }
 
-    /// Sends a request, and waits for the head of the answer. The connection reads the body.
+    /// The way to the server.
+    pub(super) fn route(&self) -> &Route {
+        &self.route
+    }
+
+    /// Sends a request, and waits for the head of the answer.
     pub(super) async fn send(
         &self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<(Connection, Response<Incoming>), Unanswered> {
-        let request = match self.take() {
-            None => request,
-            Some(mut connection) => match connection.send(request).await {
-                Ok(response) => return Ok((connection, response)),
+        request: impl Fn() -> Request<Full<Bytes>>,
+    ) -> Result<(InUse, Response<Incoming>), Unanswered> {
+        let mut first = request();
+        let (used, generation) = self.take();
+        if let Some(mut connection) = used {
+            first = match connection.send(first).await {
+                Ok(response) if is_of_idle_connection(&response) => request(),
+                Ok(response) => return Ok((InUse { connection, generation }, response)),
                 // The server closed the idle connection at this moment. If nothing was sent, a new connection takes the request.
                 Err(mut error) => error.take_message().ok_or_else(|| Unanswered::Http(error.into_error()))?,
-            },
-        };
-        let mut connection = self.open().await?;
-        let response = connection.send(request).await.map_err(|error| Unanswered::Http(error.into_error()))?;
-        Ok((connection, response))
+            };
+        }
+        let mut connection = Connection::begin(self.route.open().await?).await?;
+        let response = connection.send(first).await.map_err(|error| Unanswered::Http(error.into_error()))?;
+        Ok((InUse { connection, generation }, response))
     }
 
     /// Keeps a connection whose last answer was read whole.
-    pub(super) fn put(&self, mut connection: Connection) {
-        if connection.is_usable() {
+    pub(super) fn put(&self, InUse { mut connection, generation }: InUse) {
+        if is_young(&connection) && connection.is_usable() {
             let mut idle = lock(&self.idle);
-            if idle.connections.len() < self.most_idle {
+            if generation == idle.generation && idle.connections.len() < self.most_idle {
                 idle.connections.push((connection, Instant::now()));
                 if !mem::replace(&mut idle.is_swept, true) {
                     tokio::spawn(sweep(Arc::downgrade(&self.idle)));
@@ -95,28 +91,41 @@ impl Connections {
         }
     }
 
-    /// The idle connection that was used last, if it is still usable.
-    fn take(&self) -> Option<Connection> {
-        loop {
-            let (mut connection, since) = lock(&self.idle).connections.pop()?;
-            if is_usable(&mut connection, since) {
-                return Some(connection);
-            }
-        }
+    /// Uses none of the present connections again: the server at their other end does not answer as it should.
+    pub(super) fn give_up(&self) {
+        let mut idle = lock(&self.idle);
+        idle.generation += 1;
+        let given_up = mem::take(&mut idle.connections);
+        drop(idle);
+        drop(given_up);
     }
 
-    async fn open(&self) -> Result<Connection, Unanswered> {
-        let addresses = tokio::net::lookup_host((&*self.host, self.port)).await.map_err(|_| Unanswered::Name)?;
-        let stream = dial(addresses, TcpStream::connect).await.map_err(Unanswered::Connect)?;
-        stream.set_nodelay(true).map_err(Unanswered::Connect)?;
-        match &self.tls {
-            None => Connection::begin(stream).await,
-            Some((tls, name)) => {
-                let stream = tls.connect(name.clone(), stream).await.map_err(Unanswered::Connect)?;
-                Connection::begin(stream).await
+    /// The idle connection that was used last, if it is still usable; and the present generation.
+    fn take(&self) -> (Option<Connection>, u64) {
+        loop {
+            let (last, generation) = {
+                let mut idle = lock(&self.idle);
+                (idle.connections.pop(), idle.generation)
+            };
+            let Some((mut connection, since)) = last else { return (None, generation) };
+            if is_usable(&mut connection, since) {
+                return (Some(connection), generation);
             }
         }
     }
+}
+
+/// Whether the server says that it closes the connection because no request came in time (RFC 9110, section 15.5.9). On a connection
+/// that was idle, the answer was under way before the request, which may be repeated.
+fn is_of_idle_connection(response: &Response<Incoming>) -> bool {
+    response.status() == StatusCode::REQUEST_TIMEOUT && closes(response.headers())
+}
+
+fn closes(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(CONNECTION).into_iter();
+    values.any(|value| {
+        value.as_bytes().split(|&byte| byte == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"))
+    })
 }
 
 /// Closes idle connections that are too old or that the server has closed. Ends at the check that finds none left, or no
@@ -135,28 +144,23 @@ async fn sweep(idle: Weak<Mutex<Idle>>) {
 }
 
 fn is_usable(connection: &mut Connection, idle_since: Instant) -> bool {
-    idle_since.elapsed() <= LONGEST_IDLE && connection.is_usable()
+    idle_since.elapsed() <= LONGEST_IDLE && is_young(connection) && connection.is_usable()
+}
+
+fn is_young(connection: &Connection) -> bool {
+    connection.since.elapsed() <= GREATEST_AGE
 }
 
 fn lock(idle: &Mutex<Idle>) -> MutexGuard<'_, Idle> {
     idle.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// TLS that trusts what the system trusts.
-fn tls() -> Result<TlsConnector, &'static str> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(BuilderVerifierExt::with_platform_verifier)
-        .map_err(|_| "TLS failed: the system has no root certificates")?;
-    let mut config = config.with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsConnector::from(Arc::new(config)))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::route::Way;
+    use super::super::tls::Tls;
     use super::*;
+    use crate::config::HttpTransport;
     use std::io;
     use std::pin::Pin;
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -201,11 +205,12 @@ mod tests {
     async fn a_request_that_an_idle_connection_gives_back_goes_out_on_a_new_one() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
-        let connections = Connections::new(&url, 2).unwrap();
+        let tls = Tls::read(&HttpTransport::default()).unwrap();
+        let connections = Connections::new(Route::new(&url, Way::Network, tls).unwrap(), 2);
         let written: Arc<AtomicBool> = Arc::default();
         for _ in 0..2 {
             let closing = Closing { was_written_to: Arc::clone(&written), ..Closing::default() };
-            let connection = Connection::begin(closing).await.unwrap();
+            let connection = Connection::begin(Box::new(closing)).await.unwrap();
             lock(&connections.idle).connections.push((connection, Instant::now()));
         }
         let serve = async {
@@ -213,7 +218,7 @@ mod tests {
             assert_ne!(stream.read(&mut [0; 1024]).await.unwrap(), 0);
             stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
         };
-        let exchange = async { tokio::join!(connections.send(Request::new(Full::default())), serve) };
+        let exchange = async { tokio::join!(connections.send(|| Request::new(Full::default())), serve) };
         let (answer, ()) = tokio::time::timeout(Duration::from_secs(20), exchange).await.unwrap();
         assert_eq!(answer.unwrap().1.status(), 204);
         assert!(!written.load(Ordering::Relaxed));

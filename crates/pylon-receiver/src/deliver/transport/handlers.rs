@@ -98,7 +98,9 @@ impl Transport for InProcess {
         Box::pin(async move {
             let event = match WebhookEvent::from_stored(attempt.body.clone(), &attempt.name, attempt.kind) {
                 Ok(event) => Verified::stored(event),
-                Err(error) => return Report::failed(None, format!("handlers cannot read the body: {}", error.fault())),
+                Err(error) => {
+                    return Report::refused(None, format!("handlers cannot read the body: {}", error.fault()));
+                }
             };
             let (handlers, attempt) = (Arc::clone(&self.handlers), attempt.clone());
             // A task of its own: a panic ends this task only, and blocking code blocks another thread.
@@ -106,9 +108,9 @@ impl Transport for InProcess {
             let _abort = AbortOnDrop(task.abort_handle());
             match tokio::time::timeout(self.timeout, task).await {
                 Ok(Ok(Ok(()))) => Report::delivered(None, "handled"),
-                Ok(Ok(Err(error))) => Report::failed(None, failed(&error)),
+                Ok(Ok(Err(error))) => Report::refused(None, "a handler failed").with_detail(failed(&error)),
                 Ok(Err(ended)) => match ended.try_into_panic() {
-                    Ok(panic) => Report::failed(None, panicked(&*panic)),
+                    Ok(panic) => Report::refused(None, "a handler panicked").with_detail(panicked(&*panic)),
                     Err(_) => Report::failed(None, "the handlers were aborted, because the runtime ends"),
                 },
                 Err(_) => Report::failed(None, format!("not handled within {}", show_duration(self.timeout))),

@@ -1,33 +1,39 @@
 //! Delivers by an HTTP POST of the raw body.
 //!
-//! A 2xx whose body arrives whole is a success; of a long body the first 64 KiB are enough. Everything else is a failure, redirects
+//! A 2xx is a success, whatever becomes of its body, unless the body ends before it is whole. Everything else is a failure, redirects
 //! included: if the app has moved, change the configuration.
 
 use super::attempt::Attempt;
 use super::connection::Connection;
 use super::connections::Connections;
 use super::contract::{Transport, TransportFuture};
+use super::fault::TransportFault;
 use super::outgoing::Outgoing;
+use super::proxy::Proxy;
 use super::report::Report;
-use super::unanswered::describe;
-use crate::config::{HttpTransport, SecretFault};
+use super::route::{Route, Way};
+use super::tls::Tls;
+use super::unanswered::{refused_by_proxy, report};
+use crate::config::HttpTransport;
 use crate::text::show_duration;
 use crate::time::Moment;
-use futures_util::FutureExt;
-use http::header::{ACCEPT, HOST, RETRY_AFTER};
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use http::header::{ACCEPT, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, RETRY_AFTER, TRANSFER_ENCODING};
+use http::uri::{Parts, PathAndQuery};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use jiff::fmt::rfc2822::DateTimeParser;
 use std::borrow::Cow;
+use std::error::Error;
 use std::fmt::Write;
-use std::sync::OnceLock;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 /// How much of an answer is read, in bytes.
 const MOST_OF_AN_ANSWER: u64 = 64 * 1024;
+/// How long the end of a successful answer is waited for that declares no length: it may never come.
+const LONGEST_WAIT_FOR_THE_END: Duration = Duration::from_secs(5);
 
 /// One HTTP destination, with its connections.
 pub(super) struct Http {
@@ -38,55 +44,73 @@ pub(super) struct Http {
     passes_query: bool,
     outgoing: Outgoing,
     timeout: Duration,
-    concurrency: usize,
-    connections: OnceLock<Connections>,
+    /// Or what is missing, for the reports of all attempts.
+    connections: Result<Connections, &'static str>,
 }
 
 /// The head of an answer.
 #[derive(Clone, Copy)]
 struct Answered {
-    status: u16,
+    status: StatusCode,
     retry_after: Option<Duration>,
+    framing: Framing,
+}
+
+/// How an answer's body ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    /// After this many bytes.
+    Length(u64),
+    /// With a last chunk.
+    Chunks,
+    /// With the connection.
+    Connection,
 }
 
 impl Http {
-    /// Reads the secrets.
-    pub(super) fn new(config: &HttpTransport, timeout: Duration, concurrency: usize) -> Result<Self, SecretFault> {
-        let http = Self {
+    /// Reads the secrets and the files.
+    pub(super) fn new(config: &HttpTransport, timeout: Duration, concurrency: usize) -> Result<Self, TransportFault> {
+        let proxy = config.proxy.as_ref().map(Proxy::read).transpose().map_err(TransportFault::Secret)?;
+        let tls = Tls::read(config).map_err(TransportFault::Tls)?;
+        let route = Route::new(&config.url, Way::new(config, proxy), tls);
+        Ok(Self {
             url: config.url.clone(),
             host: host(&config.url),
             target: config.url.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")),
             passes_query: config.query,
-            outgoing: Outgoing::new(config)?,
+            outgoing: Outgoing::new(config).map_err(TransportFault::Secret)?,
             timeout,
-            concurrency,
-            connections: OnceLock::new(),
-        };
-        // If something is missing now, it may be there at an attempt; that attempt reports what is missing.
-        let _ = http.connections();
-        Ok(http)
+            connections: route.map(|route| Connections::new(route, concurrency)),
+        })
     }
 
-    /// The connections, made ready at the first call.
-    fn connections(&self) -> Result<&Connections, &'static str> {
-        match self.connections.get() {
-            Some(connections) => Ok(connections),
-            None => {
-                let connections = Connections::new(&self.url, self.concurrency)?;
-                Ok(self.connections.get_or_init(|| connections))
-            }
-        }
-    }
-
-    fn request(&self, attempt: &Attempt) -> Request<Full<Bytes>> {
+    fn request(&self, attempt: &Attempt, forwarder: Option<&Proxy>) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(attempt.body.clone()));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.target(attempt).into();
         let mut headers = self.outgoing.headers(attempt);
         headers.entry(HOST).or_insert_with(|| self.host.clone());
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        let target = self.target(attempt);
+        *request.uri_mut() = match forwarder {
+            None => target.into(),
+            Some(proxy) => {
+                if let Some(authorization) = &proxy.authorization {
+                    headers.insert(PROXY_AUTHORIZATION, authorization.clone());
+                }
+                self.absolute(target)
+            }
+        };
         *request.headers_mut() = headers;
         request
+    }
+
+    /// The target as a proxy that forwards the request is asked for it.
+    fn absolute(&self, target: PathAndQuery) -> Uri {
+        let mut parts = Parts::default();
+        parts.scheme = self.url.scheme().cloned();
+        parts.authority = self.url.authority().cloned();
+        parts.path_and_query = Some(target);
+        Uri::from_parts(parts).expect("the parts of a URL, and a path, are a URL")
     }
 
     /// The configured path and query, with the original query behind its own where the query is passed on.
@@ -100,52 +124,135 @@ impl Http {
 
     /// Sends, and reads the answer. Once the answer's head is there, `answered` has it, for a time-out during the body.
     async fn exchange(&self, attempt: &Attempt, answered: &mut Option<Answered>) -> Report {
-        let connections = match self.connections() {
+        let connections = match &self.connections {
             Ok(connections) => connections,
-            Err(missing) => return Report::failed(None, missing),
+            Err(missing) => return Report::failed(None, *missing),
         };
-        let (mut connection, response) = match connections.send(self.request(attempt)).await {
+        let forwarder = connections.route().forwarder();
+        let (mut used, response) = match connections.send(|| self.request(attempt, forwarder)).await {
             Ok(answer) => answer,
-            Err(fault) => return Report::failed(None, describe(&fault)),
-        };
-        let status = response.status();
-        let retry_after = retry_after(response.headers(), attempt.started_at);
-        let answer = *answered.insert(Answered { status: status.as_u16(), retry_after });
-        if !status.is_success() {
-            // The answer is known; the connection is used again if the rest of it is there already.
-            if let Some(Ok(End::Whole)) = read_whole(response, &mut connection).now_or_never() {
-                connections.put(connection);
+            Err(fault) => {
+                connections.give_up();
+                return report(&fault);
             }
-            return answer.failed(if status.is_redirection() { ", which is not followed" } else { "" });
+        };
+        let answer = *answered.insert(Answered::new(&response, attempt.started_at));
+        // The connection of a failed attempt is not used again: at its other end may be the one server of several that fails.
+        if !answer.status.is_success() {
+            if is_of_gateway(answer.status) {
+                connections.give_up();
+            }
+            return match answer.status {
+                StatusCode::PROXY_AUTHENTICATION_REQUIRED if forwarder.is_some() => {
+                    Report::failed(None, refused_by_proxy(answer.status))
+                }
+                status if status.is_redirection() => answer.failed(", which is not followed"),
+                _ => answer.failed(""),
+            };
         }
-        match read_whole(response, &mut connection).await {
+        match answer.read(response, &mut used.connection).await {
             Ok(end) => {
                 if end == End::Whole {
-                    connections.put(connection);
+                    connections.put(used);
                 }
-                Report::delivered(Some(answer.status.into()), format!("answered {}", answer.status))
+                answer.delivered()
             }
-            Err(broken_off) => Report { detail: broken_off.into(), ..answer.failed("") },
+            Err(broken_off) => answer.reported(broken_off),
         }
     }
 
-    fn no_answer(&self) -> Report {
-        Report::failed(None, format!("no answer within {}", show_duration(self.timeout)))
-    }
-
+    /// The time is over.
     fn late(&self, answered: Option<Answered>) -> Report {
+        let limit = show_duration(self.timeout);
         match answered {
-            Some(answer) => answer.failed(&format!(", but not to the end within {}", show_duration(self.timeout))),
-            None => self.no_answer(),
+            Some(answer) if answer.status.is_success() && !matches!(answer.framing, Framing::Length(_)) => {
+                answer.delivered()
+            }
+            Some(answer) => answer.failed(&format!(", but not to the end within {limit}")),
+            None => {
+                if let Ok(connections) = &self.connections {
+                    connections.give_up();
+                }
+                Report::failed(None, format!("no answer within {limit}"))
+            }
         }
     }
 }
 
 impl Answered {
-    fn failed(self, addition: &str) -> Report {
-        let detail = format!("answered {}{addition}", self.status);
-        Report { retry_after: self.retry_after, ..Report::failed(Some(self.status.into()), detail) }
+    fn new(response: &Response<Incoming>, now: Moment) -> Self {
+        let headers = response.headers();
+        Self { status: response.status(), retry_after: retry_after(headers, now), framing: Framing::of(response) }
     }
+
+    fn delivered(self) -> Report {
+        let status = self.status.as_u16();
+        Report::delivered(Some(status.into()), format!("answered {status}"))
+    }
+
+    fn failed(self, addition: &str) -> Report {
+        self.reported(format!("answered {}{addition}", self.status.as_u16()))
+    }
+
+    fn reported(self, detail: String) -> Report {
+        let report = match self.status {
+            StatusCode::TOO_MANY_REQUESTS => Report::busy,
+            status if is_of_gateway(status) => Report::failed,
+            _ => Report::refused,
+        };
+        Report { retry_after: self.retry_after, ..report(Some(self.status.as_u16().into()), detail) }
+    }
+
+    /// Reads the answer's body to its end, or as far as it is worth it, and keeps nothing of it.
+    ///
+    /// # Errors
+    /// The body ended before it was whole.
+    async fn read(self, response: Response<Incoming>, connection: &mut Connection) -> Result<End, String> {
+        let mut read = 0;
+        let end = read_body(response.into_body(), connection, &mut read);
+        let end = match self.framing {
+            Framing::Length(_) => end.await,
+            Framing::Chunks | Framing::Connection => {
+                tokio::time::timeout(LONGEST_WAIT_FOR_THE_END, end).await.unwrap_or(Ok(End::Open))
+            }
+        };
+        match (end, self.framing) {
+            // Without a length, any end is the end.
+            (_, Framing::Connection) => Ok(End::Open),
+            (Ok(end), _) => Ok(end),
+            (Err(error), Framing::Chunks) if is_malformed(&error) => Ok(End::Open),
+            (Err(_), Framing::Chunks) => Err(format!("the answer broke off after {read} bytes")),
+            (Err(_), Framing::Length(declared)) => {
+                Err(format!("the answer broke off after {read} of {declared} bytes"))
+            }
+        }
+    }
+}
+
+impl Framing {
+    fn of(response: &Response<Incoming>) -> Self {
+        let headers = response.headers();
+        match response.body().size_hint().exact() {
+            // A 204 may announce a body that it must not have; whatever follows is no answer to the next request.
+            Some(0) if headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0") => Self::Connection,
+            Some(0) if headers.contains_key(TRANSFER_ENCODING) => Self::Connection,
+            Some(length) => Self::Length(length),
+            None if is_chunked(headers) => Self::Chunks,
+            None => Self::Connection,
+        }
+    }
+}
+
+/// Whether chunked is the last transfer coding (RFC 9112, section 6.3).
+fn is_chunked(headers: &HeaderMap) -> bool {
+    let last = headers.get_all(TRANSFER_ENCODING).into_iter().next_back();
+    let last = last.and_then(|codings| codings.as_bytes().rsplit(|&byte| byte == b',').next());
+    last.is_some_and(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"chunked"))
+}
+
+/// Whether the status is one that load balancers and proxies give when a server behind them is gone or busy.
+fn is_of_gateway(status: StatusCode) -> bool {
+    matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
 }
 
 impl Transport for Http {
@@ -172,26 +279,26 @@ fn retry_after(headers: &HeaderMap, now: Moment) -> Option<Duration> {
 /// How far an answer's body was read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
+    /// To its end: the connection takes another request.
     Whole,
-    Limit,
+    /// Not to its end.
+    Open,
 }
 
-/// Reads the answer's body to its end, or to the limit, and keeps nothing of it.
-async fn read_whole(response: Response<Incoming>, connection: &mut Connection) -> Result<End, String> {
-    let mut body = response.into_body();
-    let declared = body.size_hint().exact();
-    let mut read = 0;
-    while read < MOST_OF_AN_ANSWER {
+async fn read_body(mut body: Incoming, connection: &mut Connection, read: &mut u64) -> Result<End, hyper::Error> {
+    while *read < MOST_OF_AN_ANSWER {
         match connection.read(&mut body).await {
-            Some(Ok(length)) => read += length as u64,
+            Some(length) => *read += length? as u64,
             None => return Ok(End::Whole),
-            Some(Err(_)) => {
-                let of = declared.map(|declared| format!(" of {declared}")).unwrap_or_default();
-                return Err(format!("the answer broke off after {read}{of} bytes"));
-            }
         }
     }
-    Ok(End::Limit)
+    Ok(End::Open)
+}
+
+/// Whether chunks of a body have no valid form.
+fn is_malformed(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| matches!(cause.kind(), ErrorKind::InvalidInput | ErrorKind::InvalidData))
 }
 
 /// The query as a request line can hold it: unchanged if it came from one.

@@ -8,12 +8,17 @@ mod contract;
 mod dial;
 mod fault;
 mod handlers;
+mod hearing;
 mod http;
 mod json_lines;
 mod line;
 mod outgoing;
+mod proxy;
 mod report;
+mod route;
+mod shortage;
 mod signing;
+mod tls;
 mod unanswered;
 
 pub use attempt::Attempt;
@@ -21,7 +26,9 @@ pub use contract::{Transport, TransportFuture};
 pub use dial::dial;
 pub use fault::TransportFault;
 pub use handlers::{DeliveredEvent, HandlerFuture, Handlers, handlers_of};
+pub(crate) use json_lines::examine as examine_json_lines;
 pub use report::{Delivered, Report};
+pub use shortage::Shortage;
 
 use crate::config::{CommandTransport, DestinationConfig, JsonLinesTransport, TransportConfig};
 use command::Command;
@@ -40,9 +47,7 @@ pub fn transport(
 ) -> Result<Arc<dyn Transport>, TransportFault> {
     let timeout = destination.timeout;
     Ok(match &destination.transport {
-        TransportConfig::Http(http) => {
-            Arc::new(Http::new(http, timeout, destination.concurrency).map_err(TransportFault::Secret)?)
-        }
+        TransportConfig::Http(http) => Arc::new(Http::new(http, timeout, destination.concurrency)?),
         TransportConfig::Command(CommandTransport { command, environment, .. }) => {
             Arc::new(Command::new(command, environment, timeout))
         }

@@ -1,7 +1,8 @@
 //! The headers of an HTTP delivery.
 //!
-//! The original headers go out, except those for one connection only and `x-receiver-*`, which a sender could forge. These follow,
-//! in this order; each replaces headers of the same name:
+//! The original headers go out, except those that are not true of this request: those for one connection or exchange only, an
+//! encoding of the body, and `x-receiver-*`, which a sender could forge. These follow, in this order; each replaces headers of the
+//! same name, and of names that CGI and WSGI servers take for it:
 //!
 //! | header | value |
 //! | --- | --- |
@@ -10,7 +11,9 @@
 //! | `X-Receiver-Endpoint` | the name of the endpoint that received the event |
 //! | `X-Receiver-Name` | the event's name as it was sent |
 //! | `X-Receiver-Kind` | the known kind that the event is taken for |
+//! | `X-Receiver-Passed` | the ids that the event had at earlier receivers |
 //! | `X-Receiver-Redelivery-Of` | on an operator's redelivery: the id of the delivery that this one repeats |
+//! | `X-Receiver-Dropped-Headers` | how many original headers were dropped because they were too many or too long |
 //! | the configured headers | as configured |
 //! | the signature's headers | as configured |
 //!
@@ -21,12 +24,14 @@
 use super::attempt::Attempt;
 use super::signing::Signer;
 use crate::config::{HttpTransport, SecretFault, SecretSource};
-use crate::headers::{OWN_PREFIX, is_hop_by_hop, is_named_by_connection};
+use crate::headers::{
+    DROPPED, EVENT_ID, OWN_PREFIX, PASSED, are_twins, is_hop_by_hop, is_named_by_connection, is_of_encoding,
+    is_of_one_exchange,
+};
 use crate::id::DeliveryId;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-const EVENT_ID: HeaderName = HeaderName::from_static("x-receiver-event-id");
 const ATTEMPT: HeaderName = HeaderName::from_static("x-receiver-attempt");
 const ENDPOINT: HeaderName = HeaderName::from_static("x-receiver-endpoint");
 const NAME: HeaderName = HeaderName::from_static("x-receiver-name");
@@ -45,7 +50,7 @@ pub(super) struct Outgoing {
 impl Outgoing {
     /// Reads the secrets. Configured headers for one connection only are not sent, except `host`.
     pub(super) fn new(config: &HttpTransport) -> Result<Self, SecretFault> {
-        let sent = config.headers.iter().filter(|(name, _)| !is_of_one_message(name) || name == HOST);
+        let sent = config.headers.iter().filter(|(name, _)| !is_of_one_message(name.as_str()) || name == HOST);
         let configured = sent.map(|(name, source)| Ok((name.clone(), secret_value(source)?)));
         Ok(Self { configured: configured.collect::<Result<_, _>>()?, signer: Signer::new(&config.signing)? })
     }
@@ -67,9 +72,7 @@ impl Outgoing {
         if let Some(number) = attempt.redelivery_of {
             headers.insert(REDELIVERY_OF, ascii(DeliveryId { number, ..attempt.delivery }.to_string()));
         }
-        for (name, _) in &self.configured {
-            headers.remove(name);
-        }
+        self.remove_what_is_replaced(&mut headers);
         for (name, value) in &self.configured {
             headers.append(name, value.clone());
         }
@@ -77,6 +80,19 @@ impl Outgoing {
         // Without a length, an empty body looks like no body, and some servers answer 411.
         headers.insert(CONTENT_LENGTH, attempt.body.len().into());
         headers
+    }
+
+    fn remove_what_is_replaced(&self, headers: &mut HeaderMap) {
+        for (name, _) in &self.configured {
+            headers.remove(name);
+        }
+        let own = || self.configured.iter().map(|(name, _)| name).chain(self.signer.headers());
+        // Few headers have names with anything but letters, digits and `-`; a configured one may.
+        let is_twin = |name: &&HeaderName| own().any(|own| are_twins(own, name));
+        let twins: Vec<HeaderName> = headers.keys().filter(is_twin).cloned().collect();
+        for name in twins {
+            headers.remove(name);
+        }
     }
 }
 
@@ -89,17 +105,22 @@ fn secret_value(source: &SecretSource) -> Result<HeaderValue, SecretFault> {
 }
 
 /// Whether the client makes the header anew for each connection or message.
-fn is_of_one_message(name: &HeaderName) -> bool {
+fn is_of_one_message(name: &str) -> bool {
     is_hop_by_hop(name) || name == HOST || name == CONTENT_LENGTH
 }
 
 fn remove_what_does_not_travel(headers: &mut HeaderMap) {
     // Stored headers have no `Connection`, unless another program stored them: look it up once.
     let has_connection = headers.contains_key(CONNECTION);
-    let leaves = |name: &&HeaderName| {
+    let leaves = |header: &&HeaderName| {
+        let name = header.as_str();
         is_of_one_message(name)
-            || has_connection && is_named_by_connection(headers, name)
-            || name.as_str().starts_with(OWN_PREFIX)
+            || is_of_one_exchange(name)
+            // What is delivered was read as JSON.
+            || is_of_encoding(name)
+            || has_connection && is_named_by_connection(headers, header)
+            // Only the receiver itself stores these two.
+            || name.starts_with(OWN_PREFIX) && **header != DROPPED && **header != PASSED
     };
     let leaving: Vec<HeaderName> = headers.keys().filter(leaves).cloned().collect();
     for name in leaving {

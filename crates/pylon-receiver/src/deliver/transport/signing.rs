@@ -18,6 +18,9 @@ const STANDARD_ID: HeaderName = HeaderName::from_static("webhook-id");
 const STANDARD_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const STANDARD_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
+static PYLON_HEADERS: [HeaderName; 2] = [PYLON_SIGNATURE, PYLON_TIMESTAMP];
+static STANDARD_HEADERS: [HeaderName; 3] = [STANDARD_ID, STANDARD_TIMESTAMP, STANDARD_SIGNATURE];
+
 /// The prefix of a Standard Webhooks secret; base64 follows.
 const STANDARD_PREFIX: &[u8] = b"whsec_";
 /// Secrets come with and without `=` at the end.
@@ -41,6 +44,15 @@ impl Signer {
             }
             Signing::StandardWebhooks(source) => Self::StandardWebhooks(standard_key(source)?),
         })
+    }
+
+    /// The headers of the signature, which replace original ones.
+    pub(super) fn headers(&self) -> &'static [HeaderName] {
+        match self {
+            Self::AsReceived => &[],
+            Self::Pylon(_) => &PYLON_HEADERS,
+            Self::StandardWebhooks(_) => &STANDARD_HEADERS,
+        }
     }
 
     /// Puts the signature among the headers, in place of the original one.

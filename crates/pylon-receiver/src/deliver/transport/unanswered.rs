@@ -1,45 +1,123 @@
 //! Why a request got no answer, in one sentence. Neither address nor answer is quoted: an address may hold a token, an answer anything.
 
-use rustls::CertificateError;
+use super::report::Report;
+use super::shortage::Shortage;
+use http::StatusCode;
+use rustls::{AlertDescription, CertificateError};
+use std::borrow::Cow;
 use std::error::Error;
+use std::fmt;
 use std::io::{self, ErrorKind};
 
 /// Why there was no answer.
 #[derive(Debug)]
 pub(super) enum Unanswered {
+    /// The receiver lacked something of its own.
+    Short(Shortage),
+    /// Something that every connection needs is missing.
+    Missing(&'static str),
     /// The name does not resolve.
     Name,
+    /// The proxy's name does not resolve.
+    Proxy(ProxyFault),
+    /// The Unix socket cannot be connected to.
+    Socket(io::Error),
     /// The connection could not be opened, or TLS failed.
     Connect(io::Error),
     /// The connection broke off, or the answer was not HTTP.
     Http(hyper::Error),
 }
 
-/// The sentence for a failed request.
-pub(super) fn describe(fault: &Unanswered) -> &'static str {
-    let first: &(dyn Error + 'static) = match fault {
-        Unanswered::Name => return "the name does not resolve",
-        Unanswered::Connect(error) => error,
-        Unanswered::Http(error) => error,
+/// Why a proxy opened no way to the server.
+#[derive(Debug)]
+pub(super) enum ProxyFault {
+    /// Its name does not resolve.
+    Name,
+    /// It could not be connected to.
+    Connect(io::Error),
+    /// It answered with this status.
+    Refused(StatusCode),
+    /// It sent more than an answer to CONNECT.
+    Spoke,
+    /// It gave no answer.
+    Http(hyper::Error),
+}
+
+impl fmt::Display for ProxyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&of_proxy(self))
+    }
+}
+
+impl Error for ProxyFault {}
+
+/// The report of a request that got no answer.
+pub(super) fn report(fault: &Unanswered) -> Report {
+    let sentence: Cow<'static, str> = match fault {
+        Unanswered::Short(shortage) => return Report::not_tried(*shortage),
+        Unanswered::Missing(missing) => (*missing).into(),
+        Unanswered::Name => "the name does not resolve".into(),
+        Unanswered::Proxy(fault) => of_proxy(fault),
+        Unanswered::Socket(error) => match error.kind() {
+            ErrorKind::NotFound => "the socket does not exist".into(),
+            ErrorKind::PermissionDenied => "the socket may not be used: permission denied".into(),
+            ErrorKind::WouldBlock => "the socket takes no more connections".into(),
+            _ => of_causes(error),
+        },
+        Unanswered::Connect(error) => of_causes(error),
+        Unanswered::Http(error) => of_causes(error),
     };
+    Report::failed(None, sentence)
+}
+
+/// The sentence for a proxy that refuses a request which it was to forward.
+pub(super) fn refused_by_proxy(status: StatusCode) -> Cow<'static, str> {
+    of_proxy(&ProxyFault::Refused(status))
+}
+
+fn of_proxy(fault: &ProxyFault) -> Cow<'static, str> {
+    match fault {
+        ProxyFault::Name => "the proxy's name does not resolve".into(),
+        ProxyFault::Connect(error) => format!("no connection to the proxy: {}", of_causes(error)).into(),
+        ProxyFault::Refused(StatusCode::PROXY_AUTHENTICATION_REQUIRED) => {
+            "the proxy answered 407: expected a user and a password that it knows in `proxy`, found none or others"
+                .into()
+        }
+        ProxyFault::Refused(status) => format!("the proxy answered {} to CONNECT", status.as_u16()).into(),
+        ProxyFault::Spoke => {
+            "expected a server behind the proxy that waits for the client, found one that speaks first".into()
+        }
+        ProxyFault::Http(error) => format!("no answer of the proxy: {}", of_causes(error)).into(),
+    }
+}
+
+fn of_causes(first: &(dyn Error + 'static)) -> Cow<'static, str> {
     let mut next = Some(first);
     while let Some(cause) = next {
+        if let Some(fault) = cause.downcast_ref::<ProxyFault>() {
+            return of_proxy(fault);
+        }
         if let Some(sentence) = of_cause(cause) {
-            return sentence;
+            return sentence.into();
         }
         // The `source` of an I/O error skips the error that it wraps.
         let within = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         next = within.map(|within| within as &(dyn Error + 'static)).or_else(|| cause.source());
     }
-    "the request failed"
+    "the request failed".into()
 }
+
+/// Says the limits of `connection`.
+const TOO_LARGE: &str = "the answer has more than 500 headers, or more than 256 KiB of them";
 
 fn of_cause(cause: &(dyn Error + 'static)) -> Option<&'static str> {
     if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
         return Some(of_tls(tls));
     }
     if let Some(protocol) = cause.downcast_ref::<hyper::Error>() {
-        return if protocol.is_parse() {
+        return if protocol.is_parse_too_large() {
+            Some(TOO_LARGE)
+        } else if protocol.is_parse() {
             Some("the answer is not HTTP")
         } else if protocol.is_incomplete_message() {
             Some("the connection was closed without an answer")
@@ -63,8 +141,21 @@ fn of_cause(cause: &(dyn Error + 'static)) -> Option<&'static str> {
 }
 
 fn of_tls(error: &rustls::Error) -> &'static str {
-    let rustls::Error::InvalidCertificate(fault) = error else {
-        return "TLS failed";
+    let fault = match error {
+        rustls::Error::InvalidCertificate(fault) => fault,
+        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            return "TLS failed: the server expects a client certificate; configure `client_certificate`";
+        }
+        rustls::Error::AlertReceived(
+            AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied,
+        ) => return "TLS failed: the server does not take the client certificate",
+        _ => return "TLS failed",
     };
     match fault {
         CertificateError::UnknownIssuer => "TLS failed: the issuer of the certificate is not known here",
@@ -76,6 +167,13 @@ fn of_tls(error: &rustls::Error) -> &'static str {
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "TLS failed: the certificate is for another name"
+        }
+        CertificateError::BadSignature => {
+            "TLS failed: the certificate is signed by another key than that of its issuer"
+        }
+        // rustls gives the error of webpki, which is no crate of ours.
+        CertificateError::Other(other) if other.0.to_string() == "CaUsedAsEndEntity" => {
+            "TLS failed: the server shows the certificate of an authority (CA:TRUE); sign one for the server with it"
         }
         _ => "TLS failed: the certificate is not valid",
     }

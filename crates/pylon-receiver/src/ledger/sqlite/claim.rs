@@ -15,13 +15,19 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Those that are due, behind a given place; those that are leased are passed over. Without a limit: a limit that is bound has SQLite
-/// prepare the statement anew each time.
-const DUE: &str = "
-    SELECT seq, event_seq, number, order_key, at_ms, attempts, interruptions, created_at_ms, redelivery_of FROM deliveries
-    WHERE destination = ?1 AND state = 10 AND at_ms <= ?2 AND (at_ms, seq) > (?3, ?4)
+/// Those that are due, new ones or repeats, the longest due first, behind a given place; those that are leased are passed over.
+/// Without a limit: a limit that is bound has SQLite prepare the statement anew each time.
+const LONGEST_DUE: &str = "
+    SELECT seq, event_seq, number, order_key, at_ms, attempts, uncounted, interruptions, created_at_ms, redelivery_of FROM deliveries
+    WHERE destination = ?1 AND is_repeat = ?2 AND state = 10 AND at_ms <= ?3 AND (at_ms, seq) > (?4, ?5)
     AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.destination = ?1 AND delivery_seq = deliveries.seq)
     ORDER BY at_ms, seq";
+/// The same, the latest due first.
+const LATEST_DUE: &str = "
+    SELECT seq, event_seq, number, order_key, at_ms, attempts, uncounted, interruptions, created_at_ms, redelivery_of FROM deliveries
+    WHERE destination = ?1 AND is_repeat = ?2 AND state = 10 AND at_ms <= ?3 AND (at_ms, seq) < (?4, ?5)
+    AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.destination = ?1 AND delivery_seq = deliveries.seq)
+    ORDER BY at_ms DESC, seq DESC";
 /// Deliveries that one claim ends at most, and interrupted ones that it passes over at most; the next claim goes on.
 const MOST_DEAD: usize = 256;
 const MOST_PASSED_OVER: usize = 1024;
@@ -35,7 +41,8 @@ pub(super) fn run(
     let first_end = lease::expire(transaction, destination)?;
     let mut random = [0; 8];
     SystemRandomness.fill(&mut random);
-    let claiming = Claiming { destination, claim, random: i64::from_le_bytes(random), ahead_bytes: Cell::new(0) };
+    let random = i64::from_le_bytes(random);
+    let claiming = Claiming { destination, claim, random, ahead_bytes: Cell::new(0), repeats: Cell::new(0) };
     let mut claimed = Claimed::default();
     while claimed.exhausted.len() < MOST_DEAD {
         match claiming.take_due(transaction, &mut claimed)? {
@@ -62,42 +69,101 @@ enum Looked {
     UpTo(Option<Duration>),
 }
 
+/// Some of those that are due, in the order in which the parts are leased.
+#[derive(Clone, Copy)]
+enum Part {
+    RepeatsFirst,
+    New,
+    Repeats,
+}
+
+/// What came of going through a part.
+enum Seen {
+    /// One that ended let another one go.
+    Again,
+    /// The claim is filled.
+    Filled,
+    /// All that are due were seen, or as many are leased as may be.
+    All,
+}
+
 struct Claiming<'a> {
     destination: &'a Arc<str>,
     claim: &'a Claim,
     random: i64,
     /// The bodies that are leased ahead by now.
     ahead_bytes: Cell<usize>,
+    /// The repeats that are leased by now.
+    repeats: Cell<usize>,
 }
 
 impl Claiming<'_> {
     fn take_due(&self, transaction: &mut Transaction<'_>, claimed: &mut Claimed) -> rusqlite::Result<Looked> {
-        let limit = self.claim.free + self.claim.ahead;
+        for part in [Part::RepeatsFirst, Part::New, Part::Repeats] {
+            match self.take_part(part, transaction, claimed)? {
+                Seen::All => {}
+                Seen::Again => return Ok(Looked::Again),
+                Seen::Filled => return Ok(Looked::UpTo(Some(Duration::ZERO))),
+            }
+        }
+        if claimed.suspects_wait {
+            return Ok(Looked::UpTo(Some(Duration::ZERO)));
+        }
+        let new = self.next_due(transaction, false)?;
+        let repeat = if self.room_for(Part::Repeats, claimed) > 0 { self.next_due(transaction, true)? } else { None };
+        Ok(Looked::UpTo([new, repeat].into_iter().flatten().min()))
+    }
+
+    /// How many more of this part may be leased.
+    fn room_for(&self, part: Part, claimed: &Claimed) -> usize {
+        let Claim { free, ahead, repeats_first, most_repeats, .. } = *self.claim;
+        let (leased, repeats) = (claimed.deliveries.len(), self.repeats.get());
+        let room = (free + ahead).saturating_sub(leased);
+        match part {
+            Part::RepeatsFirst => repeats_first.min(most_repeats).saturating_sub(repeats).min(room),
+            Part::New => room,
+            Part::Repeats => most_repeats.saturating_sub(repeats).min(free.saturating_sub(leased)),
+        }
+    }
+
+    fn take_part(
+        &self,
+        part: Part,
+        transaction: &mut Transaction<'_>,
+        claimed: &mut Claimed,
+    ) -> rusqlite::Result<Seen> {
+        let is_repeat = !matches!(part, Part::New);
         // Before everything.
-        let (mut at, mut seq) = (i64::MIN, i64::MIN);
+        let (due, mut at, mut seq) = match part {
+            Part::New if self.claim.latest_first => (LATEST_DUE, i64::MAX, i64::MAX),
+            _ => (LONGEST_DUE, i64::MIN, i64::MIN),
+        };
         let mut passed_over = 0;
         loop {
-            let room = limit.saturating_sub(claimed.deliveries.len());
-            if room == 0 || self.has_enough_ahead() || passed_over > MOST_PASSED_OVER {
-                return Ok(Looked::UpTo(Some(Duration::ZERO)));
+            let room = self.room_for(part, claimed);
+            if self.room_for(Part::New, claimed) == 0 || self.has_enough_ahead() || passed_over > MOST_PASSED_OVER {
+                return Ok(Seen::Filled);
+            }
+            if room == 0 {
+                return Ok(Seen::All);
             }
             let now = transaction.now.tick;
             let due = transaction
                 .connection
-                .prepare_cached(DUE)?
-                .query_map(params![self.destination, now, at, seq], Due::read)?
+                .prepare_cached(due)?
+                .query_map(params![self.destination, is_repeat, now, at, seq], |row| Due::read(row, is_repeat))?
                 .take(room)
                 .collect::<Result<Vec<_>, _>>()?;
             let found = due.len();
             for (place, delivery) in due.iter().enumerate() {
                 if self.has_enough_ahead() {
-                    return Ok(Looked::UpTo(Some(Duration::ZERO)));
+                    return Ok(Seen::Filled);
                 }
                 match self.take(delivery, transaction, claimed) {
-                    Ok(Taken::Leased) => {}
+                    Ok(Taken::Leased) => self.repeats.set(self.repeats.get() + usize::from(is_repeat)),
                     Ok(Taken::Ended) if claimed.exhausted.len() < MOST_DEAD => {}
-                    Ok(Taken::Ended) => return Ok(Looked::UpTo(Some(Duration::ZERO))),
-                    Ok(Taken::EndedAndFreed) => return Ok(Looked::Again),
+                    Ok(Taken::Ended) => return Ok(Seen::Filled),
+                    Ok(Taken::EndedAndFreed) => return Ok(Seen::Again),
                     Ok(Taken::PassedOver) => {
                         passed_over += 1;
                         claimed.suspects_wait = true;
@@ -109,22 +175,24 @@ impl Claiming<'_> {
                 }
             }
             if self.has_enough_ahead() {
-                return Ok(Looked::UpTo(Some(Duration::ZERO)));
+                return Ok(Seen::Filled);
             }
-            let Some(last) = due.last().filter(|_| found == room) else { break };
+            let Some(last) = due.last().filter(|_| found == room) else { return Ok(Seen::All) };
             (at, seq) = (last.at, last.seq);
         }
-        if passed_over > 0 {
-            return Ok(Looked::UpTo(Some(Duration::ZERO)));
-        }
+    }
+
+    /// How long until the next new one, or the next repeat, that is not due yet.
+    fn next_due(&self, transaction: &Transaction<'_>, is_repeat: bool) -> rusqlite::Result<Option<Duration>> {
         let next: Option<Tick> = transaction
             .connection
             .prepare_cached(
-                "SELECT at_ms FROM deliveries WHERE destination = ?1 AND state = 10 AND at_ms > ?2 ORDER BY at_ms LIMIT 1",
+                "SELECT at_ms FROM deliveries WHERE destination = ?1 AND is_repeat = ?2 AND state = 10 AND at_ms > ?3
+                 ORDER BY at_ms LIMIT 1",
             )?
-            .query_row(params![self.destination, transaction.now.tick], |row| row.get(0))
+            .query_row(params![self.destination, is_repeat, transaction.now.tick], |row| row.get(0))
             .optional()?;
-        Ok(Looked::UpTo(next.map(|next| transaction.now.tick.until(next))))
+        Ok(next.map(|next| transaction.now.tick.until(next)))
     }
 
     /// Whether the bodies that are leased ahead have enough bytes.
@@ -222,13 +290,16 @@ struct Due {
     order_key: Option<String>,
     at: i64,
     attempts: u32,
+    /// Those of the attempts that do not count.
+    uncounted: u32,
     interruptions: u32,
+    is_repeat: bool,
     created_at: Option<Moment>,
     redelivery_of: Option<u32>,
 }
 
 impl Due {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    fn read(row: &Row<'_>, is_repeat: bool) -> rusqlite::Result<Self> {
         Ok(Self {
             seq: row.get(0)?,
             event_seq: row.get(1)?,
@@ -236,15 +307,17 @@ impl Due {
             order_key: row.get(3)?,
             at: row.get(4)?,
             attempts: row.get(5)?,
-            interruptions: row.get(6)?,
-            created_at: row.get(7)?,
-            redelivery_of: row.get(8)?,
+            uncounted: row.get(6)?,
+            interruptions: row.get(7)?,
+            is_repeat,
+            created_at: row.get(8)?,
+            redelivery_of: row.get(9)?,
         })
     }
 
-    /// The attempts that count: those that were settled, and every interruption but the first.
+    /// The attempts that count: those that were settled as such, and every interruption but the first.
     fn counted(&self) -> u32 {
-        self.attempts.saturating_add(self.interruptions.saturating_sub(1))
+        self.attempts.saturating_sub(self.uncounted).saturating_add(self.interruptions.saturating_sub(1))
     }
 
     fn gave_up(&self) -> String {
@@ -274,6 +347,8 @@ impl Due {
                 },
                 attempt: self.attempts.saturating_add(self.interruptions).saturating_add(1),
                 counted: self.counted(),
+                is_repeat: self.is_repeat,
+                is_suspect: self.interruptions > 0,
                 endpoint: row.get_ref(1)?.as_str()?.into(),
                 name: row.get(2)?,
                 kind: row.get(3)?,

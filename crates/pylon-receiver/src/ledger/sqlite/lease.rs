@@ -63,7 +63,7 @@ pub(super) fn expire(transaction: &Transaction<'_>, destination: &Arc<str>) -> r
     transaction
         .connection
         .prepare_cached(
-            "UPDATE deliveries SET interruptions = interruptions + 1
+            "UPDATE deliveries SET interruptions = interruptions + 1, is_repeat = is_repeat OR interruptions > 0
              WHERE seq IN (SELECT delivery_seq FROM leases WHERE destination = ?1 AND until_ms <= ?2)",
         )?
         .execute(params![destination, now])?;

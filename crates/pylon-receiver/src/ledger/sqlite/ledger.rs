@@ -2,16 +2,17 @@
 
 use super::checkpoint::Checkpointer;
 use super::error::Damage;
-use super::open::{self, Lock};
+use super::files::{self, Found, LedgerFiles};
+use super::open;
 use super::options::SqliteOptions;
 use super::readers::Readers;
 use super::writer::{Run, Writer};
-use super::{exchange, lease, prune, read, record, redeliver, refused};
+use super::{backup, exchange, lease, prune, read, reassign, record, redeliver, refused};
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
-    Bell, DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Exchange, Exchanged, Lease, Ledger,
-    LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded, RefusedFilter,
-    RefusedRecord, Stats, Wakes,
+    Backup, Bell, DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Exchange, Exchanged, Lease,
+    Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded,
+    RefusedFilter, RefusedRecord, Stats, Wakes,
 };
 use crate::time::{SystemWallClock, WallClock};
 use std::fmt;
@@ -49,14 +50,25 @@ impl SqliteLedger {
     /// [`LedgerError::Damaged`] or [`LedgerError::Unknown`] if it is no sound ledger of this version or an earlier one;
     /// [`LedgerError::ReadOnly`], [`LedgerError::Full`], [`LedgerError::Failed`].
     pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, LedgerError> {
-        let path = &open::resolved(path.as_ref())?;
-        let lock = Lock::take(path)?;
-        let mut connection = open::to_write(path)?;
+        let files = Arc::new(LedgerFiles::take(path.as_ref(), open::VERSION)?);
+        backup::remove_unfinished(files.path());
+        let mut connection = open::to_write(files.path())?;
         let (damage, bell, clock) = (Damage::default(), Bell::default(), options.clock.clone());
-        let readers = Readers::open(path, damage.clone())?;
-        let checkpointer = Checkpointer::start(path, &mut connection)?;
-        let writer = Writer::start(connection, checkpointer, lock, options, damage.clone(), bell.clone())?;
-        Ok(Self { writer: Some(writer), readers, bell, clock, damage, path: path.into() })
+        let readers = Readers::beside(files.clone(), damage.clone())?;
+        let checkpointer = Checkpointer::start(files.clone(), &mut connection)?;
+        files.watch(open::page_size(&connection)?)?;
+        let path = files.path().to_owned();
+        let writer = Writer::start(connection, checkpointer, files, options, damage.clone(), bell.clone())?;
+        Ok(Self { writer: Some(writer), readers, bell, clock, damage, path })
+    }
+
+    /// Whether a ledger could be opened or made at a path, as far as can be told without changing anything. That another process has it
+    /// open is no fault.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn examine(path: impl AsRef<Path>) -> Result<(), LedgerError> {
+        files::examine(path.as_ref(), open::VERSION)
     }
 
     /// Opens a file that exists, to read it; another process may write it meanwhile. Every method that would write answers
@@ -66,7 +78,7 @@ impl SqliteLedger {
     /// As [`open`](Self::open).
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, LedgerError> {
         let path = path.as_ref();
-        if !path.is_file() {
+        if files::look_at(path, open::VERSION)? == Found::Nothing {
             return Err(LedgerError::Failed(format!("there is no file {}", path.display()).into()));
         }
         let damage = Damage::default();
@@ -124,6 +136,14 @@ impl Ledger for SqliteLedger {
         self.write(deliveries, redeliver::drop_dead)
     }
 
+    fn move_deliveries(&self, from: Arc<str>, to: Arc<str>) -> LedgerFuture<'_, u64> {
+        self.write((from, to), reassign::to_another)
+    }
+
+    fn drop_deliveries(&self, destination: Arc<str>) -> LedgerFuture<'_, u64> {
+        self.write(destination, reassign::drop_all)
+    }
+
     fn prune(&self, prune: Prune) -> LedgerFuture<'_, Pruned> {
         self.write(prune, prune::run)
     }
@@ -149,7 +169,7 @@ impl Ledger for SqliteLedger {
     fn stats(&self) -> LedgerFuture<'_, Stats> {
         let (path, clock) = (self.path.clone(), self.clock.clone());
         self.readers.read(move |connection| {
-            let ledger_bytes = open::files_of(&path).iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum();
+            let ledger_bytes = files::files_of(&path).iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum();
             read::stats(connection, clock, ledger_bytes)
         })
     }
@@ -163,10 +183,15 @@ impl Ledger for SqliteLedger {
         })
     }
 
+    fn backup(&self) -> LedgerFuture<'_, Backup> {
+        let path = self.path.clone();
+        Box::pin(async move { self.readers.read(move |connection| backup::run(connection, &path)).await? })
+    }
+
     fn close(&self) -> LedgerFuture<'_, ()> {
         Box::pin(async move {
             // First, so that the writer is the last to close: that one copies the WAL into the file.
-            self.readers.close();
+            self.readers.close().await;
             match &self.writer {
                 Some(writer) => writer.close().await,
                 None => Ok(()),

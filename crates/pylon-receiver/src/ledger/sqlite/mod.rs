@@ -3,11 +3,13 @@
 //! One process has the file. That one thread writes is a detail of this folder: here a look and the write that follows it
 //! cannot be separated, which the contract does not promise.
 
+mod backup;
 mod checkpoint;
 mod claim;
 mod clock;
 mod error;
 mod exchange;
+mod files;
 mod lease;
 mod ledger;
 mod open;
@@ -15,6 +17,7 @@ mod options;
 mod prune;
 mod read;
 mod readers;
+mod reassign;
 mod record;
 mod redeliver;
 mod refused;

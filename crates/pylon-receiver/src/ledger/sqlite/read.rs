@@ -119,7 +119,9 @@ pub(super) fn event(
         .optional()?;
     let Some((row, headers, body, (method, target, query))) = found else { return Ok(None) };
     let deliveries = transaction
-        .prepare_cached(&format!("{DELIVERIES} WHERE event_seq = ?1 ORDER BY deliveries.number"))?
+        .prepare_cached(&format!(
+            "{DELIVERIES} WHERE event_seq = ?1 ORDER BY deliveries.number DESC LIMIT {MOST_SHOWN}"
+        ))?
         .query_map([row.seq], |row| Ok((row.get::<_, i64>(0)?, read_delivery(row, &now)?)))?
         .collect::<Result<Vec<_>, _>>()?;
     let (record, body) = (row.complete(&transaction)?, body.into());
@@ -127,7 +129,7 @@ pub(super) fn event(
         let delivery = DeliveryRecord { issue: record.issue.clone(), ..delivery };
         Ok((delivery, attempts(&transaction, seq)?))
     };
-    let deliveries = deliveries.into_iter().map(with_attempts).collect::<rusqlite::Result<_>>()?;
+    let deliveries = deliveries.into_iter().rev().map(with_attempts).collect::<rusqlite::Result<_>>()?;
     Ok(Some(EventDetail { record, method, target, query, headers, body, deliveries }))
 }
 
@@ -212,7 +214,7 @@ pub(super) fn stats(connection: &Connection, clock: Arc<dyn WallClock>, ledger_b
          FROM totals WHERE waiting > 0 OR held > 0 OR dead > 0 ORDER BY destination",
     )?;
     let mut oldest_due = transaction.prepare_cached(
-        "SELECT at_ms FROM deliveries WHERE destination = ?1 AND state = 10 AND at_ms <= ?2
+        "SELECT at_ms FROM deliveries WHERE destination = ?1 AND is_repeat = ?3 AND state = 10 AND at_ms <= ?2
          AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.destination = ?1 AND delivery_seq = deliveries.seq)
          ORDER BY at_ms LIMIT 1",
     )?;
@@ -229,8 +231,10 @@ pub(super) fn stats(connection: &Connection, clock: Arc<dyn WallClock>, ledger_b
     })?;
     let mut destinations = counted.collect::<Result<Vec<_>, _>>()?;
     for stats in &mut destinations {
-        let due: Option<Tick> =
-            oldest_due.query_row(params![stats.destination, now.tick], |row| row.get(0)).optional()?;
+        let mut oldest = |is_repeat: bool| -> rusqlite::Result<Option<Tick>> {
+            oldest_due.query_row(params![stats.destination, now.tick, is_repeat], |row| row.get(0)).optional()
+        };
+        let due = [oldest(false)?, oldest(true)?].into_iter().flatten().min();
         stats.oldest_due_at = due.map(|due| now.wall_at(due));
     }
     Ok(Stats { events, parked, refused, ledger_bytes, destinations })
@@ -282,6 +286,8 @@ impl EventRow {
     }
 }
 
+const MOST_SHOWN: usize = EventDetail::MOST_SHOWN;
+
 const DELIVERIES: &str = "
     SELECT deliveries.seq, id, deliveries.number, deliveries.destination, name, kind, state, attempts, interruptions,
            created_at_ms, at_ms, deliveries.order_key, redelivery_of, reason, token
@@ -322,10 +328,11 @@ fn issue_of(connection: &Connection, event: EventId, name: &str, kind: Option<&s
 }
 
 fn attempts(connection: &Connection, delivery_seq: i64) -> rusqlite::Result<Vec<AttemptRecord>> {
-    connection
-        .prepare_cached(
-            "SELECT attempt, started_at_ms, took_ms, status, detail FROM attempts WHERE delivery_seq = ?1 ORDER BY attempt",
-        )?
+    let mut attempts = connection
+        .prepare_cached(&format!(
+            "SELECT attempt, started_at_ms, took_ms, status, detail FROM attempts WHERE delivery_seq = ?1
+             ORDER BY attempt DESC LIMIT {MOST_SHOWN}"
+        ))?
         .query_map(params![delivery_seq], |row| {
             Ok(AttemptRecord {
                 attempt: row.get(0)?,
@@ -335,5 +342,7 @@ fn attempts(connection: &Connection, delivery_seq: i64) -> rusqlite::Result<Vec<
                 detail: row.get(4)?,
             })
         })?
-        .collect()
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    attempts.reverse();
+    Ok(attempts)
 }

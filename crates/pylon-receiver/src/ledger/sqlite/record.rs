@@ -11,8 +11,13 @@ use crate::time::Moment;
 use rusqlite::params;
 use std::sync::Arc;
 
-/// Keeps the event, unless its deduplication key is remembered.
+/// Keeps the event, unless it has been here before or its deduplication key is remembered.
 pub(super) fn run(transaction: &mut Transaction<'_>, event: &NewEvent) -> rusqlite::Result<Recorded> {
+    for &id in &event.passed {
+        if transaction.connection.prepare_cached("SELECT 1 FROM events WHERE id = ?1")?.exists([id])? {
+            return Ok(Recorded::Looped(id));
+        }
+    }
     if let Some(key) = &event.deduplication
         && let Some(answer) = remembered(transaction, event, key)?
     {
@@ -113,8 +118,8 @@ pub(super) fn insert(transaction: &mut Transaction<'_>, row: NewRow<'_>) -> rusq
     transaction
         .connection
         .prepare_cached(
-            "INSERT INTO deliveries (event_seq, number, destination, order_key, state, at_ms, created_at_ms, redelivery_of)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO deliveries (event_seq, number, destination, order_key, state, at_ms, created_at_ms, redelivery_of, is_repeat)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
             row.event_seq,
@@ -124,7 +129,8 @@ pub(super) fn insert(transaction: &mut Transaction<'_>, row: NewRow<'_>) -> rusq
             number_of(state),
             transaction.now.tick,
             row.created_at,
-            row.redelivery_of
+            row.redelivery_of,
+            row.created_at.is_some()
         ])?;
     transaction.enters(row.destination, state);
     if !is_held {

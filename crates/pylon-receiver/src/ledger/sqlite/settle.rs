@@ -29,7 +29,7 @@ pub(super) fn run(
             let reason = detail.map_or_else(|| reason.to_string(), |detail| format!("{reason}: {detail}"));
             end(transaction, delivery, End { state: DeliveryState::Dead, attempts: 1, reason: Some(&reason) })?;
         }
-        Verdict::RetryAfter(delay) => again(transaction, lease.seq, *delay, detail)?,
+        Verdict::Retry { after, counts } => again(transaction, lease.seq, *after, *counts, detail)?,
         // Its row was not touched by the lease.
         Verdict::Released => transaction.wake(destination),
     }
@@ -79,12 +79,21 @@ pub(super) fn end(transaction: &mut Transaction<'_>, delivery: Unfinished<'_>, e
     Ok(freed > 0)
 }
 
-/// Leaves a delivery among those that wait, due after the delay, with one attempt more.
-fn again(transaction: &Transaction<'_>, seq: i64, delay: Duration, reason: Option<&str>) -> rusqlite::Result<()> {
+/// Leaves a delivery among those that wait, due after the delay, with one attempt more; it is a repeat from now on.
+fn again(
+    transaction: &Transaction<'_>,
+    seq: i64,
+    delay: Duration,
+    counts: bool,
+    reason: Option<&str>,
+) -> rusqlite::Result<()> {
     transaction
         .connection
-        .prepare_cached("UPDATE deliveries SET at_ms = ?2, attempts = attempts + 1, reason = ?3 WHERE seq = ?1")?
-        .execute(params![seq, transaction.now.tick.after(delay), reason])?;
+        .prepare_cached(
+            "UPDATE deliveries SET at_ms = ?2, attempts = attempts + 1, uncounted = uncounted + ?3, reason = ?4, is_repeat = 1
+             WHERE seq = ?1",
+        )?
+        .execute(params![seq, transaction.now.tick.after(delay), u32::from(!counts), reason])?;
     Ok(())
 }
 

@@ -68,7 +68,8 @@ impl<'a> Transaction<'a> {
         self.count(destination, state, -1);
     }
 
-    fn count(&mut self, destination: &Arc<str>, state: DeliveryState, by: i64) {
+    /// So many more deliveries to the destination are in this state, or fewer.
+    pub(super) fn count(&mut self, destination: &Arc<str>, state: DeliveryState, by: i64) {
         let place = match state {
             DeliveryState::Waiting => 0,
             DeliveryState::Held => 1,

@@ -3,13 +3,15 @@
 use super::checkpoint::Checkpointer;
 use super::clock::LedgerClock;
 use super::error::{self, Damage};
-use super::open::Lock;
+use super::files::LedgerFiles;
 use super::options::{CommitObserver, SqliteOptions};
 use super::transaction::Transaction;
 use crate::id::EventId;
 use crate::ledger::{Bell, LedgerError};
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -42,7 +44,7 @@ impl Writer {
     pub(super) fn start(
         connection: Connection,
         checkpointer: Checkpointer,
-        lock: Lock,
+        files: Arc<LedgerFiles>,
         options: SqliteOptions,
         damage: Damage,
         bell: Bell,
@@ -65,7 +67,7 @@ impl Writer {
                     unreadable,
                     bell,
                     woken,
-                    lock,
+                    files,
                     runtime,
                     told,
                 };
@@ -147,7 +149,8 @@ struct Thread {
     bell: Bell,
     /// Destinations that have something due since the last commit.
     woken: Vec<Arc<str>>,
-    lock: Lock,
+    /// Dropped after the connection.
+    files: Arc<LedgerFiles>,
     /// The runtime of the callers.
     runtime: Option<Handle>,
     /// The last fault in the log.
@@ -174,10 +177,13 @@ impl Thread {
             batch.push(job);
             self.commit(&mut batch);
         }
+        if self.files.check(self.checkpointer.pages()).is_err() {
+            self.leave_paths_alone();
+        }
         drop(self.checkpointer);
         // The last connection to close copies the WAL into the file and removes it.
         drop(self.connection);
-        drop(self.lock);
+        drop(self.files);
         if let Some(closed) = closed {
             let _ = closed.send(());
         }
@@ -192,7 +198,9 @@ impl Thread {
                 self.answer(std::mem::replace(batch, Vec::with_capacity(MOST_JOBS)));
                 self.checkpointer.after_commit(&self.connection);
             }
-            Err(error) if (batch.len() > 1 || error::is_damage(&error)) && !error::is_of_the_file(&error) => {
+            Err(Fault::Sqlite(error))
+                if (batch.len() > 1 || error::is_damage(&error)) && !error::is_of_the_file(&error) =>
+            {
                 for job in batch.drain(..) {
                     let mut alone = vec![job];
                     let result = self.attempt(&mut alone).unwrap_or(Ok(())).map_err(LedgerError::from);
@@ -218,7 +226,7 @@ impl Thread {
     }
 
     /// Runs and commits; none if there is nothing to do.
-    fn attempt(&mut self, batch: &mut [Box<dyn Job>]) -> Option<rusqlite::Result<()>> {
+    fn attempt(&mut self, batch: &mut [Box<dyn Job>]) -> Option<Result<(), Fault>> {
         if batch.is_empty() {
             return None;
         }
@@ -235,22 +243,49 @@ impl Thread {
     }
 
     /// Logs a lasting fault when it begins, when it changes, and when it is over.
-    fn tell(&mut self, result: &rusqlite::Result<()>) {
-        if let Err(error) = result {
+    fn tell(&mut self, result: &Result<(), Fault>) {
+        if let Err(Fault::Sqlite(error)) = result {
             self.damage.note(error);
         }
         let fault = result.as_ref().err().map(ToString::to_string);
         if fault == self.told {
             return;
         }
-        match &fault {
-            Some(error) => tracing::error!(%error, "the ledger cannot commit"),
-            None => tracing::info!("the ledger can commit again"),
+        match (&fault, result) {
+            (Some(error), Err(Fault::Displaced(_))) => {
+                tracing::error!(%error, "the ledger cannot commit");
+                self.complete_the_file();
+            }
+            (Some(error), _) => tracing::error!(%error, "the ledger cannot commit"),
+            (None, _) => tracing::info!("the ledger can commit again"),
         }
         self.told = fault;
     }
 
-    fn transact(&mut self, batch: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
+    /// Copies the WAL into the open file: the WAL may be what nobody finds any more.
+    fn complete_the_file(&self) {
+        if !self.files.is_meddled_with() {
+            self.checkpointer.copy(&self.connection);
+        }
+    }
+
+    /// Has the end change nothing at paths that lead to the files of somebody else: SQLite would remove their WAL.
+    fn leave_paths_alone(&self) {
+        self.complete_the_file();
+        if let Err(error) = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
+            tracing::warn!(%error, "files beside the ledger may be removed that are not its own");
+        }
+    }
+
+    fn transact(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), Fault> {
+        self.files.check(self.checkpointer.pages())?;
+        self.run(batch)?;
+        // What was committed into files that no path leads to would be lost at the next start.
+        self.files.check(self.checkpointer.pages())?;
+        Ok(())
+    }
+
+    fn run(&mut self, batch: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
         let connection = &self.connection;
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut transaction = Transaction::new(connection, &self.options, self.clock.now(), &mut self.unreadable);
@@ -264,6 +299,44 @@ impl Thread {
             let _ = connection.execute_batch("ROLLBACK");
         }
         result
+    }
+}
+
+/// Why jobs were not committed, or do not count as committed.
+enum Fault {
+    /// SQLite could not.
+    Sqlite(rusqlite::Error),
+    /// The files are not where they were.
+    Displaced(LedgerError),
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<LedgerError> for Fault {
+    fn from(error: LedgerError) -> Self {
+        Self::Displaced(error)
+    }
+}
+
+impl From<Fault> for LedgerError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Sqlite(error) => error.into(),
+            Fault::Displaced(error) => error,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(error) => error.fmt(f),
+            Self::Displaced(error) => error.fmt(f),
+        }
     }
 }
 

@@ -42,15 +42,48 @@ fn a_head_that_does_not_end_is_not_waited_for() {
 }
 
 #[test]
-fn an_idle_connection_is_ended_after_its_last_answer() {
+fn an_idle_connection_is_ended_after_its_own_time() {
     run(async {
-        let front = Front::new(&short_header_timeout()).await;
+        let front = Front::new(&limited(|limits| limits.idle_timeout = SHORT)).await;
         let mut peer = front.connect().await;
         for _ in 0..2 {
             peer.send(&webhook()).await;
             peer.answer().await.id();
         }
         assert_eq!(peer.rest().await, b"");
+        assert!(front.counted(&refused_connection("head_timeout", 0)), "an idle connection is no fault");
+    });
+}
+
+#[test]
+fn an_idle_connection_outlives_the_time_for_a_head() {
+    run(async {
+        let front = Front::new(&short_header_timeout()).await;
+        let mut peer = front.connect().await;
+        for _ in 0..3 {
+            peer.send(&webhook()).await;
+            peer.answer().await.id();
+            // The wait in vain is what is tried here.
+            assert!(tokio::time::timeout(SHORT * 3, peer.next()).await.is_err(), "the connection stays open");
+        }
+    });
+}
+
+#[test]
+fn a_further_head_has_its_time_from_its_first_byte() {
+    run(async {
+        let front = Front::new(&short_header_timeout()).await;
+        let mut peer = front.connect().await;
+        peer.send(&webhook()).await;
+        peer.answer().await.id();
+        // Line ends between requests begin none.
+        peer.send(b"\r\n\r\n").await;
+        assert!(tokio::time::timeout(SHORT * 2, peer.next()).await.is_err(), "the connection stays open");
+        peer.send(b"POST /webhook HTTP/1.1\r\nHost: a\r\n").await;
+        let answer = peer.answer().await;
+        assert_eq!((answer.status, answer.json()), (408, json!({"error": "timeout"})));
+        assert_eq!(peer.rest().await, b"");
+        until("it is counted", || front.counted(&refused_connection("head_timeout", 1))).await;
     });
 }
 
@@ -62,7 +95,7 @@ fn a_head_that_is_too_large_is_refused() {
         let mut peer = front.connect().await;
         peer.send_what_is_taken(&large).await;
         let rest = peer.rest().await;
-        assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 431"), "{}", String::from_utf8_lossy(&rest));
+        assert!(rest.starts_with(b"HTTP/1.1 431"), "{}", String::from_utf8_lossy(&rest));
         assert_eq!(front.events().len(), 0);
     });
 }
@@ -127,12 +160,43 @@ fn one_connection_too_many_waits_and_is_then_served() {
 }
 
 #[test]
+fn one_connection_too_many_is_counted_and_told() {
+    let ((), lines) = run(async {
+        let front = Front::new(&limited(|limits| limits.connections = 1)).await;
+        let first = front.connect().await;
+        let mut further = [front.connect().await, front.connect().await];
+        until("the second waits", || front.counted(&refused_connection("all_in_use", 1))).await;
+        drop(first);
+        further[0].send(&webhook()).await;
+        further[0].answer().await.id();
+    });
+    let reason =
+        "too many connections: expected at most `limits.connections`, found one more, which waits; raise the limit";
+    assert!(lines[0].contains("a connection was refused listener=\"listen\" cause=\"all_in_use\""), "{lines:?}");
+    assert!(lines[0].contains(reason), "{lines:?}");
+}
+
+#[test]
+fn idle_connections_give_way_where_there_are_many() {
+    run(async {
+        let front = Front::new(&limited(|limits| limits.connections = 4)).await;
+        let mut peers = Vec::new();
+        for expected in [None, None, None, Some("close")] {
+            let mut peer = front.connect().await;
+            peer.send(&webhook()).await;
+            assert_eq!(peer.answer().await.header("connection"), expected);
+            peers.push(peer);
+        }
+    });
+}
+
+#[test]
 fn one_address_has_no_more_than_its_share_of_the_connections() {
     run(async {
         let limits =
             ListenerLimits { connections: 8, connections_of_address: 2, ..ListenerLimits::from(&config().limits) };
-        let listener = Listener::bind(([127, 0, 0, 1], 0).into(), limits).await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = Listener::bind("listen", &HERE.into(), limits, Arc::default()).await.unwrap();
+        let address = listener.addresses().unwrap()[0].ip().unwrap();
         let answer = async |_| http::Response::new(http_body_util::Full::<bytes::Bytes>::from("fine"));
         let running = tokio::spawn(listener.run(move |request, _| answer(request), std::future::pending()));
         let hello = request("GET", "/", &[], b"");
@@ -192,8 +256,8 @@ fn a_sender_that_reads_no_answers_loses_its_place() {
 fn a_panic_ends_one_connection_and_no_other() {
     let ((), lines) = run(async {
         let limits = ListenerLimits::from(&config().limits);
-        let listener = Listener::bind(([127, 0, 0, 1], 0).into(), limits).await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = Listener::bind("listen", &HERE.into(), limits, Arc::default()).await.unwrap();
+        let address = listener.addresses().unwrap()[0].ip().unwrap();
         let answer = async |request: http::Request<hyper::body::Incoming>| {
             assert_ne!(request.uri().path(), "/panic", "on purpose");
             http::Response::new(http_body_util::Full::<bytes::Bytes>::from("fine"))
@@ -214,7 +278,9 @@ fn a_panic_ends_one_connection_and_no_other() {
 fn an_address_in_use_is_told() {
     run(async {
         let front = Front::new(&config()).await;
-        let taken = Listener::bind(front.address, ListenerLimits::from(&config().limits)).await;
+        let taken =
+            Listener::bind("listen", &front.address.into(), ListenerLimits::from(&config().limits), Arc::default())
+                .await;
         assert_eq!(taken.unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
     });
 }

@@ -50,6 +50,9 @@ impl FakeLedger {
             let key = |event: &NewEvent| event.deduplication.as_ref().map(|deduplication| deduplication.key.clone());
             earlier.endpoint == event.endpoint && key(earlier).is_some() && key(earlier) == key(&event)
         };
+        if let Some(earlier) = events.iter().find(|earlier| event.passed.contains(&earlier.id)) {
+            return Recorded::Looped(earlier.id);
+        }
         if let Some(earlier) = events.iter().find(is_same) {
             return Recorded::Duplicate(earlier.id);
         }
@@ -98,6 +101,12 @@ impl Ledger for FakeLedger {
         unused()
     }
     fn drop_dead(&self, _: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
+        unused()
+    }
+    fn move_deliveries(&self, _: Arc<str>, _: Arc<str>) -> LedgerFuture<'_, u64> {
+        unused()
+    }
+    fn drop_deliveries(&self, _: Arc<str>) -> LedgerFuture<'_, u64> {
         unused()
     }
     fn prune(&self, _: Prune) -> LedgerFuture<'_, Pruned> {

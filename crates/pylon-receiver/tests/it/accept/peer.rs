@@ -99,6 +99,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         std::mem::take(&mut self.read)
     }
 
+    /// The same, after a sender's last byte.
+    pub(crate) async fn rest_after_half_close(&mut self) -> Vec<u8> {
+        // It may be closed already.
+        let _ = self.stream.shutdown().await;
+        self.rest().await
+    }
+
     async fn more(&mut self) -> Option<()> {
         let mut piece = [0; 4096];
         match within("the receiver answers or closes", self.stream.read(&mut piece)).await {

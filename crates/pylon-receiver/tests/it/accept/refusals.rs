@@ -138,6 +138,63 @@ fn more_than_the_rate_are_told_when_to_come_again() {
 }
 
 #[test]
+fn what_is_not_stored_uses_up_nothing_of_the_rate() {
+    const COPIES: usize = 20;
+    run(async {
+        let mut config = config();
+        config.endpoints[0].rate = Some(3.0);
+        config.endpoints[0].deduplication = Deduplication::BodyHash { window: LONG };
+        let front = Front::new(&config).await;
+        let first = front.webhook("{}").await.id();
+        for _ in 0..COPIES {
+            assert_eq!(front.webhook("{}").await.json(), json!({"status": "duplicate", "id": first}));
+        }
+        // Many at once, none of which is answered yet.
+        front.ledger.hang();
+        let (headers, mut peers) = (signed(b"{}"), Vec::new());
+        for _ in 0..COPIES {
+            let mut peer = front.connect().await;
+            peer.send(&request("POST", "/webhook", &headers, b"{}")).await;
+            peers.push(peer);
+        }
+        until("all wait for the ledger", || front.ledger.begun() == 1 + 2 * COPIES).await;
+        let event = async {
+            let answer = front.webhook(r#"{"genuine": 1}"#);
+            let go = async {
+                until("it waits too", || front.ledger.begun() == 2 + 2 * COPIES).await;
+                front.ledger.go.add_permits(COPIES + 1);
+            };
+            tokio::join!(answer, go).0
+        };
+        assert_eq!(event.await.json()["status"], "accepted");
+        for peer in &mut peers {
+            assert_eq!(peer.answer().await.status, 200);
+        }
+        front.ledger.go.add_permits(COPIES);
+        // Nor does what comes back, or what the ledger does not take.
+        let back = [signed(b"[]"), header("X-Receiver-Event-Id", &first)].concat();
+        assert_eq!(front.post(&back, b"[]").await.status, 508);
+        assert_eq!(front.refused().iter().filter(|refused| refused.code == "rate_limited").count(), 0);
+    });
+}
+
+#[test]
+fn what_the_ledger_refuses_uses_up_nothing_of_the_rate() {
+    run(async {
+        let mut config = config();
+        config.endpoints[0].rate = Some(0.01);
+        let front = Front::new(&config).await;
+        front.ledger.fail(Some(LedgerError::Full));
+        for _ in 0..3 {
+            assert_eq!(front.webhook("{}").await.status, 503);
+        }
+        front.ledger.fail(None);
+        assert_eq!(front.webhook("{}").await.status, 200);
+        assert_eq!(front.webhook("{}").await.status, 429);
+    });
+}
+
+#[test]
 fn forged_requests_use_up_nothing_of_the_rate() {
     run(async {
         let mut config = config();
@@ -246,6 +303,99 @@ fn of_a_refused_request_every_name_is_kept_and_the_values_that_are_no_credential
 }
 
 #[test]
+fn of_a_strangers_headers_a_bounded_beginning_is_kept() {
+    let value = |length: usize| "v".repeat(length);
+    let cut = format!("{}...", value(256));
+    run(async {
+        let front = Front::new(&config()).await;
+        let headers = [header("User-Agent", &value(256)), header("Via", &value(257)), header("Accept", &value(20_000))];
+        front.post(&headers.concat(), b"").await;
+        let many: Vec<_> = (0..80).map(|number| (format!("X-{number}"), "v".to_owned())).collect();
+        front.post(&many, b"").await;
+        let long: Vec<_> = (0..40).map(|_| ("User-Agent".to_owned(), value(600))).collect();
+        front.post(&long, b"").await;
+        front.post(&header(&"n".repeat(5000), "v"), b"").await;
+        let kept: Vec<Vec<(String, String)>> = front
+            .refused()
+            .iter()
+            .map(|refused| {
+                assert!(refused.headers.as_bytes().len() < 4500);
+                let texts = |(name, value): (&str, &[u8])| (name.into(), String::from_utf8(value.into()).unwrap());
+                refused.headers.iter().map(texts).collect()
+            })
+            .collect();
+        let value_of = |name: &str| &kept[0].iter().find(|(found, _)| found == name).unwrap().1;
+        assert_eq!((value_of("user-agent"), value_of("via"), value_of("accept")), (&value(256), &cut, &cut));
+        assert_eq!(kept[1].len(), 51);
+        assert_eq!(kept[1].last().unwrap(), &("x-receiver-dropped-headers".to_owned(), "32".to_owned()));
+        let (last, rest) = kept[2].split_last().unwrap();
+        assert_eq!(rest.iter().filter(|(name, value)| name == "user-agent" && *value == cut).count(), 14);
+        assert_eq!(last, &("x-receiver-dropped-headers".to_owned(), "26".to_owned()));
+        assert_eq!(kept[3].last().unwrap(), &("x-receiver-dropped-headers".to_owned(), "1".to_owned()));
+        assert_eq!(kept[3].len(), 3, "the others are kept");
+    });
+}
+
+#[test]
+fn every_refusal_that_can_occur_is_counted_from_the_start() {
+    let series = |front: &Front| -> Vec<String> {
+        let metrics = front.metrics.encode().unwrap();
+        let all = metrics.lines().filter_map(|line| line.strip_prefix("pylon_receiver_refused_total"));
+        all.filter(|line| line.ends_with(" 0")).map(str::to_owned).collect()
+    };
+    let has = |front: &Front, endpoint: &str, reason: &str| {
+        series(front).contains(&format!("{{endpoint=\"{endpoint}\",reason=\"{reason}\"}} 0"))
+    };
+    run(async {
+        let front = Front::new(&config()).await;
+        assert!(has(&front, "", "unknown_path"));
+        for reason in ["method_not_allowed", "too_large", "body_timeout", "ledger_full", "no_secret", "loop_detected"] {
+            assert!(has(&front, "webhook", reason), "{reason}");
+        }
+        for reason in ["signature_missing", "signature_mismatch", "timestamp_stale", "timestamp_malformed"] {
+            assert!(has(&front, "webhook", reason), "{reason}");
+        }
+        for reason in ["header_missing", "rate_limited", "forbidden_source"] {
+            assert!(!has(&front, "webhook", reason), "{reason} cannot occur");
+        }
+        let mut other = EndpointConfig::signed("/other", [SecretSource::given(SECRET)]);
+        (other.name, other.signature, other.rate) = ("other".into(), None, Some(1.0));
+        (other.header, other.sources) = (Some(secrets::bearer("x-token")), vec!["us".parse().unwrap()]);
+        let mut reloaded = config();
+        reloaded.endpoints.push(other);
+        front.reload(&reloaded);
+        for reason in ["header_missing", "header_mismatch", "rate_limited", "forbidden_source"] {
+            assert!(has(&front, "other", reason), "{reason}");
+        }
+        assert!(!has(&front, "other", "signature_missing"));
+        assert!(front.counted(r#"pylon_receiver_accepted_total{endpoint="other"} 0"#));
+    });
+}
+
+#[test]
+fn a_flood_of_one_refusal_hides_no_other() {
+    run(async {
+        let mut config = config();
+        config.endpoints.push(EndpointConfig::signed("/other", [SecretSource::given(SECRET)]).name("other".into()));
+        let front = Front::new(&config).await;
+        let flood = async || {
+            for _ in 0..200 {
+                let request =
+                    http::Request::get("/webhook").body(http_body_util::Full::<bytes::Bytes>::default()).unwrap();
+                assert_eq!(front.acceptor.answer(request, front.address).await.status(), 405);
+            }
+        };
+        flood().await;
+        assert!(front.refused().len() < 200, "there is a limit");
+        assert_eq!(front.post(&[], b"{}").await.status, 401);
+        assert_eq!(front.refused().last().unwrap().code, "signature_missing");
+        flood().await;
+        assert_eq!(front.ask(&request("GET", "/other", &[], b"")).await.status, 405);
+        assert_eq!(front.refused().last().unwrap().endpoint.as_deref(), Some("other"));
+    });
+}
+
+#[test]
 fn a_refused_request_is_kept_without_what_could_be_presented_again() {
     const SHOWN: &str = "never-shown";
     let ((), lines) = run(async {
@@ -300,24 +450,4 @@ fn a_head_request_is_refused_without_a_body() {
         peer.send(&request("HEAD", "/other", &[], b"")).await;
         assert_eq!(peer.next_of("HEAD").await.unwrap().status, 404);
     });
-}
-
-#[test]
-fn what_is_no_http_is_not_answered_with_more_than_a_status() {
-    let cases: [(&[u8], &[u8]); 4] = [
-        (b"nonsense\r\n\r\n", b"HTTP/1.1 400"),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"HTTP/1.1 400"),
-        (b"POST /webhook HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}", b"HTTP/1.1 400"),
-        (b"POST /webhook HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n{}", b"HTTP/1.1 400"),
-    ];
-    for (sent, expected) in cases {
-        run(async {
-            let front = Front::new(&config()).await;
-            let mut peer = front.connect().await;
-            peer.send(sent).await;
-            let rest = peer.rest().await;
-            assert!(rest.is_empty() || rest.starts_with(expected), "{}", String::from_utf8_lossy(&rest));
-            assert_eq!(front.events().len(), 0);
-        });
-    }
 }

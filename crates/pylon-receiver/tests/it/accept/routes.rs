@@ -1,6 +1,7 @@
 //! Where an event goes, and in which order.
 
 use super::*;
+use pylon_receiver::config::Condition;
 
 /// A destination that takes these kinds, of these endpoints.
 fn filtered(name: &str, kinds: &[&str], endpoints: &[&str]) -> DestinationConfig {
@@ -37,6 +38,75 @@ fn an_event_goes_to_the_destinations_that_take_it() {
             assert_eq!(&*front.event().endpoint, &path[1..]);
         });
     }
+}
+
+/// Conditions, a body, and whether it meets them.
+type Filtered = (&'static [(&'static str, &'static [&'static str])], &'static str, bool);
+
+const STATUS: (&str, &[&str]) = ("/issue_status", &["closed", "on_hold"]);
+const NUMBER: (&str, &[&str]) = ("/issue_number", &["1042"]);
+
+const FILTERED: [Filtered; 32] = [
+    (&[], "{}", true),
+    (&[STATUS], r#"{"issue_status": "closed"}"#, true),
+    (&[STATUS], r#"{"issue_status": "on_hold"}"#, true),
+    (&[STATUS], r#"{"issue_status": "clos\u0065d"}"#, true),
+    (&[STATUS], r#"{"issue_status": "new"}"#, false),
+    (&[STATUS], r#"{"issue_status": "Closed"}"#, false),
+    (&[STATUS], r#"{"issue_status": "closed "}"#, false),
+    (&[STATUS], r#"{"issue_status": ""}"#, false),
+    (&[STATUS], r#"{"issue_status": null}"#, false),
+    (&[STATUS], r#"{"issue_status": ["closed"]}"#, false),
+    (&[STATUS], r#"{"issue_status": {"closed": "closed"}}"#, false),
+    (&[STATUS], r#"{"data": {"issue_status": "closed"}}"#, false),
+    (&[STATUS], r#"["closed"]"#, false),
+    (&[STATUS], r#""closed""#, false),
+    (&[STATUS], "{}", false),
+    (&[NUMBER], r#"{"issue_number": 1042}"#, true),
+    (&[NUMBER], r#"{"issue_number": "1042"}"#, true),
+    (&[NUMBER], r##"{"issue_number": "#1042"}"##, false),
+    (&[NUMBER], r#"{"issue_number": 1042.0}"#, false),
+    (&[NUMBER], r#"{"issue_number": 10420}"#, false),
+    (&[("/is_private", &["true"])], r#"{"is_private": true}"#, true),
+    (&[("/is_private", &["true"])], r#"{"is_private": "true"}"#, true),
+    (&[("/is_private", &["true"])], r#"{"is_private": "True"}"#, false),
+    (&[("/is_private", &["true"])], r#"{"is_private": 1}"#, false),
+    (&[("/note", &[""])], r#"{"note": ""}"#, true),
+    (&[("/note", &[""])], "{}", false),
+    (&[("/data/tags/1", &["vip"])], r#"{"data": {"tags": ["a", "vip"]}}"#, true),
+    (&[("/a~1b/c~0d", &["x"])], r#"{"a/b": {"c~d": "x"}}"#, true),
+    (&[("/a~01b", &["x"])], r#"{"a~1b": "x"}"#, true),
+    (&[STATUS, NUMBER], r#"{"issue_status": "closed", "issue_number": 1042}"#, true),
+    (&[STATUS, NUMBER], r#"{"issue_status": "closed", "issue_number": 1}"#, false),
+    (&[STATUS, NUMBER], r#"{"issue_status": "closed"}"#, false),
+];
+
+#[test]
+fn a_destination_takes_the_events_whose_body_meets_all_of_its_conditions() {
+    for (conditions, body, is_met) in FILTERED {
+        let conditions = conditions.iter().map(|(pointer, values)| Condition {
+            pointer: (*pointer).into(),
+            values: values.iter().map(|&value| value.to_owned()).collect(),
+        });
+        let some = destination("some").conditions(conditions.collect());
+        run(async {
+            let front = Front::new(&config().destinations(vec![some, destination("all")])).await;
+            front.webhook(body).await.id();
+            let deliveries = front.event().deliveries;
+            let names: Vec<_> = deliveries.iter().map(|delivery| &*delivery.destination).collect();
+            assert_eq!(names, if is_met { vec!["some", "all"] } else { vec!["all"] }, "{body}");
+        });
+    }
+}
+
+#[test]
+fn a_body_that_is_not_json_meets_no_condition() {
+    run(async {
+        let condition = Condition { pointer: "/a".into(), values: vec!["b".into()] };
+        let front = Front::new(&config().destinations(vec![destination("app").conditions(vec![condition])])).await;
+        front.webhook("a=b").await.id();
+        assert_eq!(front.event().deliveries, []);
+    });
 }
 
 #[test]

@@ -91,9 +91,58 @@ fn a_head_under_way_does_not_hold_it_up_beyond_its_time() {
     });
 }
 
+#[test]
+fn a_request_that_meets_the_end_of_an_idle_connection_is_answered() {
+    run(async {
+        let mut front = Front::new(&config()).await;
+        let mut fresh = front.connect().await;
+        let mut idle = front.connect().await;
+        idle.send(&webhook()).await;
+        idle.answer().await.id();
+        front.stop();
+        // Until the listener has heard of it.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        for peer in [&mut idle, &mut fresh] {
+            peer.send(&webhook()).await;
+            let answer = peer.answer().await;
+            assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+            assert_eq!(peer.rest().await, b"");
+        }
+        assert_eq!(within("the listener ends", front.running).await.unwrap(), Stopped { aborted: 0 });
+    });
+}
+
+#[test]
+fn connections_that_wait_when_the_port_closes_are_served() {
+    run(async {
+        let mut config = config();
+        config.limits.connections = 1;
+        let mut front = Front::new(&config).await;
+        front.ledger.hang();
+        let mut peers = Vec::new();
+        for _ in 0..4 {
+            // The first is served, the second accepted, the others wait in the operating system's queue.
+            let mut peer = front.connect().await;
+            peer.send(&webhook()).await;
+            peers.push(peer);
+            until("the first commit begins", || front.ledger.begun() == 1).await;
+        }
+        front.stop();
+        until_refused(front.address).await;
+        front.ledger.go.add_permits(4);
+        for mut peer in peers {
+            peer.answer().await.id();
+        }
+        assert_eq!(within("the listener ends", front.running).await.unwrap(), Stopped { aborted: 0 });
+    });
+}
+
 /// Waits until nothing is accepted any more.
 async fn until_refused(address: SocketAddr) {
     let asking = async {
+        // One that is let in meanwhile gives its place back.
         while tokio::net::TcpStream::connect(address).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

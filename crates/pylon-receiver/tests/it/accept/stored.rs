@@ -101,18 +101,147 @@ fn a_header_that_another_endpoint_requires_is_not_kept_here() {
     });
 }
 
+/// Names, and whether servers that read anything but letters and digits as `-` may get them: CGI, WSGI, PHP.
+const TWINS: [(&str, bool); 24] = [
+    ("X_Receiver_Event_Id", false),
+    ("X-Receiver_Attempt", false),
+    ("x.receiver.attempt", false),
+    ("X_Pylon_Signature", false),
+    ("x_pylon-timestamp", false),
+    ("x!pylon!signature", false),
+    ("X-Pylon.Anything", false),
+    // Of a header that an endpoint requires.
+    ("X_Token", false),
+    ("x.token", false),
+    ("X_Under_Score", false),
+    ("X-Under-Score", false),
+    // Of the headers that say how the body is to be read, and where it goes.
+    ("Content_Type", false),
+    ("Content_Length", false),
+    ("Content_Encoding", false),
+    ("Transfer_Encoding", false),
+    ("Proxy_Authorization", false),
+    ("X_HTTP_Method_Override", false),
+    // Of another header of the request.
+    ("X_Forwarded_For", false),
+    ("X_Forwarded_Host", true),
+    ("X_Other_Name", true),
+    ("x.dotted", true),
+    ("xx_pylon_signature", true),
+    ("x_receivers", true),
+    ("_", true),
+];
+
 #[test]
-fn names_that_some_servers_take_for_ours_or_pylons_are_not_kept() {
+fn names_that_some_servers_take_for_another_are_not_kept() {
+    run(async {
+        let mut config = config();
+        let mut other = EndpointConfig::signed("/other", [SecretSource::given(SECRET)]);
+        other.name = "other".into();
+        other.header = Some(secrets::bearer("x-token"));
+        let mut another = EndpointConfig::signed("/another", [SecretSource::given(SECRET)]);
+        another.name = "another".into();
+        another.header = Some(secrets::bearer("x_under-score"));
+        config.endpoints.extend([other, another]);
+        let front = Front::new(&config).await;
+        let twins = TWINS.map(|(name, _)| (name.to_owned(), "forged".to_owned()));
+        front.post(&[signed(b"{}"), twins.to_vec(), header("X-Forwarded-For", "192.0.2.1")].concat(), b"{}").await.id();
+        let headers = front.event().headers;
+        let forged: Vec<_> = headers.iter().filter(|(_, value)| *value == b"forged").map(|(name, _)| name).collect();
+        let kept: Vec<_> =
+            TWINS.iter().filter(|(_, is_kept)| *is_kept).map(|(name, _)| name.to_ascii_lowercase()).collect();
+        assert_eq!(forged, kept);
+        assert!(headers.iter().any(|header| header == ("x-forwarded-for", b"192.0.2.1")));
+    });
+}
+
+/// Headers of these lengths, sent before the signature and the proxy's, and how many of all headers are dropped.
+const TOO_MANY: [(&[usize], usize); 8] = [
+    (&[20; 58], 0),
+    (&[20; 59], 0),
+    (&[20; 60], 1),
+    (&[20; 90], 31),
+    (&[4000], 0),
+    (&[4097], 1),
+    (&[7_000, 20, 7_000], 2),
+    (&[3900, 3900, 3900, 20], 1),
+];
+
+#[test]
+fn what_is_kept_of_the_headers_has_a_bound() {
+    for (lengths, dropped) in TOO_MANY {
+        let ((), lines) = run(async {
+            let front = Front::new(&config()).await;
+            let filler =
+                lengths.iter().enumerate().map(|(number, length)| (format!("x-{number}"), "x".repeat(*length)));
+            let proxy = [header("X-Forwarded-For", "192.0.2.1"), header("Content-Type", "application/json")].concat();
+            front.post(&[filler.collect(), signed(b"{}"), proxy].concat(), b"{}").await.id();
+            let headers = front.event().headers;
+            let found: Vec<_> = headers.iter().collect();
+            assert!(headers.as_bytes().len() <= 8 * 1024 + 64 && found.len() <= 65, "{headers:?}");
+            for name in ["x-pylon-signature", "content-type", "x-forwarded-for"] {
+                assert!(found.iter().any(|(found, _)| *found == name), "{name}: {headers:?}");
+            }
+            let told = found.iter().find(|(name, _)| *name == "x-receiver-dropped-headers").map(|(_, value)| *value);
+            let expected = (dropped > 0).then(|| dropped.to_string());
+            assert_eq!(told, expected.as_deref().map(str::as_bytes), "{lengths:?}");
+            // Host, length, signature, and those two.
+            let of_pylon =
+                found.iter().filter(|(_, value)| !value.starts_with(b"xxx")).count() - usize::from(dropped > 0);
+            assert_eq!((of_pylon, found.len() - usize::from(dropped > 0)), (5, 5 + lengths.len() - dropped));
+            // What is kept is kept whole, in its order.
+            let kept: Vec<usize> = found
+                .iter()
+                .filter_map(|(name, value)| value.starts_with(b"xxx").then_some(name))
+                .map(|name| name[2..].parse().unwrap())
+                .collect();
+            assert!(kept.is_sorted());
+            assert!(kept.iter().all(|&number| {
+                found.iter().any(|(name, value)| *name == format!("x-{number}") && value.len() == lengths[number])
+            }));
+        });
+        let warning = format!(
+            "WARN message=headers of a webhook are too many or too long: some were not kept endpoint=webhook dropped={dropped}"
+        );
+        assert_eq!(lines.contains(&warning), dropped > 0, "{lines:?}");
+    }
+}
+
+/// A sender cannot fill the room with names that come first either.
+#[test]
+fn the_signature_is_kept_whatever_else_a_sender_names_first() {
     run(async {
         let front = Front::new(&config()).await;
-        let twins = ["X_Receiver_Event_Id", "X-Receiver_Attempt", "X_Pylon_Signature", "x_pylon-timestamp"];
-        let twins = twins.map(|name| (name.to_owned(), "forged".to_owned()));
-        front.post(&[signed(b"{}"), twins.to_vec(), header("X_Other_Name", "kept")].concat(), b"{}").await.id();
+        let filler: Vec<_> =
+            ["Content-Type", "Forwarded", "Via", "X-Forwarded-For", "X-Pylon-Anything", "Authorization"]
+                .into_iter()
+                .flat_map(|name| (0..14).map(move |_| (name.to_owned(), "x".repeat(150))))
+                .collect();
+        front.post(&[filler, signed(b"{}")].concat(), b"{}").await.id();
         let headers = front.event().headers;
-        let names: Vec<_> = headers.iter().map(|(name, _)| name).filter(|name| name.contains('_')).collect();
-        assert_eq!(names, ["x_other_name"]);
-        assert!(headers.iter().all(|(_, value)| value != b"forged"));
+        for (name, value) in signed(b"{}") {
+            let expected = (name.to_ascii_lowercase(), value.into_bytes());
+            assert!(headers.iter().any(|(name, value)| (name, value) == (&*expected.0, &*expected.1)), "{name}");
+        }
     });
+}
+
+#[test]
+fn an_encoding_is_kept_where_it_may_be_true() {
+    let gzip = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
+    for (body, is_kept) in [(&b"{}"[..], false), (&gzip[..], true), (b"issue=1", true)] {
+        run(async {
+            let front = Front::new(&config()).await;
+            let encodings =
+                [header("Content-Encoding", "gzip"), header("Content-Transfer-Encoding", "base64")].concat();
+            front.post(&[signed(body), encodings].concat(), body).await.id();
+            let event = front.event();
+            assert_eq!(event.parked.is_some(), is_kept);
+            let found: Vec<_> = event.headers.iter().filter(|(name, _)| name.ends_with("-encoding")).collect();
+            let expected = [("content-encoding", &b"gzip"[..]), ("content-transfer-encoding", b"base64")];
+            assert_eq!(found, if is_kept { &expected[..] } else { &[] });
+        });
+    }
 }
 
 #[test]

@@ -243,7 +243,7 @@ fn a_token_is_not_shown() {
 
 /// The lines that are logged when this is asked for, a hundred times.
 fn logged_of(path: &str, authorization: Option<&str>) -> Vec<String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let began = Instant::now();
     let ((), lines) = logged(|| {
         let admin = Admin::new(token());
@@ -271,4 +271,39 @@ fn a_token_that_is_refused_is_logged_now_and_then_and_never_itself() {
     for (path, authorization) in [("/livez", None), ("/readyz", None), ("/api/events", Some("Bearer correct horse"))] {
         assert_eq!(logged_of(path, authorization), [""; 0], "{path}");
     }
+}
+
+/// How many requests had each access.
+fn accesses(admin: &Admin) -> [(&'static str, u64); 5] {
+    let metrics = admin.metrics.encode().unwrap();
+    ["granted", "probe", "no_token", "wrong_token", "forbidden"].map(|access| {
+        let line = format!("pylon_receiver_admin_requests_total{{access=\"{access}\"}} ");
+        let count = metrics.lines().find_map(|found| found.strip_prefix(&line)).expect("it is told from the start");
+        (access, count.parse().unwrap())
+    })
+}
+
+#[tokio::test]
+async fn every_guess_of_the_token_is_counted() {
+    const GUESSES: u64 = 50;
+    let admin = Admin::new(token());
+    let counted = |granted, probe, no_token, wrong_token, forbidden| {
+        let found = accesses(&admin).map(|(_, count)| count);
+        assert_eq!(found, [granted, probe, no_token, wrong_token, forbidden]);
+    };
+    counted(0, 0, 0, 0, 0);
+    for guess in 0..GUESSES {
+        let guess = format!("Bearer {guess}");
+        admin.send("GET", "/api/stats", &[("authorization", &guess)], "").await.refused(401, "unauthorized", TOKEN);
+    }
+    counted(0, 0, 0, GUESSES, 0);
+    // A guess at a probe is one too.
+    assert_eq!(admin.send("GET", "/livez", &[("authorization", "Bearer a")], "").await.status, 200);
+    assert_eq!(admin.send("GET", "/livez", &[], "").await.status, 200);
+    admin.send("GET", "/api/stats", &[], "").await.refused(401, "unauthorized", TOKEN);
+    admin.send("GET", "/api/stats", &[("authorization", "Basic a")], "").await.refused(401, "unauthorized", TOKEN);
+    assert_eq!(admin.send("GET", "/api/stats", &[("authorization", "Bearer correct horse")], "").await.status, 200);
+    let elsewhere = [("authorization", "Bearer correct horse"), ("sec-fetch-site", "cross-site")];
+    assert_eq!(admin.send("GET", "/api/stats", &elsewhere, "").await.status, 403);
+    counted(1, 1, 1, GUESSES + 2, 1);
 }

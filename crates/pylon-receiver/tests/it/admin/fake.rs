@@ -4,7 +4,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
-use pylon_receiver::internals::{Access, AdminParts, Metrics, Running, RunningDestination, router};
+use pylon_receiver::internals::{Access, AdminParts, CertificateEnd, Metrics, Running, RunningDestination, router};
 use pylon_receiver::ledger::*;
 use pylon_receiver::wire::CircuitStatus;
 use pylon_receiver::{DeliveryId, EventId, Headers, Moment};
@@ -90,6 +90,8 @@ pub(crate) struct FakeLedger {
     pub(crate) orders: Mutex<Vec<String>>,
     pub(crate) redelivered: Mutex<Vec<EventId>>,
     pub(crate) routed: Mutex<Vec<(EventId, Vec<NewDelivery>)>>,
+    /// What a backup of it holds.
+    pub(crate) copy: Mutex<Vec<u8>>,
     /// How often it was checked.
     pub(crate) checks: AtomicUsize,
     /// A redelivered delivery is dead again at once.
@@ -132,6 +134,16 @@ impl FakeLedger {
             (Some(after), Order::OldestFirst) => key(entry) > after,
         };
         all.into_iter().filter(is_behind).take(page.limit as usize).collect()
+    }
+
+    /// Changes what is left of a destination and is not being attempted, two at a call.
+    fn change_all(&self, destination: &str, mut change: impl FnMut(&mut DeliveryRecord)) -> u64 {
+        use DeliveryState::{Dead, Held, Waiting};
+        let mut deliveries = self.deliveries.lock().unwrap();
+        let left = deliveries
+            .iter_mut()
+            .filter(|delivery| delivery.destination == destination && matches!(delivery.state, Waiting | Held | Dead));
+        left.take(2).map(&mut change).count() as u64
     }
 
     fn change_dead(&self, ids: &[DeliveryId], state: DeliveryState) -> u64 {
@@ -203,6 +215,24 @@ impl Ledger for FakeLedger {
     fn drop_dead(&self, ids: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
         self.order(format!("drop {}", ids.len()), || self.change_dead(&ids, DeliveryState::Dropped))
     }
+    fn move_deliveries(&self, from: Arc<str>, to: Arc<str>) -> LedgerFuture<'_, u64> {
+        self.order(format!("move from {from} to {to}"), || {
+            self.change_all(&from, |left| left.destination = to.to_string())
+        })
+    }
+    fn drop_deliveries(&self, destination: Arc<str>) -> LedgerFuture<'_, u64> {
+        self.order(format!("drop all of {destination}"), || {
+            self.change_all(&destination, |left| left.state = DeliveryState::Dropped)
+        })
+    }
+    fn backup(&self) -> LedgerFuture<'_, Backup> {
+        self.answer(|| {
+            let mut file = tempfile::tempfile().unwrap();
+            std::io::Write::write_all(&mut file, &self.copy.lock().unwrap()).unwrap();
+            std::io::Seek::rewind(&mut file).unwrap();
+            Backup::new(file).unwrap()
+        })
+    }
     fn events(&self, filter: EventFilter, page: Page<EventId>) -> LedgerFuture<'_, Vec<EventRecord>> {
         self.answer(|| {
             let matches = |event: &&EventDetail| {
@@ -268,6 +298,8 @@ impl Ledger for FakeLedger {
 pub(crate) struct FakeRunning {
     pub(crate) destinations: Mutex<Vec<RunningDestination>>,
     pub(crate) unmet: Mutex<Vec<String>>,
+    pub(crate) warnings: Mutex<Vec<String>>,
+    pub(crate) certificates: Mutex<Vec<CertificateEnd>>,
 }
 
 impl Running for FakeRunning {
@@ -282,6 +314,12 @@ impl Running for FakeRunning {
     }
     fn unmet(&self) -> Vec<String> {
         self.unmet.lock().unwrap().clone()
+    }
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().unwrap().clone()
+    }
+    fn certificates(&self) -> Vec<CertificateEnd> {
+        self.certificates.lock().unwrap().clone()
     }
     fn config(&self) -> String {
         "listen = \"127.0.0.1:8080\"\n".to_owned()

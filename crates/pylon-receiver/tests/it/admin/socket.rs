@@ -87,6 +87,20 @@ async fn a_body_that_does_not_tell_its_length_is_read_no_further_than_the_limit(
     assert!(answer.starts_with("HTTP/1.1 413 Payload Too Large\r\n"), "{answer}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_end_is_refused_in_time() {
+    let admin = Admin::new(Access::Loopback).with_events(3);
+    let address = serve(&admin).await;
+    let head = "POST /api/events/redeliver HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+    for rest in ["content-length: 12\r\n\r\n{\"all\":true", "transfer-encoding: chunked\r\n\r\n1\r\n{\r\n"] {
+        let answer = exchange(address, &format!("{head}{rest}")).await;
+        assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{answer}");
+        let body = "{\"error\":\"timeout\",\"message\":\"slow body: expected its end within 15 s, found none\"}";
+        assert!(answer.ends_with(body), "{answer}");
+    }
+    assert!(admin.ledger.orders.lock().unwrap().is_empty());
+}
+
 #[tokio::test]
 async fn an_order_is_carried_out_although_whoever_gave_it_hangs_up() {
     let admin = Admin::new(Access::Loopback).with_events(1201);

@@ -96,7 +96,17 @@ impl Stage {
     async fn interrupt(&self, count: usize) {
         let owner = Owner::random(&SystemRandomness);
         let lease = Duration::from_millis(1);
-        let claim = Claim { owner, lease, free: count, ahead: 0, ahead_bytes: 0, most_attempts: 9 };
+        let claim = Claim {
+            owner,
+            lease,
+            free: count,
+            ahead: 0,
+            ahead_bytes: 0,
+            repeats_first: 0,
+            most_repeats: 0,
+            latest_first: false,
+            most_attempts: 9,
+        };
         let exchange = Exchange { destination: "app".into(), settlements: Vec::new(), claim: Some(claim) };
         assert_eq!(self.ledger.exchange(exchange).await.unwrap().claimed.deliveries.len(), count);
         self.pass(1).await;
@@ -113,6 +123,7 @@ impl Stage {
             target: "/".into(),
             query: None,
             headers: Headers::default(),
+            passed: Vec::new(),
             body: verified(Payload::from(self.body.clone())),
             parked: None,
             deduplication: None,

@@ -1,194 +1,14 @@
-//! A courier with a ledger on disk, a transport that does as it is told, and a clock that is moved by hand.
+//! A courier that is driven by hand.
 
-use pylon_receiver::config::{CircuitPolicy, DestinationConfig, RetryPolicy, TransportConfig};
-use pylon_receiver::internals::{
-    CircuitState, Courier, CourierParts, Metrics, Report, Transport, TransportFuture, Work,
-};
-use pylon_receiver::ledger::{
-    Claim, DeliveryFilter, DeliveryRecord, DeliveryState, Exchange, Ledger, NewDelivery, NewEvent, Order, Owner, Page,
-    SqliteLedger, SqliteOptions,
-};
-use pylon_receiver::{Attempt, EventId, Headers, Moment, SystemRandomness, WallClock};
-use pylon_webhooks::Payload;
-use pylon_webhooks::testing::verified;
-use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use super::stage::*;
+use pylon_receiver::SystemRandomness;
+use pylon_receiver::config::{CircuitPolicy, DestinationConfig, TransportConfig};
+use pylon_receiver::internals::{CircuitState, Courier};
+use pylon_receiver::ledger::{Claim, DeliveryRecord, DeliveryState, Exchange, Ledger, Owner};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tempfile::TempDir;
 use tokio::sync::{Semaphore, watch};
-
-const START: i64 = 1_700_000_000_000;
-
-/// What the transport does with an attempt.
-#[derive(Clone)]
-enum Act {
-    Report(Report),
-    Hang,
-    Panic,
-}
-
-/// Does the next thing on its list, and delivers when that is empty.
-#[derive(Default)]
-struct Scripted {
-    acts: Mutex<VecDeque<Act>>,
-    seen: Mutex<Vec<(EventId, u32)>>,
-    /// Hands out one pass for each attempt that hangs and shall go on.
-    passes: Option<Semaphore>,
-}
-
-impl Transport for Scripted {
-    fn deliver<'a>(&'a self, attempt: &'a Attempt) -> TransportFuture<'a> {
-        Box::pin(async move {
-            self.seen.lock().expect("no panic").push((attempt.event(), attempt.number));
-            let act = self.acts.lock().expect("no panic").pop_front();
-            match act {
-                None => Report::delivered(Some(200), "answered 200"),
-                Some(Act::Report(report)) => report,
-                Some(Act::Panic) => panic!("as told"),
-                Some(Act::Hang) => {
-                    if let Some(passes) = &self.passes {
-                        passes.acquire().await.expect("never closed").forget();
-                        return Report::delivered(Some(200), "answered 200");
-                    }
-                    std::future::pending().await
-                }
-            }
-        })
-    }
-}
-
-fn failed() -> Act {
-    Act::Report(Report::failed(Some(500), "answered 500"))
-}
-
-fn clock(now: &Arc<AtomicI64>) -> Arc<dyn WallClock> {
-    let now = now.clone();
-    Arc::new(move || Moment::from_unix_milliseconds(now.load(Ordering::Relaxed)))
-}
-
-fn open(path: &Path, now: &Arc<AtomicI64>) -> Arc<SqliteLedger> {
-    let options = SqliteOptions { clock: clock(now), ..SqliteOptions::default() };
-    Arc::new(SqliteLedger::open(path, options).expect("a sound ledger"))
-}
-
-fn parts(ledger: &Arc<SqliteLedger>, transport: &Arc<Scripted>, now: &Arc<AtomicI64>) -> CourierParts {
-    CourierParts {
-        ledger: ledger.clone(),
-        owner: Owner::random(&SystemRandomness),
-        transport: transport.clone(),
-        metrics: Arc::new(Metrics::new()),
-        clock: clock(now),
-        // No jitter: the whole wait of the first attempt.
-        randomness: Arc::new(|bytes: &mut [u8]| bytes.copy_from_slice(&10_000u64.to_le_bytes())),
-    }
-}
-
-fn destination(change: impl FnOnce(&mut DestinationConfig)) -> DestinationConfig {
-    let mut destination = DestinationConfig::new("app", TransportConfig::InProcess);
-    destination.retry = RetryPolicy::default()
-        .attempts(3)
-        .age(Duration::from_secs(1000))
-        .first_delay(Duration::from_secs(10))
-        .longest_delay(Duration::from_secs(100));
-    change(&mut destination);
-    destination
-}
-
-struct Stage {
-    courier: Arc<Courier>,
-    ledger: Arc<SqliteLedger>,
-    transport: Arc<Scripted>,
-    now: Arc<AtomicI64>,
-    work: Work,
-    events: u8,
-    path: PathBuf,
-    _folder: TempDir,
-}
-
-impl Stage {
-    fn new(change: impl FnOnce(&mut DestinationConfig)) -> Self {
-        Self::with(Scripted::default(), change)
-    }
-
-    fn with(transport: Scripted, change: impl FnOnce(&mut DestinationConfig)) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let path = folder.path().join("pylon.db");
-        let transport = Arc::new(transport);
-        let now = Arc::new(AtomicI64::new(START));
-        let ledger = open(&path, &now);
-        let courier = Arc::new(Courier::new(&destination(change), parts(&ledger, &transport, &now)));
-        let work = courier.work();
-        Self { courier, ledger, transport, now, work, events: 0, path, _folder: folder }
-    }
-
-    /// As if the process had ended and another one started: all that it had is gone, and the ledger is opened anew.
-    fn restarted(self) -> Self {
-        let Self { courier, ledger, transport, now, work, events, path, _folder } = self;
-        drop((courier, ledger, work));
-        let ledger = open(&path, &now);
-        let courier =
-            Arc::new(Courier::new(&destination(|config| config.retry.attempts = 1), parts(&ledger, &transport, &now)));
-        let work = courier.work();
-        Self { courier, ledger, transport, now, work, events, path, _folder }
-    }
-
-    fn will(&self, acts: impl IntoIterator<Item = Act>) {
-        self.transport.acts.lock().expect("no panic").extend(acts);
-    }
-
-    async fn event(&mut self, order_key: Option<&str>) -> EventId {
-        self.events += 1;
-        let id = EventId::new(self.now(), [self.events; 10]);
-        let event = NewEvent {
-            id,
-            endpoint: "webhook".into(),
-            name: "issue_new".into(),
-            kind: Some("issue_new".into()),
-            method: "POST".into(),
-            target: "/".into(),
-            query: None,
-            headers: Headers::default(),
-            body: verified(Payload::from(b"{}")),
-            parked: None,
-            deduplication: None,
-            deliveries: vec![NewDelivery { destination: "app".into(), order_key: order_key.map(Into::into) }],
-        };
-        self.ledger.record(event).await.expect("it is kept");
-        id
-    }
-
-    /// One exchange with the ledger, and the end of all attempts that it began.
-    async fn step(&mut self) -> usize {
-        let begun = self.work.step().await;
-        self.work.settle().await;
-        begun
-    }
-
-    fn now(&self) -> Moment {
-        Moment::from_unix_milliseconds(self.now.load(Ordering::Relaxed))
-    }
-
-    /// Both clocks.
-    async fn pass(&self, seconds: u64) {
-        self.now.fetch_add(seconds as i64 * 1000, Ordering::Relaxed);
-        tokio::time::advance(Duration::from_secs(seconds)).await;
-    }
-
-    async fn deliveries(&self) -> Vec<DeliveryRecord> {
-        let page = Page { after: None, limit: 1000, order: Order::OldestFirst };
-        self.ledger.deliveries(DeliveryFilter::default(), page).await.expect("a list")
-    }
-
-    async fn states(&self) -> Vec<DeliveryState> {
-        self.deliveries().await.into_iter().map(|delivery| delivery.state).collect()
-    }
-
-    fn seen(&self) -> Vec<(EventId, u32)> {
-        self.transport.seen.lock().expect("no panic").clone()
-    }
-}
 
 #[tokio::test(start_paused = true)]
 async fn what_arrives_is_delivered_once() {
@@ -203,7 +23,7 @@ async fn what_arrives_is_delivered_once() {
 #[tokio::test(start_paused = true)]
 async fn what_fails_comes_again_when_its_wait_is_over_and_not_before() {
     let mut stage = Stage::new(|_| {});
-    stage.will([failed()]);
+    stage.will([refused()]);
     let event = stage.event(None).await;
     stage.step().await;
     stage.pass(9).await;
@@ -217,7 +37,7 @@ async fn what_fails_comes_again_when_its_wait_is_over_and_not_before() {
 #[tokio::test(start_paused = true)]
 async fn an_event_that_always_fails_is_dead_after_its_attempts_and_others_go_on() {
     let mut stage = Stage::new(|_| {});
-    stage.will([failed(), failed(), failed()]);
+    stage.will([refused(), refused(), refused()]);
     let poison = stage.event(None).await;
     for _ in 0..3 {
         assert_eq!(stage.step().await, 1);
@@ -299,7 +119,7 @@ async fn no_more_go_in_a_second_than_is_allowed() {
 #[tokio::test(start_paused = true)]
 async fn events_of_one_order_key_go_one_after_the_other_and_others_pass_them() {
     let mut stage = Stage::new(|_| {});
-    stage.will([failed()]);
+    stage.will([refused()]);
     let (first, second, other) =
         (stage.event(Some("a")).await, stage.event(Some("a")).await, stage.event(Some("b")).await);
     assert_eq!(stage.step().await, 2);
@@ -318,7 +138,7 @@ async fn events_of_one_order_key_go_one_after_the_other_and_others_pass_them() {
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_was_set_back_holds_up_nothing() {
     let mut stage = Stage::new(|_| {});
-    stage.will([failed()]);
+    stage.will([refused()]);
     stage.event(None).await;
     stage.step().await;
     // An hour back, and nothing waits longer than the ten seconds that were drawn for it.
@@ -468,18 +288,18 @@ async fn a_crash_costs_nothing_that_has_not_begun() {
 }
 
 /// A claim of this many, leased ahead, by somebody else.
-fn claim(ahead: usize) -> Exchange {
+pub(super) fn claim(ahead: usize) -> Exchange {
     let owner = Owner::random(&SystemRandomness);
-    let claim = Claim { owner, lease: Duration::from_secs(60), free: 1, ahead, ahead_bytes: 1000, most_attempts: 1 };
+    let claim = Claim {
+        owner,
+        lease: Duration::from_secs(60),
+        free: 1,
+        ahead,
+        ahead_bytes: 1000,
+        repeats_first: 0,
+        most_repeats: 0,
+        latest_first: false,
+        most_attempts: 1,
+    };
     Exchange { destination: "app".into(), settlements: Vec::new(), claim: Some(claim) }
-}
-
-/// Lets a future begin, and drops it.
-async fn poll_once(future: impl Future) {
-    let mut future = std::pin::pin!(future);
-    std::future::poll_fn(|context| {
-        let _ = future.as_mut().poll(context);
-        std::task::Poll::Ready(())
-    })
-    .await;
 }

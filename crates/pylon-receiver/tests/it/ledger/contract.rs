@@ -7,8 +7,10 @@ pub(crate) mod keep;
 pub(crate) mod list;
 pub(crate) mod order;
 pub(crate) mod prune;
+pub(crate) mod reassign;
 pub(crate) mod record;
 pub(crate) mod redeliver;
+pub(crate) mod repeat;
 pub(crate) mod settle;
 pub(crate) mod wake;
 
@@ -70,6 +72,7 @@ macro_rules! contract {
                 bodies_and_texts_come_back_byte_for_byte
                 the_same_event_again_is_stored_again_and_changes_nothing
                 an_event_whose_key_outlives_it_is_not_kept_a_second_time
+                an_event_that_has_passed_the_ledger_is_not_kept_again
                 a_caller_that_lost_its_answer_may_ask_again
                 a_duplicate_names_the_kept_event_and_is_not_kept
                 a_key_counts_at_its_endpoint_alone
@@ -91,6 +94,16 @@ macro_rules! contract {
                 bodies_that_are_leased_ahead_are_bounded
                 many_claimers_never_get_the_same_delivery
             ]
+            repeat: [
+                what_has_failed_goes_behind_what_is_new
+                what_an_operator_ordered_goes_behind_what_is_new
+                what_was_interrupted_once_is_as_new_as_before
+                as_many_repeats_as_the_claim_puts_first_go_first
+                a_suspect_among_those_that_go_first_waits_for_a_free_slot
+                the_latest_of_what_is_new_goes_first_where_that_is_asked
+                within_a_line_nothing_new_overtakes_a_repeat
+                the_next_repeat_is_told_as_well
+            ]
             interrupt: [
                 a_lease_that_ran_out_is_due_again_since_it_was
                 the_first_interruption_costs_nothing
@@ -103,6 +116,7 @@ macro_rules! contract {
             settle: [
                 a_delivered_one_is_finished
                 a_retry_waits_for_its_delay_and_keeps_its_count
+                an_attempt_that_does_not_count_has_a_number
                 a_dead_one_has_its_reason_and_is_leased_no_more
                 a_released_one_is_due_as_before_and_costs_no_attempt
                 a_released_one_keeps_its_place_and_its_reason
@@ -152,8 +166,18 @@ macro_rules! contract {
                 a_dropped_delivery_is_given_up_for_good
                 a_redelivery_is_not_swallowed_by_deduplication
             ]
-            prune: [
-                what_is_unfinished_or_dead_is_spared
+            reassign: [
+                everything_left_of_a_destination_goes_to_another
+                what_is_moved_keeps_what_is_known_of_it
+                a_line_that_is_moved_keeps_its_order
+                in_a_line_that_two_destinations_share_the_first_made_goes_first
+                nothing_overtakes_an_attempt_in_progress
+                what_is_being_attempted_stays_with_its_line
+                everything_left_of_a_destination_is_dropped
+                many_are_moved_or_dropped_a_limited_number_at_a_call
+                nothing_is_done_where_nothing_is_left
+            ]
+            prune: [                what_is_unfinished_or_dead_is_spared
                 an_event_as_old_as_the_bound_is_spared
                 many_are_forgotten_a_limited_number_at_a_call
                 what_was_spared_is_forgotten_once_it_is_done
@@ -180,6 +204,7 @@ macro_rules! contract {
                 whatever_comes_after_closing_is_refused
                 a_closed_ledger_opens_with_everything
                 the_newest_refused_requests_are_kept
+                a_flood_of_one_kind_pushes_out_no_other
                 refused_requests_come_back_as_they_were
                 a_check_changes_nothing
             ]
@@ -225,6 +250,7 @@ pub(crate) fn event(seconds: i64) -> NewEvent {
         target: "/pylon".into(),
         query: None,
         headers: Headers::from_stored("content-type: application/json\n"),
+        passed: Vec::new(),
         body: verified(Payload::from(b"{}".to_vec())),
         parked: None,
         deduplication: None,
@@ -308,6 +334,9 @@ pub(crate) struct Ask {
     pub(crate) free: usize,
     pub(crate) ahead: usize,
     pub(crate) ahead_bytes: usize,
+    pub(crate) repeats_first: usize,
+    pub(crate) most_repeats: usize,
+    pub(crate) latest_first: bool,
     pub(crate) most_attempts: u32,
 }
 
@@ -321,6 +350,9 @@ pub(crate) fn claim(now: i64) -> Ask {
         free: 100,
         ahead: 0,
         ahead_bytes: 1 << 20,
+        repeats_first: 0,
+        most_repeats: 100,
+        latest_first: false,
         most_attempts: 10,
     }
 }
@@ -332,8 +364,10 @@ pub(crate) fn owner(number: u8) -> Owner {
 
 impl Ask {
     pub(crate) fn claim(&self) -> Claim {
-        let &Self { owner, lease, free, ahead, ahead_bytes, most_attempts, .. } = self;
-        Claim { owner, lease: Duration::from_secs(lease), free, ahead, ahead_bytes, most_attempts }
+        let &Self { owner, free, ahead, ahead_bytes, repeats_first, most_repeats, latest_first, most_attempts, .. } =
+            self;
+        let lease = Duration::from_secs(self.lease);
+        Claim { owner, lease, free, ahead, ahead_bytes, repeats_first, most_repeats, latest_first, most_attempts }
     }
 
     pub(crate) fn exchange(&self) -> Exchange {
@@ -357,7 +391,7 @@ pub(crate) fn attempt(status: i32, detail: &str) -> NewAttempt {
 
 /// A retry after this many seconds.
 pub(crate) fn retry(seconds: u64) -> Verdict {
-    Verdict::RetryAfter(Duration::from_secs(seconds))
+    Verdict::Retry { after: Duration::from_secs(seconds), counts: true }
 }
 
 /// A refused request.
@@ -478,6 +512,14 @@ impl<S: Subject> Desk<S> {
         let lease = self.take(now).await.lease;
         assert_eq!(self.settle(lease, now, verdict).await, Settled::Recorded);
         lease.delivery
+    }
+
+    /// Has this delivery to "app", the only one due now, fail at no cost, to be tried again after this many seconds.
+    pub(crate) async fn end_uncounted(&self, now: i64, after: u64, id: DeliveryId) {
+        let got = self.claim(Ask { most_repeats: 0, ..claim(now) }).await;
+        assert_eq!(ids(&got), [id]);
+        let verdict = Verdict::Retry { after: Duration::from_secs(after), counts: false };
+        assert_eq!(self.settle(got.deliveries[0].lease, now, verdict).await, Settled::Recorded);
     }
 
     /// Prunes, call for call, what is older than this many seconds; says how many it forgot.

@@ -146,6 +146,12 @@ impl Ledger for MemoryLedger {
     fn drop_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
         self.write(|model| model.drop_dead(&deliveries))
     }
+    fn move_deliveries(&self, from: Arc<str>, to: Arc<str>) -> LedgerFuture<'_, u64> {
+        self.write(|model| model.move_deliveries(&from, &to))
+    }
+    fn drop_deliveries(&self, destination: Arc<str>) -> LedgerFuture<'_, u64> {
+        self.write(|model| model.drop_deliveries(&destination))
+    }
     fn prune(&self, prune: Prune) -> LedgerFuture<'_, Pruned> {
         let is_endless = self.is_endless;
         self.write(move |model| match model.prune(prune) {

@@ -60,7 +60,10 @@ struct Delivery {
     order_key: Option<Box<str>>,
     state: DeliveryState,
     attempts: u32,
+    /// Those of the attempts that do not count.
+    uncounted: u32,
     interruptions: u32,
+    is_repeat: bool,
     created_at: Moment,
     /// In the ledger's time.
     due_at: Moment,
@@ -133,14 +136,17 @@ impl Model {
     pub(crate) fn crash(&mut self) {
         for delivery in &mut self.deliveries {
             if delivery.lease.take().is_some() {
-                delivery.interruptions += 1;
-                delivery.state = DeliveryState::Waiting;
+                delivery.interrupted();
             }
         }
     }
 
     pub(crate) fn record(&mut self, event: NewEvent) -> Recorded {
-        let is_kept = self.events.iter().any(|known| known.id == event.id);
+        let has = |id: EventId| self.events.iter().any(|known| known.id == id);
+        if let Some(&id) = event.passed.iter().find(|&&id| has(id)) {
+            return Recorded::Looped(id);
+        }
+        let is_kept = has(event.id);
         if let Some(DeduplicationKey { key, lasts }) = event.deduplication {
             let is_same = |known: &Key| known.key == key && known.endpoint == event.endpoint;
             if let Some(known) = self.keys.iter().find(|known| is_same(known)) {
@@ -173,13 +179,13 @@ impl Model {
             parked: event.parked.map(String::from),
         });
         for delivery in event.deliveries {
-            self.add(event.id, delivery, None, event.id.received_at());
+            self.add(event.id, delivery, None, None);
         }
         Recorded::Stored
     }
 
     /// Puts a delivery at the end: of its event's, of its line, of everything.
-    fn add(&mut self, event: EventId, delivery: NewDelivery, redelivery_of: Option<u32>, created_at: Moment) {
+    fn add(&mut self, event: EventId, delivery: NewDelivery, redelivery_of: Option<u32>, ordered_at: Option<Moment>) {
         let number = self.deliveries.iter().filter(|other| other.id.event == event).count() as u32 + 1;
         self.deliveries.push(Delivery {
             id: DeliveryId { event, number },
@@ -187,8 +193,10 @@ impl Model {
             order_key: delivery.order_key,
             state: DeliveryState::Held,
             attempts: 0,
+            uncounted: 0,
             interruptions: 0,
-            created_at,
+            is_repeat: ordered_at.is_some(),
+            created_at: ordered_at.unwrap_or(event.received_at()),
             due_at: self.now.tick,
             lease: None,
             finished_at: None,
@@ -203,13 +211,15 @@ impl Model {
     fn move_up(&mut self) {
         for index in 0..self.deliveries.len() {
             let delivery = &self.deliveries[index];
-            let is_behind = delivery.order_key.is_some()
-                && self.deliveries[..index].iter().any(|before| {
-                    before.destination == delivery.destination
-                        && before.order_key == delivery.order_key
-                        && before.state.is_unfinished()
-                });
-            if delivery.state == DeliveryState::Held && !is_behind {
+            if delivery.state != DeliveryState::Held {
+                continue;
+            }
+            let is_behind = self.deliveries.iter().enumerate().any(|(other_index, other)| {
+                let is_before = other_index < index && other.state.is_unfinished();
+                let is_under_way = matches!(other.state, DeliveryState::Waiting | DeliveryState::Delivering);
+                other_index != index && is_of_one_line(other, delivery) && (is_before || is_under_way)
+            });
+            if !is_behind {
                 self.deliveries[index].state = DeliveryState::Waiting;
                 self.deliveries[index].due_at = self.now.tick;
                 self.woken.push(self.deliveries[index].destination.clone());
@@ -233,8 +243,18 @@ impl Model {
             body: refused.body,
             body_length: refused.body_length,
         });
-        let surplus = self.refused.len().saturating_sub(self.most_refused);
-        self.refused.drain(..surplus);
+        while self.refused.len() > self.most_refused {
+            let elsewhere = self.refused.iter().filter(|refused| refused.endpoint.is_none()).count();
+            let is_elsewhere = elsewhere > self.most_refused.div_ceil(4) || elsewhere == self.refused.len();
+            let alike = |one: &RefusedRecord| {
+                let is_alike = |other: &&RefusedRecord| one.endpoint == other.endpoint && one.code == other.code;
+                self.refused.iter().filter(is_alike).count()
+            };
+            let candidates = self.refused.iter().filter(|refused| refused.endpoint.is_none() == is_elsewhere);
+            let leaves = candidates.max_by_key(|refused| (alike(refused), std::cmp::Reverse(refused.number)));
+            let number = leaves.expect("there are more than may be kept").number;
+            self.refused.retain(|refused| refused.number != number);
+        }
     }
 
     pub(crate) fn exchange(&mut self, exchange: Exchange) -> Exchanged {
@@ -248,8 +268,7 @@ impl Model {
         let now = self.now.tick;
         for delivery in self.deliveries.iter_mut().filter(|delivery| *delivery.destination == *destination) {
             if delivery.lease.take_if(|lease| lease.until <= now).is_some() {
-                delivery.interruptions += 1;
-                delivery.state = DeliveryState::Waiting;
+                delivery.interrupted();
             }
         }
         let lease_end = self.of_destination(destination).filter_map(|(_, other)| Some(other.lease?.until)).min();
@@ -260,8 +279,8 @@ impl Model {
             if is_full {
                 break;
             }
-            let next = self.longest_due(destination, claim, may_be_suspect);
-            claimed.suspects_wait |= self.longest_due(destination, claim, true) != next;
+            let next = self.next(destination, claim, &claimed, may_be_suspect);
+            claimed.suspects_wait |= self.next(destination, claim, &claimed, true) != next;
             let Some(index) = next else { break };
             let delivery = &mut self.deliveries[index];
             if delivery.counted() >= claim.most_attempts {
@@ -281,6 +300,8 @@ impl Model {
                 lease: Lease { delivery: delivery.id, token: self.last_token },
                 attempt: delivery.attempts + delivery.interruptions + 1,
                 counted: delivery.counted(),
+                is_repeat: delivery.is_repeat,
+                is_suspect: delivery.interruptions > 0,
                 endpoint: event.endpoint.clone(),
                 name: event.name.clone(),
                 kind: event.kind.clone(),
@@ -294,8 +315,12 @@ impl Model {
             });
         }
         let is_filled = is_filled(&claimed, claim);
-        let waiting = self.of_destination(destination).filter(|(_, other)| other.state == DeliveryState::Waiting);
-        let due = waiting.map(|(_, other)| other.due_at).chain(lease_end).chain(is_filled.then_some(now)).min();
+        let is_zero = is_filled || claimed.suspects_wait;
+        let may_be_repeat = claimed.deliveries.len() < claim.free && repeats_of(&claimed) < claim.most_repeats;
+        let waiting = self
+            .of_destination(destination)
+            .filter(|(_, other)| other.state == DeliveryState::Waiting && (may_be_repeat || !other.is_repeat));
+        let due = waiting.map(|(_, other)| other.due_at).chain(lease_end).chain(is_zero.then_some(now)).min();
         claimed.next_due = due.map(|due| due.since(now));
         claimed
     }
@@ -304,14 +329,24 @@ impl Model {
         self.deliveries.iter().enumerate().filter(move |(_, delivery)| *delivery.destination == *destination)
     }
 
-    /// Of those that have been due equally long, the one made first.
-    fn longest_due(&self, destination: &str, claim: &Claim, may_be_suspect: bool) -> Option<usize> {
-        let due = self.of_destination(destination).filter(|(_, delivery)| {
-            delivery.state == DeliveryState::Waiting
-                && delivery.due_at <= self.now.tick
-                && (may_be_suspect || delivery.interruptions == 0 || delivery.counted() >= claim.most_attempts)
-        });
-        due.min_by_key(|(index, delivery)| (delivery.due_at, *index)).map(|(index, _)| index)
+    /// The one to lease next: the first repeats, then what is new, then further repeats.
+    fn next(&self, destination: &str, claim: &Claim, claimed: &Claimed, may_be_suspect: bool) -> Option<usize> {
+        let due = |is_repeat: bool| {
+            let due = self.of_destination(destination).filter(move |(_, delivery)| {
+                delivery.state == DeliveryState::Waiting
+                    && delivery.is_repeat == is_repeat
+                    && delivery.due_at <= self.now.tick
+                    && (may_be_suspect || delivery.interruptions == 0 || delivery.counted() >= claim.most_attempts)
+            });
+            // Of those that have been due equally long, the one made first.
+            due.map(|(index, delivery)| (delivery.due_at, index))
+        };
+        let repeats = repeats_of(claimed);
+        let first = (repeats < claim.repeats_first.min(claim.most_repeats)).then(|| due(true).min()).flatten();
+        let new = || if claim.latest_first { due(false).max() } else { due(false).min() };
+        let is_free = claimed.deliveries.len() < claim.free && repeats < claim.most_repeats;
+        let last = || is_free.then(|| due(true).min()).flatten();
+        first.or_else(new).or_else(last).map(|(_, index)| index)
     }
 
     pub(crate) fn renew(&mut self, leases: &[Lease], length: Duration) -> Vec<bool> {
@@ -377,9 +412,11 @@ impl Model {
                 delivery.reason =
                     Some(detail.map_or_else(|| reason.to_string(), |detail| format!("{reason}: {detail}")));
             }
-            Verdict::RetryAfter(delay) => {
+            Verdict::Retry { after, counts } => {
                 delivery.attempts += 1;
-                delivery.wait_until(tick.after(delay));
+                delivery.uncounted += u32::from(!counts);
+                delivery.is_repeat = true;
+                delivery.wait_until(tick.after(after));
                 delivery.reason = detail;
             }
             Verdict::Released => {
@@ -418,7 +455,7 @@ impl Model {
                         }
                     }
                 }
-                self.add(event, NewDelivery { destination, order_key }, repeated, self.now.wall);
+                self.add(event, NewDelivery { destination, order_key }, repeated, Some(self.now.wall));
                 made += 1;
             }
         }
@@ -433,7 +470,7 @@ impl Model {
                 continue;
             }
             for delivery in deliveries {
-                self.add(*event, delivery.clone(), None, self.now.wall);
+                self.add(*event, delivery.clone(), None, Some(self.now.wall));
                 made += 1;
             }
         }
@@ -446,7 +483,7 @@ impl Model {
             let Some(dead) = self.dead(id) else { continue };
             dead.state = DeliveryState::Redelivered;
             let again = NewDelivery { destination: dead.destination.clone(), order_key: dead.order_key.clone() };
-            self.add(id.event, again, Some(id.number), self.now.wall);
+            self.add(id.event, again, Some(id.number), Some(self.now.wall));
             made += 1;
         }
         made
@@ -462,6 +499,52 @@ impl Model {
             }
         }
         dropped
+    }
+
+    pub(crate) fn move_deliveries(&mut self, from: &str, to: &Arc<str>) -> u64 {
+        if from == &**to {
+            return 0;
+        }
+        let mut moved = 0;
+        for index in self.movable(from) {
+            let delivery = &mut self.deliveries[index];
+            delivery.destination = to.clone();
+            moved += 1;
+            if delivery.state == DeliveryState::Dead {
+                continue;
+            }
+            delivery.state = DeliveryState::Held;
+            let delivery = delivery.clone();
+            for later in self.deliveries[index + 1..].iter_mut() {
+                if later.state == DeliveryState::Waiting && is_of_one_line(later, &delivery) {
+                    later.state = DeliveryState::Held;
+                }
+            }
+        }
+        self.move_up();
+        moved
+    }
+
+    pub(crate) fn drop_deliveries(&mut self, destination: &str) -> u64 {
+        let (movable, wall) = (self.movable(destination), self.now.wall);
+        for &index in &movable {
+            self.deliveries[index].finish(DeliveryState::Dropped, wall);
+        }
+        movable.len() as u64
+    }
+
+    /// What is left of a destination, except what is being attempted and what is behind that.
+    fn movable(&self, destination: &str) -> Vec<usize> {
+        let is_movable = |delivery: &Delivery| match delivery.state {
+            DeliveryState::Dead => true,
+            DeliveryState::Waiting | DeliveryState::Held => {
+                let delivering = |other: &&Delivery| other.state == DeliveryState::Delivering;
+                !self.deliveries.iter().filter(delivering).any(|other| is_of_one_line(other, delivery))
+            }
+            _ => false,
+        };
+        let of_destination = |&index: &usize| *self.deliveries[index].destination == *destination;
+        (0..self.deliveries.len()).filter(of_destination).filter(|&index| is_movable(&self.deliveries[index])).collect()
     }
 
     fn dead(&mut self, id: DeliveryId) -> Option<&mut Delivery> {
@@ -625,7 +708,14 @@ impl Event {
 impl Delivery {
     /// Every interruption counts but the first.
     fn counted(&self) -> u32 {
-        self.attempts + self.interruptions.saturating_sub(1)
+        self.attempts - self.uncounted + self.interruptions.saturating_sub(1)
+    }
+
+    /// Its lease ended without its owner's word.
+    fn interrupted(&mut self) {
+        self.is_repeat |= self.interruptions > 0;
+        self.interruptions += 1;
+        self.state = DeliveryState::Waiting;
     }
 
     fn wait_until(&mut self, moment: Moment) {
@@ -641,7 +731,16 @@ impl Delivery {
     }
 }
 
+/// Whether one of two deliveries may have to wait for the other.
+fn is_of_one_line(one: &Delivery, other: &Delivery) -> bool {
+    one.order_key.is_some() && one.order_key == other.order_key && one.destination == other.destination
+}
+
 /// Whether as many are leased as were asked for, or their bodies have as many bytes as may be leased ahead.
+fn repeats_of(claimed: &Claimed) -> usize {
+    claimed.deliveries.iter().filter(|leased| leased.is_repeat).count()
+}
+
 fn is_filled(claimed: &Claimed, claim: &Claim) -> bool {
     let mut ahead = claimed.deliveries.iter().skip(claim.free).map(|leased| leased.body.len().max(1)).peekable();
     let has_ahead = ahead.peek().is_some();

@@ -39,6 +39,9 @@ pub(crate) enum Op {
         owner: u8,
         free: usize,
         ahead: usize,
+        repeats_first: usize,
+        most_repeats: usize,
+        latest_first: bool,
         lease: u64,
         most_attempts: u32,
     },
@@ -62,6 +65,8 @@ pub(crate) enum Op {
     },
     RedeliverDead(Vec<usize>),
     DropDead(Vec<usize>),
+    Move(&'static str, &'static str),
+    DropAll(&'static str),
     /// By an owner, what is older than so many seconds.
     Prune(u8, Option<u64>),
     Refuse {
@@ -86,7 +91,7 @@ pub(crate) enum Op {
 #[derive(Debug, Clone)]
 pub(crate) enum End {
     Delivered,
-    RetryAfter(u64),
+    Retry { after: u64, counts: bool },
     Dead,
     Released,
 }
@@ -130,6 +135,8 @@ pub(crate) fn operation() -> impl Strategy<Value = Op> {
             .prop_map(|(event, deliveries)| Op::Route { event, deliveries }),
         3 => vec(0..8_usize, 1..4).prop_map(Op::RedeliverDead),
         3 => vec(0..8_usize, 1..4).prop_map(Op::DropDead),
+        2 => (destination(), select(&DESTINATIONS[..])).prop_map(|(from, to)| Op::Move(from, to)),
+        1 => select(&DESTINATIONS[..]).prop_map(Op::DropAll),
         2 => (prop_oneof![4 => Just(1_u8), 1 => Just(2)], prop::option::weighted(0.9, 0..60_u64))
             .prop_map(|(owner, kept_for)| Op::Prune(owner, kept_for)),
         1 => (prop::option::of(select(&ENDPOINTS[..])), select(&CODES[..]))
@@ -177,21 +184,29 @@ fn record() -> impl Strategy<Value = Op> {
 
 fn claim() -> impl Strategy<Value = Op> {
     let most_attempts = prop_oneof![Just(1_u32), Just(2), Just(9)];
-    (destination(), 1..3_u8, 0..5_usize, prop_oneof![2 => Just(0_usize), 1 => 1..4_usize], 0..30_u64, most_attempts)
-        .prop_map(|(destination, owner, free, ahead, lease, most_attempts)| Op::Claim {
-            destination,
-            owner,
-            free,
-            ahead,
-            lease,
-            most_attempts,
-        })
+    let places = (0..5_usize, prop_oneof![2 => Just(0_usize), 1 => 1..4_usize]);
+    let order = (prop_oneof![2 => Just(0_usize), 1 => 1..3_usize], 0..4_usize, prop::bool::weighted(0.2));
+    (destination(), 1..3_u8, places, order, 0..30_u64, most_attempts).prop_map(
+        |(destination, owner, (free, ahead), (repeats_first, most_repeats, latest_first), lease, most_attempts)| {
+            Op::Claim {
+                destination,
+                owner,
+                free,
+                ahead,
+                repeats_first,
+                most_repeats,
+                latest_first,
+                lease,
+                most_attempts,
+            }
+        },
+    )
 }
 
 fn end() -> impl Strategy<Value = End> {
     prop_oneof![
         2 => Just(End::Delivered),
-        1 => (0..60_u64).prop_map(End::RetryAfter),
+        3 => (0..60_u64, prop::bool::weighted(0.7)).prop_map(|(after, counts)| End::Retry { after, counts }),
         3 => Just(End::Dead),
         1 => Just(End::Released),
     ]

@@ -117,7 +117,17 @@ impl<S: Subject> Pair<S> {
                 self.meet_deliveries();
                 Ok(())
             }
-            Op::Claim { destination, owner: by, free, ahead, lease, most_attempts } => {
+            Op::Claim {
+                destination,
+                owner: by,
+                free,
+                ahead,
+                repeats_first,
+                most_repeats,
+                latest_first,
+                lease,
+                most_attempts,
+            } => {
                 let ask = Ask {
                     now: self.now,
                     destination: destination.into(),
@@ -126,6 +136,9 @@ impl<S: Subject> Pair<S> {
                     free,
                     ahead,
                     ahead_bytes: 20,
+                    repeats_first,
+                    most_repeats,
+                    latest_first,
                     most_attempts,
                 };
                 let model = self.change().exchange(ask.exchange()).claimed;
@@ -142,7 +155,7 @@ impl<S: Subject> Pair<S> {
                 let Some(&(destination, ours, theirs)) = nth(&self.leases, lease) else { return Ok(()) };
                 let verdict = match end {
                     End::Delivered => Verdict::Delivered,
-                    End::RetryAfter(seconds) => Verdict::RetryAfter(Duration::from_secs(seconds)),
+                    End::Retry { after, counts } => Verdict::Retry { after: Duration::from_secs(after), counts },
                     End::Dead => Verdict::Dead("over".into()),
                     End::Released => Verdict::Released,
                 };
@@ -199,6 +212,14 @@ impl<S: Subject> Pair<S> {
                 let deliveries = self.delivery_ids(deliveries);
                 let dropped = self.change().drop_dead(&deliveries);
                 same("dropped", ledger.drop_dead(deliveries).await.unwrap(), dropped)
+            }
+            Op::Move(from, to) => {
+                let moved = self.change().move_deliveries(from, &to.into());
+                same("moved", ledger.move_deliveries(from.into(), to.into()).await.unwrap(), moved)
+            }
+            Op::DropAll(destination) => {
+                let dropped = self.change().drop_deliveries(destination);
+                same("dropped all", ledger.drop_deliveries(destination.into()).await.unwrap(), dropped)
             }
             Op::Prune(by, kept_for) => {
                 let prune = Prune { owner: owner(by), kept_for: kept_for.map(Duration::from_secs) };
@@ -321,7 +342,8 @@ fn leased(claimed: &Claimed) -> Vec<impl PartialEq + Debug> {
         let names = (leased.endpoint.clone(), leased.name.clone(), leased.kind.clone());
         let request =
             (leased.method.clone(), leased.target.clone(), leased.query.clone(), headers, leased.body.clone());
-        (leased.lease.delivery, leased.attempt, leased.counted, leased.redelivery_of, leased.age, names, request)
+        let kept = (leased.attempt, leased.counted, leased.is_repeat, leased.is_suspect, leased.redelivery_of);
+        (leased.lease.delivery, kept, leased.age, names, request)
     };
     claimed.deliveries.iter().map(told).collect()
 }

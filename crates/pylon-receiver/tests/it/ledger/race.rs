@@ -164,7 +164,7 @@ fn deliver(race: &Race, yard: &Yard, mut runner: Runner, all: usize, line_of: im
                 assert_eq!(renewed, [true]);
             }
             let verdict = match runner.random.u8(..5) {
-                0 => Verdict::RetryAfter(Duration::ZERO),
+                0 => Verdict::Retry { after: Duration::ZERO, counts: true },
                 1 => Verdict::Released,
                 _ => {
                     yard.delivered.lock().unwrap().push(id);

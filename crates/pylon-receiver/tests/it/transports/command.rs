@@ -20,6 +20,13 @@ fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
+/// It ran, and said this at last.
+fn exited(code: i32, line: &str) -> Report {
+    let cause = format!("exit code {code}");
+    let detail = if line.is_empty() { cause.clone() } else { format!("{cause}: {line}") };
+    Report::refused(Some(code), cause).with_detail(detail)
+}
+
 #[tokio::test]
 async fn how_a_command_ends_decides() {
     let folder = folder();
@@ -27,18 +34,21 @@ async fn how_a_command_ends_decides() {
         ("cat > /dev/null", Report::delivered(Some(0), "exit code 0")),
         ("exit 0", Report::delivered(Some(0), "exit code 0")),
         ("echo sesame; echo sesame >&2; exit 0", Report::delivered(Some(0), "exit code 0")),
-        ("exit 1", Report::failed(Some(1), "exit code 1")),
-        ("exit 255", Report::failed(Some(255), "exit code 255")),
-        ("echo lost; exit 3", Report::failed(Some(3), "exit code 3")),
-        ("echo 'the disk is full' >&2; exit 3", Report::failed(Some(3), "exit code 3: the disk is full")),
-        ("printf 'first\\nlast' >&2; exit 3", Report::failed(Some(3), "exit code 3: last")),
-        ("printf 'first\\nlast\\r\\n\\n  \\n' >&2; exit 3", Report::failed(Some(3), "exit code 3: last")),
-        ("printf '\\n\\n' >&2; exit 3", Report::failed(Some(3), "exit code 3")),
-        ("printf 'a\\033[31mb\\tc\\000d' >&2; exit 3", Report::failed(Some(3), r"exit code 3: a\u{1b}[31mb\tc\u{0}d")),
-        ("printf '\\377gr\\303\\274n' >&2; exit 3", Report::failed(Some(3), "exit code 3: \u{fffd}gr\u{fc}n")),
-        ("exec 2>&-; exit 3", Report::failed(Some(3), "exit code 3")),
-        ("echo why >&2; kill -TERM $$", Report::failed(None, "ended by signal 15: why")),
-        ("kill -KILL $$", Report::failed(None, "ended by signal 9")),
+        ("exit 1", exited(1, "")),
+        ("exit 255", exited(255, "")),
+        ("echo lost; exit 3", exited(3, "")),
+        ("echo 'the disk is full' >&2; exit 3", exited(3, "the disk is full")),
+        ("printf 'first\\nlast' >&2; exit 3", exited(3, "last")),
+        ("printf 'first\\nlast\\r\\n\\n  \\n' >&2; exit 3", exited(3, "last")),
+        ("printf '\\n\\n' >&2; exit 3", exited(3, "")),
+        ("printf 'a\\033[31mb\\tc\\000d' >&2; exit 3", exited(3, r"a\u{1b}[31mb\tc\u{0}d")),
+        ("printf '\\377gr\\303\\274n' >&2; exit 3", exited(3, "\u{fffd}gr\u{fc}n")),
+        ("exec 2>&-; exit 3", exited(3, "")),
+        (
+            "echo why >&2; kill -TERM $$",
+            Report::refused(None, "ended by signal 15").with_detail("ended by signal 15: why"),
+        ),
+        ("kill -KILL $$", Report::refused(None, "ended by signal 9")),
     ];
     for (script, expected) in cases {
         assert_eq!(deliver(shell(script, &folder), PATIENCE, &attempt()).await, expected, "{script}");
@@ -50,7 +60,7 @@ async fn a_long_last_line_is_cut() {
     let folder = folder();
     let report =
         deliver(shell("head -c 1000000 /dev/zero | tr '\\0' x >&2; exit 3", &folder), PATIENCE, &attempt()).await;
-    assert_eq!(report, Report::failed(Some(3), format!("exit code 3: {}", "x".repeat(200))));
+    assert_eq!(report, exited(3, &"x".repeat(200)));
 }
 
 #[tokio::test]
@@ -164,7 +174,9 @@ async fn a_command_that_hangs_is_killed_with_all_it_started() {
     let transport = transport(&destination(shell(script, &folder), Duration::from_secs(2)), None).unwrap();
     let limit = show_duration(Duration::from_secs(2));
     let report = within("the attempt ends", transport.deliver(&attempt())).await;
-    assert_eq!(report, Report::failed(None, format!("no exit within {limit}: killed: waiting for the lock")));
+    let sentence = format!("no exit within {limit}: killed");
+    let detail = format!("{sentence}: waiting for the lock");
+    assert_eq!(report, Report::failed(None, sentence).with_detail(detail));
     for name in ["self", "child"] {
         let process = std::fs::read_to_string(folder.path().join(name)).unwrap();
         eventually("it is gone", || !is_alive(&process));
@@ -196,7 +208,7 @@ async fn what_a_command_leaves_behind_is_not_waited_for_and_runs_on() {
     // Its child holds standard input and standard error open.
     let script = "exec 3<&0; sleep 1000 <&3 & echo $! > \"$1/child\"; echo why >&2; exit 3";
     let report = deliver(shell(script, &folder), PATIENCE, &sent).await;
-    assert_eq!(report, Report::failed(Some(3), "exit code 3: why"));
+    assert_eq!(report, exited(3, "why"));
     let child = std::fs::read_to_string(folder.path().join("child")).unwrap();
     assert!(is_alive(&child));
     let number = rustix::process::Pid::from_raw(child.trim().parse().unwrap()).unwrap();

@@ -58,12 +58,12 @@ async fn a_webhook_handler_is_called_as_if_the_event_had_just_come_in() {
     let mut handler = WebhookHandler::new("not asked for").unwrap();
     handler.on_async(|_: IssueNewEvent| async { Err::<(), _>("the database is away") });
     let report = deliver(handler, PATIENCE, &attempt()).await;
-    assert_eq!(report, Report::failed(None, "a handler failed: the database is away"));
+    assert_eq!(report, handler_failed("a handler failed: the database is away"));
 
     let mut handler = WebhookHandler::new("not asked for").unwrap();
     handler.on(|_: IssueNewEvent| -> () { panic!("on purpose") });
     let report = deliver(handler, PATIENCE, &attempt()).await;
-    assert_eq!(report, Report::failed(None, "a handler failed: it panicked"));
+    assert_eq!(report, handler_failed("a handler failed: it panicked"));
 }
 
 #[tokio::test]
@@ -91,6 +91,11 @@ async fn an_event_has_the_name_and_kind_that_it_had_when_it_came_in() {
     }
 }
 
+/// What it said goes into the ledger alone.
+fn handler_failed(detail: &str) -> Report {
+    Report::refused(None, "a handler failed").with_detail(detail)
+}
+
 #[tokio::test]
 async fn a_failure_is_told_in_one_line() {
     let long = "x".repeat(300);
@@ -106,7 +111,7 @@ async fn a_failure_is_told_in_one_line() {
             let error = error.clone();
             async move { Err(error.into()) }
         });
-        assert_eq!(deliver(handlers, PATIENCE, &attempt()).await, Report::failed(None, detail));
+        assert_eq!(deliver(handlers, PATIENCE, &attempt()).await, handler_failed(detail));
     }
 }
 
@@ -123,7 +128,8 @@ async fn a_panic_is_a_failure() {
         (in_process(later), "a handler panicked: attempt 3"),
         (in_process(wordless), "a handler panicked"),
     ] {
-        assert_eq!(deliver_to(&handlers, PATIENCE, &attempt()).await, Report::failed(None, detail));
+        let expected = Report::refused(None, "a handler panicked").with_detail(detail);
+        assert_eq!(deliver_to(&handlers, PATIENCE, &attempt()).await, expected);
     }
 }
 
@@ -138,7 +144,7 @@ async fn a_body_that_is_not_json_fails_and_says_so() {
     for (body, detail) in cases {
         let handlers = handlers_of(|_| async { panic!("it cannot get this") });
         let sent = Attempt { body: body.to_vec().into(), ..attempt() };
-        assert_eq!(deliver(handlers, PATIENCE, &sent).await, Report::failed(None, detail));
+        assert_eq!(deliver(handlers, PATIENCE, &sent).await, Report::refused(None, detail));
     }
 }
 

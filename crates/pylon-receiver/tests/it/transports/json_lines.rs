@@ -82,30 +82,95 @@ async fn a_file_can_be_moved_away_between_two_lines() {
     }
 }
 
-#[tokio::test]
-async fn a_torn_line_is_cut_off() {
+/// What a line of ours that never came to its end may look like, behind whole ones.
+fn torn() -> Vec<String> {
     let whole = line(r#""body":"{}""#);
-    let long = format!("{}{}", &whole[..whole.len() - 10], "x".repeat(200_000));
-    for torn in ["", "{", "{\"event_id\":\"", &whole[..whole.len() - 1], &long, "\0\0\0\0"] {
-        for before in ["", &whole, &whole.repeat(2), "a line of somebody else's\n"] {
+    let mut torn: Vec<String> = (1..140).map(|length| whole[..length].to_owned()).collect();
+    torn.push(whole[..whole.len() - 1].to_owned());
+    torn.push(format!("{}{}", &whole[..whole.len() - 10], "x".repeat(200_000)));
+    torn.extend(["\0".to_owned(), "\0".repeat(200_000)]);
+    torn
+}
+
+#[tokio::test]
+async fn a_torn_line_of_ours_is_cut_off() {
+    let whole = line(r#""body":"{}""#);
+    for torn in torn() {
+        // Alone in a file, it must say whose it is.
+        let is_named = torn.len() >= 49 && torn.starts_with('{');
+        for before in [is_named.then_some(0), Some(1), Some(2)].into_iter().flatten().map(|count| whole.repeat(count)) {
             let (_folder, path) = file();
             fs::write(&path, format!("{before}{torn}")).unwrap();
             let sent = Attempt { body: "{}".into(), ..attempt() };
-            assert_eq!(deliver(lines_at(&path), PATIENCE, &sent).await, written());
-            assert_eq!(fs::read_to_string(&path).unwrap(), format!("{before}{whole}"), "{:.20}", torn);
+            assert_eq!(deliver(lines_at(&path), PATIENCE, &sent).await, written(), "{before:.9}{torn:.99}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), format!("{before}{whole}"), "{torn:.99}");
         }
     }
 }
 
 #[tokio::test]
 async fn a_file_that_is_somebody_elses_is_left_alone() {
-    let detail = "not written: the file ends in something that is no line of ours; move it away";
-    for text in ["SQLite format 3\0", "a line\nand another", "{\"event\"", "\0\0x"] {
+    const BEGINS: &str = "not written: the file does not begin with a line of ours; move it away, or name another file";
+    const ENDS: &str = "not written: the file ends in something that is no line of ours; move it away";
+    let whole = line(r#""body":"{}""#);
+    let zeros_without_a_line = "\0".repeat(750_000) + &"x".repeat(750_000);
+    let (other_event, other_number) =
+        (format!("{{\"event_id\":\"{EVENT}\",\"delivery_id\":\"{}\"", "0".repeat(36)), "1");
+    let cases: Vec<(String, &str)> = vec![
+        ("SQLite format 3\0".into(), BEGINS),
+        ("a line\nand another".into(), BEGINS),
+        ("a line\n".into(), BEGINS),
+        ("\n".into(), BEGINS),
+        ("{\"event\"".into(), BEGINS),
+        ("{".into(), BEGINS),
+        ("{\"event_id\":\"1\"}\n".into(), BEGINS),
+        ("{\"event_id\":\"not-an-id-of-ours-but-long-enough-to-be\",\"name\":1}\n".into(), BEGINS),
+        (other_event.clone(), BEGINS),
+        ("\0".into(), BEGINS),
+        ("\0\0x".into(), BEGINS),
+        ("\0".repeat(1_500_000), BEGINS),
+        (zeros_without_a_line, BEGINS),
+        (format!("\0{whole}"), BEGINS),
+        (format!("a line\n{}", &whole[..99]), BEGINS),
+        (format!("{whole}a line"), ENDS),
+        (format!("{whole}{{\"event\":"), ENDS),
+        (format!("{whole}{{\"event_id\":\"{other_number}\"}}"), ENDS),
+        (format!("{whole}{other_event}"), ENDS),
+        (format!("{whole}\0x"), ENDS),
+        (format!("{whole}{}x", "\0".repeat(150_000)), ENDS),
+    ];
+    for (text, detail) in cases {
         let (_folder, path) = file();
-        fs::write(&path, text).unwrap();
-        assert_eq!(deliver(lines_at(&path), PATIENCE, &attempt()).await, Report::failed(None, detail), "{text:?}");
-        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        fs::write(&path, &text).unwrap();
+        let report = deliver(lines_at(&path), PATIENCE, &attempt()).await;
+        assert_eq!(report, Report::failed(None, detail), "{text:.99}");
+        assert!(fs::read_to_string(&path).unwrap() == text, "{text:.99}");
     }
+}
+
+/// While the file is locked, its path comes to lead elsewhere.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_goes_to_the_file_that_the_path_leads_to_when_it_is_written() {
+    let (folder, path) = file();
+    fs::write(&path, "").unwrap();
+    let rotating = fs::File::open(&path).unwrap();
+    rotating.lock().unwrap();
+    let attempting = {
+        let path = path.clone();
+        tokio::spawn(async move { deliver(lines_at(&path), PATIENCE, &attempt()).await })
+    };
+    // It has the file open, and waits.
+    let opened = path.canonicalize().unwrap();
+    eventually("it has the file open too", || crate::sqlite::descriptors_of(&opened) > 1);
+    let moved = folder.path().join("events.jsonl.1");
+    fs::rename(&path, &moved).unwrap();
+    rotating.unlock().unwrap();
+    assert_eq!(within("the attempt ends", attempting).await.unwrap(), written());
+    assert_eq!(
+        (fs::read_to_string(moved).unwrap().lines().count(), fs::read_to_string(path).unwrap().lines().count()),
+        (0, 1)
+    );
 }
 
 #[tokio::test]
@@ -113,9 +178,9 @@ async fn what_cannot_be_written_fails_and_says_why() {
     let (folder, path) = file();
     let cases = [
         (folder.path().join("no/such/folder"), "not written: No such file or directory (os error 2)"),
-        (folder.path().to_owned(), "not written: Is a directory (os error 21)"),
-        (PathBuf::from("/dev/null"), "not written: expected a regular file, found something else"),
-        (PathBuf::from("/dev/full"), "not written: expected a regular file, found something else"),
+        (folder.path().to_owned(), "not written: expected a regular file, found a folder"),
+        (PathBuf::from("/dev/null"), "not written: expected a regular file, found a device"),
+        (PathBuf::from("/dev/full"), "not written: expected a regular file, found a device"),
     ];
     for (path, detail) in cases {
         let report = deliver(lines_at(&path), PATIENCE, &attempt()).await;

@@ -158,7 +158,9 @@ fn close_waits_for_all_of_them_whether_they_began_before_it_or_meanwhile() {
 #[test]
 fn what_was_admitted_before_close_is_handled_after_it() {
     let ((), lines) = run(async {
-        let endpoint = Endpoint::new(verifying());
+        let mut handler = verifying();
+        handler.on_any(|_| ());
+        let endpoint = Endpoint::new(handler);
         let mut admitted = requests(&endpoint);
         for request in &mut admitted[..2] {
             assert!(poll_once(request.as_mut()).is_pending());

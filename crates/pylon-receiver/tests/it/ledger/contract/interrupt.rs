@@ -15,9 +15,10 @@ pub(crate) async fn a_lease_that_ran_out_is_due_again_since_it_was<S: Subject>(d
         let state = (record.state, record.attempts, record.due_at);
         assert_eq!(state, (DeliveryState::Delivering, expected - 1, None), "round {round}");
     }
-    // Before what came in later.
-    desk.keep(event(200).to("app")).await;
-    assert_eq!(desk.due(300).await[0], delivery(id, 1));
+    // Before what failed later.
+    let later = desk.keep(event(200).to("app")).await;
+    desk.settle(desk.take(200).await.lease, 200, retry(30)).await;
+    assert_eq!(desk.due(300).await, [delivery(id, 1), delivery(later, 1)]);
 }
 
 pub(crate) async fn the_first_interruption_costs_nothing<S: Subject>(mut desk: Desk<S>) {
@@ -115,7 +116,7 @@ pub(crate) async fn the_exhausted_make_room_for_others_and_let_those_behind_them
     }
     let behind = desk.keep(event(2).in_line("app", "a")).await;
     let other = desk.keep(event(3).to("app")).await;
-    let got = desk.claim(Ask { most_attempts: 1, free: 2, ..claim(10) }).await;
+    let got = desk.claim(Ask { most_attempts: 1, free: 2, repeats_first: 1, ..claim(10) }).await;
     assert_eq!(got.exhausted, [delivery(first, 1), delivery(poison, 1)]);
     assert_eq!(ids(&got), [delivery(other, 1), delivery(behind, 1)], "what was held is due since now");
 }

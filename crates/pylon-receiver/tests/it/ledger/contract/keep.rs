@@ -164,3 +164,40 @@ pub(crate) async fn a_check_changes_nothing<S: Subject>(desk: Desk<S>) {
     }
     assert_eq!(desk.everything().await, before);
 }
+
+/// Endpoint and code of what was refused, in its order, and the indexes of what is kept.
+type Refusals = (&'static [(Option<&'static str>, &'static str)], &'static [usize]);
+
+pub(crate) async fn a_flood_of_one_kind_pushes_out_no_other<S: Subject>(mut desk: Desk<S>) {
+    const NOWHERE: (Option<&str>, &str) = (None, "unknown_path");
+    const FORGED: (Option<&str>, &str) = (Some("main"), "signature_mismatch");
+    const STALE: (Option<&str>, &str) = (Some("main"), "timestamp_stale");
+    const SECOND: (Option<&str>, &str) = (Some("second"), "signature_mismatch");
+    let cases: [Refusals; 8] = [
+        (&[FORGED, NOWHERE, NOWHERE, NOWHERE, NOWHERE, NOWHERE, NOWHERE], &[0, 3, 4, 5, 6]),
+        // Beyond its share, what names no endpoint gives way.
+        (&[NOWHERE, NOWHERE, NOWHERE, FORGED, FORGED, FORGED, FORGED, FORGED], &[1, 2, 5, 6, 7]),
+        (&[FORGED, FORGED, FORGED, FORGED, FORGED, NOWHERE, NOWHERE, NOWHERE, NOWHERE], &[2, 3, 4, 7, 8]),
+        (&[NOWHERE, NOWHERE, NOWHERE, NOWHERE, NOWHERE, NOWHERE], &[1, 2, 3, 4, 5]),
+        // One reason, and another.
+        (&[STALE, FORGED, FORGED, FORGED, FORGED, FORGED, FORGED], &[0, 3, 4, 5, 6]),
+        (&[FORGED, FORGED, FORGED, FORGED, FORGED, STALE, STALE, STALE, STALE], &[3, 4, 6, 7, 8]),
+        // One endpoint, and another.
+        (&[FORGED, SECOND, SECOND, SECOND, SECOND, SECOND, SECOND, FORGED], &[0, 4, 5, 6, 7]),
+        // Of equally frequent ones, the oldest.
+        (&[SECOND, STALE, FORGED, SECOND, STALE, FORGED], &[1, 2, 3, 4, 5]),
+    ];
+    for (case, (refusals, expected)) in cases.into_iter().enumerate() {
+        for (index, (endpoint, code)) in refusals.iter().enumerate() {
+            let reason = format!("{case}.{index}");
+            let new = NewRefused { endpoint: endpoint.map(Arc::from), ..refused(0, code, &reason) };
+            desk.ledger().keep_refused(new);
+            desk.refused_up_to(&reason, RefusedFilter::default()).await;
+        }
+        let kept = desk.ledger().refused(RefusedFilter::default(), all()).await.unwrap();
+        let kept: Vec<_> = kept.into_iter().map(|record| record.reason).collect();
+        assert_eq!(kept, expected.iter().map(|index| format!("{case}.{index}")).collect::<Vec<_>>(), "{refusals:?}");
+        assert_eq!(desk.stats(0).await.refused, REFUSED as u64);
+        desk = Desk::open().await;
+    }
+}

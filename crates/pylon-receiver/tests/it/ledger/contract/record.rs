@@ -261,6 +261,7 @@ pub(crate) async fn of_many_at_once_with_one_key_one_is_kept<S: Subject>(desk: D
         match task.await.unwrap() {
             (id, Recorded::Stored) => kept.push(id),
             (_, Recorded::Duplicate(id)) => named.push(id),
+            (_, Recorded::Looped(_)) => unreachable!("it has passed no ledger"),
         }
     }
     assert_eq!(kept.len(), 1);
@@ -287,4 +288,29 @@ pub(crate) async fn a_caller_who_stops_waiting_has_it_kept_all_the_same<S: Subje
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     panic!("it is never kept");
+}
+
+pub(crate) async fn an_event_that_has_passed_the_ledger_is_not_kept_again<S: Subject>(mut desk: Desk<S>) {
+    let first = desk.keep(event(0).to("app").keyed("a", None)).await;
+    let (second, unknown) = (desk.keep(event(1)).await, named(9, 9));
+    let back = |passed: &[EventId]| NewEvent { passed: passed.to_vec(), ..event(2).to("app") };
+    let cases: [(&[EventId], Recorded); 5] = [
+        (&[first], Recorded::Looped(first)),
+        (&[unknown, first], Recorded::Looped(first)),
+        (&[second, first], Recorded::Looped(second)),
+        (&[first, unknown], Recorded::Looped(first)),
+        (&[unknown], Recorded::Stored),
+    ];
+    for (passed, expected) in cases {
+        assert_eq!(desk.ledger().record(back(passed)).await, Ok(expected), "{passed:?}");
+    }
+    assert_eq!(desk.everything().await.len(), 3, "that of the last case alone");
+    // It is no duplicate, and takes no key.
+    let keyed = |key: &str| back(&[first]).keyed(key, None);
+    for key in ["a", "b"] {
+        assert_eq!(desk.ledger().record(keyed(key)).await, Ok(Recorded::Looped(first)));
+    }
+    assert_eq!(desk.ledger().record(event(3).keyed("b", None)).await, Ok(Recorded::Stored));
+    desk.crash().await;
+    assert_eq!(desk.ledger().record(back(&[first])).await, Ok(Recorded::Looped(first)));
 }

@@ -29,6 +29,27 @@ pub(crate) async fn a_retry_waits_for_its_delay_and_keeps_its_count<S: Subject>(
     assert_eq!(desk.take(30).await.attempt, 2);
 }
 
+pub(crate) async fn an_attempt_that_does_not_count_has_a_number<S: Subject>(mut desk: Desk<S>) {
+    let id = delivery(desk.keep(event(0).to("app")).await, 1);
+    let once = |now| Ask { most_attempts: 1, ..claim(now) };
+    for number in 1..=5 {
+        let got = desk.claim(once(number)).await;
+        let leased = &got.deliveries[0];
+        assert_eq!((i64::from(leased.attempt), leased.counted, got.exhausted), (number, 0, vec![]));
+        let verdict = Verdict::Retry { after: Duration::ZERO, counts: false };
+        let told = attempt(429, "found 429");
+        assert_eq!(desk.settle_with(leased.lease, number, verdict, told).await, Settled::Recorded);
+        desk.crash().await;
+    }
+    assert_eq!(desk.delivery(id).await.attempts, 5);
+    let lease = desk.claim(once(6)).await.deliveries[0].lease;
+    desk.settle(lease, 6, retry(0)).await;
+    let got = desk.claim(once(7)).await;
+    assert_eq!((ids(&got), got.exhausted), (vec![], vec![id]), "one that counts");
+    let numbers: Vec<_> = desk.event(id.event).await.deliveries[0].1.iter().map(|logged| logged.attempt).collect();
+    assert_eq!(numbers, [1, 2, 3, 4, 5]);
+}
+
 pub(crate) async fn a_dead_one_has_its_reason_and_is_leased_no_more<S: Subject>(desk: Desk<S>) {
     let id = desk.keep(event(0).to("app")).await;
     desk.end(5, Verdict::Dead("too old: 'a\" %_".into())).await;
@@ -68,7 +89,7 @@ pub(crate) async fn a_released_one_keeps_its_place_and_its_reason<S: Subject>(de
     assert_eq!(desk.settle(lease, 8, Verdict::Released).await, Settled::Recorded);
     let record = desk.delivery(first).await;
     assert_eq!((record.attempts, record.due_at, record.reason.as_deref()), (1, Some(at(6)), Some("found 500")));
-    assert_eq!(desk.due(9).await, [first, later], "nobody has overtaken it");
+    assert_eq!(desk.due(9).await, [later, first], "a repeat, as before");
 }
 
 pub(crate) async fn a_released_attempt_may_be_logged_and_its_entry_is_replaced<S: Subject>(desk: Desk<S>) {

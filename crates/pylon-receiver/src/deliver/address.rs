@@ -1,0 +1,19 @@
+//! Where a destination is, as the log shows it.
+
+use crate::config::TransportConfig;
+
+/// The URL without its query and the socket, the program, or the file. Neither a query nor an argument is shown: they may hold a credential.
+pub(super) fn address(transport: &TransportConfig) -> Box<str> {
+    match transport {
+        TransportConfig::Http(http) => {
+            let (scheme, host) = (http.url.scheme_str().unwrap_or_default(), http.url.authority());
+            let host =
+                host.map(|authority| authority.as_str().rsplit('@').next().unwrap_or_default()).unwrap_or_default();
+            let socket = http.socket.as_ref().map(|path| format!(" at {}", path.display())).unwrap_or_default();
+            format!("{scheme}://{host}{}{socket}", http.url.path()).into()
+        }
+        TransportConfig::Command(command) => command.command.first().cloned().unwrap_or_default().into(),
+        TransportConfig::JsonLines(json_lines) => json_lines.path.display().to_string().into(),
+        TransportConfig::InProcess => "handlers".into(),
+    }
+}

@@ -1,0 +1,345 @@
+//! The files of a ledger: held by one receiver, and looked at before a commit counts.
+//!
+//! A handle leads to a file that nobody finds any more: after a rename or a deletion SQLite goes on to commit into it, and the next
+//! start finds another file or none. So the paths are compared with what is open.
+
+use crate::file::{FileIdentity, HeldFile, folder_of, kind_of, resolved};
+use crate::ledger::LedgerError;
+use rustix::fs::{Access, access};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// "PyLR", in the file's header: whose file this is.
+pub(super) const APPLICATION_ID: u32 = 0x5079_4c52;
+
+/// What a file name ends in beside which the lock lies. On Linux the lock (`flock`) is on the ledger's file itself, so that it goes
+/// with the file, whatever its names are. Elsewhere such a lock would keep SQLite out, whose own locks (`fcntl`) are of the same kind.
+const LOCKED: &str = if cfg!(target_os = "linux") { "" } else { "-lock" };
+
+/// The first bytes of every SQLite file.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+/// The length of the header, and of what is read of the first page behind it, in bytes.
+const HEADER: usize = 108;
+
+/// The path without links: two names of one file are one ledger.
+pub(super) fn resolve(path: &Path) -> Result<PathBuf, LedgerError> {
+    resolved(path).map_err(|folder| {
+        LedgerError::Failed(format!("expected a folder {}, found none; make it", folder.display()).into())
+    })
+}
+
+/// The file and those that SQLite keeps beside it.
+pub(super) fn files_of(path: &Path) -> [PathBuf; 3] {
+    [path.into(), beside(path, "-wal"), beside(path, "-shm")]
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Whether a ledger could be opened to write at a path, as far as can be told without changing anything.
+pub(super) fn examine(path: &Path, newest: usize) -> Result<(), LedgerError> {
+    let path = resolve(path)?;
+    let found = look_at(&path, newest)?;
+    let mut written = vec![folder_of(&path)];
+    if found == Found::File {
+        written.push(path);
+    }
+    for path in written {
+        access(&path, Access::WRITE_OK).map_err(|error| explained(error.into(), &path, "written"))?;
+    }
+    Ok(())
+}
+
+/// What is at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing: a ledger can be made.
+    Nothing,
+    /// An empty file, or the file of a ledger.
+    File,
+}
+
+/// Looks at what is at a path, before SQLite does: SQLite makes files beside one that it only reads.
+pub(super) fn look_at(path: &Path, newest: usize) -> Result<Found, LedgerError> {
+    let metadata = match path.metadata() {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == ErrorKind::NotFound => return nothing_beside(path).map(|()| Found::Nothing),
+        Err(error) => return Err(explained(error, path, "found")),
+    };
+    if !metadata.is_file() {
+        let found = kind_of(metadata.file_type());
+        return Err(LedgerError::Failed(format!("expected a file at {}, found {found}", path.display()).into()));
+    }
+    if metadata.len() == 0 {
+        return nothing_beside(path).map(|()| Found::File);
+    }
+    // What this process holds was looked at when it was opened.
+    if !HeldFile::is_at(path) {
+        read_header(path, newest)?;
+    }
+    Ok(Found::File)
+}
+
+/// Refuses a `-wal` beside a ledger that is to be made: SQLite would delete it, with the events that are in it.
+fn nothing_beside(path: &Path) -> Result<(), LedgerError> {
+    let wal = beside(path, "-wal");
+    if wal.metadata().is_ok_and(|metadata| metadata.len() > 0) {
+        let (path, wal) = (path.display(), wal.display());
+        return Err(LedgerError::Failed(
+            format!("expected the ledger {path} beside {wal}, which has events of it, found none; put the ledger back, or move {wal} away").into(),
+        ));
+    }
+    Ok(())
+}
+
+fn read_header(path: &Path, newest: usize) -> Result<(), LedgerError> {
+    let mut header = Vec::with_capacity(HEADER);
+    File::open(path)
+        .and_then(|file| file.take(HEADER as u64).read_to_end(&mut header))
+        .map_err(|error| explained(error, path, "read"))?;
+    let Some(header) = header.first_chunk::<HEADER>().filter(|header| header.starts_with(MAGIC)) else {
+        return Err(LedgerError::Damaged("file is not a database".into()));
+    };
+    let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let (owner, version) = (number(68), number(60));
+    // A table's leaf page without a cell: SQLite has made the file, and nobody has written a table yet.
+    let is_without_tables = header[100] == 0x0d && header[103..105] == [0, 0];
+    if owner != APPLICATION_ID && (owner != 0 || !is_without_tables) {
+        return Err(foreign(path));
+    }
+    if usize::try_from(version).is_ok_and(|version| version <= newest) {
+        Ok(())
+    } else {
+        Err(newer(path, version, newest))
+    }
+}
+
+/// The error for a file that another program made.
+pub(super) fn foreign(path: &Path) -> LedgerError {
+    LedgerError::Unknown(format!("{} is a SQLite file of another program", path.display()).into())
+}
+
+/// The error for a ledger of a later version.
+pub(super) fn newer(path: &Path, found: impl std::fmt::Display, newest: usize) -> LedgerError {
+    let path = path.display();
+    LedgerError::Unknown(
+        format!("expected at most version {newest} in {path}, found {found}; run a newer pylon-receiver").into(),
+    )
+}
+
+fn explained(error: io::Error, path: &Path, done: &str) -> LedgerError {
+    match error.kind() {
+        ErrorKind::StorageFull => LedgerError::Full,
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => LedgerError::ReadOnly,
+        kind => LedgerError::Failed(format!("{} cannot be {done} ({kind})", path.display()).into()),
+    }
+}
+
+/// The files of a ledger that this process writes.
+///
+/// Every connection to them must be closed before this is dropped: see [`HeldFile`].
+#[derive(Debug)]
+pub(super) struct LedgerFiles {
+    /// As it was configured: a link on the way may come to lead elsewhere.
+    named: PathBuf,
+    /// Without links.
+    path: PathBuf,
+    /// The ledger's file.
+    file: File,
+    identity: FileIdentity,
+    /// The files that SQLite keeps beside it, once they are there.
+    beside: OnceLock<[(PathBuf, FileIdentity); 2]>,
+    /// The bytes of a page.
+    page_size: OnceLock<u64>,
+    /// The file after it was written last. Held while SQLite writes it.
+    content: Mutex<Content>,
+    /// That somebody else has written: nothing sets that right again while SQLite has the files open.
+    meddled: OnceLock<LedgerError>,
+    _lock: Option<File>,
+    _held: HeldFile,
+}
+
+/// What tells whether a file was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Content {
+    length: u64,
+    modified: (i64, i64),
+}
+
+impl Content {
+    fn of(metadata: &Metadata) -> Self {
+        Self { length: metadata.len(), modified: (metadata.mtime(), metadata.mtime_nsec()) }
+    }
+}
+
+impl LedgerFiles {
+    /// Takes the lock on the file, or makes it; refuses what is no ledger, and what another process has.
+    pub(super) fn take(path: &Path, newest: usize) -> Result<Self, LedgerError> {
+        let named = std::path::absolute(path).map_err(|error| explained(error, path, "found"))?;
+        let path = resolve(&named)?;
+        let in_use = || LedgerError::InUse(format!("{} is open in another receiver", path.display()).into());
+        if HeldFile::is_at(&path) {
+            return Err(in_use());
+        }
+        let found = look_at(&path, newest)?;
+        let opened = options().create(found == Found::Nothing).open(&path);
+        let file =
+            opened.map_err(|error| explained(error, &path, if found == Found::Nothing { "made" } else { "opened" }))?;
+        let metadata = file.metadata().map_err(|error| explained(error, &path, "read"))?;
+        let identity = FileIdentity::of(&metadata);
+        let Some(held) = HeldFile::new(identity) else {
+            // Closed, it would end the locks of the ledger that has it.
+            std::mem::forget(file);
+            return Err(in_use());
+        };
+        let lock = match LOCKED {
+            "" => None,
+            suffix => {
+                let lock = beside(&path, suffix);
+                Some(options().create(true).open(&lock).map_err(|error| explained(error, &lock, "opened"))?)
+            }
+        };
+        match lock.as_ref().unwrap_or(&file).try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(in_use()),
+            Err(TryLockError::Error(error)) => return Err(explained(error, &path, "locked")),
+        }
+        one_name(&path, &metadata)?;
+        Ok(Self {
+            named,
+            path,
+            file,
+            identity,
+            beside: OnceLock::new(),
+            page_size: OnceLock::new(),
+            content: Mutex::new(Content::of(&metadata)),
+            meddled: OnceLock::new(),
+            _lock: lock,
+            _held: held,
+        })
+    }
+
+    /// The path without links.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// From now on looks at the files beside it too: SQLite has made them, and keeps them as long as it has the ledger open.
+    pub(super) fn watch(&self, page_size: u64) -> Result<(), LedgerError> {
+        let [_, wal, shared_memory] = files_of(&self.path);
+        let with_identity = |path: PathBuf| match FileIdentity::at(&path) {
+            Ok(identity) => Ok((path, identity)),
+            Err(error) => Err(explained(error, &path, "found")),
+        };
+        let _ = self.beside.set([with_identity(wal)?, with_identity(shared_memory)?]);
+        let _ = self.page_size.set(page_size);
+        *self.content() = self.present()?;
+        self.place().map(drop)
+    }
+
+    /// Whether what is committed now is found after a restart: the paths lead to the open files, and nobody else has written those.
+    ///
+    /// The WAL has these pages, after the last commit.
+    pub(super) fn check(&self, wal_pages: u64) -> Result<(), LedgerError> {
+        let wal_length = self.place()?;
+        if let Some(meddled) = self.meddled.get() {
+            return Err(meddled.clone());
+        }
+        // While SQLite writes it, nobody can tell.
+        if let Ok(content) = self.content.try_lock()
+            && *content != self.present()?
+        {
+            return Err(self.meddled_with(&self.path));
+        }
+        // A header of 32 bytes, and one of 24 before each page.
+        let page_size = self.page_size.get().copied().unwrap_or_default();
+        if wal_pages > 0 && wal_length < 32 + wal_pages * (24 + page_size) {
+            return Err(self.meddled_with(&beside(&self.path, "-wal")));
+        }
+        Ok(())
+    }
+
+    /// Whether the paths lead to the open files; the length of the WAL.
+    pub(super) fn place(&self) -> Result<u64, LedgerError> {
+        leads(&self.path, self.identity)?;
+        if self.named != self.path {
+            leads(&self.named, self.identity)?;
+        }
+        let Some([(wal, wal_identity), (shared_memory, identity)]) = self.beside.get() else { return Ok(0) };
+        leads(shared_memory, *identity)?;
+        leads(wal, *wal_identity).map(|metadata| metadata.len())
+    }
+
+    /// Whether somebody else was found to have written.
+    pub(super) fn is_meddled_with(&self) -> bool {
+        self.meddled.get().is_some()
+    }
+
+    /// Lets SQLite write the ledger's file.
+    pub(super) fn write<T>(&self, write: impl FnOnce() -> T) -> T {
+        let mut content = self.content();
+        let result = write();
+        if let Ok(present) = self.present() {
+            *content = present;
+        }
+        result
+    }
+
+    fn present(&self) -> Result<Content, LedgerError> {
+        self.file
+            .metadata()
+            .map(|metadata| Content::of(&metadata))
+            .map_err(|error| explained(error, &self.path, "read"))
+    }
+
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn meddled_with(&self, path: &Path) -> LedgerError {
+        let path = path.display();
+        let error =
+            LedgerError::Displaced(format!("expected that nobody else writes {path}, found that somebody has").into());
+        self.meddled.get_or_init(|| error).clone()
+    }
+}
+
+/// Refuses a file with several names whose WAL may lie beside another one of them.
+fn one_name(path: &Path, metadata: &Metadata) -> Result<(), LedgerError> {
+    if metadata.nlink() <= 1 {
+        return Ok(());
+    }
+    let (names, shown) = (metadata.nlink(), path.display());
+    if beside(path, "-wal").exists() {
+        tracing::warn!(path = %shown, names, "the ledger has other names (hard links): never start it by one of those");
+        return Ok(());
+    }
+    Err(LedgerError::Failed(
+        format!("expected one name of {shown}, found {names} (hard links), and events may be in the -wal of another; remove the other names")
+            .into(),
+    ))
+}
+
+fn leads(path: &Path, open: FileIdentity) -> Result<Metadata, LedgerError> {
+    let found = match path.metadata() {
+        Ok(found) if FileIdentity::of(&found) == open => return Ok(found),
+        Ok(_) => "found another file".to_owned(),
+        Err(error) if error.kind() == ErrorKind::NotFound => "found none".to_owned(),
+        Err(error) => format!("found that it cannot be reached ({})", error.kind()),
+    };
+    Err(LedgerError::Displaced(format!("expected the open file at {}, {found}", path.display()).into()))
+}
+
+/// To read and write; what is made is for the owner alone, since events hold customers' words. SQLite gives the files that it makes
+/// beside it the same permissions.
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).truncate(false).mode(0o600);
+    options
+}
