@@ -98,6 +98,10 @@ $(MDBOOK):
 	@echo "building mdBook $(MDBOOK_VERSION), once (a few minutes)"
 	@cargo install --quiet --locked --no-default-features --features search --root $(CACHE)/mdbook-$(MDBOOK_VERSION) mdbook@$(MDBOOK_VERSION)
 
+dist: run-tools ## build sdist, wheels, crates and a Debian package; install each in a clean place and use it
+	@tools/environment.sh $(PYTHON) $(VENV) requirements/run.txt requirements/dist.txt
+	@$(BIN)/python tools/dist.py $(CACHE)/dist-work $(CACHE)/dist
+
 fix: test-tools ## format, and mend what the linters can mend
 	cargo fmt --all
 	cd fuzz && cargo fmt
@@ -118,4 +122,4 @@ test-tools:
 	@tools/environment.sh $(PYTHON) $(VENV) requirements/run.txt requirements/test.txt
 
 
-.PHONY: help demo test test-rust test-python test-shared bench chaos fuzz docs fix wheel wheel-released run-tools test-tools
+.PHONY: help demo test test-rust test-python test-shared bench chaos fuzz docs dist fix wheel wheel-released run-tools test-tools

@@ -288,7 +288,12 @@ class Endpoint:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"<Endpoint of {self._handler!r}, at most {self.body_limit} bytes>"
+        # Tracebacks show the object whose constructor failed.
+        return (
+            f"<Endpoint of {self._handler!r}, at most {self.body_limit} bytes>"
+            if hasattr(self, "_intake")
+            else "<Endpoint>"
+        )
 
     def _admit(self, method: str, headers: Headers) -> Admitted | Outcome:
         admitted = self._intake.admit(method, headers)

@@ -59,6 +59,7 @@
 
 mod accept;
 mod admin;
+mod certificate;
 pub mod config;
 mod deliver;
 mod file;
@@ -89,7 +90,8 @@ pub use time::{Moment, SystemWallClock, WallClock};
 #[doc(hidden)]
 pub mod internals {
     pub use crate::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, Refreshed, Stopped, TlsKeys};
-    pub use crate::admin::{Access, AdminParts, CertificateEnd, ORDER_LIMIT, Running, RunningDestination, router};
+    pub use crate::admin::{Access, AdminParts, ORDER_LIMIT, Running, RunningDestination, router};
+    pub use crate::certificate::CertificateEnd;
     pub use crate::deliver::{
         Admitted, Backoff, Circuit, CircuitState, Courier, CourierParts, Delivered, Failure, Report, Role, Shortage,
         Transport, TransportFault, TransportFuture, Work, dial, transport,

@@ -8,10 +8,12 @@ use crate::admin::receiver::ReceiverArgs;
 use crate::fault::Fault;
 use crate::print::issue;
 use crate::print::moment::{or_none, to_the_second};
-use crate::print::output::Output;
+use crate::print::output::{Output, note};
 use crate::print::table::{Column, Table};
 use clap::{Args, Subcommand};
-use pylon_receiver::wire::{DeliveryFilter, DeliveryList, DeliveryRecord, DeliveryState, DropOrder, MoveOrder, path};
+use pylon_receiver::wire::{
+    DeliveryFilter, DeliveryList, DeliveryRecord, DeliveryState, DropOrder, MoveOrder, OrderResult, path,
+};
 use serde::Serialize;
 
 const COLUMNS: &[Column] = &[
@@ -145,7 +147,13 @@ async fn reassign(
 ) -> Result<(), Fault> {
     let client = if is_dry_run { receiver.to_ask().await? } else { receiver.to_change().await? };
     let given = give(&client, path, order, is_dry_run, out).await;
-    client.close().await.and(given.map(drop))
+    client.close().await?;
+    let OrderResult { matched, moved, dropped, .. } = given?;
+    if !is_dry_run && moved.or(dropped).is_some_and(|done| done < matched) {
+        out.finish()?;
+        note("the rest is being attempted, or waits behind an attempt: give the order again when it is over");
+    }
+    Ok(())
 }
 
 /// Prints the deliveries that match.

@@ -4,7 +4,6 @@ mod acceptor;
 mod allowance;
 mod beginning;
 mod body;
-mod certificate;
 mod client;
 mod connection;
 mod connection_refusal;

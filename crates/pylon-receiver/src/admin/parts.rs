@@ -1,8 +1,9 @@
 //! What the API reads from and gives orders to.
 
+use crate::certificate::CertificateEnd;
 use crate::ledger::{Ledger, NewDelivery};
 use crate::metrics::Metrics;
-use crate::time::{Moment, WallClock};
+use crate::time::WallClock;
 use crate::wire::CircuitStatus;
 use pylon_webhooks::WebhookEvent;
 use std::fmt;
@@ -47,15 +48,6 @@ pub trait Running: Send + Sync + 'static {
 
     /// The configuration as a file would have it, without secrets.
     fn config(&self) -> String;
-}
-
-/// When a certificate ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertificateEnd {
-    /// Its file.
-    pub path: Arc<str>,
-    /// The end of its chain's first certificate to end.
-    pub at: Moment,
 }
 
 /// A destination of a running receiver.

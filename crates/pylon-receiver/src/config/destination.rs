@@ -21,7 +21,7 @@ const LONGEST_SOCKET: usize = 103;
 keys! {
     /// Where events go, and how hard the receiver tries.
     DestinationConfig {
-        /// The name that deliveries are stored under; required. Renaming a destination orphans its pending deliveries.
+        /// The name that deliveries are stored under; required. Renaming a destination orphans its pending deliveries; `deliveries move` moves them.
         name: Arc<str> = "".into(), text().checked(name_fault).required(), Reload;
         /// How events go to the destination.
         transport: TransportConfig = TransportConfig::InProcess, TransportKeys, Reload;
@@ -95,6 +95,7 @@ keys! {
 /// How events go to a destination.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "a configuration has few, and most are the largest")]
 pub enum TransportConfig {
     /// By HTTP POST.
     Http(HttpTransport),

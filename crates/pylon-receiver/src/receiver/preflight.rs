@@ -1,6 +1,8 @@
 //! What a configuration would meet on this machine: everything that a start refuses or warns of.
 
+use super::client_certificates;
 use crate::accept::TlsKeys;
+use crate::certificate::CertificateEnd;
 use crate::config::{
     CommandTransport, Config, ConfigFault, DestinationConfig, EndpointConfig, HttpTransport, JsonLinesTransport,
     LedgerAddress, ListenAddress, SecretSource, TransportConfig, check, is_localhost,
@@ -50,6 +52,7 @@ impl Preflight {
         }
         preflight.ledger(config);
         preflight.secrets(config);
+        preflight.ending(&client_certificates::ends(config));
         preflight.sources(config);
         preflight.destinations(config);
         preflight.kinds(config);
@@ -69,7 +72,7 @@ impl Preflight {
         config.admin_token.iter().for_each(|source| self.secret("admin token", source));
         if let Some(tls) = &config.tls {
             match TlsKeys::read(tls) {
-                Ok(keys) => self.warnings.extend(keys.warning(SystemWallClock.now())),
+                Ok(keys) => self.ending(keys.end().as_slice()),
                 Err(fault) => self.missing.push(fault.to_string()),
             }
             self.open_to_others("TLS", &tls.key);
@@ -112,6 +115,11 @@ impl Preflight {
 
     fn open_to_others(&mut self, whose: &str, path: &Path) {
         self.warnings.extend(open_to_others(path).map(|found| format!("{whose}: {found}")));
+    }
+
+    fn ending(&mut self, certificates: &[CertificateEnd]) {
+        let now = SystemWallClock.now();
+        self.warnings.extend(certificates.iter().filter_map(|certificate| certificate.warning(now)));
     }
 
     fn sources(&mut self, config: &Config) {

@@ -1,6 +1,7 @@
 //! The admin API, through its real router.
 
 mod access;
+mod backup;
 mod bounds;
 pub(crate) mod fake;
 mod health;

@@ -88,8 +88,13 @@ fn a_certificate_that_has_ended_is_warned_of() {
     file(&folder, "key.pem", &key.serialize_pem(), 0o600);
     let path = tls.certificate.display();
     let warning =
-        format!("the certificate in {path} expired at 2020-02-01T00:00:00Z: senders refuse to connect; renew it");
+        format!("the certificate in {path} expired at 2020-02-01T00:00:00Z: connections with it fail; renew it");
     assert_finds(&config().tls(Some(tls.clone())), &[], &[], &[&warning]);
+    // That of a client as well.
+    let client = ClientCertificate::new(&tls.certificate, &tls.key);
+    let transport = HttpTransport::new("https://app.example.com/".parse().unwrap()).client(Some(client));
+    let destination = DestinationConfig::new("app", TransportConfig::Http(transport));
+    assert_finds(&config().destinations(vec![destination]), &[], &[], &[&warning]);
 }
 
 #[test]

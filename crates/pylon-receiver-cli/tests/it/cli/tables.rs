@@ -170,7 +170,7 @@ refused   7
 ledger    1.5 MiB
 
 DESTINATION  WAITING  HELD  DELIVERING  DEAD  OLDEST DUE            CIRCUIT
-app                3     0           1     2  2026-11-23T08:00:00Z  open
+app                3     0           1     2  2026-11-23T08:00:00Z  open, 13s
 former             5     0           0     0  -                     not configured
 ",
     );

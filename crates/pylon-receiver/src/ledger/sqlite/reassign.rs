@@ -93,8 +93,7 @@ fn firsts(connection: &Connection, destination: &str) -> rusqlite::Result<Vec<Fi
     connection
         .prepare_cached(
             "SELECT seq, order_key FROM deliveries WHERE destination = ?1 AND state = 10
-             AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.destination = ?1 AND delivery_seq = deliveries.seq)
-             ORDER BY at_ms",
+             AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.destination = ?1 AND delivery_seq = deliveries.seq)",
         )?
         .query_map([destination], |row| Ok(First { seq: row.get(0)?, order_key: row.get(1)? }))?
         .take(MOST)

@@ -12,6 +12,7 @@ fn what_the_ledger_does_not_keep_is_never_answered_200() {
         (LedgerError::ReadOnly, "ledger_read_only"),
         (LedgerError::Unreachable(text()), "ledger_unreachable"),
         (LedgerError::Damaged(text()), "ledger_damaged"),
+        (LedgerError::Displaced(text()), "ledger_displaced"),
         (LedgerError::InUse(text()), "ledger_in_use"),
         (LedgerError::Unknown(text()), "ledger_unknown"),
         (LedgerError::Failed(text()), "ledger_failed"),

@@ -268,3 +268,89 @@ async fn an_order_that_fails_on_its_way_tells_how_far_it_came() {
     let message = "the ledger is full: expected room for more, found none; make room where it is stored; 1000 were redelivered before that";
     admin.post("/api/events/redeliver", "{\"all\":true}").await.refused(503, "ledger_full", message);
 }
+
+/// Three deliveries of a destination that is gone, of three states, and one that is being attempted.
+fn with_orphans(admin: Admin) -> Admin {
+    use DeliveryState::{Dead, Delivered, Delivering, Held, Waiting};
+    let orphan =
+        |(number, state)| DeliveryRecord { destination: "gone".into(), ..delivery(event_id(1), number, state) };
+    let orphans = (1..).zip([Waiting, Held, Dead, Delivering, Delivered]).map(orphan);
+    admin.ledger.deliveries.lock().unwrap().extend(orphans);
+    let stats = |name: &str, [waiting, held, delivering, dead]: [u64; 4]| DestinationStats {
+        destination: name.into(),
+        waiting,
+        held,
+        delivering,
+        dead,
+        oldest_due_at: None,
+    };
+    let destinations = vec![stats("app", [9, 0, 0, 0]), stats("gone", [1, 1, 1, 1])];
+    *admin.ledger.stats.lock().unwrap() = Stats { destinations, ..Stats::default() };
+    admin
+}
+
+fn destinations_and_states(admin: &Admin) -> Vec<(String, &'static str)> {
+    let deliveries = admin.ledger.deliveries.lock().unwrap();
+    deliveries.iter().map(|delivery| (delivery.destination.clone(), delivery.state.name())).collect()
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_destination_is_moved_call_after_call() {
+    let admin = with_orphans(Admin::new(Access::Loopback));
+    let answer = admin.post("/api/deliveries/move", r#"{"from":"gone","to":"archive"}"#).await;
+    assert_eq!(answer.json(200), json!({ "matched": 4, "moved": 3 }));
+    assert_eq!(orders(&admin), vec!["move from gone to archive"; 3]);
+    let expected = [
+        ("archive", "waiting"),
+        ("archive", "held"),
+        ("archive", "dead"),
+        ("gone", "delivering"),
+        ("gone", "delivered"),
+    ];
+    assert_eq!(destinations_and_states(&admin), expected.map(|(destination, state)| (destination.to_owned(), state)));
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_destination_is_dropped_call_after_call() {
+    let admin = with_orphans(Admin::new(Access::Loopback));
+    let answer = admin.post("/api/deliveries/drop", r#"{"destination":"gone"}"#).await;
+    assert_eq!(answer.json(200), json!({ "matched": 4, "dropped": 3 }));
+    assert_eq!(orders(&admin), vec!["drop all of gone"; 3]);
+    let states: Vec<_> = destinations_and_states(&admin).into_iter().map(|(_, state)| state).collect();
+    assert_eq!(states, ["dropped", "dropped", "dropped", "delivering", "delivered"]);
+}
+
+#[tokio::test]
+async fn a_dry_run_about_a_destination_counts_and_does_nothing() {
+    let admin = with_orphans(Admin::new(Access::Loopback));
+    for (target, body, verb) in [
+        ("/api/deliveries/move", r#"{"from":"gone","to":"archive","dry_run":true}"#, "moved"),
+        ("/api/deliveries/drop", r#"{"destination":"gone","dry_run":true}"#, "dropped"),
+    ] {
+        assert_eq!(admin.post(target, body).await.json(200), json!({ "matched": 4, verb: 0 }));
+    }
+    assert_eq!(orders(&admin), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_ledger_that_fails_half_way_through_a_move_is_told_with_what_was_done() {
+    let admin = with_orphans(Admin::new(Access::Loopback));
+    *admin.ledger.mood.lock().unwrap() = Mood::FailingAfter(1, LedgerError::Full);
+    let answer = admin.post("/api/deliveries/move", r#"{"from":"gone","to":"archive"}"#).await;
+    answer.refused(503, "ledger_full", &format!("{}; 2 were moved before that", LedgerError::Full));
+}
+
+/// A ledger file that no receiver serves may be changed, where it may be written: nobody knows which destinations there will be.
+#[tokio::test]
+async fn without_a_receiver_any_name_will_do() {
+    let admin = with_orphans(Admin::reading());
+    let answer = admin.post("/api/deliveries/move", r#"{"from":"gone","to":"anywhere"}"#).await;
+    assert_eq!(answer.json(200), json!({ "matched": 4, "moved": 3 }));
+    let answer = admin.post("/api/deliveries/drop", r#"{"destination":"app"}"#).await;
+    assert_eq!(answer.json(200), json!({ "matched": 9, "dropped": 0 }));
+    let blank = "malformed field to: expected a name, found a blank one";
+    admin.post("/api/deliveries/move", r#"{"from":"gone","to":" "}"#).await.refused(400, "bad_request", blank);
+    *admin.ledger.mood.lock().unwrap() = Mood::FailingAfter(0, LedgerError::ReadOnly);
+    let answer = admin.post("/api/deliveries/drop", r#"{"destination":"gone"}"#).await;
+    answer.refused(503, "ledger_read_only", &format!("{}; 0 were dropped before that", LedgerError::ReadOnly));
+}

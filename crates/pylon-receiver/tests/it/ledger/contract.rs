@@ -196,6 +196,7 @@ macro_rules! contract {
                 pages_go_on_undisturbed_while_events_come_in
                 pages_of_deliveries_go_through_the_numbers_of_an_event
                 refused_requests_by_endpoint_and_code
+                of_an_event_with_many_deliveries_and_attempts_the_newest_are_told
                 stats_count_what_there_is
             ]
             keep: [

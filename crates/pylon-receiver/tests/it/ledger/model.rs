@@ -633,6 +633,8 @@ impl Model {
 
     pub(crate) fn event(&self, id: EventId) -> Option<EventDetail> {
         let event = self.events.iter().find(|event| event.id == id)?;
+        let newest = |count: usize| count.saturating_sub(EventDetail::MOST_SHOWN);
+        let deliveries: Vec<_> = self.deliveries_of(id).collect();
         Some(EventDetail {
             record: self.record_of(event),
             method: event.method.to_string(),
@@ -640,9 +642,11 @@ impl Model {
             query: event.query.as_deref().map(str::to_owned),
             headers: event.headers.clone(),
             body: event.body.clone(),
-            deliveries: self
-                .deliveries_of(id)
-                .map(|delivery| (self.delivery_record_of(delivery), delivery.log.clone()))
+            deliveries: deliveries[newest(deliveries.len())..]
+                .iter()
+                .map(|delivery| {
+                    (self.delivery_record_of(delivery), delivery.log[newest(delivery.log.len())..].to_vec())
+                })
                 .collect(),
         })
     }

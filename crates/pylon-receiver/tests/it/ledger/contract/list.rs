@@ -499,3 +499,24 @@ pub(crate) async fn stats_count_what_there_is<S: Subject>(desk: Desk<S>) {
     assert_eq!(desk.stats(99).await.destinations[0], delivering, "nothing is due");
     assert_eq!(desk.stats(100).await.destinations[0], due(100, &delivering));
 }
+
+pub(crate) async fn of_an_event_with_many_deliveries_and_attempts_the_newest_are_told<S: Subject>(desk: Desk<S>) {
+    const MANY: u32 = EventDetail::MOST_SHOWN as u32 + 7;
+    let id = desk.keep(event(0).to("app")).await;
+    for number in 1..=MANY {
+        let claimed = desk.claim(Ask { most_attempts: 2 * MANY, ..claim(i64::from(number)) }).await;
+        desk.settle_with(claimed.deliveries[0].lease, i64::from(number), retry(1), attempt(500, &number.to_string()))
+            .await;
+    }
+    let detail = desk.event(id).await;
+    let [(_, log)] = detail.deliveries.as_slice() else { panic!("{detail:?}") };
+    assert_eq!(log.iter().map(|attempt| attempt.attempt).collect::<Vec<_>>(), (8..=MANY).collect::<Vec<_>>());
+    for _ in 1..MANY {
+        assert_eq!(desk.ledger().redeliver(vec![id], None).await, Ok(1));
+    }
+    let detail = desk.event(id).await;
+    let told: Vec<_> = detail.deliveries.iter().map(|(record, _)| record.id.number).collect();
+    assert_eq!((told, detail.record.deliveries), ((8..=MANY).collect(), MANY));
+    let listed = desk.ledger().deliveries(DeliveryFilter::default(), all()).await.unwrap();
+    assert_eq!(listed.len(), MANY as usize, "the list has all");
+}
