@@ -8,7 +8,7 @@ use crate::ledger::LedgerError;
 use rustix::fs::{Access, access};
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -165,16 +165,33 @@ pub(super) struct LedgerFiles {
     _held: HeldFile,
 }
 
+/// A file as it was left.
+#[derive(Debug, Clone, Copy)]
+struct Content {
+    stamp: Stamp,
+    /// None: the file was too short for one.
+    header: Option<[u8; HEADER]>,
+}
+
 /// What tells whether a file was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Content {
+struct Stamp {
     length: u64,
     modified: (i64, i64),
 }
 
 impl Content {
-    fn of(metadata: &Metadata) -> Self {
-        Self { length: metadata.len(), modified: (metadata.mtime(), metadata.mtime_nsec()) }
+    fn of(file: &File) -> io::Result<Self> {
+        let mut header = [0; HEADER];
+        let read = file.read_exact_at(&mut header, 0).is_ok();
+        Ok(Self { stamp: Stamp::of(file)?, header: read.then_some(header) })
+    }
+}
+
+impl Stamp {
+    fn of(file: &File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        Ok(Self { length: metadata.len(), modified: (metadata.mtime(), metadata.mtime_nsec()) })
     }
 }
 
@@ -211,6 +228,7 @@ impl LedgerFiles {
             Err(TryLockError::Error(error)) => return Err(explained(error, &path, "locked")),
         }
         one_name(&path, &metadata)?;
+        let content = Content::of(&file).map_err(|error| explained(error, &path, "read"))?;
         Ok(Self {
             named,
             path,
@@ -218,7 +236,7 @@ impl LedgerFiles {
             identity,
             beside: OnceLock::new(),
             page_size: OnceLock::new(),
-            content: Mutex::new(Content::of(&metadata)),
+            content: Mutex::new(content),
             meddled: OnceLock::new(),
             _lock: lock,
             _held: held,
@@ -239,7 +257,7 @@ impl LedgerFiles {
         };
         let _ = self.beside.set([with_identity(wal)?, with_identity(shared_memory)?]);
         let _ = self.page_size.set(page_size);
-        *self.content() = self.present()?;
+        *self.content() = self.read(Content::of)?;
         self.place().map(drop)
     }
 
@@ -247,13 +265,13 @@ impl LedgerFiles {
     ///
     /// The WAL has these pages, after the last commit.
     pub(super) fn check(&self, wal_pages: u64) -> Result<(), LedgerError> {
-        let wal_length = self.place()?;
         if let Some(meddled) = self.meddled.get() {
             return Err(meddled.clone());
         }
+        let wal_length = self.place()?;
         // While SQLite writes it, nobody can tell.
         if let Ok(content) = self.content.try_lock()
-            && *content != self.present()?
+            && content.stamp != self.read(Stamp::of)?
         {
             return Err(self.meddled_with(&self.path));
         }
@@ -281,21 +299,35 @@ impl LedgerFiles {
         self.meddled.get().is_some()
     }
 
+    /// Where the ledger's file has another content than SQLite gave it: takes the WAL away, which belongs to the content before. At the
+    /// next start SQLite would write it into the file that somebody has put there, a backup most likely.
+    pub(super) fn set_wal_aside(&self) {
+        let left = *self.content();
+        let is_another = Content::of(&self.file)
+            .is_ok_and(|found| (found.stamp.length, found.header) != (left.stamp.length, left.header));
+        let (wal, aside) = (beside(&self.path, "-wal"), beside(&self.path, "-wal-aside"));
+        if is_another && self.place().is_ok() {
+            match std::fs::rename(&wal, &aside) {
+                Ok(()) => tracing::error!(path = %aside.display(), "the WAL of the overwritten ledger was moved aside"),
+                Err(error) => {
+                    tracing::error!(%error, path = %wal.display(), "remove the WAL of the overwritten ledger")
+                }
+            }
+        }
+    }
+
     /// Lets SQLite write the ledger's file.
     pub(super) fn write<T>(&self, write: impl FnOnce() -> T) -> T {
         let mut content = self.content();
         let result = write();
-        if let Ok(present) = self.present() {
-            *content = present;
+        if let Ok(left) = Content::of(&self.file) {
+            *content = left;
         }
         result
     }
 
-    fn present(&self) -> Result<Content, LedgerError> {
-        self.file
-            .metadata()
-            .map(|metadata| Content::of(&metadata))
-            .map_err(|error| explained(error, &self.path, "read"))
+    fn read<T>(&self, read: fn(&File) -> io::Result<T>) -> Result<T, LedgerError> {
+        read(&self.file).map_err(|error| explained(error, &self.path, "read"))
     }
 
     fn content(&self) -> MutexGuard<'_, Content> {
