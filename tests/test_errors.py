@@ -8,14 +8,19 @@ import logging
 import pickle
 import sys
 from array import array
+from collections import deque
 from email.message import Message
 from http.client import HTTPMessage
+from io import BytesIO, StringIO
+from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretBytes, SecretStr
 from starlette.datastructures import Headers as StarletteHeaders
+from starlette.datastructures import Secret
 from werkzeug.datastructures import EnvironHeaders
 from werkzeug.datastructures import Headers as WerkzeugHeaders
 
@@ -423,10 +428,24 @@ SETTINGS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "empty bytes": ({"secret": b""}, ValueError, "a secret is empty, so anyone could sign: pass the secret that Pylon shows for the webhook destination"),
     "one of two empty": ({"secret": ["a", ""]}, ValueError, "a secret is empty, so anyone could sign: pass the secret that Pylon shows for the webhook destination"),
     "no secrets": ({"secret": []}, ValueError, "no secret: pass the secret that Pylon shows for the webhook destination"),
-    "None as a secret": ({"secret": None}, TypeError, "a secret must be str or bytes, not None"),
-    "None among secrets": ({"secret": ["a", None]}, TypeError, "a secret must be str or bytes, not None"),
+    "None as a secret": ({"secret": None}, TypeError, "a secret must be str or bytes, not None; is the variable set?"),
+    "None among secrets": ({"secret": ["a", None]}, TypeError, "a secret must be str or bytes, not None; is the variable set?"),
+    "a list among secrets": ({"secret": [["a"]]}, TypeError, "a secret must be str or bytes, not list"),
+    "a mapping as a secret": ({"secret": {"secret": "s3"}}, TypeError, "a secret must be str or bytes, not dict; pass one of its values"),
+    "another mapping as a secret": ({"secret": MappingProxyType({"secret": "s3"})}, TypeError, "a secret must be str or bytes, not mappingproxy; pass one of its values"),
+    "the values of a mapping": ({"secret": {"secret": "s3"}.values()}, TypeError, "a secret must be str or bytes, not dict_values; pass several secrets in a list or tuple"),
+    "an open file as a secret": ({"secret": StringIO("s3\n")}, TypeError, "a secret must be str or bytes, not StringIO; pass what it holds: file.read().strip()"),
+    "an open file of bytes": ({"secret": BytesIO(b"s3\n")}, TypeError, "a secret must be str or bytes, not BytesIO; pass what it holds: file.read().strip()"),
+    "a set of secrets": ({"secret": {"a", "b"}}, TypeError, "a secret must be str or bytes, not set; pass several secrets in a list or tuple"),
+    "a generator of secrets": ({"secret": (secret for secret in "ab")}, TypeError, "a secret must be str or bytes, not generator; pass several secrets in a list or tuple"),
+    "a deque of secrets": ({"secret": deque(["a", "b"])}, TypeError, "a secret must be str or bytes, not deque; pass several secrets in a list or tuple"),
+    "a path in place of a secret": ({"secret": PurePosixPath("/run/secrets/pylon")}, TypeError, "a secret must be str or bytes, not PurePosixPath"),
+    "pydantic's secret": ({"secret": SecretStr("s3")}, TypeError, "a secret must be str or bytes, not SecretStr; unwrap it: pass secret.get_secret_value()"),
+    "pydantic's secret of bytes": ({"secret": [SecretBytes(b"s3")]}, TypeError, "a secret must be str or bytes, not SecretBytes; unwrap it: pass secret.get_secret_value()"),
+    "Starlette's secret": ({"secret": Secret("s3")}, TypeError, "a secret must be str or bytes, not Secret; unwrap it: pass the text that it holds"),
     "an int as a secret": ({"secret": 1234567}, TypeError, "a secret must be str or bytes, not int"),
-    "a bytearray as a secret": ({"secret": bytearray(b"a")}, TypeError, "a secret must be str or bytes, not another object"),
+    "a bytearray as a secret": ({"secret": bytearray(b"a")}, TypeError, "a secret must be str or bytes, not bytearray; pass bytes(secret)"),
+    "a memoryview as a secret": ({"secret": memoryview(b"a")}, TypeError, "a secret must be str or bytes, not memoryview; pass bytes(secret)"),
     "a secret that UTF-8 cannot encode": ({"secret": "hidden\ud800"}, ValueError, "a secret is not text: expected characters that UTF-8 can encode"),
     "a tolerance in fractions": ({"timestamp_tolerance": 1.5}, TypeError, "timestamp_tolerance must be a whole number of seconds"),
     "a tolerance that is a bool": ({"timestamp_tolerance": True}, TypeError, "timestamp_tolerance must be a whole number of seconds"),
@@ -458,8 +477,15 @@ def test_a_setting_that_cannot_hold_is_refused_at_construction(
     assert (type(caught.value), str(caught.value)) == (error, expected)
 
 
-@pytest.mark.parametrize("secrets", ["new", b"new", ["new"], ("old", b"new"), {"new"}, iter(["old", "new"])], ids=repr)
-def test_one_secret_or_several_in_any_iterable_are_accepted(secrets: Any) -> None:
+class Names(list[Any]):
+    """A list of an app's own."""
+
+    def __init__(self, *secrets: Any) -> None:
+        super().__init__(secrets)
+
+
+@pytest.mark.parametrize("secrets", ["new", b"new", ["new"], ("old", b"new"), Names(b"new")], ids=repr)
+def test_one_secret_or_several_in_a_list_or_tuple_are_accepted(secrets: Any) -> None:
     assert WebhookHandler(secrets).handle(BODY, sign("new", BODY)) == []
 
 

@@ -9,6 +9,7 @@ import logging
 import pickle
 import traceback
 import warnings
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from pylon_webhooks import (
     parse_webhook_event,
     sign,
 )
+from pylon_webhooks.testing import WebhookRequest
 
 SECRET = "whisper-9f3c"
 OLD_SECRET = "murmur-51aa"
@@ -188,6 +190,55 @@ def test_a_refused_setting_is_not_shown(settings: dict[str, Any]) -> None:
     with pytest.raises((TypeError, ValueError)) as caught:
         WebhookHandler(**settings)
     check_error(caught.value)
+
+
+# Settings that are refused, or warned of where warnings are errors, beside a secret.
+BESIDE_A_SECRET: dict[str, dict[str, Any]] = {
+    **{name: settings for name, settings in SETTINGS.items() if [*settings] == ["secret"]},
+    "a mapping": {"secret": {"secret": SECRET}},
+    "an open file": {"secret": StringIO(SECRET)},
+    "another signature header": {"secret": SECRET, "signature_header": "no name"},
+    "another clock": {"secret": SECRET, "clock": 5},
+    "another tolerance": {"secret": [SECRET], "timestamp_tolerance": -1},
+    "another name": {"secret": SECRET, "names": {"x": "y"}},
+    "no verification": {"secret": SECRET, "verify_signature": None},
+    "verification switched off": {"secret": SECRET, "verify_signature": False},
+    "a misspelled name": {"secret": SECRET, "event_name": "issue_neww"},
+}
+
+
+@pytest.mark.parametrize("settings", BESIDE_A_SECRET.values(), ids=BESIDE_A_SECRET)
+def test_a_traceback_with_local_variables_shows_no_secret_of_a_constructor_that_failed(
+    settings: dict[str, Any],
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises((TypeError, ValueError, UserWarning)) as caught:
+            WebhookHandler(**settings)
+    # The first frame is the app's own, and so are its variables.
+    _, *frames = traceback.walk_tb(caught.value.__traceback__)
+    shown = "".join(traceback.StackSummary.extract(iter(frames), capture_locals=True).format())
+    assert "self = <WebhookHandler secret=[redacted], 0 handlers>" in shown
+    assert_silent(shown)
+
+
+@pytest.mark.parametrize(
+    "make_one",
+    [
+        lambda: Endpoint("no handler"),  # type: ignore[arg-type]
+        lambda: ReplayGuard.exact_request(store="no store"),  # type: ignore[arg-type]
+        lambda: Background(capacity=0),
+        lambda: WebhookRequest(b"", timestamp=1),
+    ],
+    ids=["Endpoint", "ReplayGuard", "Background", "WebhookRequest"],
+)
+def test_what_was_not_made_has_a_representation(make_one: Any) -> None:
+    with pytest.raises((TypeError, ValueError)) as caught:
+        make_one()
+    halves = [
+        frame.f_locals["self"] for frame, _ in traceback.walk_tb(caught.value.__traceback__) if "self" in frame.f_locals
+    ]
+    assert [repr(half) for half in halves] == [f"<{type(half).__name__}>" for half in halves] != []
 
 
 def test_signing_errors_show_no_secret() -> None:

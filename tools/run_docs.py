@@ -4,7 +4,8 @@ A comment right above a block says what to do with it, unless its language says 
 
     <!-- docs: server uvicorn -->      an app: the named server starts it, and it must answer 200, 401, 401 and 400 to an
                                        authentic delivery, a forged one, one without a signature and one that is not JSON;
-                                       also gunicorn, flask, aiohttp, django and django-async (the block is urls.py)
+                                       also gunicorn, flask, aiohttp, django and django-async (the block is urls.py),
+                                       functions-framework, and python for an app that is its own server
     <!-- docs: server -->              the same of a Rust program
     <!-- docs: pytest -->              a file of tests, which must pass
     <!-- docs: output -->              what the block before it prints
@@ -50,7 +51,7 @@ from types import ModuleType
 
 import picture
 from pages import ROOT, faults, pages
-from receiver_shell import ADMIN, ReceiverShell, masked
+from receiver_shell import ADMIN, WEBHOOKS, ReceiverShell, masked
 from servers import Server, free_port, serve
 
 from pylon_webhooks import template
@@ -196,6 +197,9 @@ SERVERS = {
     "aiohttp": ["-m", "aiohttp.web", "app:app", "-H", "127.0.0.1", "-P"],
     "django": ["site_.py", "runserver", "--noreload"],
     "django-async": ["-m", "uvicorn", "site_:app", "--lifespan", "off", "--port"],
+    "functions-framework": ["-m", "functions_framework", "--source", "app.py", "--target", "webhook", "--port"],
+    # The app reads the variable `PORT`.
+    "python": ["app.py", "{port}"],
 }
 #: The project around a documented `urls.py`.
 _DJANGO_SITE = """
@@ -220,7 +224,7 @@ def serve_python(block: Block, runner: str) -> None:
         command = [sys.executable, *(part.format(port=port) for part in SERVERS[runner])]
         if command == [sys.executable, *SERVERS[runner]]:
             command.append(str(port))
-        with serve(command, port, folder, PYTHONPATH=folder, PYLON_WEBHOOK_SECRET=SECRET) as server:
+        with serve(command, port, folder, PYTHONPATH=folder, PYLON_WEBHOOK_SECRET=SECRET, PORT=str(port)) as server:
             exercise(server)
 
 
@@ -262,7 +266,8 @@ def run_rust(found: list[Block]) -> None:
         (crate / "Cargo.toml").write_text(_RUST_MANIFEST.format(versions=versions, core=core, receiver=receiver))
         (crate / "Cargo.lock").write_bytes((ROOT / "Cargo.lock").read_bytes())
         for number, (block, port) in enumerate(zip(found, ports, strict=True)):
-            code = block.code.replace(ADDRESS, f"127.0.0.1:{port}").replace(ADMIN, "127.0.0.1:0")
+            own = f"127.0.0.1:{port}"
+            code = block.code.replace(ADDRESS, own).replace(WEBHOOKS, own).replace(ADMIN, "127.0.0.1:0")
             source = crate / "src" / "bin" / f"block{number}"
             source.mkdir()
             (source / "main.rs").write_text(code)

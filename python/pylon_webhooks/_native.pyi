@@ -512,7 +512,7 @@ class Intake:
 
     def __new__(
         cls,
-        secrets: Sequence[str | bytes],
+        secrets: Sequence[object],
         *,
         verify_signature: bool,
         tolerance_seconds: int,

@@ -33,4 +33,7 @@ class Background:
         self.drain_seconds = drain_seconds
 
     def __repr__(self) -> str:
+        # Tracebacks show the object whose constructor failed.
+        if not hasattr(self, "drain_seconds"):
+            return "<Background>"
         return f"<Background of {self.capacity} events, {self.workers} at once, drained within {self.drain_seconds} seconds>"

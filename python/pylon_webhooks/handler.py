@@ -20,7 +20,7 @@ if not TYPE_CHECKING:
     def overload(function):
         return function
 else:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from typing import Any, TypeVar, overload
 
     from ._types import HasItems, Headers, Payload
@@ -43,7 +43,7 @@ class WebhookHandler:
     New issue: Export fails
     [None]
 
-    secret: the secret that Pylon shows, as text or bytes. A list of secrets while you rotate it.
+    secret: the secret that Pylon shows, as text or bytes. A list or tuple of secrets while you rotate it.
     timestamp_tolerance: how far a timestamp may differ from now in either direction, seconds.
     require_timestamp: refuse deliveries without a timestamp. Pylon sends none (2026-11).
     verify_signature: False accepts unsigned and forged deliveries, and warns. It exists for code written for py-usepylon-sdk.
@@ -59,7 +59,7 @@ class WebhookHandler:
 
     def __init__(
         self,
-        secret: str | bytes | Iterable[str | bytes],
+        secret: str | bytes | Sequence[str | bytes],
         *,
         timestamp_tolerance: int = 300,
         require_timestamp: bool = False,
@@ -72,26 +72,30 @@ class WebhookHandler:
         names: Mapping[str, str | type[WebhookEvent]] | None = None,
         depth_limit: int = 100,
     ) -> None:
-        if verify_signature is not True and verify_signature is not False:
-            # Not any falsy value: an unset variable must not switch verification off.
-            raise TypeError("verify_signature must be True or False")
-        if isinstance(timestamp_tolerance, bool) or not isinstance(timestamp_tolerance, int):
-            raise TypeError("timestamp_tolerance must be a whole number of seconds")
-        if not 0 <= timestamp_tolerance < 2**63:
-            raise ValueError("timestamp_tolerance must be at least 0, and less than 2**63")
-        self._intake = Intake(
-            _listed(secret),
-            verify_signature=verify_signature,
-            tolerance_seconds=timestamp_tolerance,
-            require_timestamp=require_timestamp,
-            signature_header=signature_header,
-            timestamp_header=timestamp_header,
-            clock=clock,
-            event_name=event_name,
-            event_name_pointer=event_name_pointer,
-            names=[(name, _kind_name(meaning)) for name, meaning in (names or {}).items()],
-            depth_limit=depth_limit,
-        )
+        try:
+            if verify_signature is not True and verify_signature is not False:
+                # Not any falsy value: an unset variable must not switch verification off.
+                raise TypeError("verify_signature must be True or False")
+            if isinstance(timestamp_tolerance, bool) or not isinstance(timestamp_tolerance, int):
+                raise TypeError("timestamp_tolerance must be a whole number of seconds")
+            if not 0 <= timestamp_tolerance < 2**63:
+                raise ValueError("timestamp_tolerance must be at least 0, and less than 2**63")
+            self._intake = Intake(
+                [*secret] if isinstance(secret, (list, tuple)) else [secret],
+                verify_signature=verify_signature,
+                tolerance_seconds=timestamp_tolerance,
+                require_timestamp=require_timestamp,
+                signature_header=signature_header,
+                timestamp_header=timestamp_header,
+                clock=clock,
+                event_name=event_name,
+                event_name_pointer=event_name_pointer,
+                names=[(name, _kind_name(meaning)) for name, meaning in (names or {}).items()],
+                depth_limit=depth_limit,
+            )
+        finally:
+            # A traceback that shows local variables, of an error here or of a warning below, must not show this one.
+            del secret
         for flaw in self._intake.secret_flaws:
             log().warning("%s", flaw)
         self._clock = clock
@@ -299,14 +303,9 @@ class WebhookHandler:
         return self._handlers.names
 
     def __repr__(self) -> str:
-        return f"<WebhookHandler secret=[redacted], {len(self._handlers)} handlers>"
-
-
-def _listed(secret: Any) -> list[Any]:
-    """A list of secrets: several as given, anything else as one secret."""
-    kind = secret.__class__
-    is_several = hasattr(kind, "__iter__") and not issubclass(kind, (str, bytes, bytearray, memoryview))
-    return list(secret) if is_several else [secret]
+        # Tracebacks show the object whose constructor failed.
+        number = len(self._handlers) if hasattr(self, "_handlers") else 0
+        return f"<WebhookHandler secret=[redacted], {number} handlers>"
 
 
 def _kind_name(meaning: str | type[WebhookEvent]) -> str:

@@ -68,7 +68,8 @@ class ReplayGuard:
         return cls(ReplayRule.body_hash(seconds), f"body hash, {window} seconds", store)
 
     def __repr__(self) -> str:
-        return f"<ReplayGuard by {self._name}>"
+        # Tracebacks show the object whose constructor failed.
+        return f"<ReplayGuard by {self._name}>" if hasattr(self, "_name") else "<ReplayGuard>"
 
 
 def _seconds(window: Any) -> int | None:

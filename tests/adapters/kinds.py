@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from running import Kind, bridged, gunicorn, rust, uvicorn, uwsgi, waitress, wsgiref
+from running import Kind, bridged, gunicorn, hypercorn, in_server, rust, uvicorn, uwsgi, waitress
 
 #: Where the adapter can know that the app itself has read the body, and where a sender that hung up looks the same.
 _KNOWS = {"reads": True, "consumed": 500}
@@ -44,13 +44,16 @@ WITHHOLDING = [
     *(uwsgi(app) for app in _WSGI),
     uwsgi("wsgi:app", "--http", "127.0.0.1:{port}"),
     uwsgi("wsgi:app", "--http-chunked-input", "--http", "127.0.0.1:{port}"),
-    *(wsgiref(app) for app in _WSGI),
+    *(in_server("wsgiref", app, withholds=True) for app in _WSGI),
+    in_server("eventlet", "wsgi:app", withholds=True),
+    hypercorn("wsgi:app"),
     *(bridged(bridge, app) for bridge in ("a2wsgi", "asgiref") for app in ("wsgi", "flask", "django")),
 ]
 #: WSGI servers that give it.
 GIVING = [
     *(waitress(app) for app in _WSGI),
     *(gunicorn(app, "sync") for app in _WSGI),
+    *(in_server(server, "wsgi:app") for server in ("cheroot", "gevent")),
 ]
 RUST = [
     rust("axum"),

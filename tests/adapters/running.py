@@ -95,17 +95,25 @@ def gunicorn(app: str, worker: str, *more: str, view: str = "", **options: objec
     return Kind(f"{_name(app)}{view}-gunicorn-{worker}", (sys.executable, "-m", *command, *quiet), **options)  # type: ignore[arg-type]
 
 
-def uwsgi(app: str, *listens: str) -> Kind:
-    """An app in uWSGI, which gives it no body without a declared length."""
+def uwsgi(app: str | None, *options: str) -> Kind:
+    """An app in uWSGI, which gives it no body without a declared length; without an app, those that the options name."""
     run = "import sys, pyuwsgi; sys.exit(pyuwsgi.run())"
-    quiet = ("--module", f"served.{app}", "--need-app", "--die-on-term", "--disable-logging")
-    listens = listens or ("--http-socket", "127.0.0.1:{port}")
-    return Kind(f"{_name(app)}-uwsgi{listens[0]}", (sys.executable, "-c", run, *listens, *quiet), withholds=True)
+    quiet = ("--need-app", "--die-on-term", "--disable-logging")
+    listens = () if "--http" in options else ("--http-socket", "127.0.0.1:{port}")
+    module = () if app is None else ("--module", f"served.{app}")
+    name = "-".join([_name(app or "apps"), "uwsgi", *(option[2:] for option in options if option.startswith("--"))])
+    return Kind(name, (sys.executable, "-c", run, *listens, *module, *options, *quiet), withholds=True)
 
 
-def wsgiref(app: str) -> Kind:
-    """An app in Python's own server, upon which Django's `runserver` stands. It too gives no body without a declared length."""
-    return Kind(f"{_name(app)}-wsgiref", (sys.executable, "-m", "served.in_wsgiref", app, "{port}"), withholds=True)
+def in_server(server: str, app: str, **options: object) -> Kind:
+    """An app in a WSGI server that has no command of its own."""
+    return Kind(f"{_name(app)}-{server}", (sys.executable, "-m", "served.in_server", server, app, "{port}"), **options)  # type: ignore[arg-type]
+
+
+def hypercorn(app: str) -> Kind:
+    """A WSGI app in Hypercorn, which gives it no body without a declared length."""
+    command = ("hypercorn", "--bind", "127.0.0.1:{port}", "--log-level", "warning", f"wsgi:served.{app}")
+    return Kind(f"{_name(app)}-hypercorn", (sys.executable, "-m", *command), withholds=True)
 
 
 def waitress(app: str) -> Kind:

@@ -75,8 +75,10 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def test_a_body_that_the_server_withholds_is_411_and_any_other_what_it_is(
     server: Server, row: tuple[str, dict[str, Any], Expected, str, Expected, str]
 ) -> None:
-    _, case, given, said, withheld, said_of_withheld = row
-    expected, line = (withheld, said_of_withheld) if server.kind.withholds else (given, said)
+    name, case, given, said, withheld, said_of_withheld = row
+    # cheroot gives a body without a length if it is chunked, and says nothing of one that is not there.
+    withholds = server.kind.withholds or (server.kind.name, name) == ("wsgi-cheroot", "none")
+    expected, line = (withheld, said_of_withheld) if withholds else (given, said)
     before, printed = server.handled, server.output
     check(ask(server.port, case, server.kind.path), expected, server)
     assert server.handled_since(before) == expected.handled

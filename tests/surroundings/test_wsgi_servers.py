@@ -32,9 +32,7 @@ SECRET = "a secret of the surroundings"
 #: How long whatever must happen may take, seconds; nothing waits so long unless it is broken.
 LONG = 60
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "frameworks" / "servers.md"
-NO_THREADS = (
-    "uWSGI runs no threads of the app's, so `Background` cannot work: set `enable-threads = true` in uWSGI's configuration"
-)
+NO_THREADS = "uWSGI runs no threads of the app's, so `Background` cannot work: set `enable-threads = true` in uWSGI's configuration"
 LOST = "ERROR pylon_webhooks accepted Pylon webhook events are lost because the app ended before their handlers: 1"
 APP = """
 import logging, os, sys, time

@@ -59,6 +59,7 @@
 
 mod accept;
 mod admin;
+mod certificate;
 pub mod config;
 mod deliver;
 mod file;
@@ -79,7 +80,7 @@ pub use accept::InheritedSocket;
 pub use admin::OfflineAdmin;
 pub use deliver::{Attempt, DeliveredEvent, HandlerFuture, Handlers, handlers_of};
 pub use headers::Headers;
-pub use id::{DeliveryId, EventId};
+pub use id::{DeliveryId, EventId, PartOfId};
 pub use pem::TlsFault;
 pub use random::{Randomness, SystemRandomness};
 pub use receiver::{Preflight, Receiver, ReceiverBuilder, ReloadFault, StartFault};
@@ -89,7 +90,8 @@ pub use time::{Moment, SystemWallClock, WallClock};
 #[doc(hidden)]
 pub mod internals {
     pub use crate::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, Refreshed, Stopped, TlsKeys};
-    pub use crate::admin::{Access, AdminParts, CertificateEnd, ORDER_LIMIT, Running, RunningDestination, router};
+    pub use crate::admin::{Access, AdminParts, ORDER_LIMIT, Running, RunningDestination, router};
+    pub use crate::certificate::CertificateEnd;
     pub use crate::deliver::{
         Admitted, Backoff, Circuit, CircuitState, Courier, CourierParts, Delivered, Failure, Report, Role, Shortage,
         Transport, TransportFault, TransportFuture, Work, dial, transport,

@@ -6,6 +6,7 @@ mod error;
 mod event;
 mod field;
 mod intake;
+mod interpreter;
 mod outcome;
 mod problem;
 mod replay;
@@ -72,6 +73,7 @@ fn sample(kind: &str) -> PyResult<Vec<u8>> {
 
 #[pymodule(gil_used = false)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    interpreter::check(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_function(wrap_pyfunction!(sign, module)?)?;
     module.add_function(wrap_pyfunction!(kind_named, module)?)?;

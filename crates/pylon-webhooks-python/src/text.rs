@@ -76,10 +76,33 @@ pub(crate) fn secret(secret: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
             .map(|text| text.as_bytes().to_vec())
             .map_err(|_| PyValueError::new_err("a secret is not text: expected characters that UTF-8 can encode"));
     }
-    secret
-        .cast::<PyBytes>()
-        .map(|bytes| bytes.as_bytes().to_vec())
-        .map_err(|_| PyTypeError::new_err(format!("a secret must be str or bytes, not {}", type_name(secret))))
+    secret.cast::<PyBytes>().map(|bytes| bytes.as_bytes().to_vec()).map_err(|_| not_a_secret(secret))
+}
+
+/// The error of a secret of another type. Of the value it shows nothing but the type's name.
+fn not_a_secret(secret: &Bound<'_, PyAny>) -> PyErr {
+    let class = secret.get_type();
+    let name = class.name().map_or_else(|_| "another object".to_owned(), |name| name.to_string());
+    let has = |attribute| class.hasattr(attribute).unwrap_or(false);
+    let advice = if has("get_secret_value") {
+        "; unwrap it: pass secret.get_secret_value()"
+    } else if name.contains("Secret") {
+        "; unwrap it: pass the text that it holds"
+    } else if has("read") {
+        "; pass what it holds: file.read().strip()"
+    } else if has("keys") {
+        "; pass one of its values"
+    } else if has("decode") || has("tobytes") {
+        "; pass bytes(secret)"
+    } else if has("__iter__") && !secret.is_instance_of::<PyList>() && !secret.is_instance_of::<PyTuple>() {
+        "; pass several secrets in a list or tuple"
+    } else if secret.is_none() {
+        "; is the variable set?"
+    } else {
+        ""
+    };
+    let name = if secret.is_none() { "None" } else { &name };
+    PyTypeError::new_err(format!("a secret must be str or bytes, not {name}{advice}"))
 }
 
 /// The kind of this name.

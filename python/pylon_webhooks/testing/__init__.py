@@ -143,6 +143,9 @@ class WebhookRequest:
         self.body = body.encode() if isinstance(body, str) else body
 
     def __repr__(self) -> str:
+        # Tracebacks show the object whose constructor failed.
+        if not hasattr(self, "body"):
+            return "<WebhookRequest>"
         return f"<WebhookRequest {self.method} {self.path}, {len(self.body)} bytes>"
 
 

@@ -1,6 +1,7 @@
 //! The command `serve`, as a process: what is promised, under everything that goes wrong.
 
 mod accepts;
+mod addresses;
 mod backup;
 mod connections;
 mod damaged;
@@ -10,13 +11,16 @@ mod displaced;
 mod duplicates;
 mod fails;
 mod first;
+mod first_hour;
 mod full;
+mod health;
 mod killed;
 mod ledger;
 mod orphans;
 mod pauses;
 mod process;
 mod reload;
+mod restart;
 mod shortage;
 mod signals;
 mod signed;

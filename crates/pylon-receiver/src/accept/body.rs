@@ -68,12 +68,14 @@ pub(super) async fn read<B: Body>(body: B, admitted: Admitted, within: Duration,
     };
     let bytes = growing.into_bytes();
     let mut arriving = admitted.arriving();
-    let pushed = arriving.push(bytes.clone());
-    let end = match (end, pushed) {
-        (_, Err(fault)) => Err(BodyFault::Request(fault)),
-        (End::Complete, Ok(())) => arriving.end().map_err(BodyFault::Request),
-        (End::Broken, Ok(())) => Err(BodyFault::Request(arriving.broken())),
-        (End::Fault(fault), Ok(())) => Err(fault),
+    let fault = match (arriving.push(bytes.clone()), end) {
+        (Err(fault), _) => BodyFault::Request(fault),
+        (Ok(()), End::Complete) => match arriving.end() {
+            Ok(received) => return Reading { bytes, end: Ok(received) },
+            Err(fault) => BodyFault::Request(fault),
+        },
+        (Ok(()), End::Broken) => BodyFault::Request(arriving.broken()),
+        (Ok(()), End::Fault(fault)) => fault,
     };
-    Reading { bytes, end }
+    Reading { bytes: arriving.into_bytes(), end: Err(fault) }
 }

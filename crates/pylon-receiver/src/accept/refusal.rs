@@ -25,6 +25,7 @@ pub(super) const ALWAYS: &[&str] = &[
     "too_large",
     "incomplete_body",
     "body_timeout",
+    "memory_full",
     "no_secret",
     "loop_detected",
     "ledger_busy",
@@ -198,6 +199,7 @@ impl WebhookRefusal {
             LedgerError::Displaced(_) => "ledger_displaced",
             LedgerError::InUse(_) => "ledger_in_use",
             LedgerError::Unknown(_) => "ledger_unknown",
+            LedgerError::Slow => "ledger_slow",
             LedgerError::Failed(_) => "ledger_failed",
         };
         Self::unavailable(code, error.to_string())

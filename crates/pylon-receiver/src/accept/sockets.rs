@@ -8,13 +8,13 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, lookup_host};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream, lookup_host};
 use tokio::time::sleep;
 
 /// How long to wait if no connection can be accepted, most likely because there are no file descriptors left.
 const BACK_OFF: Duration = Duration::from_millis(100);
-/// Maximum number of waiting connections that are taken when the sockets are closed: as many as the operating system keeps.
-const BACKLOG: usize = 1024;
+/// How many connections wait in the operating system to be accepted; beyond that, those who connect try again a second later.
+const BACKLOG: u32 = 1024;
 
 /// A connection.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl Sockets {
         let (mut sockets, mut port, mut missing) = (Vec::new(), None, None);
         for &one in &addresses {
             let one = SocketAddr::new(one.ip(), port.unwrap_or(one.port()));
-            match TcpListener::bind(one).await {
+            match listen(one) {
                 Ok(listener) => {
                     port = Some(listener.local_addr()?.port());
                     sockets.push(Socket::Tcp(listener));
@@ -202,11 +202,19 @@ impl Accepted {
     }
 }
 
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // The last connections of an earlier process do not keep the address.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// What waits at a listener now, also if the event loop has not noticed it yet.
 fn drained<L>(listener: io::Result<L>, accept: impl Fn(&L) -> io::Result<Accepted>) -> Vec<Accepted> {
     let mut waiting = Vec::new();
     let Ok(listener) = listener else { return waiting };
-    while waiting.len() < BACKLOG {
+    while waiting.len() < BACKLOG as usize {
         match accept(&listener) {
             Ok(accepted) => waiting.push(accepted),
             Err(error) if is_of_peer(&error) => {}

@@ -1,6 +1,6 @@
 //! TLS: the certificate and its key, read from files, and replaced while connections are open.
 
-use super::certificate;
+use crate::certificate::{CertificateEnd, end_of};
 use crate::config::Tls;
 use crate::pem::{TlsFault, read_certificates, read_key};
 use crate::time::Moment;
@@ -71,16 +71,10 @@ impl TlsKeys {
         self.reload(files).map_or_else(Refreshed::Refused, |()| Refreshed::Replaced)
     }
 
-    /// The file of the certificate, and when it ends.
-    pub fn expiry(&self) -> Option<(PathBuf, Moment)> {
-        let Current { certificate, end, .. } = self.current();
-        Some((certificate, end?))
-    }
-
-    /// A sentence if the certificate has expired or expires soon.
-    pub fn warning(&self, now: Moment) -> Option<String> {
-        let (path, end) = self.expiry()?;
-        certificate::warning(&path, end, now)
+    /// When the certificate in use ends.
+    pub fn end(&self) -> Option<CertificateEnd> {
+        let Current { certificate: path, end, .. } = self.current();
+        Some(CertificateEnd { path, at: end? })
     }
 
     /// The acceptor for the next connection.
@@ -102,7 +96,7 @@ impl fmt::Debug for TlsKeys {
 fn read_current(files: &Tls) -> Result<Current, TlsFault> {
     let Tls { certificate, key, .. } = files;
     let chain = read_certificates(certificate, "a certificate chain")?;
-    let end = certificate::end_of(&chain);
+    let end = end_of(&chain);
     let private_key = read_key(key)?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

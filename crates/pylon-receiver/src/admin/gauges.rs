@@ -3,8 +3,9 @@
 use super::answer::{Answer, Refusal};
 use super::health::Health;
 use super::negotiation::exposition;
-use super::parts::{AdminParts, CertificateEnd, Running};
+use super::parts::{AdminParts, Running};
 use super::stats::destinations;
+use crate::certificate::CertificateEnd;
 use crate::ledger::{DeliveryState, Stats};
 use crate::metrics::{DestinationLabel, PREFIX};
 use crate::time::Moment;
@@ -92,7 +93,8 @@ fn gauges(stats: Option<Stats>, running: Option<&dyn Running>, is_ready: bool, n
             expiry.clone(),
         );
         for CertificateEnd { path, at } in certificates {
-            expiry.get_or_create(&CertificateLabel { certificate: path }).set(at.unix_milliseconds().div_euclid(1000));
+            let certificate = path.display().to_string().into();
+            expiry.get_or_create(&CertificateLabel { certificate }).set(at.unix_milliseconds().div_euclid(1000));
         }
     }
     let is_read = stats.is_some();

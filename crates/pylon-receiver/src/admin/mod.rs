@@ -22,5 +22,5 @@ pub use access::Access;
 pub(crate) use health::Health;
 pub use offline::OfflineAdmin;
 pub use orders::ORDER_LIMIT;
-pub use parts::{AdminParts, CertificateEnd, Running, RunningDestination};
+pub use parts::{AdminParts, Running, RunningDestination};
 pub use routes::router;

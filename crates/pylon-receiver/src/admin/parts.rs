@@ -1,9 +1,11 @@
 //! What the API reads from and gives orders to.
 
-use crate::ledger::Ledger;
+use crate::certificate::CertificateEnd;
+use crate::ledger::{Ledger, NewDelivery};
 use crate::metrics::Metrics;
-use crate::time::{Moment, WallClock};
+use crate::time::WallClock;
 use crate::wire::CircuitStatus;
+use pylon_webhooks::WebhookEvent;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +34,9 @@ pub trait Running: Send + Sync + 'static {
     /// Its destinations.
     fn destinations(&self) -> Vec<RunningDestination>;
 
+    /// Where an event that came in at this endpoint goes by the present configuration.
+    fn routes(&self, endpoint: &str, event: &WebhookEvent) -> Vec<NewDelivery>;
+
     /// Why it is not ready, a sentence for each reason, without those of the ledger; empty: it is ready.
     fn unmet(&self) -> Vec<String>;
 
@@ -43,15 +48,6 @@ pub trait Running: Send + Sync + 'static {
 
     /// The configuration as a file would have it, without secrets.
     fn config(&self) -> String;
-}
-
-/// When a certificate ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertificateEnd {
-    /// Its file.
-    pub path: Arc<str>,
-    /// The end of its chain's first certificate to end.
-    pub at: Moment,
 }
 
 /// A destination of a running receiver.

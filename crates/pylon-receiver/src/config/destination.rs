@@ -25,7 +25,7 @@ keys! {
         name: Arc<str> = "".into(), text().checked(name_fault).required(), Reload;
         /// How events go to the destination.
         transport: TransportConfig = TransportConfig::InProcess, TransportKeys, Reload;
-        /// Only events of these kinds; empty for all. Case, `.`, `-` and spaces do not count.
+        /// Only events of these kinds, by name or type; empty for all. Case, `.`, `-` and spaces do not count in a name.
         kinds: Vec<String> = Vec::new(), TEXTS.checked(|kinds| kinds_fault(kinds)), Reload;
         /// Only events of the endpoints with these names; empty for all.
         endpoints: Vec<String> = Vec::new(), TEXTS, Reload;
@@ -95,6 +95,7 @@ keys! {
 /// How events go to a destination.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "a configuration has few, and most are the largest")]
 pub enum TransportConfig {
     /// By HTTP POST.
     Http(HttpTransport),

@@ -3,7 +3,7 @@
 use super::couriers::{Couriers, Parts};
 use super::descriptors::Connections;
 use super::preflight::pass;
-use super::{Given, Receiver, Shared, certificates, digest, pruner};
+use super::{Given, Receiver, Shared, certificates, client_certificates, digest, pruner};
 use crate::accept::{Acceptor, AcceptorParts, InheritedSocket, Listener, ListenerLimits, TlsKeys};
 use crate::admin::{Access, AdminParts, Health, router};
 use crate::config::{
@@ -174,6 +174,7 @@ impl ReceiverBuilder {
         ));
         couriers.install(couriers.prepare(&config));
         let health = config.health.clone();
+        let client_certificates = client_certificates::ends(&config);
         let missing = [acceptor.unmet(), couriers.unmet()].concat();
         let shared = Arc::new(Shared {
             missing: Mutex::new(missing),
@@ -183,15 +184,14 @@ impl ReceiverBuilder {
             couriers: couriers.clone(),
             ledger: ledger.clone(),
             tls: tls.clone(),
+            client_certificates: Mutex::new(client_certificates),
             clock: clock.clone(),
             given,
             stopping: watch::Sender::new(false),
         });
         let (stop_listening, stop_admin) = (watch::Sender::new(None), watch::Sender::new(None));
         let mut beside = JoinSet::new();
-        if let Some(keys) = tls.clone() {
-            beside.spawn(certificates::run(shared.clone(), keys, clock.clone()));
-        }
+        beside.spawn(certificates::run(shared.clone()));
         let parts = AdminParts { ledger, running: Some(shared.clone()), metrics: metrics.clone(), clock };
         let health = health.map(|path| (path, Health::new(parts.clone())));
         let pruning = tokio::spawn(pruner::run(shared.clone(), owner, metrics));

@@ -2,6 +2,7 @@
 
 mod builder;
 mod certificates;
+mod client_certificates;
 mod couriers;
 mod descriptors;
 mod preflight;
@@ -10,19 +11,21 @@ mod pruner;
 pub use builder::{ReceiverBuilder, StartFault};
 pub use preflight::Preflight;
 
-use crate::accept::{Acceptor, Stopped, TlsKeys};
-use crate::admin::{CertificateEnd, Running, RunningDestination};
+use crate::accept::{Acceptor, Stopped, TlsKeys, deliveries_of};
+use crate::admin::{Running, RunningDestination};
+use crate::certificate::CertificateEnd;
 use crate::config::{Config, ConfigFault, ListenAddress, SecretSource, restarts, show};
 use crate::deliver::CircuitState;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Ledger, LedgerError, NewDelivery};
 use crate::pem::TlsFault;
 use crate::time::WallClock;
 use crate::wire::CircuitStatus;
 use couriers::Couriers;
 use preflight::pass;
+use pylon_webhooks::WebhookEvent;
 use sha2::{Digest, Sha256};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -88,6 +91,8 @@ struct Shared {
     couriers: Arc<Couriers>,
     ledger: Arc<dyn Ledger>,
     tls: Option<Arc<TlsKeys>>,
+    /// The certificates that destinations are shown.
+    client_certificates: Mutex<Vec<CertificateEnd>>,
     clock: Arc<dyn WallClock>,
     given: Given,
     stopping: watch::Sender<bool>,
@@ -187,6 +192,10 @@ impl Shared {
         self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn client_certificates(&self) -> MutexGuard<'_, Vec<CertificateEnd>> {
+        self.client_certificates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn reload(&self, config: Config) -> Result<(), ReloadFault> {
         self.replace(config)?;
         self.tell_of_orphans().await;
@@ -222,6 +231,7 @@ impl Shared {
         self.couriers.install(couriers);
         self.acceptor.install(settings);
         *known = missing;
+        *self.client_certificates() = client_certificates::ends(&config);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         tracing::info!("reloaded");
@@ -261,6 +271,10 @@ impl Running for Shared {
         self.couriers.states().into_iter().map(shown).collect()
     }
 
+    fn routes(&self, endpoint: &str, event: &WebhookEvent) -> Vec<NewDelivery> {
+        deliveries_of(&Shared::config(self), endpoint, event)
+    }
+
     fn unmet(&self) -> Vec<String> {
         let stopping = self
             .stopping
@@ -270,12 +284,13 @@ impl Running for Shared {
     }
 
     fn warnings(&self) -> Vec<String> {
-        self.tls.iter().filter_map(|keys| keys.warning(self.clock.now())).collect()
+        let now = self.clock.now();
+        self.certificates().iter().filter_map(|certificate| certificate.warning(now)).collect()
     }
 
     fn certificates(&self) -> Vec<CertificateEnd> {
-        let expiry = self.tls.iter().filter_map(|keys| keys.expiry());
-        expiry.map(|(path, at)| CertificateEnd { path: path.display().to_string().into(), at }).collect()
+        let own = self.tls.iter().filter_map(|keys| keys.end());
+        own.chain(self.client_certificates().iter().cloned()).collect()
     }
 
     fn config(&self) -> String {

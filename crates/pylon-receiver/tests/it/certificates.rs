@@ -104,7 +104,7 @@ async fn a_renewed_certificate_is_used_without_an_order() {
     assert!(get(&receiver, "/metrics").await.contains(&metric(END_OF_2019)));
     let ready = get(&receiver, "/readyz").await;
     let warning =
-        format!("the certificate in {path} expired at 2020-01-01T00:00:00Z: senders refuse to connect; renew it");
+        format!("the certificate in {path} expired at 2020-01-01T00:00:00Z: connections with it fail; renew it");
     assert!(ready.starts_with("HTTP/1.1 200") && ready.contains(&warning), "{ready}");
 
     let renewed = write(&files, 2100);

@@ -259,7 +259,7 @@ async fn a_reload_reads_the_authorities_of_a_destination_again() {
     destination.retry.first_delay = Duration::from_millis(1);
     let config = config(&folder).destinations(vec![destination]);
     let receiver = Receiver::builder().config(config.clone()).start().await.unwrap();
-    id_of(webhook(receiver.webhooks().ip().unwrap(), now()).await);
+    id_of(webhook(webhooks_of(&receiver), now()).await);
     until("it is not trusted", || refusals.load(Ordering::SeqCst) > 0).await;
     std::fs::copy(after.file(), before.file()).unwrap();
     within("it reloads", receiver.reload(config.clone())).await.unwrap();

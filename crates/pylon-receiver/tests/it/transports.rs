@@ -10,6 +10,7 @@ mod json_lines;
 mod proxy;
 pub(crate) mod secure;
 mod server;
+mod shortage;
 mod signing;
 mod tls;
 mod trust;
@@ -66,6 +67,15 @@ fn destination(transport: TransportConfig, timeout: Duration) -> DestinationConf
 async fn deliver(transport: TransportConfig, timeout: Duration, attempt: &Attempt) -> Report {
     let transport = self::transport(&destination(transport, timeout), None).unwrap();
     within("the attempt ends", transport.deliver(attempt)).await
+}
+
+/// What is reported of an answer that is no success.
+fn answered(status: i32, detail: &str) -> Report {
+    match status {
+        429 => Report::busy(Some(status), detail),
+        502..=504 => Report::failed(Some(status), detail),
+        _ => Report::refused(Some(status), detail),
+    }
 }
 
 /// Waits until it holds, in steps.

@@ -139,7 +139,7 @@ fn assert_tells(running: &Running, found: &str) {
     for number in 100..103 {
         assert_unavailable(&running.webhook(&body(number)));
     }
-    assert_eq!(running.unmet(), [sentence.clone()]);
+    assert_eq!(running.unmet(), std::slice::from_ref(&sentence));
     assert_eq!(running.get("/livez").status, 200);
     running.logs(&["a request was refused", "ledger_displaced"]);
     let told = |line: &&str| {

@@ -131,6 +131,11 @@ impl Running {
         Self { child, log, reader: Some(reader), webhooks: nowhere, admin: nowhere }
     }
 
+    /// Starts it, though it will not listen.
+    pub(super) fn start_in_vain(command: Command) -> Self {
+        Self::spawn(command)
+    }
+
     /// Starts it, and waits until it listens.
     #[track_caller]
     pub(super) fn start(command: Command) -> Self {
@@ -278,10 +283,12 @@ pub(super) fn states(event: &Value) -> Vec<String> {
     deliveries.iter().map(|delivery| delivery["state"].as_str().unwrap().to_owned()).collect()
 }
 
+/// An address in a line of the log; none where it is a Unix socket.
 fn address(line: &str, name: &str) -> SocketAddr {
     let (_, rest) =
         line.split_once(&format!(" {name}=")).or_else(|| line.split_once(&format!("\"{name}\":\""))).unwrap();
-    rest[..rest.find([' ', '"']).unwrap_or(rest.len())].parse().unwrap()
+    let address = &rest[..rest.find([' ', '"']).unwrap_or(rest.len())];
+    if address.starts_with("unix:") { SocketAddr::from(([127, 0, 0, 1], 0)) } else { address.parse().unwrap() }
 }
 
 /// What is told of events, in the words of the log.

@@ -4,7 +4,7 @@
 //! the attempt that is dropped half-way.
 
 use super::hearing::Hearing;
-use super::route::Stream;
+use super::stream::Stream;
 use super::unanswered::Unanswered;
 use bytes::Bytes;
 use futures_util::FutureExt;

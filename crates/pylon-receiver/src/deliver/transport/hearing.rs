@@ -3,7 +3,7 @@
 //! A server may answer before it has read the body, and close. Then writing fails while the answer waits to be read; hyper would give
 //! up at the failed write.
 
-use super::route::Stream;
+use super::stream::Stream;
 use std::io::{IoSlice, Result};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

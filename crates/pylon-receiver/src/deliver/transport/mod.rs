@@ -18,6 +18,7 @@ mod report;
 mod route;
 mod shortage;
 mod signing;
+mod stream;
 mod tls;
 mod unanswered;
 

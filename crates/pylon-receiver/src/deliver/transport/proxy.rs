@@ -1,6 +1,6 @@
 //! A forward proxy: what it is asked to open a way to a server, and how it is asked.
 
-use super::route::Stream;
+use super::stream::Stream;
 use super::unanswered::ProxyFault;
 use crate::config::{SecretFault, SecretSource};
 use crate::text::parse_proxy;

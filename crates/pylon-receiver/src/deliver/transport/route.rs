@@ -3,6 +3,7 @@
 use super::dial::dial;
 use super::proxy::Proxy;
 use super::shortage::Shortage;
+use super::stream::Stream;
 use super::tls::Tls;
 use super::unanswered::{ProxyFault, Unanswered};
 use crate::config::HttpTransport;
@@ -13,14 +14,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::OnceLock;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
-
-/// An open connection, whatever it goes through.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// The way to a server.
 pub(super) struct Route {

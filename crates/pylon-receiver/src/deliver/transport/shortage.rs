@@ -30,18 +30,18 @@ impl Shortage {
     }
 
     /// The shortage behind a connection that could not be opened.
-    pub(super) fn of_connect(error: &io::Error, address: SocketAddr) -> Option<Self> {
+    pub fn of_connect(error: &io::Error, address: SocketAddr) -> Option<Self> {
         let is_port = Errno::from_io_error(error) == Some(Errno::ADDRNOTAVAIL) && has_way_to(address);
         if is_port { Some(Self::Ports) } else { Self::of(error) }
     }
 
     /// The shortage behind a program that could not be started.
-    pub(super) fn of_start(error: &io::Error) -> Option<Self> {
+    pub fn of_start(error: &io::Error) -> Option<Self> {
         if Errno::from_io_error(error) == Some(Errno::AGAIN) { Some(Self::Processes) } else { Self::of(error) }
     }
 
     /// The shortage at this moment: for errors that do not tell, such as those of the system's resolver.
-    pub(super) fn now() -> Option<Self> {
+    pub fn now() -> Option<Self> {
         File::open("/dev/null").err().and_then(|error| Self::of(&error))
     }
 }

@@ -164,3 +164,70 @@ fn a_sender_that_asks_first_is_told_to_go_on() {
         peer.answer().await.id();
     });
 }
+
+/// A chunked request with so many bytes of a body, and the end of it.
+fn chunked(length: usize) -> (Vec<u8>, &'static [u8]) {
+    let body = vec![b' '; length];
+    let mut head = String::from_utf8(request("POST", "/webhook", &signed(&body), b"")).unwrap();
+    head = head.replace("Content-Length: 0", "Transfer-Encoding: chunked");
+    ([format!("{head}{length:x}\r\n").as_bytes(), &body, b"\r\n"].concat(), b"0\r\n\r\n")
+}
+
+#[test]
+fn all_bodies_together_have_a_bound_from_their_first_byte_to_their_commit() {
+    run(async {
+        let mut config = config();
+        config.endpoints[0].body_limit = 100_000;
+        config.limits.body_memory = 250_000;
+        let front = Front::new(&config).await;
+        front.ledger.hang();
+        let mut peers = Vec::new();
+        for _ in 0..2 {
+            let (body, end) = chunked(90_000);
+            let mut peer = front.connect().await;
+            peer.send(&body).await;
+            peers.push((peer, end));
+        }
+        // What is declared and not sent counts for nothing.
+        let mut idle = front.connect().await;
+        idle.send(&head(100_000)).await;
+        let (refused, front) = {
+            let (body, _) = chunked(90_000);
+            // The others may not have been read yet.
+            let asking = async {
+                loop {
+                    let mut peer = front.connect().await;
+                    peer.send_what_is_taken(&body).await;
+                    let answer = tokio::time::timeout(SHORT, peer.next()).await;
+                    if let Ok(Some(answer)) = answer {
+                        break answer;
+                    }
+                }
+            };
+            (within("one too many is refused", asking).await, front)
+        };
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")));
+        assert_eq!(refused.json(), json!({"error": "unavailable"}));
+        let told = &front.refused()[0];
+        let reason = "too much at a time: expected room for the body within `limits.body_memory`, found it in use; raise the limit";
+        assert_eq!((told.code, &*told.reason), ("memory_full", reason));
+        // Small ones have room.
+        front.ledger.go.add_permits(1);
+        front.webhook("{}").await.id();
+        // The whole bodies wait for their commit, and keep their memory meanwhile.
+        for (peer, end) in &mut peers {
+            peer.send(end).await;
+        }
+        until("the commits begin", || front.ledger.begun() == 3).await;
+        assert_eq!(front.ask(&[chunked(90_000).0, b"0\r\n\r\n".to_vec()].concat()).await.status, 503);
+        front.ledger.go.add_permits(3);
+        for (peer, _) in &mut peers {
+            peer.answer().await;
+        }
+        // The fake ledger keeps the events, and so their memory.
+        front.ledger.events.lock().unwrap().clear();
+        let (body, end) = chunked(90_000);
+        until("their memory is free", || front.events().is_empty()).await;
+        front.ask(&[&body, end].concat()).await.id();
+    });
+}

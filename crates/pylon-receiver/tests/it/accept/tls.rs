@@ -3,6 +3,7 @@
 use super::*;
 use pylon_receiver::TlsFault;
 use pylon_receiver::config::Tls;
+use pylon_receiver::internals::CertificateEnd;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use std::path::Path;
@@ -195,11 +196,11 @@ fn a_certificate_that_has_ended_or_ends_soon_is_told() {
     write_until(&files.files, end);
     let path = files.files.certificate.display();
     let keys = TlsKeys::read(&files.files).unwrap();
-    assert_eq!(keys.expiry(), Some((files.files.certificate.clone(), end)));
+    assert_eq!(keys.end(), Some(CertificateEnd { path: files.files.certificate.clone(), at: end }));
     let soon =
         |left: &str| Some(format!("the certificate in {path} expires in {left}, at 2026-11-23T08:00:00Z; renew it"));
     let over = || {
-        let text = "expired at 2026-11-23T08:00:00Z: senders refuse to connect; renew it";
+        let text = "expired at 2026-11-23T08:00:00Z: connections with it fail; renew it";
         Some(format!("the certificate in {path} {text}"))
     };
     let before = |seconds| end.before(Duration::from_secs(seconds));
@@ -213,14 +214,14 @@ fn a_certificate_that_has_ended_or_ends_soon_is_told() {
         (end, over()),
         (end.after(Duration::from_secs(1000 * DAY)), over()),
     ] {
-        assert_eq!(keys.warning(now), expected, "{now}");
+        assert_eq!(keys.end().unwrap().warning(now), expected, "{now}");
     }
     // Of a chain, the first end counts.
     let other = Tls::new(files.folder.path().join("other.pem"), files.folder.path().join("other-key.pem"));
     write_until(&other, before(3 * DAY));
     let chain = [&files.files.certificate, &other.certificate].map(|path| std::fs::read_to_string(path).unwrap());
     std::fs::write(&files.files.certificate, chain.concat()).unwrap();
-    assert_eq!(TlsKeys::read(&files.files).unwrap().expiry().unwrap().1, before(3 * DAY));
+    assert_eq!(TlsKeys::read(&files.files).unwrap().end().unwrap().at, before(3 * DAY));
 }
 
 #[test]

@@ -189,7 +189,7 @@ async fn an_answer_counts_by_its_status_however_it_ends() {
     for case in cases {
         let expected = match case.expected.clone() {
             Delivered(status) => Report::delivered(Some(status.into()), format!("answered {status}")),
-            Failed(status, detail) => Report::failed(Some(status.into()), detail),
+            Failed(status, detail) => answered(status.into(), &detail),
             Unanswered(detail) => Report::failed(None, detail),
         };
         for authority in [None, Some(&authority)] {
@@ -235,7 +235,7 @@ async fn a_short_time_out_does_not_undo_a_success_without_a_length() {
     for (head, expected) in [
         ("HTTP/1.1 200 OK\n\nwaiting", Delivered::Yes),
         ("HTTP/1.1 200 OK\ntransfer-encoding: chunked\n\n2\nok\n", Delivered::Yes),
-        ("HTTP/1.1 200 OK\ncontent-length: 9\n\nwaiting", Delivered::No),
+        ("HTTP/1.1 200 OK\ncontent-length: 9\n\nwaiting", Delivered::Refused),
     ] {
         let server = super::server::Server::start([super::server::answer_and_hang(head)]).await;
         // Long enough for the head to come in on a busy machine.

@@ -26,7 +26,6 @@ fn failed_after(status: Option<i32>, detail: &str, seconds: u64) -> Report {
 #[tokio::test]
 async fn what_a_destination_answers_decides() {
     let delivered = |status| Report::delivered(Some(status), format!("answered {status}"));
-    let failed = |status: i32, detail: &str| Report::refused(Some(status), detail);
     let long = format!("HTTP/1.1 200 OK\ncontent-length: 1000000\n\n{}", "x".repeat(70_000));
     let cases: Vec<(Act, Report)> = vec![
         (answer(WHOLE), delivered(200)),
@@ -44,47 +43,50 @@ async fn what_a_destination_answers_decides() {
         // Of a long answer the beginning is enough, whatever follows.
         (answer_and_hang(&long), delivered(200)),
         (answer_and_close(&long), delivered(200)),
-        (answer("HTTP/1.1 101 Switching Protocols\nupgrade: x\nconnection: upgrade\n\n"), failed(101, "answered 101")),
+        (
+            answer("HTTP/1.1 101 Switching Protocols\nupgrade: x\nconnection: upgrade\n\n"),
+            answered(101, "answered 101"),
+        ),
         (
             answer("HTTP/1.1 301 Moved\nlocation: http://127.0.0.1:1/\ncontent-length: 0\n\n"),
-            failed(301, "answered 301, which is not followed"),
+            answered(301, "answered 301, which is not followed"),
         ),
         (
             answer("HTTP/1.1 302 Found\nlocation: /elsewhere\ncontent-length: 0\n\n"),
-            failed(302, "answered 302, which is not followed"),
+            answered(302, "answered 302, which is not followed"),
         ),
         (
             answer("HTTP/1.1 307 Temporary\nlocation: /elsewhere\ncontent-length: 0\n\n"),
-            failed(307, "answered 307, which is not followed"),
+            answered(307, "answered 307, which is not followed"),
         ),
-        (answer("HTTP/1.1 304 Not Modified\n\n"), failed(304, "answered 304, which is not followed")),
-        (answer("HTTP/1.1 400 Bad Request\ncontent-length: 0\n\n"), failed(400, "answered 400")),
-        (answer("HTTP/1.1 404 Not Found\ncontent-length: 6\n\nsesame"), failed(404, "answered 404")),
-        (answer("HTTP/1.1 500 Oops\ncontent-length: 0\n\n"), failed(500, "answered 500")),
-        (answer_and_hang("HTTP/1.1 500 Oops\ncontent-length: 100\n\n"), failed(500, "answered 500")),
-        (answer("HTTP/1.1 501 No\ncontent-length: 0\n\n"), failed(501, "answered 501")),
-        (answer("HTTP/1.1 505 No\ncontent-length: 0\n\n"), failed(505, "answered 505")),
-        (answer("HTTP/1.1 431 Much\ncontent-length: 0\n\n"), failed(431, "answered 431")),
-        (answer("HTTP/1.1 430 What\ncontent-length: 0\n\n"), failed(430, "answered 430")),
+        (answer("HTTP/1.1 304 Not Modified\n\n"), answered(304, "answered 304, which is not followed")),
+        (answer("HTTP/1.1 400 Bad Request\ncontent-length: 0\n\n"), answered(400, "answered 400")),
+        (answer("HTTP/1.1 404 Not Found\ncontent-length: 6\n\nsesame"), answered(404, "answered 404")),
+        (answer("HTTP/1.1 500 Oops\ncontent-length: 0\n\n"), answered(500, "answered 500")),
+        (answer_and_hang("HTTP/1.1 500 Oops\ncontent-length: 100\n\n"), answered(500, "answered 500")),
+        (answer("HTTP/1.1 501 No\ncontent-length: 0\n\n"), answered(501, "answered 501")),
+        (answer("HTTP/1.1 505 No\ncontent-length: 0\n\n"), answered(505, "answered 505")),
+        (answer("HTTP/1.1 431 Much\ncontent-length: 0\n\n"), answered(431, "answered 431")),
+        (answer("HTTP/1.1 430 What\ncontent-length: 0\n\n"), answered(430, "answered 430")),
         // It is up, and asks for fewer.
         (answer("HTTP/1.1 429 Slow\ncontent-length: 0\n\n"), Report::busy(Some(429), "answered 429")),
         // Something in front of it says that it is down.
         (answer("HTTP/1.1 502 Bad\ncontent-length: 0\n\n"), Report::failed(Some(502), "answered 502")),
         (answer("HTTP/1.1 503 Away\ncontent-length: 0\n\n"), Report::failed(Some(503), "answered 503")),
         (answer("HTTP/1.1 504 Late\ncontent-length: 0\n\n"), Report::failed(Some(504), "answered 504")),
-        (answer("HTTP/1.1 999 What\ncontent-length: 0\n\n"), failed(999, "answered 999")),
+        (answer("HTTP/1.1 999 What\ncontent-length: 0\n\n"), answered(999, "answered 999")),
         // Half a body.
         (
             answer_and_close("HTTP/1.1 200 OK\ncontent-length: 100\n\n0123456789"),
-            failed(200, "the answer broke off after 10 of 100 bytes"),
+            answered(200, "the answer broke off after 10 of 100 bytes"),
         ),
         (
             answer_and_close("HTTP/1.1 200 OK\ncontent-length: 100\n\n"),
-            failed(200, "the answer broke off after 0 of 100 bytes"),
+            answered(200, "the answer broke off after 0 of 100 bytes"),
         ),
         (
             answer_and_close("HTTP/1.1 200 OK\ntransfer-encoding: chunked\n\n2\nok\n"),
-            failed(200, "the answer broke off after 2 bytes"),
+            answered(200, "the answer broke off after 2 bytes"),
         ),
         // No answer at all.
         (answer_and_close(""), Report::failed(None, "the connection was closed without an answer")),

@@ -39,20 +39,16 @@ async fn the_authorities_of_the_file_are_trusted_and_no_others() {
     let (ours, theirs) = (Authority::new(), Authority::new());
     let unknown = "TLS failed: the issuer of the certificate is not known here";
     let both = bundle(&ours, &[&theirs]);
-    let only_ours = |url: &str| ours.http(url);
-    let cases: [(TlsAcceptor, &str, &dyn Fn(&str) -> HttpTransport, &str); 5] = [
-        (ours.server(), "127.0.0.1", &only_ours, "answered 200"),
-        (theirs.server(), "127.0.0.1", &only_ours, unknown),
-        (theirs.server(), "127.0.0.1", &|url| ours.http(url).ca(Some(both.clone())), "answered 200"),
-        (
-            ours.server_for(&["app.example"], None),
-            "127.0.0.1",
-            &only_ours,
-            "TLS failed: the certificate is for another name",
-        ),
-        (ours.server(), "localhost", &only_ours, "answered 200"),
+    let of_app = ours.server_for(&["app.example"], None);
+    let cases = [
+        (ours.server(), "127.0.0.1", ours.file(), "answered 200"),
+        (ours.server(), "localhost", ours.file(), "answered 200"),
+        (theirs.server(), "127.0.0.1", ours.file(), unknown),
+        (theirs.server(), "127.0.0.1", both, "answered 200"),
+        (of_app, "127.0.0.1", ours.file(), "TLS failed: the certificate is for another name"),
     ];
-    for (server, host, http, detail) in cases {
+    for (server, host, file, detail) in cases {
+        let http = |url: &str| HttpTransport::new(url.parse().unwrap()).ca(Some(file.clone()));
         let report = report(server, host, http).await;
         assert_eq!(&*report.detail, detail);
         assert_eq!(report.delivered == Delivered::Yes, detail == "answered 200");
