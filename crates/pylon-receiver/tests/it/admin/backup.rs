@@ -30,7 +30,7 @@ async fn one_copy_is_made_at_a_time_also_if_its_caller_hangs_up() {
     assert!(polled(first.as_mut()).await.is_none());
     tokio::task::yield_now().await;
     let message = "a backup is under way: expected no other, found one that is made or sent; ask again when it is over";
-    admin.get("/api/backup").await.refused(409, "backup_under_way", message);
+    within("an answer", admin.get("/api/backup")).await.refused(409, "backup_under_way", message);
     drop(first);
     *admin.ledger.mood.lock().unwrap() = Mood::Well;
     within("an answer", admin.get("/api/backup")).await.refused(409, "backup_under_way", message);
