@@ -203,7 +203,7 @@ def test_prometheus_scrapes_the_receiver_and_evaluates_the_rules(prometheus: tup
     query = quote('pylon_receiver_accepted_total{endpoint="webhook"}')
     found = server.wait_for(f"query?query={query}", lambda data: data["result"])
     assert found["result"][0]["value"][1] == "0"
-    has_evaluated = lambda data: all(rule["health"] != "unknown" for rule in data["groups"][0]["rules"])  # noqa: E731
+    has_evaluated = lambda data: all(rule["health"] != "unknown" for rule in data["groups"][0]["rules"])
     rules = server.wait_for("rules", lambda data: data["groups"] and has_evaluated(data))["groups"][0]["rules"]
     assert {(rule["name"], rule["health"]) for rule in rules if rule["health"] != "ok"} == set()
     # The certificate is for three days.
