@@ -152,6 +152,10 @@ impl Preflight {
             let whose = format!("destination {}", destination.name);
             match &destination.transport {
                 TransportConfig::Http(HttpTransport { socket: Some(path), .. }) => {
+                    if matches!(&config.listen, ListenAddress::Unix(own) if is_same(own, path)) {
+                        let text = "`socket` is the receiver's own `listen` address; use the address of your app";
+                        self.faults.push(format!("{whose}: {text}"));
+                    }
                     // The app may make the socket later.
                     if path.metadata().is_ok_and(|file| !file.file_type().is_socket()) {
                         self.warnings.push(format!("{whose}: `socket` {} is no socket", path.display()));

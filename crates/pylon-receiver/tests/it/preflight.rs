@@ -112,6 +112,11 @@ fn a_destination_is_not_the_receiver_itself() {
         ("127.0.0.1:80", "http://127.0.0.1/", "listen"),
         ("127.0.0.1:443", "https://localhost/", "listen"),
         ("192.0.2.1:8080", "http://192.0.2.1:8080/", "listen"),
+        ("localhost:8080", "http://localhost:8080/", "listen"),
+        ("LOCALHOST:8080", "http://127.0.0.1:8080/", "listen"),
+        ("localhost:8080", "http://[::1]:8080/", "listen"),
+        ("localhost:80", "http://0.0.0.0/", "listen"),
+        ("hooks.internal:8080", "http://Hooks.Internal:8080/", "listen"),
     ];
     for (listen, url, key) in refused {
         let fault =
@@ -125,10 +130,25 @@ fn a_destination_is_not_the_receiver_itself() {
         ("127.0.0.1:8080", "http://app:8080/"),
         ("192.0.2.1:8080", "http://localhost:8080/"),
         ("127.0.0.1:0", "http://127.0.0.1/"),
+        ("localhost:8080", "http://localhost:8082/"),
+        ("localhost:8080", "http://127.0.0.2:8080/"),
+        ("hooks.internal:8080", "http://app:8080/"),
+        ("hooks.internal:8080", "http://hooks.internal/"),
+        ("unix:/run/pylon.sock", "http://localhost:8080/"),
     ];
     for (listen, url) in taken {
         assert_finds(&config().listen(listen.parse().unwrap()).destinations(vec![to(url)]), &[], &[], &[]);
     }
+    let socket = |path: &str| {
+        let http = HttpTransport::new("http://app/webhook".parse().unwrap()).socket(Some(path.into()));
+        config()
+            .listen("unix:/run/pylon.sock".parse().unwrap())
+            .destinations(vec![DestinationConfig::new("app", TransportConfig::Http(http))])
+    };
+    let fault = "destination app: `socket` is the receiver's own `listen` address; use the address of your app";
+    assert_finds(&socket("/run/pylon.sock"), &[fault], &[], &[]);
+    assert_finds(&socket("/run/../run/pylon.sock"), &[fault], &[], &[]);
+    assert_finds(&socket("/run/app.sock"), &[], &[], &[]);
 }
 
 #[test]
