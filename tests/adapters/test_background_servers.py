@@ -141,7 +141,7 @@ class Case:
     """A server with an app in it."""
 
     name: str
-    #: The package that the server needs, which `requirements/test.txt` has.
+    #: The package that the server needs, which `requirements/test-main.txt` has.
     package: str
     #: What follows `python -m`, or the name of a script.
     command: str
