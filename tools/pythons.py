@@ -48,7 +48,12 @@ def version_of(program: Path) -> tuple[int, int] | None:
     """Its version; None for anything that is no Python or cannot be used."""
     try:
         done = subprocess.run(
-            [program, "-I", "-c", ASK], capture_output=True, text=True, check=False, timeout=30, stdin=subprocess.DEVNULL
+            [program, "-I", "-c", ASK],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+            stdin=subprocess.DEVNULL,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -56,7 +56,7 @@ fn a_wrong_command_line_ends_with_2() {
         (&["sign", "--timestamp=+1"], "expected whole Unix seconds such as 1700000000"),
         (&["verify"], "--signature <HEX>"),
         (&["serve", "--log", "xml"], "[possible values: text, json]"),
-        (&["serve", "--listen", "8080"], "invalid socket address syntax"),
+        (&["serve", "--listen", "8080"], "expected an address and a port such as `127.0.0.1:8080`, found `8080`"),
     ] {
         let ran = cli(arguments).run();
         assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{arguments:?}");
