@@ -204,13 +204,3 @@ fn refused(status: StatusCode, answer: &[u8]) -> Fault {
         )),
     }
 }
-
-/// The parameters of a query that is a flat object.
-pub(crate) fn query(parameters: &impl Serialize) -> Query {
-    let Ok(Value::Object(members)) = serde_json::to_value(parameters) else { return Query::new() };
-    let text = |value| match value {
-        Value::String(text) => text,
-        other => other.to_string(),
-    };
-    members.into_iter().map(|(name, value)| (name, text(value))).collect()
-}
