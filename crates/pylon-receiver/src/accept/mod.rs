@@ -28,5 +28,6 @@ mod to_the_end;
 pub use acceptor::{Acceptor, AcceptorParts};
 pub use limits::ListenerLimits;
 pub use listener::{Listener, Stopped};
+pub(crate) use route::deliveries_of;
 pub use sockets::InheritedSocket;
 pub use tls::{Refreshed, TlsKeys};

@@ -25,7 +25,7 @@ keys! {
         name: Arc<str> = "".into(), text().checked(name_fault).required(), Reload;
         /// How events go to the destination.
         transport: TransportConfig = TransportConfig::InProcess, TransportKeys, Reload;
-        /// Only events of these kinds; empty for all. Case, `.`, `-` and spaces do not count.
+        /// Only events of these kinds, by name or type; empty for all. Case, `.`, `-` and spaces do not count in a name.
         kinds: Vec<String> = Vec::new(), TEXTS.checked(|kinds| kinds_fault(kinds)), Reload;
         /// Only events of the endpoints with these names; empty for all.
         endpoints: Vec<String> = Vec::new(), TEXTS, Reload;

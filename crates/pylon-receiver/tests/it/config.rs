@@ -315,7 +315,7 @@ fn a_configuration_that_a_program_made_is_checked_too() {
             },
             &[
                 "`command` in [[destination]] 3: expected texts without a zero byte, found one",
-                "`environment` in [[destination]] 3: expected names of environment variables, found another text",
+                "`environment` in [[destination]] 3: expected names of environment variables, found something else",
             ],
         ),
         (
