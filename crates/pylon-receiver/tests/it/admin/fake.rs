@@ -309,8 +309,8 @@ impl Running for FakeRunning {
     /// Every event of a known kind goes to `app`, in the order of its issue.
     fn routes(&self, endpoint: &str, event: &WebhookEvent) -> Vec<NewDelivery> {
         assert_eq!(endpoint, "support");
-        let issue = event.text("issue_number");
-        let order_key = (!issue.is_empty()).then(|| issue.as_ref().into());
+        let number = event.text("issue_number");
+        let order_key = (!number.is_empty()).then(|| number.as_ref().into());
         event.kind().map(|_| NewDelivery { destination: "app".into(), order_key }).into_iter().collect()
     }
     fn unmet(&self) -> Vec<String> {
