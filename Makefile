@@ -10,6 +10,8 @@ XDG_CACHE_HOME ?= $(HOME)/.cache
 CACHE ?= $(XDG_CACHE_HOME)/pylon-webhooks
 PATH := $(PATH):$(HOME)/.cargo/bin
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
+# The others that the tests run with, one of each version.
+PYTHONS ?= $(shell $(PYTHON) tools/pythons.py)
 export HOME PATH
 export CARGO_TARGET_DIR := $(CACHE)/target
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -42,7 +44,7 @@ demo: wheel ## show the receiver in front of two apps: forgeries, an app that is
 	@$(BUILD) "the receiver and an app" $(CRATES) --bin=pylon-receiver --example=axum
 	@$(BIN)/python tools/demo.py $(CARGO_TARGET_DIR)/debug/pylon-receiver $(CARGO_TARGET_DIR)/debug/examples/axum
 
-test: test-rust test-python test-shared ## everything that must hold before a change lands
+test: test-rust test-python test-pythons test-shared ## everything that must hold before a change lands
 
 test-rust: run-tools
 	cargo fmt --all --check
@@ -64,6 +66,10 @@ test-python: test-tools wheel
 	$(BIN)/python -m mypy --strict python/pylon_webhooks tools examples benchmarks tests/typed.py
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/python tools/run_docs.py
+
+# With every other Python of the machine: the same wheel, and the tests in which Pythons differ.
+test-pythons: wheel
+	@for python in $(PYTHONS); do tools/test_with.sh $$python $(CACHE) $(WHEELS); done
 
 # The checks of the folder that holds the seed, where it stands beside the clone.
 test-shared: wheel
@@ -98,6 +104,10 @@ $(MDBOOK):
 	@echo "building mdBook $(MDBOOK_VERSION), once (a few minutes)"
 	@cargo install --quiet --locked --no-default-features --features search --root $(CACHE)/mdbook-$(MDBOOK_VERSION) mdbook@$(MDBOOK_VERSION)
 
+dist: run-tools ## build sdist, wheels, crates and a Debian package; install each in a clean place and use it
+	@tools/environment.sh $(PYTHON) $(VENV) requirements/run.txt requirements/dist.txt
+	@$(BIN)/python tools/dist.py $(CACHE)/dist-work $(CACHE)/dist
+
 fix: test-tools ## format, and mend what the linters can mend
 	cargo fmt --all
 	cd fuzz && cargo fmt
@@ -115,7 +125,7 @@ run-tools:
 	@tools/environment.sh $(PYTHON) $(VENV) requirements/run.txt
 
 test-tools:
-	@tools/environment.sh $(PYTHON) $(VENV) requirements/run.txt requirements/test.txt
+	@tools/environment.sh $(PYTHON) $(VENV) requirements/run.txt requirements/test.txt requirements/test-main.txt
 
 
-.PHONY: help demo test test-rust test-python test-shared bench chaos fuzz docs fix wheel wheel-released run-tools test-tools
+.PHONY: help demo test test-rust test-python test-pythons test-shared bench chaos fuzz docs dist fix wheel wheel-released run-tools test-tools

@@ -8,7 +8,7 @@ use std::hint::black_box;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut handler = WebhookHandler::new(std::env::var("PYLON_WEBHOOK_SECRET")?)?;
+    let mut handler = WebhookHandler::from_env("PYLON_WEBHOOK_SECRET")?;
     handler.on(|event: IssueNewEvent| {
         black_box(event.issue_title());
     });

@@ -61,6 +61,9 @@ impl Ledger for Nothing {
     fn redeliver(&self, _: Vec<EventId>, _: Option<Arc<str>>) -> LedgerFuture<'_, u64> {
         ready(0)
     }
+    fn route(&self, _: Vec<(EventId, Vec<NewDelivery>)>) -> LedgerFuture<'_, u64> {
+        ready(0)
+    }
     fn redeliver_dead(&self, _: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
         ready(0)
     }

@@ -9,7 +9,7 @@ use pylon_webhooks::{
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut handler = WebhookHandler::new(std::env::var("PYLON_WEBHOOK_SECRET")?)?;
+    let mut handler = WebhookHandler::from_env("PYLON_WEBHOOK_SECRET")?;
     handler.on(|event: IssueNewEvent| println!("New issue: {}", event.issue_title()));
     handler.on(|event: IssueAssignedEvent| println!("Assigned to: {}", event.issue_assignee_id()));
     handler.on(|event: IssueStateChangedEvent| println!("New state: {}", event.new_state()));

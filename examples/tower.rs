@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt().init(); // logs why a delivery was refused
-    let mut handler = WebhookHandler::new(std::env::var("PYLON_WEBHOOK_SECRET")?)?;
+    let mut handler = WebhookHandler::from_env("PYLON_WEBHOOK_SECRET")?;
     handler.on(|event: IssueNewEvent| println!("New issue: {}", event.issue_title()));
     handler.on_any(|event: WebhookEvent| println!("Event: {}", event.event_type()));
 

@@ -59,7 +59,8 @@ def test_every_setting_of_the_sample_is_one_that_the_receiver_takes(tmp_path: Pa
     # `check-config` refuses traces in a build without them; a test of the crate reads that setting.
     settings = re.sub(r"(?m)^traces = .*\n", "", with_settings(examples=True))
     held = tomllib.loads(what_holds(settings, tmp_path))
-    assert [destination["name"] for destination in held["destination"]] == ["app", "script", "archive"]
+    names = [destination["name"] for destination in held["destination"]]
+    assert names == ["app", "script", "archive", "elsewhere", "here"]
 
 
 @needs_the_program
@@ -76,13 +77,31 @@ def test_the_sample_names_every_key_of_the_configuration() -> None:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
-    unit = tmp_path / "pylon-receiver.service"
-    text = (DEPLOY / "pylon-receiver.service").read_text()
-    # The program is not installed where tests run.
-    unit.write_text(re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", text))
-    done = subprocess.run(["systemd-analyze", "verify", unit], check=False, capture_output=True, text=True)
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
+    for name in ("pylon-receiver.service", "pylon-receiver.socket"):
+        # The program is not installed where tests run.
+        text = re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", (DEPLOY / name).read_text())
+        (tmp_path / name).write_text(text)
+    units = sorted(tmp_path.iterdir())
+    done = subprocess.run(["systemd-analyze", "verify", *units], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def settings_of(name: str) -> dict[str, str]:
+    return dict(re.findall(r"(?m)^(\w+)=(.*)$", (DEPLOY / name).read_text()))
+
+
+def test_the_units_use_the_socket_and_tell_systemd() -> None:
+    service, socket = settings_of("pylon-receiver.service"), settings_of("pylon-receiver.socket")
+    assert service["Type"] == "notify"
+    assert "-HUP $MAINPID" in service["ExecReload"]
+    # The receiver reaches NOTIFY_SOCKET.
+    assert "AF_UNIX" in service["RestrictAddressFamilies"].split()
+    listen = re.search(r'(?m)^#listen = "(.*)"$', SAMPLE)
+    assert listen is not None
+    assert socket["ListenStream"] == listen[1]
+    # systemd passes the listening socket on, and does not accept by itself.
+    assert socket.get("Accept", "no") == "no"
 
 
 def test_the_unit_gives_a_shutdown_the_time_that_it_may_take() -> None:

@@ -77,3 +77,19 @@ def test_the_lambda_function_runs_by_its_line() -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("New issue: Export fails\nEvent: issue_new\n{'statusCode': 200,")
+
+
+@pytest.mark.parametrize("value", [None, ""], ids=["unset", "empty"])
+@pytest.mark.parametrize("example", [path for path in EXAMPLES if path.suffix == ".rs"], ids=lambda path: path.name)
+def test_without_a_secret_a_rust_app_names_the_variable_and_says_what_to_do(example: Path, value: str | None) -> None:
+    command, environment = command_of(example, 0)
+    del environment["PYLON_WEBHOOK_SECRET"]
+    if value is not None:
+        environment["PYLON_WEBHOOK_SECRET"] = value
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    found = "not set" if value is None else "empty"
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"Error: no secret: the environment variable PYLON_WEBHOOK_SECRET is {found}; set it to the secret that Pylon shows "
+        "for the webhook destination\n"
+    )

@@ -51,7 +51,7 @@ from types import ModuleType
 
 import picture
 from pages import ROOT, faults, pages
-from receiver_shell import ADMIN, ReceiverShell, masked
+from receiver_shell import ADMIN, WEBHOOKS, ReceiverShell, masked
 from servers import Server, free_port, serve
 
 from pylon_webhooks import template
@@ -266,7 +266,8 @@ def run_rust(found: list[Block]) -> None:
         (crate / "Cargo.toml").write_text(_RUST_MANIFEST.format(versions=versions, core=core, receiver=receiver))
         (crate / "Cargo.lock").write_bytes((ROOT / "Cargo.lock").read_bytes())
         for number, (block, port) in enumerate(zip(found, ports, strict=True)):
-            code = block.code.replace(ADDRESS, f"127.0.0.1:{port}").replace(ADMIN, "127.0.0.1:0")
+            own = f"127.0.0.1:{port}"
+            code = block.code.replace(ADDRESS, own).replace(WEBHOOKS, own).replace(ADMIN, "127.0.0.1:0")
             source = crate / "src" / "bin" / f"block{number}"
             source.mkdir()
             (source / "main.rs").write_text(code)

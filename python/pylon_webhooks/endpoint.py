@@ -6,6 +6,7 @@ from _thread import allocate_lock
 
 from ._arrival import Arrival, GuardedArrival
 from ._guard import Guard
+from ._linger import Linger
 from ._log import log
 from ._native import Outcome, RequestFault
 from ._told_names import ToldNames
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any, Self, TypeVar
 
-    from ._linger import Linger
     from ._losses import Refusal
     from ._native import Admitted
     from ._tasks import TaskQueue
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     _E = TypeVar("_E")
 
-__all__ = ["Arrival", "Endpoint", "Outcome", "RequestFault"]
+__all__ = ["Arrival", "Endpoint", "Linger", "Outcome", "RequestFault"]
 
 
 class Endpoint:

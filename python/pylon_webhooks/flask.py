@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial, update_wrapper
-from inspect import Parameter, signature
+from inspect import Parameter, getattr_static, signature
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
@@ -129,6 +129,11 @@ class _EventView:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Answer the request."""
+        # From Python 3.13 on, `classmethod` hands the class over as an argument.
+        owner = args[0] if args and isinstance(args[0], type) else None
+        method: Any = None if owner is None else getattr_static(owner, getattr(self._function, "__name__", ""), None)
+        if getattr(method, "__func__", None) is self:
+            return self._answer(args[:1], *args[1:], **kwargs)
         return self._answer((), *args, **kwargs)
 
     def _answer(self, instance: tuple[object, ...], /, *args: Any, **kwargs: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -38,11 +39,11 @@ class Receiver:
         self, program: Path, folder: Path, configuration: str = "", *, wrapper: tuple[str, ...] = (), **environment: str
     ) -> None:
         self.folder = folder
-        keys, bracket, tables = configuration.partition("[")
+        keys, *tables = re.split(r"(?m)^(?= *\[)", configuration, maxsplit=1)
         text = keys + "".join(
             line + "\n" for line in _ADDRESSES.splitlines() if line.split(" = ")[0] + " = " not in keys
         )
-        text += bracket + tables
+        text += "".join(tables)
         if "[[endpoint]]" not in text:
             text += "\n" + _ENDPOINT
         self.file = folder / "pylon-receiver.toml"
@@ -109,4 +110,5 @@ class Receiver:
 
 
 def _port(address: str) -> int:
-    return int(address.rpartition(":")[2])
+    """The port of an address; 0 of a Unix socket."""
+    return 0 if address.startswith("unix:") else int(address.rpartition(":")[2])

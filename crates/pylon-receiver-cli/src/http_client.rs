@@ -30,7 +30,7 @@ pub(crate) fn http_client(url: &Url) -> Result<reqwest::Client, Fault> {
 /// Reads a URL on the command line.
 pub(crate) fn parse_url(text: &str) -> Result<Url, String> {
     let url = pylon_receiver::text::parse_url(text)?.to_string();
-    Url::parse(&url).map_err(|_| "expected a URL with a valid host, found another text".to_owned())
+    Url::parse(&url).map_err(|_| "expected a URL with a valid host, found something else".to_owned())
 }
 
 /// The cause of an HTTP error.

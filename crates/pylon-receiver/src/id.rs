@@ -67,8 +67,57 @@ impl FromStr for EventId {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let expected =
-            || "expected an event id such as 019aaf3c-9f10-7aa0-8000-0123456789ab, found another text".to_owned();
+            || "expected an event id such as 019aaf3c-9f10-7aa0-8000-0123456789ab, found something else".to_owned();
         Uuid::try_parse(text).map(Self).map_err(|_| expected())
+    }
+}
+
+/// The beginning or the end of an event's id: 4 to 31 hexadecimal digits, hyphens aside.
+///
+/// The beginning is the time of arrival, which events of one minute share. The end is random: a few digits of it suffice.
+///
+/// ```
+/// use pylon_receiver::{EventId, PartOfId};
+///
+/// let id: EventId = "019aaf3c-9f10-7aa0-8000-0123456789ab".parse()?;
+/// let matches = |part: &str| part.parse::<PartOfId>().is_ok_and(|part| part.matches(id));
+/// assert!(matches("019aaf3c-9f") && matches("89AB"));
+/// assert!(!matches("9f10") && !matches("9ab"));
+/// # Ok::<(), String>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PartOfId(Box<str>);
+
+impl PartOfId {
+    /// Whether the id begins or ends like this.
+    pub fn matches(&self, id: EventId) -> bool {
+        let id = id.0.simple().to_string();
+        id.starts_with(&*self.0) || id.ends_with(&*self.0)
+    }
+
+    /// The digits, in lower case and without hyphens.
+    pub fn digits(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PartOfId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for PartOfId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits: String =
+            text.chars().filter(|&digit| digit != '-').map(|digit| digit.to_ascii_lowercase()).collect();
+        let is_part = (4..32).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        is_part.then(|| Self(digits.into())).ok_or_else(|| {
+            "expected 4 to 31 hexadecimal digits, the beginning or the end of an event id; found something else"
+                .to_owned()
+        })
     }
 }
 
@@ -100,14 +149,14 @@ impl FromStr for DeliveryId {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let expected =
-            || "expected a delivery id such as 019aaf3c-9f10-7aa0-8000-0123456789ab.1, found another text".to_owned();
+            || "expected a delivery id such as 019aaf3c-9f10-7aa0-8000-0123456789ab.1, found something else".to_owned();
         let (event, number) = text.rsplit_once('.').ok_or_else(expected)?;
         let number = number.parse().map_err(|_| expected())?;
         Ok(Self { event: event.parse().map_err(|_| expected())?, number })
     }
 }
 
-/// In JSON, both are texts.
+/// In JSON, all are texts.
 macro_rules! as_text {
     ($($name:ty),*) => {$(
         impl Serialize for $name {
@@ -122,4 +171,4 @@ macro_rules! as_text {
         }
     )*};
 }
-as_text!(EventId, DeliveryId);
+as_text!(EventId, DeliveryId, PartOfId);

@@ -80,7 +80,7 @@ pub use accept::InheritedSocket;
 pub use admin::OfflineAdmin;
 pub use deliver::{Attempt, DeliveredEvent, HandlerFuture, Handlers, handlers_of};
 pub use headers::Headers;
-pub use id::{DeliveryId, EventId};
+pub use id::{DeliveryId, EventId, PartOfId};
 pub use pem::TlsFault;
 pub use random::{Randomness, SystemRandomness};
 pub use receiver::{Preflight, Receiver, ReceiverBuilder, ReloadFault, StartFault};

@@ -71,7 +71,7 @@ impl FromStr for Moment {
     fn from_str(text: &str) -> Result<Self, String> {
         let timestamp: Timestamp = text
             .parse()
-            .map_err(|_| "expected a moment such as 2026-11-23T08:00:00Z, found another text".to_owned())?;
+            .map_err(|_| "expected a time such as 2026-11-23T08:00:00Z, found something else".to_owned())?;
         Ok(Self(timestamp.as_millisecond()))
     }
 }

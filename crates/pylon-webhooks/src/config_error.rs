@@ -2,16 +2,23 @@
 
 use std::fmt;
 
-/// What is wrong with a configuration.
+/// What is wrong with a configuration. `Debug` gives the sentence too: that is what a `main` prints that returns the error.
 ///
 /// ```
 /// use pylon_webhooks::{ConfigError, Secret};
 ///
 /// assert_eq!(Secret::new("").unwrap_err(), ConfigError::EmptySecret);
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
+    /// The environment variable that has to hold the secret is not set, or holds nothing.
+    SecretVariable {
+        /// Its name.
+        variable: Box<str>,
+        /// Whether it is set, to an empty text.
+        is_set: bool,
+    },
     /// No secret was given.
     NoSecret,
     /// A secret is empty.
@@ -31,6 +38,14 @@ pub enum ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::SecretVariable { variable, is_set } => {
+                let found = if *is_set { "empty" } else { "not set" };
+                return write!(
+                    f,
+                    "no secret: the environment variable {variable} is {found}; set it to the secret that Pylon shows for \
+                     the webhook destination"
+                );
+            }
             Self::NoSecret => "no secret: pass the secret that Pylon shows for the webhook destination",
             Self::EmptySecret => {
                 "a secret is empty, so anyone could sign: pass the secret that Pylon shows for the webhook \
@@ -44,6 +59,12 @@ impl fmt::Display for ConfigError {
             }
             Self::DepthLimit => "the depth limit must be between 1 and 100",
         })
+    }
+}
+
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

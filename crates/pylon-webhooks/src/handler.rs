@@ -42,6 +42,26 @@ impl WebhookHandler {
         Self::returning(secret)
     }
 
+    /// Makes a handler for the secret in an environment variable, with the default settings.
+    ///
+    /// ```
+    /// use pylon_webhooks::WebhookHandler;
+    ///
+    /// let refused = WebhookHandler::from_env("PYLON_WEBHOOK_SECRET_OF_NOBODY").unwrap_err();
+    /// assert_eq!(
+    ///     refused.to_string(),
+    ///     "no secret: the environment variable PYLON_WEBHOOK_SECRET_OF_NOBODY is not set; set it to the secret that Pylon \
+    ///      shows for the webhook destination",
+    /// );
+    /// ```
+    ///
+    /// # Errors
+    /// [`ConfigError::SecretVariable`]: the variable is not set, or empty.
+    pub fn from_env(variable: &str) -> Result<Self, ConfigError> {
+        let verifier = Verifier::builder().secret_env(variable).build()?;
+        Ok(Self::from_parts(verifier, EventReader::new()))
+    }
+
     /// Makes a handler from a verifier and a reader.
     ///
     /// ```

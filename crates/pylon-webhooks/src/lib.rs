@@ -32,7 +32,8 @@
 //! | `testing` | samples, signed requests, a clock that stands still |
 //! | `proptest` | `testing::strategies` |
 //!
-//! No feature is enabled by default. The crate opens no socket and no file, and only [`SystemClock`] reads the clock.
+//! No feature is enabled by default. The crate opens no socket and no file, only [`SystemClock`] reads the clock, and only
+//! [`Secret::from_env`] the environment.
 //! It stores no events: to keep each event until your app has handled it, put `pylon-receiver` in front of the app.
 
 #![forbid(unsafe_code)]

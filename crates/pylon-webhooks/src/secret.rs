@@ -4,6 +4,7 @@ use crate::config_error::ConfigError;
 use crate::secret_flaw::{self, SecretFlaw};
 use hmac::{Hmac, KeyInit};
 use sha2::Sha256;
+use std::ffi::OsString;
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -33,6 +34,19 @@ impl Secret {
         match secret.as_ref() {
             [] => Err(ConfigError::EmptySecret),
             bytes => Ok(Self(Zeroizing::new(bytes.to_vec()))),
+        }
+    }
+
+    /// Takes the secret from an environment variable.
+    ///
+    /// # Errors
+    /// [`ConfigError::SecretVariable`]: the variable is not set, or empty.
+    pub fn from_env(variable: &str) -> Result<Self, ConfigError> {
+        let missing = |is_set| Err(ConfigError::SecretVariable { variable: variable.into(), is_set });
+        match std::env::var_os(variable).map(OsString::into_encoded_bytes) {
+            None => missing(false),
+            Some(value) if value.is_empty() => missing(true),
+            Some(value) => Ok(Self(Zeroizing::new(value))),
         }
     }
 

@@ -43,12 +43,14 @@ impl fmt::Display for SecretFlaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::OuterSpace => {
-                "the secret has white space at its start or end, which Pylon's secrets do not have: trim the secret \
-                 where you read it"
+                "the secret has white space at its start or end, which is rarely part of a secret: trim the secret \
+                 where you set it"
             }
-            Self::Quotes => "the secret has quotes around it, which Pylon's secrets do not have: remove the quotes",
+            Self::Quotes => {
+                "the secret has quotes around it, which are rarely part of a secret: remove the quotes where you set it"
+            }
             Self::ByteOrderMark => {
-                "the secret starts with a byte order mark, which Pylon's secrets do not have: save its file as UTF-8 \
+                "the secret starts with a byte order mark, which is rarely part of a secret: save its file as UTF-8 \
                  without a byte order mark"
             }
             Self::Encoded => "the secret is base64 of another text: set the secret as Pylon shows it",

@@ -289,6 +289,12 @@ impl VerifierBuilder {
         self
     }
 
+    /// Adds a secret from an environment variable, such as `PYLON_WEBHOOK_SECRET`.
+    pub fn secret_env(mut self, variable: &str) -> Self {
+        self.secrets.push(Secret::from_env(variable));
+        self
+    }
+
     /// How much a timestamp may differ from the clock, in whole seconds. Zero accepts only the current second.
     pub fn tolerance(mut self, tolerance: Duration) -> Self {
         self.tolerance = tolerance;
@@ -322,7 +328,8 @@ impl VerifierBuilder {
     /// Builds the verifier and prepares the MACs.
     ///
     /// # Errors
-    /// [`ConfigError::NoSecret`], [`ConfigError::EmptySecret`], [`ConfigError::HeaderName`] or [`ConfigError::SameHeader`].
+    /// [`ConfigError::NoSecret`], [`ConfigError::EmptySecret`], [`ConfigError::SecretVariable`],
+    /// [`ConfigError::HeaderName`] or [`ConfigError::SameHeader`].
     pub fn build(self) -> Result<Verifier, ConfigError> {
         let secrets = self.secrets.into_iter().collect::<Result<Vec<_>, _>>()?;
         if secrets.is_empty() {

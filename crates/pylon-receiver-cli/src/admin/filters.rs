@@ -1,13 +1,15 @@
 //! Filters on the command line.
 
-use super::client::Query;
+use super::client::Client;
+use super::ids::{EventName, Name};
+use crate::fault::Fault;
 use crate::input::moment::parse_moment;
+use crate::print::output::note;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use pylon_receiver::Moment;
 use pylon_receiver::wire::{DeliveryFilter, DeliveryState, EventFilter, EventState};
-use pylon_receiver::{EventId, Moment};
-use serde::Serialize;
-use serde_json::Value;
+use pylon_webhooks::EventKind;
 
 /// Which events.
 #[derive(Debug, Args)]
@@ -21,9 +23,13 @@ pub(crate) struct EventFilterArgs {
     #[arg(long, value_name = "WHEN", value_parser = parse_moment)]
     until: Option<Moment>,
 
-    /// Kind of event, such as issue_new
+    /// Kind of event, such as issue_new, or its type, such as IssueNewEvent
     #[arg(long)]
     kind: Option<String>,
+
+    /// About this issue: its number, such as 1042, or its id
+    #[arg(long, value_name = "NUMBER_OR_ID")]
+    issue: Option<String>,
 
     /// Received at this endpoint
     #[arg(long, value_name = "NAME")]
@@ -33,13 +39,18 @@ pub(crate) struct EventFilterArgs {
     #[arg(long, value_parser = event_states())]
     state: Option<EventState>,
 
-    /// The body contains this text, byte for byte
+    /// The body contains this text; JSON's white space and escapes do not count
     #[arg(long, value_name = "TEXT")]
     contains: Option<String>,
 }
 
 impl EventFilterArgs {
+    /// The filter; a kind that is probably misspelled causes a warning.
     pub(crate) fn filter(&self) -> EventFilter {
+        let slip = self.kind.as_ref().and_then(|kind| Some((kind, EventKind::probably_meant(kind)?)));
+        if let Some((kind, meant)) = slip {
+            note(&format!("warning: --kind {kind}: no event is likely to have this kind; did you mean {meant}?"));
+        }
         EventFilter {
             since: self.since,
             until: self.until,
@@ -47,6 +58,8 @@ impl EventFilterArgs {
             endpoint: self.endpoint.clone(),
             state: self.state,
             contains: self.contains.clone(),
+            issue: self.issue.clone(),
+            id: None,
         }
     }
 }
@@ -57,7 +70,11 @@ impl EventFilterArgs {
 pub(crate) struct DeliveryFilterArgs {
     /// Deliveries of this event
     #[arg(long, value_name = "ID")]
-    event: Option<EventId>,
+    event: Option<EventName>,
+
+    /// Deliveries of events about this issue: its number, such as 1042, or its id
+    #[arg(long, value_name = "NUMBER_OR_ID")]
+    issue: Option<String>,
 
     /// Deliveries to this destination
     #[arg(long, value_name = "NAME")]
@@ -73,25 +90,21 @@ pub(crate) struct DeliveryFilterArgs {
 }
 
 impl DeliveryFilterArgs {
-    pub(crate) fn filter(&self, state: Option<DeliveryState>) -> DeliveryFilter {
-        DeliveryFilter {
-            event: self.event,
+    /// The filter; a shortened id of an event is looked up.
+    pub(crate) async fn filter(&self, client: &Client, state: Option<DeliveryState>) -> Result<DeliveryFilter, Fault> {
+        let event = match &self.event {
+            Some(event) => Some(event.find(client).await?),
+            None => None,
+        };
+        Ok(DeliveryFilter {
+            event,
             destination: self.destination.clone(),
             state,
             since: self.since,
             until: self.until,
-        }
+            issue: self.issue.clone(),
+        })
     }
-}
-
-/// The parameters of a query that is a flat object.
-pub(crate) fn query(parameters: &impl Serialize) -> Query {
-    let Ok(Value::Object(members)) = serde_json::to_value(parameters) else { return Query::new() };
-    let text = |value| match value {
-        Value::String(text) => text,
-        other => other.to_string(),
-    };
-    members.into_iter().map(|(name, value)| (name, text(value))).collect()
 }
 
 pub(crate) fn delivery_states() -> impl TypedValueParser<Value = DeliveryState> {

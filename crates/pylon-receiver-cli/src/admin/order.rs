@@ -2,7 +2,7 @@
 
 use super::client::{Client, read};
 use crate::fault::Fault;
-use crate::print::output::{Format, Output};
+use crate::print::output::{Format, Output, note};
 use clap::Args;
 use pylon_receiver::wire::OrderResult;
 use serde::Serialize;
@@ -29,14 +29,14 @@ pub(crate) struct Selection<I, F> {
 
 impl OrderArgs {
     /// The selection that the command line gives.
-    pub(crate) fn selection<I: Clone, F: Default + PartialEq>(
+    pub(crate) fn selection<I, F: Default + PartialEq>(
         &self,
-        ids: &[I],
+        ids: Vec<I>,
         filter: F,
     ) -> Result<Selection<I, F>, Fault> {
         let has_filter = filter != F::default();
         match (ids.is_empty(), has_filter, self.all) {
-            (false, false, false) => Ok(Selection { ids: Some(ids.to_vec()), filter: None, all: false }),
+            (false, false, false) => Ok(Selection { ids: Some(ids), filter: None, all: false }),
             (true, true, false) => Ok(Selection { ids: None, filter: Some(filter), all: false }),
             (true, false, true) => Ok(Selection { ids: None, filter: None, all: true }),
             (true, false, false) => {
@@ -72,7 +72,7 @@ pub(crate) async fn give(
         out.json(&answer)?;
         return Ok(result);
     }
-    let OrderResult { matched, redelivered, moved, dropped } = result;
+    let OrderResult { matched, redelivered, moved, dropped, unrouted } = result;
     out.line(&match (redelivered, moved, dropped) {
         _ if is_dry_run => format!("{matched} match; dry run, nothing was changed"),
         (Some(redelivered), ..) => format!("{matched} matched, {redelivered} will be redelivered"),
@@ -80,5 +80,9 @@ pub(crate) async fn give(
         (None, None, Some(dropped)) => format!("{matched} matched, {dropped} dropped"),
         (None, None, None) => format!("{matched} matched"),
     })?;
+    if let Some(unrouted) = unrouted {
+        out.finish()?;
+        note(&format!("{unrouted} of them are taken by no destination; name one with --destination"));
+    }
     Ok(result)
 }

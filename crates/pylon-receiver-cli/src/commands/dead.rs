@@ -2,13 +2,13 @@
 
 use super::deliveries;
 use crate::admin::filters::DeliveryFilterArgs;
+use crate::admin::ids::{DeliveryName, find_all};
 use crate::admin::listing::PageArgs;
 use crate::admin::order::{OrderArgs, Selection};
 use crate::admin::receiver::ReceiverArgs;
 use crate::fault::Fault;
 use crate::print::output::Output;
 use clap::{Args, Subcommand};
-use pylon_receiver::DeliveryId;
 use pylon_receiver::wire::{DeadOrder, DeliveryState, path};
 
 const EXAMPLES: &str = "\
@@ -63,9 +63,9 @@ pub(crate) struct ListArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DeadOrderArgs {
-    /// Ids of deliveries
+    /// Ids of deliveries; of the event's id, first or last digits suffice
     #[arg(value_name = "ID")]
-    ids: Vec<DeliveryId>,
+    ids: Vec<DeliveryName>,
 
     #[command(flatten)]
     order: OrderArgs,
@@ -79,17 +79,20 @@ pub(crate) async fn run(command: DeadCommand, out: &mut Output) -> Result<(), Fa
     match command {
         DeadCommand::List(args) => {
             let client = args.receiver.to_ask().await?;
-            deliveries::list(&client, &args.filter.filter(Some(DeliveryState::Dead)), &args.page, out).await
+            let filter = args.filter.filter(&client, Some(DeliveryState::Dead)).await?;
+            deliveries::list(&client, &filter, &args.page, out).await
         }
-        DeadCommand::Redeliver(args) => give(&args, path::DEAD_REDELIVER, out).await,
-        DeadCommand::Drop(args) => give(&args, path::DEAD_DROP, out).await,
+        DeadCommand::Redeliver(args) => give(args, path::DEAD_REDELIVER, out).await,
+        DeadCommand::Drop(args) => give(args, path::DEAD_DROP, out).await,
     }
 }
 
-async fn give(args: &DeadOrderArgs, path: &str, out: &mut Output) -> Result<(), Fault> {
-    // These orders are about dead deliveries only: the filter need not say so.
-    let Selection { ids, filter, all } = args.order.selection(&args.ids, args.filter.filter(None))?;
-    let order = DeadOrder { ids, filter, all, dry_run: args.order.dry_run };
+async fn give(args: DeadOrderArgs, path: &str, out: &mut Output) -> Result<(), Fault> {
     let client = args.receiver.to_order()?;
+    // These orders are about dead deliveries only: the filter need not say so.
+    let filter = args.filter.filter(&client, None).await?;
+    let Selection { ids, filter, all } = args.order.selection(args.ids, filter)?;
+    let ids = find_all(ids, &client).await?;
+    let order = DeadOrder { ids, filter, all, dry_run: args.order.dry_run };
     args.order.give(&client, path, &order, out).await
 }

@@ -6,6 +6,7 @@ use crate::admin::listing::{self, PageArgs};
 use crate::admin::order::give;
 use crate::admin::receiver::ReceiverArgs;
 use crate::fault::Fault;
+use crate::print::issue;
 use crate::print::moment::{or_none, to_the_second};
 use crate::print::output::{Output, note};
 use crate::print::table::{Column, Table};
@@ -19,6 +20,8 @@ const COLUMNS: &[Column] = &[
     Column::whole("ID"),
     Column::name("DESTINATION"),
     Column::name("KIND"),
+    Column::name("ISSUE"),
+    Column::name("TITLE"),
     Column::name("STATE"),
     Column::number("ATTEMPTS"),
     Column::whole("CREATED"),
@@ -121,7 +124,8 @@ pub(crate) async fn run(command: DeliveriesCommand, out: &mut Output) -> Result<
     match command {
         DeliveriesCommand::List(args) => {
             let client = args.receiver.to_ask().await?;
-            list(&client, &args.filter.filter(args.state), &args.page, out).await
+            let filter = args.filter.filter(&client, args.state).await?;
+            list(&client, &filter, &args.page, out).await
         }
         DeliveriesCommand::Move(MoveArgs { from, to, dry_run, receiver }) => {
             let order = MoveOrder { from, to, dry_run };
@@ -171,6 +175,8 @@ fn row(delivery: &DeliveryRecord) -> Vec<String> {
         delivery.id.to_string(),
         delivery.destination.clone(),
         delivery.kind_or_name().to_owned(),
+        issue::number(delivery.issue.as_ref()),
+        issue::title(delivery.issue.as_ref()),
         delivery.state.to_string(),
         delivery.attempts.to_string(),
         to_the_second(delivery.created_at),

@@ -181,7 +181,7 @@ fn requests(genuine: &Secret, now: Moment) -> Result<Vec<Request>, Fault> {
     let forged = Secret::new("another-secret").map_err(Fault::failed)?;
     let sample = |kind| WebhookRequest::new(Sample::of(kind).body());
     let issue = || sample(EventKind::IssueNew);
-    let unknown = WebhookRequest::new(r#"{"event": "ticket.created", "issue_title": "An event of a later Pylon"}"#);
+    let unknown = WebhookRequest::new(r#"{"event": "ticket.created", "issue_title": "Ticket created"}"#);
     let hour_ago = now.unix_seconds().saturating_sub(3600);
     let kinds = EventKind::ALL.iter().map(|&kind| (kind.name(), sample(kind).signed(genuine), Expected::Delivered));
     let others = [

@@ -2,17 +2,18 @@
 
 use crate::admin::client::{Query, read};
 use crate::admin::filters::EventFilterArgs;
+use crate::admin::ids::{EventName, Name, find_all};
 use crate::admin::listing::{self, PageArgs};
 use crate::admin::order::{OrderArgs, Selection};
 use crate::admin::receiver::ReceiverArgs;
 use crate::fault::Fault;
 use crate::print::body;
+use crate::print::issue;
 use crate::print::moment::{or_none, to_the_second};
 use crate::print::output::{Format, Output};
 use crate::print::table::{Column, Table};
 use crate::print::text::escape;
 use clap::{Args, Subcommand};
-use pylon_receiver::EventId;
 use pylon_receiver::wire::{DeliveryDetail, EventDetail, EventList, EventOrder, EventRecord, path};
 use serde_json::Value;
 use std::io::IsTerminal;
@@ -22,8 +23,9 @@ const COLUMNS: &[Column] = &[
     Column::whole("RECEIVED"),
     Column::name("ENDPOINT"),
     Column::name("KIND"),
+    Column::name("ISSUE"),
+    Column::name("TITLE"),
     Column::name("STATE"),
-    Column::number("BYTES"),
     Column::number("DELIVERIES"),
 ];
 
@@ -49,6 +51,7 @@ pub(crate) enum EventsCommand {
 
 const LIST_EXAMPLES: &str = "\
 Examples:
+  pylon-receiver events list --issue 1042
   pylon-receiver events list --since 2h --kind issue_new
   pylon-receiver events list --state parked --all --json
   pylon-receiver events list --contains 'Export fails' --order oldest";
@@ -68,14 +71,15 @@ pub(crate) struct ListArgs {
 const SHOW_EXAMPLES: &str = "\
 Examples:
   pylon-receiver events show 019aaf3c-9f10-7aa0-8000-0123456789ab
+  pylon-receiver events show 456789ab
   pylon-receiver events show 019aaf3c-9f10-7aa0-8000-0123456789ab --body > body.json";
 
 /// Show an event with its headers, body, deliveries and attempts
 #[derive(Debug, Args)]
 #[command(after_help = SHOW_EXAMPLES)]
 pub(crate) struct ShowArgs {
-    /// Id of the event
-    id: EventId,
+    /// Id of the event; its first or last digits suffice if no other event has them
+    id: EventName,
 
     /// Print only the body, byte for byte
     #[arg(long)]
@@ -95,11 +99,12 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = REDELIVER_EXAMPLES)]
 pub(crate) struct RedeliverArgs {
-    /// Ids of events
+    /// Ids of events; first or last digits suffice
     #[arg(value_name = "ID")]
-    ids: Vec<EventId>,
+    ids: Vec<EventName>,
 
-    /// Only to this destination [default: every destination that the event went to before]
+    /// Only to this destination [default: every destination that the event went to before; if there is none, those that would take
+    /// it now]
     #[arg(long, value_name = "NAME")]
     destination: Option<String>,
 
@@ -134,8 +139,9 @@ fn row(event: &EventRecord) -> Vec<String> {
         to_the_second(event.received_at),
         event.endpoint.clone(),
         event.kind_or_name().to_owned(),
+        issue::number(event.issue.as_ref()),
+        issue::title(event.issue.as_ref()),
         event.state.to_string(),
-        event.body_length.to_string(),
         event.deliveries.to_string(),
     ]
 }
@@ -148,10 +154,11 @@ async fn show(args: &ShowArgs, out: &mut Output) -> Result<(), Fault> {
         ));
     }
     let client = args.receiver.to_ask().await?;
+    let id = args.id.find(&client).await?;
     if args.body {
-        return out.bytes(&client.get_bytes(&path::event_body(args.id)).await?);
+        return out.bytes(&client.get_bytes(&path::event_body(id)).await?);
     }
-    let answer: Value = client.get(&path::event(args.id), &Query::new()).await?;
+    let answer: Value = client.get(&path::event(id), &Query::new()).await?;
     match out.format() {
         Format::Json => out.json(&answer),
         Format::Text => print_event(&read(&answer)?, out),
@@ -164,6 +171,9 @@ fn print_event(event: &EventDetail, out: &mut Output) -> Result<(), Fault> {
     out.line(&format!("endpoint  {}", escape(&event.endpoint)))?;
     out.line(&format!("name      {}", escape(&event.name)))?;
     out.line(&format!("kind      {}", event.kind.as_deref().map_or_else(|| "-".into(), escape)))?;
+    if let Some(issue) = &event.issue {
+        out.line(&format!("issue     {}", issue::line(issue)))?;
+    }
     let query = event.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
     out.line(&format!("request   {} {}", escape(&event.method), escape(&format!("{}{query}", event.path))))?;
     match &event.parked {
@@ -198,17 +208,17 @@ fn print_delivery(DeliveryDetail { record, log }: &DeliveryDetail, out: &mut Out
         out.line(&format!("  {}", escape(reason)))?;
     }
     for attempt in log {
-        let status = attempt.status.map(|status| format!(", status {status}")).unwrap_or_default();
         let started = to_the_second(attempt.started_at);
         let (number, took) = (attempt.attempt, attempt.took_milliseconds);
-        out.line(&format!("  attempt {number}, {started}, {took} ms{status}: {}", escape(&attempt.detail)))?;
+        out.line(&format!("  attempt {number}, {started}, {took} ms: {}", escape(&attempt.detail)))?;
     }
     Ok(())
 }
 
 async fn redeliver(args: RedeliverArgs, out: &mut Output) -> Result<(), Fault> {
-    let Selection { ids, filter, all } = args.order.selection(&args.ids, args.filter.filter())?;
-    let order = EventOrder { ids, filter, all, destination: args.destination, dry_run: args.order.dry_run };
+    let Selection { ids, filter, all } = args.order.selection(args.ids, args.filter.filter())?;
     let client = args.receiver.to_order()?;
+    let ids = find_all(ids, &client).await?;
+    let order = EventOrder { ids, filter, all, destination: args.destination, dry_run: args.order.dry_run };
     args.order.give(&client, path::EVENTS_REDELIVER, &order, out).await
 }

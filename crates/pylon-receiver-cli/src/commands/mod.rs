@@ -58,7 +58,7 @@ Examples:
 Exit codes:
   0  done
   1  failed: the receiver refused the request, an answer was not as expected, a file cannot be read;
-     for check-config: a secret is missing
+     for check-config: a secret is missing, or the ledger cannot be opened
   2  the command line is wrong
   3  not verified: the signature or the timestamp was refused
   4  no receiver answers at that address

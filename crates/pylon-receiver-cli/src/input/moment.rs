@@ -21,5 +21,5 @@ fn parse_moment_at(text: &str, now: Moment) -> Result<Moment, String> {
     let ago = text.strip_suffix("ago").unwrap_or(text).trim();
     parse_duration(ago)
         .map(|duration| now.before(duration))
-        .map_err(|_| "expected a moment such as 2026-11-23T08:00:00Z, a date, or how long ago such as 2h or 3d".into())
+        .map_err(|_| "expected a time such as 2026-11-23T08:00:00Z, a date, or how long ago such as 2h or 3d".into())
 }

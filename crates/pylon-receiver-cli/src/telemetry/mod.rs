@@ -75,7 +75,7 @@ pub(crate) fn unsupported(config: &Config) -> Option<String> {
 fn filter() -> Result<EnvFilter, Fault> {
     let level = std::env::var(LEVEL_VARIABLE).unwrap_or_else(|_| "info".into());
     let filter = EnvFilter::try_new(level).map_err(|_| {
-        Fault::configuration(format!("{LEVEL_VARIABLE}: expected a level such as info, found another text"))
+        Fault::configuration(format!("{LEVEL_VARIABLE}: expected a level such as info, found something else"))
     })?;
     let no_spans: Directive = format!("{}=off", traces::TARGET).parse().expect("a target and a level are a directive");
     Ok(filter.add_directive(no_spans))

@@ -5,6 +5,7 @@ mod completions;
 mod demo;
 mod help;
 mod hostile;
+mod ids;
 mod ledger;
 mod orders;
 mod pipes;

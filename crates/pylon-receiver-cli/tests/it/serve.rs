@@ -11,6 +11,7 @@ mod displaced;
 mod duplicates;
 mod fails;
 mod first;
+mod first_hour;
 mod full;
 mod health;
 mod killed;

@@ -20,7 +20,7 @@ fn traces_need_a_build_with_their_feature() {
 #[test]
 fn a_level_that_is_none_is_refused() {
     let (code, lines) = Serve::start("", &[("PYLON_RECEIVER_LOG", "pylon_receiver=loud")]).ended();
-    let sentence = "PYLON_RECEIVER_LOG: expected a level such as info, found another text";
+    let sentence = "PYLON_RECEIVER_LOG: expected a level such as info, found something else";
     assert_eq!((code, lines), (Some(5), vec![format!("error: {sentence}")]));
 }
 

@@ -2,7 +2,7 @@
 
 use super::beginning::Remembering;
 use super::connection_refusal::{ConnectionRefusal, ConnectionRefusals};
-use super::listener::ListenerLimits;
+use super::limits::ListenerLimits;
 use super::progress::{Phase, Progress};
 use super::socket::{Patience, Socket};
 use super::tls::TlsKeys;

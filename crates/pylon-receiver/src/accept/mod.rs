@@ -10,6 +10,7 @@ mod connection_refusal;
 mod deduplication;
 mod endpoint;
 mod event_rate;
+mod limits;
 mod listener;
 mod memory;
 mod noted;
@@ -25,6 +26,8 @@ mod tls;
 mod to_the_end;
 
 pub use acceptor::{Acceptor, AcceptorParts};
-pub use listener::{Listener, ListenerLimits, Stopped};
+pub use limits::ListenerLimits;
+pub use listener::{Listener, Stopped};
+pub(crate) use route::deliveries_of;
 pub use sockets::InheritedSocket;
 pub use tls::{Refreshed, TlsKeys};

@@ -199,6 +199,7 @@ impl WebhookRefusal {
             LedgerError::Displaced(_) => "ledger_displaced",
             LedgerError::InUse(_) => "ledger_in_use",
             LedgerError::Unknown(_) => "ledger_unknown",
+            LedgerError::Slow => "ledger_slow",
             LedgerError::Failed(_) => "ledger_failed",
         };
         Self::unavailable(code, error.to_string())

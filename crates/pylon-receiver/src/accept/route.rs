@@ -1,6 +1,6 @@
 //! The destinations of an event, and its order there.
 
-use crate::config::{Condition, DestinationConfig};
+use crate::config::{Condition, Config, DestinationConfig};
 use crate::ledger::NewDelivery;
 use pylon_webhooks::WebhookEvent;
 use serde_json::Value;
@@ -54,6 +54,12 @@ impl Route {
             order_key: self.order_by.as_ref().and_then(|order_by| order_by.key(event)),
         })
     }
+}
+
+/// The deliveries of an event that came in at an endpoint, by a configuration.
+pub(crate) fn deliveries_of(config: &Config, endpoint: &str, event: &WebhookEvent) -> Vec<NewDelivery> {
+    let routes = config.destinations.iter().filter_map(|destination| Route::new(endpoint, destination));
+    routes.filter_map(|route| route.delivery(event)).collect()
 }
 
 impl OrderBy {

@@ -243,7 +243,7 @@ impl<'de> Deserializer<'de> for One {
             Value::Number(number) => number.as_u64().ok_or("another number"),
             Value::String(text) => text.parse().map_err(|_| match text.parse::<f64>() {
                 Ok(_) => "another number",
-                Err(_) => "another text",
+                Err(_) => "text",
             }),
             other => Err(kind_of(other)),
         };
@@ -291,7 +291,7 @@ impl<'de> Deserializer<'de> for One {
         match self.0 {
             Value::String(text) if variants.contains(&text.as_str()) => visitor.visit_enum(text.into_deserializer()),
             Value::String(_) => Err(de::Error::custom(format_args!(
-                "expected {}, found another text",
+                "expected {}, found something else",
                 one_of(variants.iter().copied())
             ))),
             other => Err(Fault::expected("a text", &other)),

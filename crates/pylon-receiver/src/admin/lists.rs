@@ -9,6 +9,7 @@ use crate::wire::{
 };
 use axum::extract::State;
 use http::Uri;
+use pylon_webhooks::EventKind;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io;
@@ -24,8 +25,7 @@ const AT_ONCE: u32 = 50;
 
 pub(super) async fn events(State(parts): State<AdminParts>, uri: Uri) -> Answer {
     let mut fields = Fields::of_query(uri.query())?;
-    let filter: EventFilter = fields.read()?;
-    check_event_filter(&filter, "", &fields)?;
+    let filter = complete_event_filter(fields.read()?, "", &fields)?;
     let page = page(&mut fields)?;
     let ask = |page| parts.ledger.events(filter.clone(), page);
     let (events, next) = gather(page, ask, |event| event.id, |event| event).await?;
@@ -35,6 +35,7 @@ pub(super) async fn events(State(parts): State<AdminParts>, uri: Uri) -> Answer 
 pub(super) async fn deliveries(State(parts): State<AdminParts>, uri: Uri) -> Answer {
     let mut fields = Fields::of_query(uri.query())?;
     let filter: DeliveryFilter = fields.read()?;
+    check_text(&filter.issue, "issue", &fields)?;
     let page = page(&mut fields)?;
     let ask = |page| parts.ledger.deliveries(filter.clone(), page);
     let (deliveries, next) = gather(page, ask, |delivery| delivery.id, |delivery| delivery).await?;
@@ -50,13 +51,22 @@ pub(super) async fn refused(State(parts): State<AdminParts>, uri: Uri) -> Answer
     json(&RefusedList { refused, next })
 }
 
-/// Refuses a filter with an empty text: it looks like a condition, and every body contains it. `prefix` stands before its name.
-pub(super) fn check_event_filter(filter: &EventFilter, prefix: &str, fields: &Fields) -> Result<(), Refusal> {
-    match filter.contains.as_deref() {
-        Some("") => {
-            let name = format!("{prefix}contains");
-            Err(fields.malformed(&name, "expected a text, found an empty one; leave it out"))
-        }
+/// Refuses a filter with an empty text, and reads a kind's type as the kind. `prefix` stands before the filter's name.
+pub(super) fn complete_event_filter(
+    filter: EventFilter,
+    prefix: &str,
+    fields: &Fields,
+) -> Result<EventFilter, Refusal> {
+    check_text(&filter.contains, &format!("{prefix}contains"), fields)?;
+    check_text(&filter.issue, &format!("{prefix}issue"), fields)?;
+    let named = |kind: String| EventKind::from_name(&kind).map_or(kind, |kind| kind.name().to_owned());
+    Ok(EventFilter { kind: filter.kind.map(named), ..filter })
+}
+
+/// Refuses an empty text: it looks like a condition, and every body contains it.
+pub(super) fn check_text(text: &Option<String>, name: &str, fields: &Fields) -> Result<(), Refusal> {
+    match text.as_deref() {
+        Some("") => Err(fields.malformed(name, "expected a text, found an empty one; leave it out")),
         _ => Ok(()),
     }
 }

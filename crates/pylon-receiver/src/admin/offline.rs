@@ -54,7 +54,7 @@ impl OfflineAdmin {
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let Ok(response) = self.0.clone().call(request).await;
         let (parts, body) = response.into_parts();
-        // Every answer of the router is in memory already.
+        // Every answer of the router is in memory already: a backup needs a receiver that runs.
         let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         Response::from_parts(parts, body)
     }

@@ -3,9 +3,9 @@
 use super::answer::{Answer, Refusal, json};
 use super::fields::Fields;
 use super::parts::{AdminParts, Running};
-use super::selection::{Selectable, Selection};
+use super::selection::{Selectable, SelectedEvent, Selection, Unselectable};
 use crate::id::{DeliveryId, EventId};
-use crate::ledger::{Ledger, LedgerError, LedgerFuture};
+use crate::ledger::{EventDetail, Ledger, LedgerError, LedgerFuture, NewDelivery};
 use crate::text::{nearest, quoted};
 use crate::time::Moment;
 use crate::wire::{DeadOrder, EventOrder, OrderResult};
@@ -13,6 +13,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request, State};
 use http::{StatusCode, Uri};
 use http_body::Body as _;
+use pylon_webhooks::{EventKind, WebhookEvent};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,25 +51,79 @@ pub(super) async fn redeliver_events(State(parts): State<AdminParts>, uri: Uri, 
     fields.finish()?;
     let selection = Selection::<EventId>::new(ids, filter, all, &fields)?;
     let destination = destination.map(|name| find_destination(&fields, "destination", &name, &*running)).transpose()?;
-    let act: Act<EventId> = Box::new(move |ledger, events| ledger.redeliver(events, destination.clone()));
+    let act: Act<EventId> = match destination {
+        Some(destination) => Box::new(move |ledger, events| {
+            let ids = events.iter().map(|event| event.id).collect();
+            let redelivered = ledger.redeliver(ids, Some(destination.clone()));
+            Box::pin(async move { Ok(Done { count: redelivered.await?, ..Done::default() }) })
+        }),
+        None => Box::new(move |ledger, events| {
+            let running = running.clone();
+            Box::pin(async move { again(ledger, &*running, events).await })
+        }),
+    };
     carry_out(parts, Order { selection, dry_run, verb: Verb::Redeliver, act }).await
 }
 
 pub(super) async fn redeliver_dead(State(parts): State<AdminParts>, uri: Uri, body: Body) -> Answer {
-    dead(parts, &uri, body, Verb::Redeliver, Box::new(|ledger, dead| ledger.redeliver_dead(dead))).await
+    dead(parts, &uri, body, Verb::Redeliver, |ledger, dead| ledger.redeliver_dead(dead)).await
 }
 
 pub(super) async fn drop_dead(State(parts): State<AdminParts>, uri: Uri, body: Body) -> Answer {
-    dead(parts, &uri, body, Verb::Drop, Box::new(|ledger, dead| ledger.drop_dead(dead))).await
+    dead(parts, &uri, body, Verb::Drop, |ledger, dead| ledger.drop_dead(dead)).await
 }
 
-async fn dead(parts: AdminParts, uri: &Uri, body: Body, verb: Verb, act: Act<DeliveryId>) -> Answer {
-    parts.running.as_ref().ok_or_else(Refusal::not_running)?;
+async fn dead(
+    parts: AdminParts,
+    uri: &Uri,
+    body: Body,
+    verb: Verb,
+    act: impl for<'l> Fn(&'l dyn Ledger, Vec<DeliveryId>) -> LedgerFuture<'l, u64> + Send + Sync + 'static,
+) -> Answer {
+    let running = parts.running.clone().ok_or_else(Refusal::not_running)?;
     let mut fields = fields_of(uri, body)?;
     let DeadOrder { ids, filter, all, dry_run } = fields.read()?;
     fields.finish()?;
+    let destination = filter.as_ref().and_then(|filter| filter.destination.clone());
     let selection = Selection::<DeliveryId>::new(ids, filter, all, &fields)?;
+    if let Some(name) = destination {
+        check_known(&fields, &name, &*running, &*parts.ledger).await?;
+    }
+    let act: Act<DeliveryId> = Box::new(move |ledger, dead| {
+        let done = act(ledger, dead);
+        Box::pin(async move { Ok(Done { count: done.await?, ..Done::default() }) })
+    });
     carry_out(parts, Order { selection, dry_run, verb, act }).await
+}
+
+/// Delivers events again wherever they went before, and those that went nowhere to the destinations that would take them now.
+async fn again(ledger: &dyn Ledger, running: &dyn Running, events: Vec<SelectedEvent>) -> Result<Done, LedgerError> {
+    let (new, former): (Vec<_>, Vec<_>) = events.into_iter().partition(|event| event.is_new);
+    let mut done = Done::default();
+    if !former.is_empty() {
+        done.count = ledger.redeliver(former.iter().map(|event| event.id).collect(), None).await?;
+    }
+    let mut routed = Vec::new();
+    for SelectedEvent { id, is_routable, .. } in new {
+        let deliveries = if is_routable { routes(ledger, running, id).await? } else { Vec::new() };
+        match deliveries.is_empty() {
+            true => done.unrouted += 1,
+            false => routed.push((id, deliveries)),
+        }
+    }
+    if !routed.is_empty() {
+        done.count += ledger.route(routed).await?;
+    }
+    Ok(done)
+}
+
+/// Where an event would go if it came in now.
+async fn routes(ledger: &dyn Ledger, running: &dyn Running, id: EventId) -> Result<Vec<NewDelivery>, LedgerError> {
+    let Some(EventDetail { record, body, .. }) = ledger.event(id).await? else { return Ok(Vec::new()) };
+    let kind = record.kind.as_deref().and_then(EventKind::from_name);
+    let event = WebhookEvent::from_stored(body, &record.name, kind);
+    // Only JSON is unrouted; anything else was parked.
+    Ok(event.map(|event| running.routes(&record.endpoint, &event)).unwrap_or_default())
 }
 
 /// The fields of an order.
@@ -98,17 +153,34 @@ pub(super) fn find_destination(
     running: &dyn Running,
 ) -> Result<Arc<str>, Refusal> {
     let destinations: Vec<Arc<str>> = running.destinations().into_iter().map(|destination| destination.name).collect();
-    if let Some(found) = destinations.iter().find(|known| ***known == *name) {
-        return Ok(found.clone());
-    }
-    let meant = nearest(name, destinations.iter().map(|known| &**known));
-    let advice = meant.map(|meant| format!("; did you mean {}?", quoted(meant))).unwrap_or_default();
-    let fault = format!("expected one of the configured destinations, found {}{advice}", quoted(name));
-    Err(fields.malformed(field, fault))
+    let found = destinations.iter().find(|known| ***known == *name);
+    found.cloned().ok_or_else(|| {
+        let known = destinations.iter().map(|known| &**known);
+        fields.malformed(field, unknown_destination("expected one of the configured destinations", name, known))
+    })
 }
 
-/// Does the order to one batch; answers for how many it was done.
-type Act<I> = Box<dyn for<'l> Fn(&'l dyn Ledger, Vec<I>) -> LedgerFuture<'l, u64> + Send + Sync>;
+/// Refuses a condition on a destination that neither the configuration nor the ledger knows: it would match nothing.
+async fn check_known(fields: &Fields, name: &str, running: &dyn Running, ledger: &dyn Ledger) -> Result<(), Refusal> {
+    let configured = running.destinations().into_iter().map(|destination| destination.name.to_string());
+    let left = ledger.stats().await?.destinations.into_iter().map(|left| left.destination);
+    let known: Vec<String> = configured.chain(left).collect();
+    if known.iter().any(|known| known == name) {
+        return Ok(());
+    }
+    let expected = "expected a destination that is configured or has deliveries";
+    let fault = unknown_destination(expected, name, known.iter().map(String::as_str));
+    Err(fields.malformed("filter.destination", fault))
+}
+
+fn unknown_destination<'n>(expected: &str, name: &str, known: impl Iterator<Item = &'n str>) -> String {
+    let advice = nearest(name, known).map(|meant| format!("; did you mean {}?", quoted(meant))).unwrap_or_default();
+    format!("{expected}, found {}{advice}", quoted(name))
+}
+
+/// Does the order to one batch.
+type Act<I> =
+    Box<dyn for<'l> Fn(&'l dyn Ledger, Vec<<I as Selectable>::Selected>) -> LedgerFuture<'l, Done> + Send + Sync>;
 
 struct Order<I: Selectable> {
     selection: Selection<I>,
@@ -136,8 +208,9 @@ impl Verb {
         }
     }
 
-    fn result(self, Done { matched, count }: Done) -> OrderResult {
-        let mut result = OrderResult { matched, ..OrderResult::default() };
+    fn result(self, Done { matched, count, unrouted }: Done) -> OrderResult {
+        let unrouted = (unrouted > 0).then_some(unrouted);
+        let mut result = OrderResult { matched, unrouted, ..OrderResult::default() };
         let counted = match self {
             Self::Redeliver => &mut result.redelivered,
             Self::Move => &mut result.moved,
@@ -160,7 +233,7 @@ async fn carry_out<I: Selectable>(parts: AdminParts, order: Order<I>) -> Answer 
 /// Carries out an order, and answers what came of it.
 pub(super) async fn finish(
     verb: Verb,
-    work: impl Future<Output = (Done, Result<(), LedgerError>)> + Send + 'static,
+    work: impl Future<Output = (Done, Result<(), Unselectable>)> + Send + 'static,
 ) -> Answer {
     // In a task of its own: a caller that hangs up must not leave the order half done and unlogged.
     let task = tokio::spawn(async move {
@@ -173,7 +246,12 @@ pub(super) async fn finish(
     })?;
     match end {
         Ok(()) => json(&verb.result(done)),
-        Err(error) => Err(Refusal::from(error).adding(&format!("; {} were {} before that", done.count, verb.done()))),
+        Err(Unselectable::Ledger(error)) => {
+            Err(Refusal::from(error).adding(&format!("; {} were {} before that", done.count, verb.done())))
+        }
+        Err(Unselectable::Id(fault)) => {
+            Err(Refusal::new(StatusCode::NOT_FOUND, "not_found", format!("{fault}; nothing was {}", verb.done())))
+        }
     }
 }
 
@@ -182,6 +260,8 @@ pub(super) async fn finish(
 pub(super) struct Done {
     pub(super) matched: u64,
     pub(super) count: u64,
+    /// Events that no destination takes.
+    pub(super) unrouted: u64,
 }
 
 impl Done {
@@ -190,13 +270,15 @@ impl Done {
         ledger: &dyn Ledger,
         order: Order<I>,
         now: Moment,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<(), Unselectable> {
         let Order { selection, dry_run, act, .. } = order;
-        let mut batches = selection.batches(now);
+        let mut batches = selection.batches(ledger, now).await?;
         while let Some(batch) = batches.next(ledger).await? {
             self.matched += batch.len() as u64;
             if !dry_run && !batch.is_empty() {
-                self.count += act(ledger, batch).await?;
+                let Done { count, unrouted, .. } = act(ledger, batch).await?;
+                self.count += count;
+                self.unrouted += unrouted;
             }
         }
         Ok(())

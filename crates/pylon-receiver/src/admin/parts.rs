@@ -1,10 +1,11 @@
 //! What the API reads from and gives orders to.
 
 use crate::certificate::CertificateEnd;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, NewDelivery};
 use crate::metrics::Metrics;
 use crate::time::WallClock;
 use crate::wire::CircuitStatus;
+use pylon_webhooks::WebhookEvent;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,9 @@ impl fmt::Debug for AdminParts {
 pub trait Running: Send + Sync + 'static {
     /// Its destinations.
     fn destinations(&self) -> Vec<RunningDestination>;
+
+    /// Where an event that came in at this endpoint goes by the present configuration.
+    fn routes(&self, endpoint: &str, event: &WebhookEvent) -> Vec<NewDelivery>;
 
     /// Why it is not ready, a sentence for each reason, without those of the ledger; empty: it is ready.
     fn unmet(&self) -> Vec<String>;

@@ -4,6 +4,7 @@ use super::answer::{Answer, Refusal};
 use super::fields::Fields;
 use super::orders::{Body, Done, Verb, fields_of, find_destination, finish};
 use super::parts::AdminParts;
+use super::selection::Unselectable;
 use crate::ledger::{DestinationStats, Ledger, LedgerError, LedgerFuture};
 use crate::text::{nearest, quoted};
 use crate::wire::{DropOrder, MoveOrder};
@@ -66,9 +67,9 @@ async fn carry_out(
     act: impl for<'l> Fn(&'l dyn Ledger) -> LedgerFuture<'l, u64> + Send + Sync + 'static,
 ) -> Answer {
     finish(verb, async move {
-        let mut done = Done { matched, count: 0 };
+        let mut done = Done { matched, ..Done::default() };
         let end = if dry_run { Ok(()) } else { to_the_end(&*parts.ledger, act, &mut done.count).await };
-        (done, end)
+        (done, end.map_err(Unselectable::from))
     })
     .await
 }

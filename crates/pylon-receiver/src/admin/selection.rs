@@ -2,9 +2,12 @@
 
 use super::answer::Refusal;
 use super::fields::Fields;
-use super::lists::{check_event_filter, next};
+use super::lists::{check_text, complete_event_filter, next};
 use crate::id::{DeliveryId, EventId};
-use crate::ledger::{DeliveryFilter, DeliveryRecord, DeliveryState, EventFilter, Ledger, LedgerError, Order, Page};
+use crate::ledger::{
+    DeliveryFilter, DeliveryRecord, DeliveryState, EventFilter, EventRecord, EventState, Ledger, LedgerError, Order,
+    Page,
+};
 use crate::time::Moment;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -16,6 +19,8 @@ const BATCH: u32 = 500;
 pub(super) trait Selectable: Copy + Ord + std::hash::Hash + Send + Sync + 'static {
     /// The conditions of a selection.
     type Filter: Clone + PartialEq + Send + Sync + 'static;
+    /// What an order has to know of one that it selects.
+    type Selected: Copy + Send + Sync + 'static;
 
     /// All of them, in words.
     const ALL: &'static str;
@@ -26,8 +31,11 @@ pub(super) trait Selectable: Copy + Ord + std::hash::Hash + Send + Sync + 'stati
     /// The filter without a condition.
     fn every() -> Self::Filter;
 
-    /// Whether it exists, and an order can select it.
-    fn exists(self, ledger: &dyn Ledger) -> impl Future<Output = Result<bool, LedgerError>> + Send;
+    /// Looks it up; the text says why an order cannot select it.
+    fn find(
+        self,
+        ledger: &dyn Ledger,
+    ) -> impl Future<Output = Result<Result<Self::Selected, String>, LedgerError>> + Send;
 
     /// Limits the filter to what exists when the order is given: otherwise new arrivals could keep the order going for ever.
     fn until(filter: Self::Filter, ordered_at: Moment) -> Self::Filter;
@@ -42,11 +50,40 @@ pub(super) trait Selectable: Copy + Ord + std::hash::Hash + Send + Sync + 'stati
 }
 
 /// Some of those that match.
-pub(super) struct Batch<I> {
-    /// Their ids.
-    pub(super) ids: Vec<I>,
+pub(super) struct Batch<I: Selectable> {
+    selected: Vec<I::Selected>,
     /// The next batch starts after this one; none: this was the last.
     next: Option<I>,
+}
+
+/// An event as an order selects it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SelectedEvent {
+    pub(super) id: EventId,
+    /// Whether it never went anywhere.
+    pub(super) is_new: bool,
+    /// Whether it can be delivered by the configuration's rules: a parked event cannot.
+    pub(super) is_routable: bool,
+}
+
+impl From<&EventRecord> for SelectedEvent {
+    fn from(event: &EventRecord) -> Self {
+        let is_new = matches!(event.state, EventState::Unrouted | EventState::Parked);
+        Self { id: event.id, is_new, is_routable: event.parked.is_none() }
+    }
+}
+
+/// Why an order was not begun.
+pub(super) enum Unselectable {
+    Ledger(LedgerError),
+    /// It names what it cannot select; the text says what.
+    Id(String),
+}
+
+impl From<LedgerError> for Unselectable {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(error)
+    }
 }
 
 /// What an order selects.
@@ -87,13 +124,19 @@ impl<I: Selectable> Selection<I> {
         }
     }
 
-    /// Goes through the selection.
-    pub(super) fn batches(self, ordered_at: Moment) -> Batches<I> {
+    /// Goes through the selection. Every id of it is looked up first.
+    pub(super) async fn batches(self, ledger: &dyn Ledger, ordered_at: Moment) -> Result<Batches<I>, Unselectable> {
         let rest = match self {
-            Self::Ids(ids) => Rest::Ids(ids.into_iter()),
+            Self::Ids(ids) => {
+                let mut found = Vec::with_capacity(ids.len());
+                for id in ids {
+                    found.push(id.find(ledger).await?.map_err(Unselectable::Id)?);
+                }
+                Rest::Found(found.into_iter())
+            }
             Self::Matching(filter) => Rest::Matching { filter: I::until(filter, ordered_at), after: None },
         };
-        Batches { rest, ordered_at }
+        Ok(Batches { rest, ordered_at })
     }
 }
 
@@ -104,28 +147,19 @@ pub(super) struct Batches<I: Selectable> {
 }
 
 enum Rest<I: Selectable> {
-    Ids(std::vec::IntoIter<I>),
+    Found(std::vec::IntoIter<I::Selected>),
     Matching { filter: I::Filter, after: Option<I> },
     Nothing,
 }
 
 impl<I: Selectable> Batches<I> {
-    /// The next batch of those that exist; none: that was the last.
-    pub(super) async fn next(&mut self, ledger: &dyn Ledger) -> Result<Option<Vec<I>>, LedgerError> {
+    /// The next batch; none: that was the last.
+    pub(super) async fn next(&mut self, ledger: &dyn Ledger) -> Result<Option<Vec<I::Selected>>, LedgerError> {
         match &mut self.rest {
             Rest::Nothing => Ok(None),
-            Rest::Ids(ids) => {
-                let batch: Vec<I> = ids.take(BATCH as usize).collect();
-                if batch.is_empty() {
-                    return Ok(None);
-                }
-                let mut existing = Vec::with_capacity(batch.len());
-                for id in batch {
-                    if id.exists(ledger).await? {
-                        existing.push(id);
-                    }
-                }
-                Ok(Some(existing))
+            Rest::Found(found) => {
+                let batch: Vec<I::Selected> = found.take(BATCH as usize).collect();
+                Ok((!batch.is_empty()).then_some(batch))
             }
             Rest::Matching { filter, after } => {
                 let page = Page { after: *after, limit: BATCH, order: Order::OldestFirst };
@@ -134,7 +168,7 @@ impl<I: Selectable> Batches<I> {
                     None => self.rest = Rest::Nothing,
                     next => *after = next,
                 }
-                Ok(Some(batch.ids))
+                Ok(Some(batch.selected))
             }
         }
     }
@@ -142,23 +176,26 @@ impl<I: Selectable> Batches<I> {
 
 impl Selectable for EventId {
     type Filter = EventFilter;
+    type Selected = SelectedEvent;
 
     const ALL: &'static str = "every event";
 
     fn check(filter: EventFilter, fields: &Fields) -> Result<EventFilter, Refusal> {
-        check_event_filter(&filter, "filter.", fields)?;
-        Ok(filter)
+        complete_event_filter(filter, "filter.", fields)
     }
 
     fn every() -> EventFilter {
         EventFilter::default()
     }
 
-    async fn exists(self, ledger: &dyn Ledger) -> Result<bool, LedgerError> {
+    async fn find(self, ledger: &dyn Ledger) -> Result<Result<SelectedEvent, String>, LedgerError> {
         let previous = u128::from_be_bytes(*self.as_bytes()).checked_sub(1);
         let after = previous.map(|previous| Self::from_bytes(previous.to_be_bytes()));
         let found = ledger.events(Self::every(), Page { after, limit: 1, order: Order::OldestFirst }).await?;
-        Ok(found.iter().any(|event| event.id == self))
+        let found = found.iter().find(|event| event.id == self).map(SelectedEvent::from);
+        Ok(found.ok_or_else(|| {
+            format!("unknown event: expected one that is kept, found none with the id {self}; it may have been pruned")
+        }))
     }
 
     fn until(filter: EventFilter, ordered_at: Moment) -> EventFilter {
@@ -173,12 +210,13 @@ impl Selectable for EventId {
     ) -> Result<Batch<Self>, LedgerError> {
         let events = ledger.events(filter, page).await?;
         let next = next(&events, &page, |event| event.id);
-        Ok(Batch { ids: events.into_iter().map(|event| event.id).collect(), next })
+        Ok(Batch { selected: events.iter().map(SelectedEvent::from).collect(), next })
     }
 }
 
 impl Selectable for DeliveryId {
     type Filter = DeliveryFilter;
+    type Selected = DeliveryId;
 
     const ALL: &'static str = "every dead delivery";
 
@@ -186,6 +224,7 @@ impl Selectable for DeliveryId {
         if filter.state.is_some_and(|state| state != DeliveryState::Dead) {
             return Err(fields.malformed("filter.state", "expected dead or none, found another state"));
         }
+        check_text(&filter.issue, "filter.issue", fields)?;
         Ok(DeliveryFilter { state: Some(DeliveryState::Dead), ..filter })
     }
 
@@ -193,12 +232,18 @@ impl Selectable for DeliveryId {
         DeliveryFilter { state: Some(DeliveryState::Dead), ..DeliveryFilter::default() }
     }
 
-    async fn exists(self, ledger: &dyn Ledger) -> Result<bool, LedgerError> {
+    async fn find(self, ledger: &dyn Ledger) -> Result<Result<Self, String>, LedgerError> {
         let previous = self.number.checked_sub(1);
         let after = previous.map(|number| Self { event: self.event, number });
-        let filter = DeliveryFilter { event: Some(self.event), ..Self::every() };
+        let filter = DeliveryFilter { event: Some(self.event), ..DeliveryFilter::default() };
         let found = ledger.deliveries(filter, Page { after, limit: 1, order: Order::OldestFirst }).await?;
-        Ok(found.iter().any(|delivery| delivery.id == self))
+        Ok(match found.iter().find(|delivery| delivery.id == self).map(|delivery| delivery.state) {
+            Some(DeliveryState::Dead) => Ok(self),
+            Some(state) => Err(format!("not a dead delivery: expected one, found that {self} is {state}")),
+            None => Err(format!(
+                "unknown delivery: expected one that is kept, found none with the id {self}; it may have been pruned"
+            )),
+        })
     }
 
     fn until(filter: DeliveryFilter, ordered_at: Moment) -> DeliveryFilter {
@@ -216,8 +261,8 @@ impl Selectable for DeliveryId {
         // A delivery that this order created and that has died meanwhile does not belong to it, and could keep it going for ever.
         let was_there =
             |delivery: &DeliveryRecord| delivery.redelivery_of.is_none() || delivery.created_at < ordered_at;
-        let ids = deliveries.iter().filter(|delivery| was_there(delivery)).map(|delivery| delivery.id).collect();
-        Ok(Batch { ids, next })
+        let selected = deliveries.iter().filter(|delivery| was_there(delivery)).map(|delivery| delivery.id).collect();
+        Ok(Batch { selected, next })
     }
 }
 

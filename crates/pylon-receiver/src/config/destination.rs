@@ -21,11 +21,11 @@ const LONGEST_SOCKET: usize = 103;
 keys! {
     /// Where events go, and how hard the receiver tries.
     DestinationConfig {
-        /// The name that deliveries are stored under; required. Renaming a destination orphans its pending deliveries.
+        /// The name that deliveries are stored under; required. Renaming a destination orphans its pending deliveries; `deliveries move` moves them.
         name: Arc<str> = "".into(), text().checked(name_fault).required(), Reload;
         /// How events go to the destination.
         transport: TransportConfig = TransportConfig::InProcess, TransportKeys, Reload;
-        /// Only events of these kinds; empty for all. Case, `.`, `-` and spaces do not count.
+        /// Only events of these kinds, by name or type; empty for all. Case, `.`, `-` and spaces do not count in a name.
         kinds: Vec<String> = Vec::new(), TEXTS.checked(|kinds| kinds_fault(kinds)), Reload;
         /// Only events of the endpoints with these names; empty for all.
         endpoints: Vec<String> = Vec::new(), TEXTS, Reload;

@@ -56,7 +56,7 @@ pub(super) const VARIABLES: Value<Vec<String>> =
     value("list of names", |value| read_array("an array of strings", value, read_variable), TEXTS.show).checked(
         |names| {
             let is_wrong = names.iter().any(|name| name.is_empty() || name.contains(['=', '\0']));
-            is_wrong.then(|| "expected names of environment variables, found another text".to_owned())
+            is_wrong.then(|| "expected names of environment variables, found something else".to_owned())
         },
     );
 
@@ -145,7 +145,7 @@ fn read_variable(value: DeValue<'_>) -> Result<String, Wrong> {
     let name = read_text(value)?;
     let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         && !name.starts_with(|first: char| first.is_ascii_digit());
-    let fault = "expected the name of an environment variable, of letters, digits and `_`, found another text";
+    let fault = "expected the name of an environment variable, of letters, digits and `_`, found something else";
     if is_name { Ok(name) } else { Err(fault.to_owned().into()) }
 }
 

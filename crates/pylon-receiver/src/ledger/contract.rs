@@ -3,7 +3,7 @@
 use super::backup::Backup;
 use super::chore::{Prune, Pruned};
 use super::error::LedgerError;
-use super::event::{NewEvent, Recorded};
+use super::event::{NewDelivery, NewEvent, Recorded};
 use super::exchange::{Exchange, Exchanged};
 use super::lease::{Lease, Owner};
 use super::read::{
@@ -107,6 +107,10 @@ pub trait Ledger: Send + Sync + 'static {
     /// repeats. The event's dead deliveries to that destination become [redelivered](super::DeliveryState::Redelivered).
     /// Unknown events are skipped.
     fn redeliver(&self, events: Vec<EventId>, destination: Option<Arc<str>>) -> LedgerFuture<'_, u64>;
+
+    /// Makes the first deliveries of events that went nowhere, due at once; says how many. Events that are unknown, or have a
+    /// delivery by now, are skipped.
+    fn route(&self, events: Vec<(EventId, Vec<NewDelivery>)>) -> LedgerFuture<'_, u64>;
 
     /// Makes a new delivery in the place of each dead one, which becomes
     /// [redelivered](super::DeliveryState::Redelivered); says how many. Deliveries that are not dead are skipped.

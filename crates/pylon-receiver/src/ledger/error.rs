@@ -24,6 +24,8 @@ pub enum LedgerError {
     InUse(Box<str>),
     /// It is no ledger, or one of another version; the text says which.
     Unknown(Box<str>),
+    /// A search took too long.
+    Slow,
     /// Anything else; the text is the store's own.
     Failed(Box<str>),
 }
@@ -41,6 +43,7 @@ impl LedgerError {
             Self::Displaced(_) => "displaced",
             Self::InUse(_) => "in_use",
             Self::Unknown(_) => "unknown",
+            Self::Slow => "slow",
             Self::Failed(_) => "failed",
         }
     }
@@ -70,6 +73,9 @@ impl fmt::Display for LedgerError {
                 write!(f, "the ledger is in use: {by}; stop the other process or give this one a ledger of its own")
             }
             Self::Unknown(found) => write!(f, "not a ledger of this version: {found}"),
+            Self::Slow => f.write_str(
+                "the search took too long: it goes through the bodies of all events that its other conditions leave; narrow it, for instance with since and until",
+            ),
             Self::Failed(said) => write!(f, "the ledger failed: {said}"),
         }
     }

@@ -5,6 +5,7 @@
 
 mod backup;
 mod chore;
+mod content;
 mod contract;
 mod error;
 mod event;
@@ -18,6 +19,7 @@ mod wake;
 
 pub use backup::Backup;
 pub use chore::{Prune, Pruned};
+pub use content::{IssueSummary, body_contains};
 pub use contract::{Ledger, LedgerFuture};
 pub use error::LedgerError;
 pub use event::{DeduplicationKey, NewDelivery, NewEvent, Recorded};

@@ -1,8 +1,9 @@
 //! What you read from a ledger: filters, pages, records. Their JSON is part of the admin API.
 
 use super::DeliveryState;
+use super::content::IssueSummary;
 use crate::headers::Headers;
-use crate::id::{DeliveryId, EventId};
+use crate::id::{DeliveryId, EventId, PartOfId};
 use crate::time::Moment;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -27,9 +28,15 @@ pub struct EventFilter {
     /// In this state now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<EventState>,
-    /// With this text somewhere in the body, byte for byte.
+    /// With this text somewhere in the body, as [`body_contains`](super::body_contains) finds it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contains: Option<String>,
+    /// About the issue of this number or id, as [`IssueSummary::is_called`] compares them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issue: Option<String>,
+    /// With an id that begins or ends like this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<PartOfId>,
 }
 
 /// Which deliveries. A condition that is left out excludes none.
@@ -51,6 +58,9 @@ pub struct DeliveryFilter {
     /// Of events that arrived before this moment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Moment>,
+    /// Of events about the issue of this number or id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issue: Option<String>,
 }
 
 /// Which refused requests. A condition that is left out excludes none.
@@ -158,6 +168,9 @@ pub struct EventRecord {
     /// Why it is not delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parked: Option<String>,
+    /// The issue that it is about; none when its body names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issue: Option<IssueSummary>,
     /// The length of its body in bytes.
     pub body_length: u64,
     /// The number of its deliveries.
@@ -208,6 +221,9 @@ pub struct DeliveryRecord {
     /// The known kind that the event is taken for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
+    /// The issue that the event is about; none when its body names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issue: Option<IssueSummary>,
     /// The state.
     pub state: DeliveryState,
     /// How many attempts were made, or were interrupted and may have been made.

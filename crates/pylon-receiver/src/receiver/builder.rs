@@ -3,7 +3,7 @@
 use super::couriers::{Couriers, Parts};
 use super::descriptors::Connections;
 use super::preflight::pass;
-use super::{Given, Receiver, Shared, certificates, digest, pruner};
+use super::{Given, Receiver, Shared, certificates, client_certificates, digest, pruner};
 use crate::accept::{Acceptor, AcceptorParts, InheritedSocket, Listener, ListenerLimits, TlsKeys};
 use crate::admin::{Access, AdminParts, Health, router};
 use crate::config::{
@@ -174,7 +174,7 @@ impl ReceiverBuilder {
         ));
         couriers.install(couriers.prepare(&config));
         let health = config.health.clone();
-        let client_certificates = certificates::of_destinations(&config);
+        let client_certificates = client_certificates::ends(&config);
         let missing = [acceptor.unmet(), couriers.unmet()].concat();
         let shared = Arc::new(Shared {
             missing: Mutex::new(missing),

@@ -1,10 +1,9 @@
 //! Looks at certificates again, so that a renewed one is used without an order, and one that ends is told.
 
 use super::Shared;
+use super::client_certificates;
 use crate::accept::Refreshed;
 use crate::admin::Running;
-use crate::certificate::CertificateEnd;
-use crate::config::{Config, HttpTransport, TransportConfig};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -29,20 +28,11 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
-/// The certificates that the configured destinations are shown, as far as they can be read.
-pub(super) fn of_destinations(config: &Config) -> Vec<CertificateEnd> {
-    let client = config.destinations.iter().filter_map(|destination| match &destination.transport {
-        TransportConfig::Http(HttpTransport { client, .. }) => client.as_ref(),
-        _ => None,
-    });
-    client.filter_map(|client| CertificateEnd::of_file(&client.certificate)).collect()
-}
-
 impl Shared {
     /// Whether the receiver's own certificate was replaced.
     fn look_at_certificates(&self) -> bool {
         let config = Shared::config(self);
-        *self.client_certificates() = of_destinations(&config);
+        *self.client_certificates() = client_certificates::ends(&config);
         let (Some(keys), Some(files)) = (&self.tls, &config.tls) else { return false };
         match keys.refresh(files) {
             Refreshed::Replaced => {

@@ -2,6 +2,7 @@
 
 mod builder;
 mod certificates;
+mod client_certificates;
 mod couriers;
 mod descriptors;
 mod preflight;
@@ -10,17 +11,18 @@ mod pruner;
 pub use builder::{ReceiverBuilder, StartFault};
 pub use preflight::Preflight;
 
-use crate::accept::{Acceptor, Stopped, TlsKeys};
+use crate::accept::{Acceptor, Stopped, TlsKeys, deliveries_of};
 use crate::admin::{Running, RunningDestination};
 use crate::certificate::CertificateEnd;
 use crate::config::{Config, ConfigFault, ListenAddress, SecretSource, restarts, show};
 use crate::deliver::CircuitState;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Ledger, LedgerError, NewDelivery};
 use crate::pem::TlsFault;
 use crate::time::WallClock;
 use crate::wire::CircuitStatus;
 use couriers::Couriers;
 use preflight::pass;
+use pylon_webhooks::WebhookEvent;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -229,7 +231,7 @@ impl Shared {
         self.couriers.install(couriers);
         self.acceptor.install(settings);
         *known = missing;
-        *self.client_certificates() = certificates::of_destinations(&config);
+        *self.client_certificates() = client_certificates::ends(&config);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         tracing::info!("reloaded");
@@ -267,6 +269,10 @@ impl Running for Shared {
             RunningDestination { name, circuit, open_for }
         };
         self.couriers.states().into_iter().map(shown).collect()
+    }
+
+    fn routes(&self, endpoint: &str, event: &WebhookEvent) -> Vec<NewDelivery> {
+        deliveries_of(&Shared::config(self), endpoint, event)
     }
 
     fn unmet(&self) -> Vec<String> {

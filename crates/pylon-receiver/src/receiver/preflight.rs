@@ -1,11 +1,11 @@
 //! What a configuration would meet on this machine: everything that a start refuses or warns of.
 
-use super::certificates;
+use super::client_certificates;
 use crate::accept::TlsKeys;
 use crate::certificate::CertificateEnd;
 use crate::config::{
-    CommandTransport, Config, ConfigFault, DestinationConfig, HttpTransport, JsonLinesTransport, LedgerAddress,
-    ListenAddress, SecretSource, TransportConfig, check, is_localhost,
+    CommandTransport, Config, ConfigFault, DestinationConfig, EndpointConfig, HttpTransport, JsonLinesTransport,
+    LedgerAddress, ListenAddress, SecretSource, TransportConfig, check, is_localhost,
 };
 use crate::deliver::{examine_json_lines, transport};
 use crate::file::{folder_of, is_same, open_to_others, resolved};
@@ -13,7 +13,7 @@ use crate::ledger::SqliteLedger;
 use crate::text::quoted;
 use crate::time::{SystemWallClock, WallClock};
 use http::Uri;
-use pylon_webhooks::{EventKind, NameSource};
+use pylon_webhooks::{EventKind, NameSource, Secret};
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -52,7 +52,7 @@ impl Preflight {
         }
         preflight.ledger(config);
         preflight.secrets(config);
-        preflight.ending(&certificates::of_destinations(config));
+        preflight.ending(&client_certificates::ends(config));
         preflight.sources(config);
         preflight.destinations(config);
         preflight.kinds(config);
@@ -97,7 +97,17 @@ impl Preflight {
     }
 
     fn secret(&mut self, whose: &str, source: &SecretSource) {
-        self.missing.extend(source.read().err().map(|fault| format!("{whose}: {fault}")));
+        match source.read().map(Secret::new) {
+            Err(fault) => self.missing.push(format!("{whose}: {fault}")),
+            Ok(Ok(secret)) if !matches!(source, SecretSource::Plain(_)) => {
+                let from = match source {
+                    SecretSource::Environment(_) | SecretSource::File(_) => format!("{source}: "),
+                    SecretSource::Plain(_) | SecretSource::Given(_) => String::new(),
+                };
+                self.warnings.extend(secret.flaw().map(|flaw| format!("{whose}: {from}{flaw}")));
+            }
+            Ok(_) => {}
+        }
         if let SecretSource::File(path) = source {
             self.open_to_others(whose, path);
         }
@@ -124,13 +134,28 @@ impl Preflight {
 
     fn destinations(&mut self, config: &Config) {
         if config.destinations.is_empty() {
-            self.warnings
-                .push("no destination: events are stored and delivered nowhere; add a `[[destination]]`".into());
+            let text = "no destination: events are stored and delivered nowhere; add a `[[destination]]`, or `--forward` \
+                        a URL";
+            self.warnings.push(text.into());
+        }
+        let takes = |destination: &DestinationConfig, endpoint: &str| {
+            destination.endpoints.is_empty() || destination.endpoints.iter().any(|name| name == endpoint)
+        };
+        for EndpointConfig { name, .. } in config.endpoints.iter().filter(|_| !config.destinations.is_empty()) {
+            if !config.destinations.iter().any(|destination| takes(destination, name)) {
+                self.warnings.push(format!(
+                    "endpoint {name}: its events are stored and delivered nowhere; add it to the `endpoints` of a destination"
+                ));
+            }
         }
         for destination in &config.destinations {
             let whose = format!("destination {}", destination.name);
             match &destination.transport {
                 TransportConfig::Http(HttpTransport { socket: Some(path), .. }) => {
+                    if matches!(&config.listen, ListenAddress::Unix(own) if is_same(own, path)) {
+                        let text = "`socket` is the receiver's own `listen` address; use the address of your app";
+                        self.faults.push(format!("{whose}: {text}"));
+                    }
                     // The app may make the socket later.
                     if path.metadata().is_ok_and(|file| !file.file_type().is_socket()) {
                         self.warnings.push(format!("{whose}: `socket` {} is no socket", path.display()));

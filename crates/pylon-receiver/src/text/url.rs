@@ -30,7 +30,7 @@ pub fn parse_url(text: &str) -> Result<Uri, String> {
     if !text.contains("://") {
         return Err(format!("expected {URL}, found no scheme"));
     }
-    let url: Uri = text.parse().map_err(|_| format!("expected {URL}, found another text"))?;
+    let url: Uri = text.parse().map_err(|_| format!("expected {URL}, found something else"))?;
     url_fault(&url).map_or(Ok(url), Err)
 }
 

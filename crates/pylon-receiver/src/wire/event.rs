@@ -2,7 +2,7 @@
 
 use super::content::{Body, redacted};
 use crate::id::EventId;
-use crate::ledger::{self, AttemptRecord, DeliveryRecord, EventRecord, EventState, RefusedRecord};
+use crate::ledger::{self, AttemptRecord, DeliveryRecord, EventRecord, EventState, IssueSummary, RefusedRecord};
 use crate::time::Moment;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,9 @@ pub struct EventDetail {
     /// The known kind that the event is taken for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
+    /// The issue that it is about; none when its body names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issue: Option<IssueSummary>,
     /// The state, derived from its deliveries.
     pub state: EventState,
     /// Why the receiver does not deliver it.
@@ -58,13 +61,15 @@ pub struct DeliveryDetail {
 impl From<ledger::EventDetail> for EventDetail {
     fn from(event: ledger::EventDetail) -> Self {
         let ledger::EventDetail { record, method, target, query, headers, body, deliveries } = event;
-        let EventRecord { id, received_at, endpoint, name, kind, state, parked, body_length, deliveries: _ } = record;
+        let EventRecord { id, received_at, endpoint, name, kind, issue, state, parked, body_length, deliveries: _ } =
+            record;
         Self {
             id,
             received_at,
             endpoint,
             name,
             kind,
+            issue,
             state,
             parked,
             body_length,

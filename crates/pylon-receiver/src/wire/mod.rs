@@ -34,7 +34,7 @@ mod status;
 
 pub use crate::ledger::{
     AttemptRecord, DeliveryFilter, DeliveryRecord, DeliveryState, DestinationStats, EventFilter, EventRecord,
-    EventState, Order, RefusedFilter,
+    EventState, IssueSummary, Order, RefusedFilter,
 };
 pub use content::Body;
 pub use error::ErrorAnswer;

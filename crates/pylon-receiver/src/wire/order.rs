@@ -17,7 +17,8 @@ pub struct EventOrder {
     /// Every event.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub all: bool,
-    /// To this destination only; if left out, to each destination that the event went to before.
+    /// To this destination only. If left out, to each destination that the event went to before; an event that went nowhere, to
+    /// each that would take it now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub destination: Option<String>,
     /// Only count what matches.
@@ -81,4 +82,7 @@ pub struct OrderResult {
     /// How many deliveries were dropped, if the order was to drop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped: Option<u64>,
+    /// How many events no destination takes, so that they were not redelivered; left out if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unrouted: Option<u64>,
 }

@@ -112,6 +112,11 @@ fn a_destination_is_not_the_receiver_itself() {
         ("127.0.0.1:80", "http://127.0.0.1/", "listen"),
         ("127.0.0.1:443", "https://localhost/", "listen"),
         ("192.0.2.1:8080", "http://192.0.2.1:8080/", "listen"),
+        ("localhost:8080", "http://localhost:8080/", "listen"),
+        ("LOCALHOST:8080", "http://127.0.0.1:8080/", "listen"),
+        ("localhost:8080", "http://[::1]:8080/", "listen"),
+        ("localhost:80", "http://0.0.0.0/", "listen"),
+        ("hooks.internal:8080", "http://Hooks.Internal:8080/", "listen"),
     ];
     for (listen, url, key) in refused {
         let fault =
@@ -125,10 +130,25 @@ fn a_destination_is_not_the_receiver_itself() {
         ("127.0.0.1:8080", "http://app:8080/"),
         ("192.0.2.1:8080", "http://localhost:8080/"),
         ("127.0.0.1:0", "http://127.0.0.1/"),
+        ("localhost:8080", "http://localhost:8082/"),
+        ("localhost:8080", "http://127.0.0.2:8080/"),
+        ("hooks.internal:8080", "http://app:8080/"),
+        ("hooks.internal:8080", "http://hooks.internal/"),
+        ("unix:/run/pylon.sock", "http://localhost:8080/"),
     ];
     for (listen, url) in taken {
         assert_finds(&config().listen(listen.parse().unwrap()).destinations(vec![to(url)]), &[], &[], &[]);
     }
+    let socket = |path: &str| {
+        let http = HttpTransport::new("http://app/webhook".parse().unwrap()).socket(Some(path.into()));
+        config()
+            .listen("unix:/run/pylon.sock".parse().unwrap())
+            .destinations(vec![DestinationConfig::new("app", TransportConfig::Http(http))])
+    };
+    let fault = "destination app: `socket` is the receiver's own `listen` address; use the address of your app";
+    assert_finds(&socket("/run/pylon.sock"), &[fault], &[], &[]);
+    assert_finds(&socket("/run/../run/pylon.sock"), &[fault], &[], &[]);
+    assert_finds(&socket("/run/app.sock"), &[], &[], &[]);
 }
 
 #[test]
@@ -467,8 +487,74 @@ fn slips_are_warned_of() {
     let endpoint = "endpoint webhook: `event_name`: `isue_new` is not a known kind; did you mean `issue_new`?";
     let destination = "destination app: `kinds`: `issue_neww` is not a known kind; did you mean `issue_new`?";
     assert_finds(&kinds, &[], &[], &[endpoint, destination]);
-    let nowhere = "no destination: events are stored and delivered nowhere; add a `[[destination]]`";
+    let nowhere =
+        "no destination: events are stored and delivered nowhere; add a `[[destination]]`, or `--forward` a URL";
     assert_finds(&config().destinations(vec![]), &[], &[], &[nowhere]);
+}
+
+#[test]
+fn slips_in_kinds_are_warned_of_and_types_are_kinds() {
+    for (kind, meant) in [
+        ("message_new", "issue_message_new"),
+        ("issue_message", "issue_message_new"),
+        ("MessageNew", "issue_message_new"),
+        ("IssueNew", "issue_new"),
+        ("issue_state_changed", "issue_status_changed"),
+        ("tags_changed", "issue_tags_changed"),
+    ] {
+        let warning = format!("destination app: `kinds`: `{kind}` is not a known kind; did you mean `{meant}`?");
+        assert_finds(&config().destinations(vec![to("http://app/").kinds(vec![kind.into()])]), &[], &[], &[&warning]);
+    }
+    for kind in ["MessageNewEvent", "issue_message_new", "Issue.Message-New", "issue.created", "new-issue"] {
+        assert_finds(&config().destinations(vec![to("http://app/").kinds(vec![kind.into()])]), &[], &[], &[]);
+    }
+}
+
+#[test]
+fn an_endpoint_that_no_destination_takes_is_warned_of() {
+    let endpoints = ["/a", "/b", "/c"].map(|path| EndpointConfig::signed(path, [SecretSource::given("secret")]));
+    let config = config().endpoints(endpoints.into());
+    let of = |name: &str| {
+        let advice = "add it to the `endpoints` of a destination";
+        format!("endpoint {name}: its events are stored and delivered nowhere; {advice}")
+    };
+    let narrow = |name: &str| {
+        let http = HttpTransport::new("http://app/".parse().unwrap());
+        DestinationConfig::new(format!("of-{name}"), TransportConfig::Http(http)).endpoints(vec![name.into()])
+    };
+    assert_finds(&config.clone().destinations(vec![narrow("a")]), &[], &[], &[&of("b"), &of("c")]);
+    assert_finds(&config.clone().destinations(vec![narrow("a"), narrow("c")]), &[], &[], &[&of("b")]);
+    assert_finds(&config.destinations(vec![narrow("a"), to("http://other/")]), &[], &[], &[]);
+}
+
+#[test]
+fn flaws_of_secrets_are_warned_of_and_never_show_them() {
+    let folder = TempDir::new().unwrap();
+    let space = "the secret has white space at its start or end, which is rarely part of a secret: trim the secret where \
+                 you set it";
+    let quotes =
+        "the secret has quotes around it, which are rarely part of a secret: remove the quotes where you set it";
+    let mark = "the secret starts with a byte order mark, which is rarely part of a secret: save its file as UTF-8 \
+                without a byte order mark";
+    // One line end at the end of a file is none of the secret's.
+    let files = [("plain", "s3", ""), ("line", "s3\r\n", ""), ("lines", "s3\n\n", space), ("mark", "\u{feff}s3", mark)];
+    for (name, text, flaw) in files {
+        let secret = file(&folder, name, text, 0o600);
+        let warning = format!("endpoint webhook: {secret}: {flaw}");
+        let config = config().endpoints(vec![EndpointConfig::signed("/webhook", [secret])]);
+        let warnings = if flaw.is_empty() { vec![] } else { vec![warning.as_str()] };
+        assert_finds(&config, &[], &[], &warnings);
+    }
+    let given =
+        |secret: &str| config().endpoints(vec![EndpointConfig::signed("/webhook", [SecretSource::given(secret)])]);
+    for (secret, flaw) in [("s3 ", space), ("\ts3", space), ("'s3'", quotes), ("\"s3\"\n", space)] {
+        assert_finds(&given(secret), &[], &[], &[&format!("endpoint webhook: {flaw}")]);
+    }
+    let http = HttpTransport::new("http://app/".parse().unwrap()).signing(Signing::Pylon(SecretSource::given("'s3'")));
+    let signed = DestinationConfig::new("app", TransportConfig::Http(http));
+    let everywhere = config().admin_token(Some(SecretSource::given("'s3'"))).destinations(vec![signed]);
+    let of = |whose: &str| format!("{whose}: {quotes}");
+    assert_finds(&everywhere, &[], &[], &[&of("admin token"), &of("destination app")]);
 }
 
 #[tokio::test]

@@ -26,6 +26,32 @@ fn an_empty_secret_is_refused_wherever_it_is_given() {
 }
 
 #[test]
+fn a_variable_that_holds_no_secret_is_named() {
+    const VARIABLE: &str = "PYLON_TEST_SECRET_THAT_NOBODY_SETS";
+    let sentence = format!(
+        "no secret: the environment variable {VARIABLE} is not set; set it to the secret that Pylon shows for the webhook \
+         destination"
+    );
+    let errors = [
+        Secret::from_env(VARIABLE).unwrap_err(),
+        WebhookHandler::from_env(VARIABLE).unwrap_err(),
+        Verifier::builder().secret("good").secret_env(VARIABLE).build().unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error, ConfigError::SecretVariable { variable: VARIABLE.into(), is_set: false });
+        assert_eq!(error.to_string(), sentence);
+        // What `main` prints.
+        assert_eq!(format!("{:?}", Box::<dyn std::error::Error>::from(error)), sentence);
+    }
+    let empty = ConfigError::SecretVariable { variable: "X".into(), is_set: true }.to_string();
+    assert!(empty.starts_with("no secret: the environment variable X is empty; set it to"), "{empty}");
+    // Cargo sets this one.
+    let verifier = Verifier::builder().secret_env("CARGO_PKG_NAME").build().unwrap();
+    let signature = sign(&Secret::new("pylon-webhooks").unwrap(), b"{}", None);
+    drop(verifier.verify(b"{}", Some(&signature), None).unwrap());
+}
+
+#[test]
 fn a_secret_of_white_space_is_a_secret() {
     let handler = WebhookHandler::new(" ").unwrap();
     let signature = sign(&Secret::new(" ").unwrap(), b"{}", None);

@@ -236,7 +236,7 @@ fn header_in(variable: &str) -> Result<HeaderValue, Fault> {
     let value = SecretSource::Environment(variable.into()).read().map_err(Fault::configuration)?;
     let mut value = HeaderValue::from_bytes(&value).map_err(|_| {
         Fault::configuration(format!(
-            "expected a header's value in environment variable {variable}, found another text"
+            "expected a header's value in environment variable {variable}, found something else"
         ))
     })?;
     value.set_sensitive(true);
@@ -252,7 +252,7 @@ fn parse_pair(text: &str) -> Result<(String, String), String> {
 
 fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = parse_header_variable(text)?;
-    let value = HeaderValue::try_from(value).map_err(|_| "expected a header's value, found another text")?;
+    let value = HeaderValue::try_from(value).map_err(|_| "expected a header's value, found something else")?;
     Ok((name, value))
 }
 

@@ -104,7 +104,7 @@ struct Client {
 
 impl Client {
     fn new(url: &Uri) -> Result<Self, String> {
-        let url = url.to_string().parse().map_err(|_| "expected a URL, found another text".to_owned())?;
+        let url = url.to_string().parse().map_err(|_| "expected a URL, found something else".to_owned())?;
         let http = http_client(&url).map_err(|fault| fault.message().unwrap_or_default().to_owned())?;
         let runtime = Builder::new_current_thread()
             .enable_all()

@@ -13,15 +13,15 @@ fn a_wrong_command_line_ends_with_2() {
         (&["events"], "Usage: pylon-receiver events"),
         (
             &["events", "list", "--since", "yesterday"],
-            "expected a moment such as 2026-11-23T08:00:00Z, a date, or how long ago",
+            "expected a time such as 2026-11-23T08:00:00Z, a date, or how long ago",
         ),
-        (&["events", "list", "--since", "2026-02-30"], "expected a moment such as"),
+        (&["events", "list", "--since", "2026-02-30"], "expected a time such as"),
         (&["events", "list", "--state", "lost"], "[possible values: pending, dead, delivered, parked, unrouted]"),
         (&["events", "list", "--limit", "0"], "0 is not in 1.."),
         (&["events", "list", "--limit", "3", "--all"], "cannot be used with"),
         (
             &["events", "show", "7"],
-            "expected an event id such as 019aaf3c-9f10-7aa0-8000-0123456789ab, found another text",
+            "expected an event id such as 019aaf3c-9f10-7aa0-8000-0123456789ab, or the first or last digits of one, at least 4",
         ),
         (&["dead", "drop", EVENT], "expected a delivery id such as 019aaf3c-9f10-7aa0-8000-0123456789ab.1"),
         (
@@ -34,6 +34,8 @@ fn a_wrong_command_line_ends_with_2() {
         ),
         (&["stats", "--ledger", "pylon.db"], "expected `sqlite:PATH`, found `pylon.db`"),
         (&["template", "isue_new"], "a similar value exists: 'issue_new'"),
+        (&["template", "message_new"], "a similar value exists: 'issue_message_new'"),
+        (&["send", "IssueNew", "--to", "http://127.0.0.1:1"], "a similar value exists: 'issue_new'"),
         (&["send", "--to", "http://127.0.0.1:1"], "required arguments were not provided"),
         (&["send", "issue_new"], "--to <URL>"),
         (&["send", "issue_new", "--to", "http://127.0.0.1:1", "--body", "-"], "cannot be used with"),
@@ -56,7 +58,7 @@ fn a_wrong_command_line_ends_with_2() {
         (&["sign", "--timestamp=+1"], "expected whole Unix seconds such as 1700000000"),
         (&["verify"], "--signature <HEX>"),
         (&["serve", "--log", "xml"], "[possible values: text, json]"),
-        (&["serve", "--listen", "8080"], "invalid socket address syntax"),
+        (&["serve", "--listen", "8080"], "expected an address and a port such as `127.0.0.1:8080`, found `8080`"),
     ] {
         let ran = cli(arguments).run();
         assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{arguments:?}");
@@ -186,7 +188,7 @@ fn a_token_that_leaves_the_machine_without_tls_is_warned_of() {
 #[test]
 fn a_configuration_is_printed_or_all_that_is_wrong_with_it() {
     let holds = cli(&["check-config"]).run();
-    let nowhere = "warning: no destination: events are stored and delivered nowhere; add a `[[destination]]`\n";
+    let nowhere = "warning: no destination: events are stored and delivered nowhere; add a `[[destination]]`, or `--forward` a URL\n";
     assert_eq!((holds.code, holds.stderr.as_str()), (0, nowhere));
     let again = cli(&["check-config", "--config", "receiver.toml"]).file("receiver.toml", &holds.stdout).run();
     assert_eq!((again.code, again.stdout, again.stderr.as_str()), (0, holds.stdout, nowhere));
@@ -231,4 +233,6 @@ fn templates_are_listed_and_printed() {
     let ran = cli(&["template", "issue_new", "--json"]).run();
     let found: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(found["template"], pylon_webhooks::EventKind::IssueNew.template());
+    let by_type = cli(&["template", "MessageNewEvent"]).run();
+    by_type.prints(&pylon_webhooks::EventKind::IssueMessageNew.template());
 }

@@ -20,11 +20,12 @@ fn is_harmless(text: &str) -> bool {
 fn answers() -> Vec<(Vec<&'static str>, Value)> {
     let event = json!({
         "id": EVENT, "received_at": "2026-11-23T08:00:00Z", "endpoint": HOSTILE, "name": HOSTILE, "kind": HOSTILE, "state": "parked",
-        "parked": HOSTILE, "body_length": 1, "deliveries": 1,
+        "parked": HOSTILE, "body_length": 1, "deliveries": 1, "issue": {"id": HOSTILE, "number": HOSTILE, "title": HOSTILE},
     });
     let delivery = json!({
         "id": format!("{EVENT}.1"), "destination": HOSTILE, "name": HOSTILE, "kind": HOSTILE, "state": "dead", "attempts": 1,
         "created_at": "2026-11-23T08:00:00Z", "reason": HOSTILE, "order_key": HOSTILE,
+        "issue": {"number": HOSTILE, "title": HOSTILE},
         "log": [{"attempt": 1, "started_at": "2026-11-23T08:00:00Z", "took_milliseconds": 1, "detail": HOSTILE}],
     });
     let mut shown = event.clone();
@@ -118,7 +119,7 @@ fn a_cell_is_cut_by_the_columns_it_takes_and_columns_stay_in_line() {
     let ran = cli(&["events", "list", "--admin-url", &server.url]).run();
     let lines: Vec<&str> = ran.stdout.lines().collect();
     // Fifteen characters of two columns and the ellipsis: a sixteenth does not fit into 32.
-    assert!(lines[1].contains(&format!("  {}…  pending", "漢".repeat(15))), "{}", lines[1]);
+    assert!(lines[1].contains(&format!("  {}…  -      -      pending", "漢".repeat(15))), "{}", lines[1]);
     assert!(lines[2].len() < 1000, "{}", lines[2].len());
     let columns = |line: &&str| unicode_width(line);
     assert_eq!(columns(&lines[1]), columns(&lines[3]));

@@ -52,6 +52,11 @@ fn what_came_of_an_order_is_said() {
             "3 match; dry run, nothing was changed\n",
         ),
         (
+            &["dead", "redeliver", "--issue", "1042"],
+            json!({"matched": 1, "redelivered": 1}),
+            "1 matched, 1 will be redelivered\n",
+        ),
+        (
             &["events", "redeliver", "--all", "--json"],
             json!({"matched": 3, "redelivered": 4}),
             "{\n  \"matched\": 3,\n  \"redelivered\": 4\n}\n",
@@ -63,6 +68,14 @@ fn what_came_of_an_order_is_said() {
         let is_dry = arguments.contains(&"--dry-run");
         assert_eq!(server.requests()[0].json()["dry_run"], is_dry);
     }
+}
+
+#[test]
+fn events_that_no_destination_takes_are_told() {
+    let server = Server::answering(200, json!({"matched": 3, "redelivered": 1, "unrouted": 2}));
+    let ran = cli(&["events", "redeliver", "--state", "unrouted", "--admin-url", &server.url]).run();
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "3 matched, 1 will be redelivered\n"));
+    assert_eq!(ran.stderr, "2 of them are taken by no destination; name one with --destination\n");
 }
 
 #[test]

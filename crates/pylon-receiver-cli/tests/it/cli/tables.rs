@@ -13,10 +13,14 @@ fn event(kind: &str) -> Value {
     })
 }
 
+fn issue() -> Value {
+    json!({"id": "5b0c0f0e", "number": "1042", "title": "Export\u{1b}[31m fails"})
+}
+
 fn delivery() -> Value {
     json!({
         "id": format!("{EVENT}.1"), "destination": "app", "name": "Issue.New", "kind": "issue_new", "state": "dead", "attempts": 30,
-        "created_at": "2026-11-23T08:00:00Z", "finished_at": "2026-11-26T08:00:00.999Z", "reason": "answered 500",
+        "created_at": "2026-11-23T08:00:00Z", "finished_at": "2026-11-26T08:00:00.999Z", "reason": "answered 500", "issue": issue(),
     })
 }
 
@@ -34,12 +38,17 @@ fn ask(server: &Server, arguments: &[&str]) -> Ran {
 
 #[test]
 fn events_are_a_table() {
-    let server = Server::answering(200, json!({"events": [event("issue_new"), event("")], "next": null}));
+    let mut about_an_issue = event("issue_new");
+    about_an_issue["issue"] = issue();
+    let mut untitled = event("issue_new");
+    untitled["issue"] = json!({"number": "7"});
+    let server = Server::answering(200, json!({"events": [about_an_issue, untitled, event("")], "next": null}));
     ask(&server, &["events", "list"]).prints(&format!(
         "\
-ID                                    RECEIVED              ENDPOINT  KIND       STATE    BYTES  DELIVERIES
-{EVENT}  2026-11-23T08:00:00Z  webhook   issue_new  pending   1234           1
-{EVENT}  2026-11-23T08:00:00Z  webhook   -          pending   1234           1
+ID                                    RECEIVED              ENDPOINT  KIND       ISSUE  TITLE                   STATE    DELIVERIES
+{EVENT}  2026-11-23T08:00:00Z  webhook   issue_new  1042   Export\\u{{1b}}[31m fails  pending           1
+{EVENT}  2026-11-23T08:00:00Z  webhook   issue_new  7      -                       pending           1
+{EVENT}  2026-11-23T08:00:00Z  webhook   -          -      -                       pending           1
 "
     ));
 }
@@ -49,8 +58,8 @@ fn deliveries_are_a_table_and_dead_ones_are_the_same_table() {
     let server = Server::answering(200, json!({"deliveries": [delivery()], "next": null}));
     let expected = format!(
         "\
-ID                                      DESTINATION  KIND       STATE  ATTEMPTS  CREATED               DUE  FINISHED              REASON
-{EVENT}.1  app          issue_new  dead         30  2026-11-23T08:00:00Z  -    2026-11-26T08:00:00Z  answered 500
+ID                                      DESTINATION  KIND       ISSUE  TITLE                   STATE  ATTEMPTS  CREATED               DUE  FINISHED              REASON
+{EVENT}.1  app          issue_new  1042   Export\\u{{1b}}[31m fails  dead         30  2026-11-23T08:00:00Z  -    2026-11-26T08:00:00Z  answered 500
 "
     );
     ask(&server, &["deliveries", "list"]).prints(&expected);
@@ -89,6 +98,7 @@ fn an_event_is_shown_with_all_that_is_known_of_it() {
     let mut shown = event("Issue.New");
     (shown["kind"], shown["method"], shown["path"]) = (json!("issue_new"), json!("POST"), json!("/webhook"));
     shown["query"] = json!("tenant=a");
+    shown["issue"] = issue();
     shown["headers"] = json!([["content-type", "application/json"], ["x-pylon-signature", "[redacted]"]]);
     shown["body"] = json!({"text": "{\n  \"event_type\": \"issue_new\"\n}"});
     shown["parked"] = json!("not JSON");
@@ -108,6 +118,7 @@ received  2026-11-23T08:00:00Z
 endpoint  webhook
 name      Issue.New
 kind      issue_new
+issue     #1042 Export\\u{{1b}}[31m fails (5b0c0f0e)
 request   POST /webhook?tenant=a
 state     pending: not JSON
 
@@ -123,7 +134,7 @@ body, 1234 bytes
 delivery {EVENT}.1 to app
   dead, since 2026-11-26T08:00:00Z, redelivery of 1, ordered by iss_1
   answered 500
-  attempt 1, 2026-11-23T08:00:01Z, 12 ms, status 500: answered 500
+  attempt 1, 2026-11-23T08:00:01Z, 12 ms: answered 500
   attempt 2, 2026-11-23T08:00:03Z, 3 ms: connection refused
 "
     ));
@@ -214,6 +225,8 @@ fn filters_are_asked_for_as_they_were_given() {
             &["deliveries", "list", "--event", EVENT, "--destination", "app", "--state", "held", "--limit", "3"],
             "/api/deliveries?destination=app&event=019aaf3c-9f10-7aa0-8000-0123456789ab&state=held&limit=3&order=newest_first",
         ),
+        (&["events", "list", "--issue", "#1042"], "/api/events?issue=%231042&limit=50&order=newest_first"),
+        (&["dead", "list", "--issue", "1042"], "/api/deliveries?issue=1042&state=dead&limit=50&order=newest_first"),
         (
             &["refused", "list", "--endpoint", "webhook", "--code", "too_large"],
             "/api/refused?code=too_large&endpoint=webhook&limit=50&order=newest_first",
@@ -221,6 +234,21 @@ fn filters_are_asked_for_as_they_were_given() {
     ] {
         assert_eq!(ask(&server, arguments).code, 0, "{arguments:?}");
         assert_eq!(server.requests().last().unwrap().target, target);
+    }
+}
+
+#[test]
+fn a_kind_that_is_probably_misspelled_is_asked_for_and_warned_of() {
+    let server = Server::answering(200, json!({"events": [], "matched": 0, "redelivered": 0, "next": null}));
+    for (kind, meant) in [("isue_new", "issue_new"), ("message_new", "issue_message_new"), ("IssueNew", "issue_new")] {
+        let warning = format!("warning: --kind {kind}: no event is likely to have this kind; did you mean {meant}?\n");
+        for command in [&["events", "list"][..], &["events", "redeliver"]] {
+            let ran = ask(&server, &[command, &["--kind", kind]].concat());
+            assert_eq!((ran.code, ran.stderr.as_str()), (0, warning.as_str()), "{}", ran.stdout);
+        }
+    }
+    for kind in ["issue_new", "IssueNewEvent", "MessageNewEvent", "ticket.created"] {
+        assert_eq!(ask(&server, &["events", "list", "--kind", kind]).stderr, "", "{kind}");
     }
 }
 

@@ -213,15 +213,15 @@ fn a_copy_that_does_not_fit_is_refused_and_the_ledger_has_its_room() {
     let disk = scene.path("disk");
     let mount = "mount -t tmpfs -o size=3m none \"$0\" && exec \"$@\"";
     let running = Running::start(scene.serve_by(&["unshare", "-rm", "sh", "-c", mount, disk.to_str().unwrap()]));
-    let large = body(1).repeat(5000);
-    (0..4).for_each(|_| drop(running.webhook(&large).id()));
+    let large = |number| body(number).repeat(5000);
+    (0..4).for_each(|number| drop(running.webhook(&large(number)).id()));
     let output = back_up(&running, &scene.path("copy"), &[]);
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     let expected = format!("MiB of room for a copy in {}, found ", disk.display());
     assert!(output.status.code() == Some(1) && stderr.contains("refused (503, ledger_failed)"), "{stderr}");
     assert!(stderr.contains(&expected) && stderr.contains("make room, or stop the receiver"), "{stderr}");
     assert!(!scene.path("copy").exists());
-    running.webhook(&large).id();
+    running.webhook(&large(4)).id();
     assert_eq!(running.unmet(), [""; 0]);
 }
 

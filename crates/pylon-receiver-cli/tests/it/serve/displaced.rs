@@ -139,7 +139,7 @@ fn assert_tells(running: &Running, found: &str) {
     for number in 100..103 {
         assert_unavailable(&running.webhook(&body(number)));
     }
-    assert_eq!(running.unmet(), [sentence.clone()]);
+    assert_eq!(running.unmet(), std::slice::from_ref(&sentence));
     assert_eq!(running.get("/livez").status, 200);
     running.logs(&["a request was refused", "ledger_displaced"]);
     let told = |line: &&str| {
@@ -230,6 +230,55 @@ fn a_file_system_that_is_mounted_over_the_ledger_is_noticed() {
     eventually("it is not ready", || (!running.unmet().is_empty()).then_some(()));
     assert_tells(&running, &NONE.replace("{}", folder.to_str().unwrap()));
     assert_eq!(running.ended(&id), ["delivered"]);
+}
+
+/// A backup is copied over the open file: what the receiver had not yet written into the file must not get into it.
+#[test]
+fn a_backup_that_is_copied_over_the_open_file_is_what_the_next_start_finds() {
+    let destination = Destination::well();
+    for ends_by in [Signal::TERM, Signal::KILL] {
+        let scene = scene(&destination);
+        let mut running = scene.start();
+        let kept: Vec<_> = (0..10).map(|number| running.webhook(&body(number)).id()).collect();
+        kept.iter().for_each(|id| assert_eq!(running.ended(id), ["delivered"]));
+        let copy = scene.path("copy");
+        let admin = format!("http://{}", running.admin);
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_pylon-receiver"));
+        assert!(command.arg("backup").arg(&copy).args(["--admin-url", &admin]).output().unwrap().status.success());
+        let later: Vec<_> = (10..100).map(|number| running.webhook(&body(number)).id()).collect();
+        later.iter().for_each(|id| assert_eq!(running.ended(id), ["delivered"]));
+        let folder = scene.path("kept");
+        fs::copy(&copy, folder.join("pylon.db")).unwrap();
+        assert_tells(&running, &WRITTEN.replace("{}", folder.to_str().unwrap()));
+        running.logs(&["\"ERROR\"", "the WAL of the overwritten ledger was moved aside", "pylon.db-wal-aside"]);
+        running.signal(ends_by);
+        running.exit();
+        assert!(fs::read(folder.join("pylon.db")).unwrap() == fs::read(&copy).unwrap());
+        let running = scene.start();
+        kept.iter().for_each(|id| assert_eq!(running.ended(id), ["delivered"]));
+        assert_eq!(running.command(&["stats"])["events"], 10);
+        drop(running);
+        let ledger = rusqlite::Connection::open(folder.join("pylon.db")).unwrap();
+        let sound: String = ledger.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert_eq!(sound, "ok");
+    }
+}
+
+/// That somebody only touched the file cannot be told from a write. Nothing is lost by it.
+#[test]
+fn a_file_that_was_touched_is_refused_until_a_restart_which_finds_everything() {
+    let destination = Destination::well();
+    let scene = scene(&destination);
+    let running = scene.start();
+    let ids: Vec<_> = (0..20).map(|number| running.webhook(&body(number)).id()).collect();
+    let file = fs::File::options().write(true).open(scene.path("kept/pylon.db")).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    assert_tells(&running, &WRITTEN.replace("{}", scene.path("kept").to_str().unwrap()));
+    drop(running);
+    let running = scene.start();
+    for id in &ids {
+        assert_eq!(running.ended(id), ["delivered"]);
+    }
 }
 
 /// Somebody puts other files in the place of the open ones and starts a second receiver: the end of the first must not touch them.

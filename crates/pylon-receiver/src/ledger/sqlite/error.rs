@@ -13,6 +13,7 @@ impl From<Error> for LedgerError {
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => Self::ReadOnly,
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(said()),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::InUse(said()),
+            Some(ErrorCode::OperationInterrupted) => Self::Slow,
             _ => Self::Failed(said()),
         }
     }

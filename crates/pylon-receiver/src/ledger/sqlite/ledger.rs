@@ -11,8 +11,8 @@ use super::{backup, exchange, lease, prune, read, reassign, record, redeliver, r
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
     Backup, Bell, DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Exchange, Exchanged, Lease,
-    Ledger, LedgerError, LedgerFuture, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded, RefusedFilter,
-    RefusedRecord, Stats, Wakes,
+    Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded,
+    RefusedFilter, RefusedRecord, Stats, Wakes,
 };
 use crate::time::{SystemWallClock, WallClock};
 use std::fmt;
@@ -122,6 +122,10 @@ impl Ledger for SqliteLedger {
 
     fn redeliver(&self, events: Vec<EventId>, destination: Option<Arc<str>>) -> LedgerFuture<'_, u64> {
         self.write((events, destination), redeliver::events)
+    }
+
+    fn route(&self, events: Vec<(EventId, Vec<NewDelivery>)>) -> LedgerFuture<'_, u64> {
+        self.write(events, redeliver::route)
     }
 
     fn redeliver_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {

@@ -22,6 +22,7 @@ mod record;
 mod redeliver;
 mod refused;
 mod row;
+mod search;
 mod settle;
 mod transaction;
 mod writer;

@@ -2,7 +2,6 @@
 
 use super::files::{APPLICATION_ID, foreign, newer};
 use crate::ledger::LedgerError;
-use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 use std::time::Duration;
@@ -69,10 +68,7 @@ fn prepare(connection: &Connection) -> Result<(), LedgerError> {
     set(connection, "checkpoint_fullfsync", "on", "1")?;
     set(connection, "temp_store", "memory", "2")?;
     connection.set_prepared_statement_cache_capacity(64);
-    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
-    connection.create_scalar_function("names_match", 2, flags, |arguments| {
-        Ok(pylon_webhooks::names_match(arguments.get_raw(0).as_str()?, arguments.get_raw(1).as_str()?))
-    })?;
+    super::search::add_functions(connection)?;
     Ok(())
 }
 

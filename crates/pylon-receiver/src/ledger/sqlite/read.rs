@@ -2,11 +2,12 @@
 
 use super::clock::{LedgerClock, Now, Tick};
 use super::row::{number_of, state_of};
+use super::search;
 use crate::headers::Headers;
-use crate::id::{DeliveryId, EventId};
+use crate::id::{DeliveryId, EventId, PartOfId};
 use crate::ledger::{
     AttemptRecord, DeliveryFilter, DeliveryRecord, DeliveryState, DestinationStats, EventDetail, EventFilter,
-    EventRecord, EventState, Order, Page, RefusedFilter, RefusedRecord, Stats,
+    EventRecord, EventState, IssueSummary, Order, Page, RefusedFilter, RefusedRecord, Stats,
 };
 use crate::time::{Moment, WallClock};
 use rusqlite::types::ToSql;
@@ -87,11 +88,13 @@ pub(super) fn events(
         .with("id < ?", filter.until.map(EventId::first_at))
         .with("endpoint = ?", filter.endpoint.clone())
         .with("names_match(coalesce(kind, name), ?)", filter.kind.clone())
-        .with("instr(body, ?) > 0", filter.contains.clone().map(String::into_bytes))
+        .with("is_part_of_id(id, ?)", filter.id.as_ref().map(PartOfId::to_string))
+        .with("is_about_issue(body, name, kind, ?)", filter.issue.clone())
+        .with("body_contains(body, ?)", filter.contains.clone())
         .and(state);
     let sql =
         ("SELECT seq, id, endpoint, name, kind, parked, length(body) FROM events", format!(" ORDER BY id {order}"));
-    let rows = conditions.query(connection, (sql.0, &sql.1), page.limit, EventRow::read)?;
+    let rows = search::bounded(|| conditions.query(connection, (sql.0, &sql.1), page.limit, EventRow::read))?;
     rows.into_iter().map(|row| row.complete(connection)).collect()
 }
 
@@ -121,9 +124,12 @@ pub(super) fn event(
         ))?
         .query_map([row.seq], |row| Ok((row.get::<_, i64>(0)?, read_delivery(row, &now)?)))?
         .collect::<Result<Vec<_>, _>>()?;
-    let with_attempts = |(seq, record)| Ok((record, attempts(&transaction, seq)?));
-    let deliveries = deliveries.into_iter().rev().map(with_attempts).collect::<rusqlite::Result<_>>()?;
     let (record, body) = (row.complete(&transaction)?, body.into());
+    let with_attempts = |(seq, delivery)| {
+        let delivery = DeliveryRecord { issue: record.issue.clone(), ..delivery };
+        Ok((delivery, attempts(&transaction, seq)?))
+    };
+    let deliveries = deliveries.into_iter().rev().map(with_attempts).collect::<rusqlite::Result<_>>()?;
     Ok(Some(EventDetail { record, method, target, query, headers, body, deliveries }))
 }
 
@@ -144,6 +150,7 @@ pub(super) fn deliveries(
         .with("id >= ?", filter.since.map(EventId::first_at))
         .with("id < ?", filter.until.map(EventId::first_at))
         .with("deliveries.destination = ?", filter.destination.clone())
+        .with("is_about_issue(body, name, kind, ?)", filter.issue.clone())
         // By value and not by parameter, so that the index of the state is used.
         .and(filter.state.map(|state| format!("state = {}", number_of(state))).as_deref())
         .and(match filter.state {
@@ -157,7 +164,12 @@ pub(super) fn deliveries(
     let before = if is_rare { DELIVERIES.to_owned() } else { DELIVERIES.replace(JOINED, IN_ORDER_OF_EVENTS) };
     let transaction = connection.unchecked_transaction()?;
     let now = LedgerClock::open(&transaction, clock)?.now();
-    conditions.query(&transaction, (&before, &after), page.limit, |row| read_delivery(row, &now))
+    let read = |row: &Row<'_>| read_delivery(row, &now);
+    let mut found = search::bounded(|| conditions.query(&transaction, (&before, &after), page.limit, read))?;
+    for record in &mut found {
+        record.issue = issue_of(&transaction, record.id.event, &record.name, record.kind.as_deref());
+    }
+    Ok(found)
 }
 
 pub(super) fn refused(
@@ -258,6 +270,7 @@ impl EventRow {
             // To its event, a delivery is pending whether it is leased or not.
             .query_map([self.seq], |row| Ok(state_of(row.get(0)?, false)?))?
             .collect::<Result<Vec<DeliveryState>, _>>()?;
+        let issue = issue_of(connection, self.id, &self.name, self.kind.as_deref());
         Ok(EventRecord {
             id: self.id,
             received_at: self.id.received_at(),
@@ -267,6 +280,7 @@ impl EventRow {
             deliveries: states.len() as u32,
             state: EventState::of(self.parked.is_some(), states),
             parked: self.parked,
+            issue,
             body_length: self.body_length,
         })
     }
@@ -285,6 +299,7 @@ const JOINED: &str = "deliveries JOIN events ON";
 /// `CROSS JOIN` is SQLite's word for: in this order.
 const IN_ORDER_OF_EVENTS: &str = "events CROSS JOIN deliveries ON";
 
+/// All but the issue, which its event's body tells.
 fn read_delivery(row: &Row<'_>, now: &Now) -> rusqlite::Result<DeliveryRecord> {
     let event: EventId = row.get(1)?;
     let state = state_of(row.get(6)?, row.get::<_, Option<i64>>(14)?.is_some())?;
@@ -294,6 +309,7 @@ fn read_delivery(row: &Row<'_>, now: &Now) -> rusqlite::Result<DeliveryRecord> {
         destination: row.get(3)?,
         name: row.get(4)?,
         kind: row.get(5)?,
+        issue: None,
         state,
         attempts: attempts.saturating_add(interruptions),
         created_at: row.get::<_, Option<Moment>>(9)?.unwrap_or_else(|| event.received_at()),
@@ -303,6 +319,12 @@ fn read_delivery(row: &Row<'_>, now: &Now) -> rusqlite::Result<DeliveryRecord> {
         redelivery_of: row.get(12)?,
         reason: row.get(13)?,
     })
+}
+
+/// The issue that an event is about. A damaged body names none: a list must not end at it.
+fn issue_of(connection: &Connection, event: EventId, name: &str, kind: Option<&str>) -> Option<IssueSummary> {
+    let mut body = connection.prepare_cached("SELECT body FROM events WHERE id = ?1").ok()?;
+    body.query_row([event], |row| Ok(IssueSummary::of(row.get_ref(0)?.as_blob()?, name, kind))).ok()?
 }
 
 fn attempts(connection: &Connection, delivery_seq: i64) -> rusqlite::Result<Vec<AttemptRecord>> {

@@ -3,7 +3,7 @@
 use super::record::{NewRow, insert};
 use super::transaction::Transaction;
 use crate::id::{DeliveryId, EventId};
-use crate::ledger::DeliveryState;
+use crate::ledger::{DeliveryState, NewDelivery};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::sync::Arc;
 
@@ -37,6 +37,30 @@ pub(super) fn events(
             }
             let last = last_to(connection, seq, &destination)?;
             again(transaction, seq, &destination, last)?;
+            made += 1;
+        }
+    }
+    Ok(made)
+}
+
+/// Makes the first deliveries of events that went nowhere.
+pub(super) fn route(
+    transaction: &mut Transaction<'_>,
+    events: &Vec<(EventId, Vec<NewDelivery>)>,
+) -> rusqlite::Result<u64> {
+    let mut made = 0;
+    for (event, deliveries) in events {
+        let seq: Option<i64> = transaction
+            .connection
+            .prepare_cached(
+                "SELECT seq FROM events WHERE id = ?1
+                 AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq)",
+            )?
+            .query_row([event], |row| row.get(0))
+            .optional()?;
+        let Some(seq) = seq else { continue };
+        for NewDelivery { destination, order_key } in deliveries {
+            order(transaction, seq, destination, order_key.as_deref(), None)?;
             made += 1;
         }
     }
@@ -96,14 +120,23 @@ fn again(
     destination: &Arc<str>,
     repeated: Option<Repeated>,
 ) -> rusqlite::Result<()> {
+    let (redelivery_of, order_key) = repeated.map_or((None, None), |(number, order_key)| (Some(number), order_key));
+    order(transaction, event_seq, destination, order_key.as_deref(), redelivery_of)
+}
+
+/// Makes a delivery by an operator's order.
+fn order(
+    transaction: &mut Transaction<'_>,
+    event_seq: i64,
+    destination: &Arc<str>,
+    order_key: Option<&str>,
+    redelivery_of: Option<u32>,
+) -> rusqlite::Result<()> {
     let number: i64 = transaction
         .connection
         .prepare_cached("SELECT coalesce(max(number), 0) + 1 FROM deliveries WHERE event_seq = ?1")?
         .query_row([event_seq], |row| row.get(0))?;
-    let (redelivery_of, order_key) =
-        repeated.map_or((None, None), |(number, order_key)| (Some(i64::from(number)), order_key));
-    let created_at = Some(transaction.now.wall);
-    let order_key = order_key.as_deref();
+    let (created_at, redelivery_of) = (Some(transaction.now.wall), redelivery_of.map(i64::from));
     insert(transaction, NewRow { event_seq, number, destination, order_key, created_at, redelivery_of })
 }
 

@@ -177,8 +177,9 @@ impl Thread {
             batch.push(job);
             self.commit(&mut batch);
         }
-        if self.files.check(self.checkpointer.pages()).is_err() {
-            self.leave_paths_alone();
+        // Looks once more, so that what was put there since the last commit stays as it is.
+        if self.files.check(self.checkpointer.pages()).is_err() && self.files.is_meddled_with() {
+            self.leave_the_file_alone();
         }
         drop(self.checkpointer);
         // The last connection to close copies the WAL into the file and removes it.
@@ -254,7 +255,12 @@ impl Thread {
         match (&fault, result) {
             (Some(error), Err(Fault::Displaced(_))) => {
                 tracing::error!(%error, "the ledger cannot commit");
-                self.complete_the_file();
+                if self.files.is_meddled_with() {
+                    self.leave_the_file_alone();
+                } else {
+                    // The WAL may be what nobody finds any more.
+                    self.checkpointer.copy(&self.connection);
+                }
             }
             (Some(error), _) => tracing::error!(%error, "the ledger cannot commit"),
             (None, _) => tracing::info!("the ledger can commit again"),
@@ -262,19 +268,12 @@ impl Thread {
         self.told = fault;
     }
 
-    /// Copies the WAL into the open file: the WAL may be what nobody finds any more.
-    fn complete_the_file(&self) {
-        if !self.files.is_meddled_with() {
-            self.checkpointer.copy(&self.connection);
-        }
-    }
-
-    /// Has the end change nothing at paths that lead to the files of somebody else: SQLite would remove their WAL.
-    fn leave_paths_alone(&self) {
-        self.complete_the_file();
+    /// Has SQLite write nothing more into a file that has become somebody else's.
+    fn leave_the_file_alone(&self) {
         if let Err(error) = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
-            tracing::warn!(%error, "files beside the ledger may be removed that are not its own");
+            tracing::warn!(%error, "the ledger's WAL will be copied into a file that somebody else has written");
         }
+        self.files.set_wal_aside();
     }
 
     fn transact(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), Fault> {

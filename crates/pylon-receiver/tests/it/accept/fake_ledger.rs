@@ -94,6 +94,9 @@ impl Ledger for FakeLedger {
     fn redeliver(&self, _: Vec<EventId>, _: Option<Arc<str>>) -> LedgerFuture<'_, u64> {
         unused()
     }
+    fn route(&self, _: Vec<(EventId, Vec<NewDelivery>)>) -> LedgerFuture<'_, u64> {
+        unused()
+    }
     fn redeliver_dead(&self, _: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
         unused()
     }

@@ -65,11 +65,13 @@ fn an_event_that_comes_back_by_way_of_other_receivers_is_refused() {
 }
 
 /// What a request says of receivers before, and what is kept of it for the next one.
+type Way<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>);
+
 #[test]
 fn the_receivers_before_are_told_to_the_next_one() {
     let (first, second) = (id(1).to_string(), id(2).to_string());
     let both = format!("{first}, {second}");
-    let cases: [(&[(&str, &str)], Option<&str>); 9] = [
+    let cases: [Way<'_>; 9] = [
         (&[], None),
         (&[("X-Receiver-Event-Id", &first)], Some(&first)),
         (&[("X-Receiver-Passed", &first), ("X-Receiver-Event-Id", &second)], Some(&both)),

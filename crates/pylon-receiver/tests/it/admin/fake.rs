@@ -8,7 +8,7 @@ use pylon_receiver::internals::{Access, AdminParts, CertificateEnd, Metrics, Run
 use pylon_receiver::ledger::*;
 use pylon_receiver::wire::CircuitStatus;
 use pylon_receiver::{DeliveryId, EventId, Headers, Moment};
-use pylon_webhooks::EventKind;
+use pylon_webhooks::{EventKind, WebhookEvent};
 use serde_json::Value;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -33,6 +33,7 @@ pub(crate) fn event(id: EventId, kind: &str, body: &[u8]) -> EventDetail {
         kind: EventKind::from_name(kind).map(|kind| kind.name().to_owned()),
         state: EventState::Pending,
         parked: None,
+        issue: IssueSummary::of(body, kind, None),
         body_length: body.len() as u64,
         deliveries: 0,
     };
@@ -54,6 +55,7 @@ pub(crate) fn delivery(event: EventId, number: u32, state: DeliveryState) -> Del
         destination: "app".to_owned(),
         name: "Issue.New".to_owned(),
         kind: Some("issue_new".to_owned()),
+        issue: None,
         state,
         attempts: 1,
         created_at: event.received_at(),
@@ -87,6 +89,7 @@ pub(crate) struct FakeLedger {
     pub(crate) mood: Mutex<Mood>,
     pub(crate) orders: Mutex<Vec<String>>,
     pub(crate) redelivered: Mutex<Vec<EventId>>,
+    pub(crate) routed: Mutex<Vec<(EventId, Vec<NewDelivery>)>>,
     /// What a backup of it holds.
     pub(crate) copy: Mutex<Vec<u8>>,
     /// How often it was checked.
@@ -188,6 +191,13 @@ impl Ledger for FakeLedger {
             count
         })
     }
+    fn route(&self, events: Vec<(EventId, Vec<NewDelivery>)>) -> LedgerFuture<'_, u64> {
+        self.order(format!("route {}", events.len()), || {
+            let count = events.iter().map(|(_, deliveries)| deliveries.len() as u64).sum();
+            self.routed.lock().unwrap().extend(events);
+            count
+        })
+    }
     fn redeliver_dead(&self, ids: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
         self.order(format!("redeliver dead {}", ids.len()), || {
             let changed = self.change_dead(&ids, DeliveryState::Redelivered);
@@ -227,13 +237,15 @@ impl Ledger for FakeLedger {
         self.answer(|| {
             let matches = |event: &&EventDetail| {
                 let record = &event.record;
-                let contains = |text: &String| String::from_utf8_lossy(&event.body).contains(text.as_str());
+                let is_called = |text: &String| record.issue.as_ref().is_some_and(|issue| issue.is_called(text));
                 filter.since.is_none_or(|since| record.received_at >= since)
                     && filter.until.is_none_or(|until| record.received_at < until)
                     && filter.kind.as_ref().is_none_or(|kind| *kind == record.kind_or_name())
                     && filter.endpoint.as_ref().is_none_or(|endpoint| *endpoint == record.endpoint)
                     && filter.state.is_none_or(|state| state == record.state)
-                    && filter.contains.as_ref().is_none_or(contains)
+                    && filter.contains.as_ref().is_none_or(|text| body_contains(&event.body, text))
+                    && filter.issue.as_ref().is_none_or(is_called)
+                    && filter.id.as_ref().is_none_or(|part| part.matches(record.id))
             };
             let events = self.events.lock().unwrap();
             let matching: Vec<_> = events.iter().filter(matches).map(|event| event.record.clone()).collect();
@@ -251,6 +263,10 @@ impl Ledger for FakeLedger {
                     && filter.state.is_none_or(|state| state == delivery.state)
                     && filter.since.is_none_or(|since| delivery.id.event.received_at() >= since)
                     && filter.until.is_none_or(|until| delivery.id.event.received_at() < until)
+                    && filter
+                        .issue
+                        .as_ref()
+                        .is_none_or(|text| delivery.issue.as_ref().is_some_and(|issue| issue.is_called(text)))
             };
             let deliveries = self.deliveries.lock().unwrap();
             let matching: Vec<_> = deliveries.iter().filter(matches).cloned().collect();
@@ -289,6 +305,12 @@ pub(crate) struct FakeRunning {
 impl Running for FakeRunning {
     fn destinations(&self) -> Vec<RunningDestination> {
         self.destinations.lock().unwrap().clone()
+    }
+    /// Every event of a known kind goes to `app`, in the order of its issue.
+    fn routes(&self, endpoint: &str, event: &WebhookEvent) -> Vec<NewDelivery> {
+        assert_eq!(endpoint, "support");
+        let order_key = Some(event.text("issue_number").as_ref().into()).filter(|key: &Box<str>| !key.is_empty());
+        event.kind().map(|_| NewDelivery { destination: "app".into(), order_key }).into_iter().collect()
     }
     fn unmet(&self) -> Vec<String> {
         self.unmet.lock().unwrap().clone()

@@ -3,7 +3,9 @@
 use super::fake::{Admin, Mood, NOW, delivery, event, event_id};
 use pylon_receiver::EventId;
 use pylon_receiver::internals::Access;
-use pylon_receiver::ledger::{DeliveryRecord, DeliveryState, DestinationStats, LedgerError, Stats};
+use pylon_receiver::ledger::{
+    DeliveryRecord, DeliveryState, DestinationStats, EventState, LedgerError, NewDelivery, Stats,
+};
 use serde_json::json;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -20,14 +22,124 @@ fn with_dead(admin: Admin, count: i64) -> Admin {
 }
 
 #[tokio::test]
-async fn events_are_redelivered_by_their_ids_each_once_and_unknown_ones_passed_over() {
+async fn events_are_redelivered_by_their_ids_each_once() {
     let admin = Admin::new(Access::Loopback).with_events(5);
-    let (first, second, unknown) = (event_id(2), event_id(5), event_id(77));
-    let body = json!({ "ids": [first, second, unknown, first] }).to_string();
+    let (first, second) = (event_id(2), event_id(5));
+    let body = json!({ "ids": [first, second, first] }).to_string();
     let answer = admin.post("/api/events/redeliver", &body).await;
     assert_eq!(answer.json(200), json!({ "matched": 2, "redelivered": 2 }));
     assert_eq!(orders(&admin), ["redeliver 2 to all"]);
     assert_eq!(*admin.ledger.redelivered.lock().unwrap(), [first, second]);
+}
+
+#[tokio::test]
+async fn an_order_that_names_what_it_cannot_select_is_refused_as_a_whole() {
+    let admin = with_dead(Admin::new(Access::Loopback).with_events(2), 2);
+    let unknown = event_id(77);
+    let of = |number: u32| format!("{}.{number}", event_id(1));
+    let cases = [
+        (
+            "/api/events/redeliver",
+            json!({ "ids": [event_id(1), unknown] }),
+            format!(
+                "unknown event: expected one that is kept, found none with the id {unknown}; it may have been pruned; nothing was redelivered"
+            ),
+        ),
+        (
+            "/api/events/redeliver",
+            json!({ "ids": [unknown], "destination": "app", "dry_run": true }),
+            format!(
+                "unknown event: expected one that is kept, found none with the id {unknown}; it may have been pruned; nothing was redelivered"
+            ),
+        ),
+        (
+            "/api/dead/redeliver",
+            json!({ "ids": [of(1), of(9)] }),
+            format!(
+                "unknown delivery: expected one that is kept, found none with the id {}; it may have been pruned; nothing was redelivered",
+                of(9)
+            ),
+        ),
+        (
+            "/api/dead/redeliver",
+            json!({ "ids": [of(1), of(2)] }),
+            format!("not a dead delivery: expected one, found that {} is delivered; nothing was redelivered", of(2)),
+        ),
+        (
+            "/api/dead/drop",
+            json!({ "ids": [of(3)] }),
+            format!("not a dead delivery: expected one, found that {} is waiting; nothing was dropped", of(3)),
+        ),
+    ];
+    for (target, order, message) in cases {
+        admin.post(target, &order.to_string()).await.refused(404, "not_found", &message);
+    }
+    assert_eq!(orders(&admin), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_went_nowhere_is_redelivered_to_those_that_would_take_it_now() {
+    let admin = Admin::new(Access::Loopback);
+    let unrouted = |seconds, name: &str, body: &str| {
+        let mut event = event(event_id(seconds), name, body.as_bytes());
+        event.record.state = EventState::Unrouted;
+        event
+    };
+    let issue = r#"{"event_type": "issue_new", "issue_number": "7"}"#;
+    let mut parked = unrouted(1, "", "not JSON");
+    (parked.record.state, parked.record.parked) = (EventState::Parked, Some("not JSON".to_owned()));
+    let events = [
+        event(event_id(5), "issue_new", issue.as_bytes()),
+        unrouted(4, "issue_new", issue),
+        unrouted(3, "ticket.created", "{}"),
+        unrouted(2, "issue_new", "{}"),
+        parked,
+    ];
+    *admin.ledger.events.lock().unwrap() = events.to_vec();
+    let answer = admin.post("/api/events/redeliver", "{\"all\":true}").await;
+    assert_eq!(answer.json(200), json!({ "matched": 5, "redelivered": 3, "unrouted": 2 }));
+    assert_eq!(orders(&admin), ["redeliver 1 to all", "route 2"]);
+    assert_eq!(*admin.ledger.redelivered.lock().unwrap(), [event_id(5)]);
+    let to = |order_key: Option<&str>| NewDelivery { destination: "app".into(), order_key: order_key.map(Into::into) };
+    let expected = [(event_id(4), vec![to(Some("7"))]), (event_id(2), vec![to(None)])];
+    assert_eq!(*admin.ledger.routed.lock().unwrap(), expected);
+
+    // By id it is the same; to a destination that is named, everything goes.
+    let answer = admin.post("/api/events/redeliver", &json!({ "ids": [event_id(3)] }).to_string()).await;
+    assert_eq!(answer.json(200), json!({ "matched": 1, "redelivered": 0, "unrouted": 1 }));
+    let answer = admin.post("/api/events/redeliver", "{\"all\":true,\"destination\":\"app\"}").await;
+    assert_eq!(answer.json(200), json!({ "matched": 5, "redelivered": 5 }));
+    let answer = admin.post("/api/events/redeliver", "{\"all\":true,\"dry_run\":true}").await;
+    assert_eq!(answer.json(200), json!({ "matched": 5, "redelivered": 0 }));
+}
+
+#[tokio::test]
+async fn an_order_about_a_destination_that_nobody_knows_is_refused_with_the_nearest_name() {
+    let admin = with_dead(Admin::new(Access::Loopback), 1);
+    let left = DestinationStats { destination: "removed".to_owned(), dead: 1, ..DestinationStats::default() };
+    *admin.ledger.stats.lock().unwrap() = Stats { destinations: vec![left], ..Stats::default() };
+    for (name, advice) in [("ap", "; did you mean `app`?"), ("remuved", "; did you mean `removed`?"), ("other", "")] {
+        let order = json!({ "filter": { "destination": name } }).to_string();
+        for target in ["/api/dead/redeliver", "/api/dead/drop"] {
+            let message = format!(
+                "malformed field filter.destination: expected a destination that is configured or has deliveries, found `{name}`{advice}"
+            );
+            admin.post(target, &order).await.refused(400, "bad_request", &message);
+        }
+    }
+    let order = json!({ "filter": { "destination": "removed" } }).to_string();
+    assert_eq!(admin.post("/api/dead/drop", &order).await.json(200), json!({ "matched": 0, "dropped": 0 }));
+    assert_eq!(orders(&admin), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_kind_may_be_named_by_its_type() {
+    let admin = Admin::new(Access::Loopback).with_events(2);
+    let order = json!({ "filter": { "kind": "IssueNewEvent" }, "dry_run": true }).to_string();
+    assert_eq!(admin.post("/api/events/redeliver", &order).await.json(200)["matched"], 2);
+    let listed = admin.get("/api/events?kind=IssueNewEvent").await.json(200);
+    assert_eq!(listed["events"].as_array().unwrap().len(), 2);
+    assert_eq!(admin.get("/api/events?kind=MessageNewEvent").await.json(200)["events"], json!([]));
 }
 
 #[tokio::test]
@@ -87,7 +199,7 @@ async fn a_dry_run_counts_and_does_nothing() {
         let answer = admin.post(target, "{\"all\":true,\"dry_run\":true}").await;
         assert_eq!(answer.json(200), json!({ "matched": matched, verb: 0 }));
     }
-    let ids = json!({ "ids": [event_id(1), event_id(999)], "dry_run": true }).to_string();
+    let ids = json!({ "ids": [event_id(1)], "dry_run": true }).to_string();
     assert_eq!(admin.post("/api/events/redeliver", &ids).await.json(200), json!({ "matched": 1, "redelivered": 0 }));
     assert_eq!(orders(&admin), [""; 0]);
 }
@@ -110,13 +222,12 @@ async fn an_order_about_nothing_does_nothing() {
 #[tokio::test]
 async fn dead_deliveries_are_redelivered_and_dropped_and_no_others() {
     let admin = with_dead(Admin::new(Access::Loopback), 3);
-    let ids =
-        json!({ "ids": [format!("{}.1", event_id(1)), format!("{}.2", event_id(1)), format!("{}.1", event_id(9))] });
+    let ids = json!({ "ids": [format!("{}.1", event_id(1))] });
     let answer = admin.post("/api/dead/redeliver", &ids.to_string()).await;
     assert_eq!(answer.json(200), json!({ "matched": 1, "redelivered": 1 }));
     let answer = admin.post("/api/dead/drop", &json!({ "filter": { "event": event_id(2) } }).to_string()).await;
     assert_eq!(answer.json(200), json!({ "matched": 1, "dropped": 1 }));
-    let answer = admin.post("/api/dead/drop", "{\"filter\":{\"destination\":\"other\"}}").await;
+    let answer = admin.post("/api/dead/drop", "{\"filter\":{\"destination\":\"archive\"}}").await;
     assert_eq!(answer.json(200), json!({ "matched": 0, "dropped": 0 }));
     let answer = admin.post("/api/dead/drop", "{\"filter\":{\"state\":\"dead\",\"destination\":\"app\"}}").await;
     assert_eq!(answer.json(200), json!({ "matched": 1, "dropped": 1 }));

@@ -4,15 +4,17 @@ use super::fake::{Admin, Mood, event_id};
 use pylon_receiver::internals::{Access, ORDER_LIMIT};
 use pylon_receiver::ledger::LedgerError;
 
-const MOMENT: &str = "expected a moment such as 2026-11-23T08:00:00Z, found another text";
-const EVENT: &str = "expected an event id such as 019aaf3c-9f10-7aa0-8000-0123456789ab, found another text";
-const DELIVERY: &str = "expected a delivery id such as 019aaf3c-9f10-7aa0-8000-0123456789ab.1, found another text";
-const EVENT_STATES: &str = "expected `pending`, `dead`, `delivered`, `parked` or `unrouted`, found another text";
+const MOMENT: &str = "expected a time such as 2026-11-23T08:00:00Z, found something else";
+const EVENT: &str = "expected an event id such as 019aaf3c-9f10-7aa0-8000-0123456789ab, found something else";
+const DELIVERY: &str = "expected a delivery id such as 019aaf3c-9f10-7aa0-8000-0123456789ab.1, found something else";
+const EVENT_STATES: &str = "expected `pending`, `dead`, `delivered`, `parked` or `unrouted`, found something else";
 const DELIVERY_STATES: &str =
-    "expected `waiting`, `held`, `delivering`, `delivered`, `dead`, `dropped` or `redelivered`, found another text";
+    "expected `waiting`, `held`, `delivering`, `delivered`, `dead`, `dropped` or `redelivered`, found something else";
 const LIMIT: &str = "expected a whole number from 1 to 1000, found";
 const NUMBER: &str = "expected a whole number, found";
-const EVENTS: &str = "`since`, `until`, `kind`, `endpoint`, `state`, `contains`, `after`, `limit` or `order`";
+const PART: &str = "expected 4 to 31 hexadecimal digits, the beginning or the end of an event id; found something else";
+const EVENTS: &str =
+    "`since`, `until`, `kind`, `endpoint`, `state`, `contains`, `issue`, `id`, `after`, `limit` or `order`";
 
 #[tokio::test]
 async fn a_query_that_is_not_understood_is_refused_by_the_name_of_its_fault() {
@@ -29,15 +31,19 @@ async fn a_query_that_is_not_understood_is_refused_by_the_name_of_its_fault() {
         ("/api/events?state=waiting", format!("malformed parameter state: {EVENT_STATES}")),
         ("/api/events?state=", format!("malformed parameter state: {EVENT_STATES}")),
         ("/api/events?contains=", "malformed parameter contains: expected a text, found an empty one; leave it out".into()),
+        ("/api/events?issue=", "malformed parameter issue: expected a text, found an empty one; leave it out".into()),
+        ("/api/deliveries?issue=", "malformed parameter issue: expected a text, found an empty one; leave it out".into()),
+        ("/api/events?id=abc", format!("malformed parameter id: {PART}")),
+        ("/api/events?id=01a2zz", format!("malformed parameter id: {PART}")),
         ("/api/events?after=1", format!("malformed parameter after: {EVENT}")),
         ("/api/events?limit=0", format!("malformed parameter limit: {LIMIT} another number")),
         ("/api/events?limit=1001", format!("malformed parameter limit: {LIMIT} another number")),
         ("/api/events?limit=-1", format!("malformed parameter limit: {NUMBER} another number")),
         ("/api/events?limit=1.5", format!("malformed parameter limit: {NUMBER} another number")),
         ("/api/events?limit=99999999999999999999", format!("malformed parameter limit: {NUMBER} another number")),
-        ("/api/events?limit=ten", format!("malformed parameter limit: {NUMBER} another text")),
-        ("/api/events?limit", format!("malformed parameter limit: {NUMBER} another text")),
-        ("/api/events?order=newest", "malformed parameter order: expected `newest_first` or `oldest_first`, found another text".into()),
+        ("/api/events?limit=ten", format!("malformed parameter limit: {NUMBER} text")),
+        ("/api/events?limit", format!("malformed parameter limit: {NUMBER} text")),
+        ("/api/events?order=newest", "malformed parameter order: expected `newest_first` or `oldest_first`, found something else".into()),
         ("/api/events?sinse=1", format!("unknown parameter `sinse`: expected {EVENTS}, found another name; did you mean `since`?")),
         ("/api/events?x", format!("unknown parameter `x`: expected {EVENTS}, found another name")),
         ("/api/events?%E2%80%AEx%0A=1", format!("unknown parameter `\\u{{202e}}x\\n`: expected {EVENTS}, found another name")),
@@ -54,7 +60,7 @@ async fn a_query_that_is_not_understood_is_refused_by_the_name_of_its_fault() {
         ("/api/deliveries?event=1", format!("malformed parameter event: {EVENT}")),
         ("/api/deliveries?state=pending", format!("malformed parameter state: {DELIVERY_STATES}")),
         ("/api/deliveries?after=019aaf3c-9f10-7aa0-8000-0123456789ab", format!("malformed parameter after: {DELIVERY}")),
-        ("/api/deliveries?kind=a", "unknown parameter `kind`: expected `event`, `destination`, `state`, `since`, `until`, `after`, `limit` or `order`, found another name".into()),
+        ("/api/deliveries?kind=a", "unknown parameter `kind`: expected `event`, `destination`, `state`, `since`, `until`, `issue`, `after`, `limit` or `order`, found another name".into()),
         ("/api/refused?after=-1", format!("malformed parameter after: {NUMBER} another number")),
         ("/api/refused?reason=a", "unknown parameter `reason`: expected `endpoint`, `code`, `after`, `limit` or `order`, found another name".into()),
         ("/api/stats?a=1", "unknown parameter `a`: expected nothing, found another name".into()),
@@ -73,7 +79,7 @@ async fn an_order_that_is_not_understood_is_refused_and_nothing_is_done() {
     let id_beside_filter = format!("{{\"ids\":[\"{known}\"],\"filter\":{{\"kind\":\"a\"}}}}");
     let id_beside_all = format!("{{\"ids\":[\"{known}\"],\"all\":true}}");
     let deep = "[".repeat(100_000);
-    let conditions = "`since`, `until`, `kind`, `endpoint`, `state` or `contains`";
+    let conditions = "`since`, `until`, `kind`, `endpoint`, `state`, `contains`, `issue` or `id`";
     let none = "malformed order: expected ids, filter or all, found none of them";
     let beside = "malformed order: expected either ids or filter and all, found ids beside another";
     let empty =
@@ -122,7 +128,7 @@ async fn an_order_that_is_not_understood_is_refused_and_nothing_is_done() {
         (drop, "{\"ids\":[\"019aaf3c-9f10-7aa0-8000-0123456789ab\"]}", format!("malformed field ids[0]: {DELIVERY}")),
         (drop, "{\"all\":true,\"destination\":\"app\"}", "unknown field `destination`: expected `ids`, `filter`, `all` or `dry_run`, found another name".into()),
         (dead, "{}", none.into()),
-        (dead, "{\"filter\":{\"kind\":\"a\"}}", "unknown field `kind` in filter: expected `event`, `destination`, `state`, `since` or `until`, found another name".into()),
+        (dead, "{\"filter\":{\"kind\":\"a\"}}", "unknown field `kind` in filter: expected `event`, `destination`, `state`, `since`, `until` or `issue`, found another name".into()),
     ];
     for (target, body, message) in cases {
         admin.post(target, body).await.refused(400, "bad_request", message);

@@ -159,6 +159,7 @@ macro_rules! contract {
                 a_dead_delivery_of_a_redelivered_event_is_redelivered
                 the_dead_of_other_destinations_stay_dead
                 parked_and_unrouted_events_go_where_they_are_sent
+                events_that_went_nowhere_are_routed_once
                 unknown_events_are_passed_over
                 each_dead_delivery_is_redelivered_in_its_place
                 what_is_not_dead_is_neither_redelivered_nor_dropped
@@ -186,7 +187,10 @@ macro_rules! contract {
             list: [
                 each_filter_of_events_alone
                 filters_of_events_together
-                text_in_bodies_is_found_byte_for_byte
+                text_in_bodies_is_found_however_json_writes_it
+                an_issue_is_found_by_its_number_or_its_id
+                what_a_list_shows_of_an_issue_is_bounded
+                an_event_is_found_by_the_beginning_or_the_end_of_its_id
                 each_filter_of_deliveries_alone_and_together
                 pages_have_no_gaps_and_no_repeats
                 pages_go_on_undisturbed_while_events_come_in

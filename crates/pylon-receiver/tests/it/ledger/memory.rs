@@ -137,6 +137,9 @@ impl Ledger for MemoryLedger {
     fn redeliver(&self, events: Vec<EventId>, destination: Option<Arc<str>>) -> LedgerFuture<'_, u64> {
         self.write(|model| model.redeliver(&events, destination.as_ref()))
     }
+    fn route(&self, events: Vec<(EventId, Vec<NewDelivery>)>) -> LedgerFuture<'_, u64> {
+        self.write(|model| model.route(&events))
+    }
     fn redeliver_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
         self.write(|model| model.redeliver_dead(&deliveries))
     }

@@ -462,6 +462,21 @@ impl Model {
         made
     }
 
+    pub(crate) fn route(&mut self, events: &[(EventId, Vec<NewDelivery>)]) -> u64 {
+        let mut made = 0;
+        for (event, deliveries) in events {
+            let is_known = self.events.iter().any(|known| known.id == *event);
+            if !is_known || self.deliveries.iter().any(|delivery| delivery.id.event == *event) {
+                continue;
+            }
+            for delivery in deliveries {
+                self.add(*event, delivery.clone(), None, Some(self.now.wall));
+                made += 1;
+            }
+        }
+        made
+    }
+
     pub(crate) fn redeliver_dead(&mut self, deliveries: &[DeliveryId]) -> u64 {
         let mut made = 0;
         for &id in deliveries {
@@ -575,6 +590,7 @@ impl Model {
             kind: event.kind.as_deref().map(str::to_owned),
             state: self.state_of(event.id),
             parked: event.parked.clone(),
+            issue: IssueSummary::of(&event.body, &event.name, event.kind.as_deref()),
             body_length: event.body.len() as u64,
             deliveries: self.deliveries_of(event.id).count() as u32,
         }
@@ -587,6 +603,7 @@ impl Model {
             destination: delivery.destination.to_string(),
             name: event.name.to_string(),
             kind: event.kind.as_deref().map(str::to_owned),
+            issue: IssueSummary::of(&event.body, &event.name, event.kind.as_deref()),
             state: delivery.state,
             attempts: delivery.attempts + delivery.interruptions,
             created_at: delivery.created_at,
@@ -604,7 +621,12 @@ impl Model {
                 && filter.kind.as_ref().is_none_or(|kind| names_match(kind, event.kind_or_name()))
                 && filter.endpoint.as_ref().is_none_or(|endpoint| **endpoint == *event.endpoint)
                 && filter.state.is_none_or(|state| state == self.state_of(event.id))
-                && filter.contains.as_ref().is_none_or(|text| has(&event.body, text.as_bytes()))
+                && filter.contains.as_ref().is_none_or(|text| body_contains(&event.body, text))
+                && filter
+                    .issue
+                    .as_ref()
+                    .is_none_or(|text| self.record_of(event).issue.is_some_and(|issue| issue.is_called(text)))
+                && filter.id.as_ref().is_none_or(|part| part.matches(event.id))
         });
         on_page(matching.map(|event| self.record_of(event)).collect(), page, |record| record.id)
     }
@@ -635,6 +657,9 @@ impl Model {
                 && filter.event.is_none_or(|event| event == delivery.id.event)
                 && filter.destination.as_ref().is_none_or(|destination| **destination == *delivery.destination)
                 && filter.state.is_none_or(|state| state == delivery.state)
+                && filter.issue.as_ref().is_none_or(|text| {
+                    self.delivery_record_of(delivery).issue.is_some_and(|issue| issue.is_called(text))
+                })
         });
         on_page(matching.map(|delivery| self.delivery_record_of(delivery)).collect(), page, |record| record.id)
     }
@@ -729,10 +754,6 @@ fn is_filled(claimed: &Claimed, claim: &Claim) -> bool {
 fn is_in_range(event: EventId, since: Option<Moment>, until: Option<Moment>) -> bool {
     let received_at = event.received_at();
     since.is_none_or(|since| received_at >= since) && until.is_none_or(|until| received_at < until)
-}
-
-fn has(body: &[u8], text: &[u8]) -> bool {
-    text.is_empty() || body.windows(text.len()).any(|window| window == text)
 }
 
 fn on_page<T, K: Ord + Copy>(mut records: Vec<T>, page: Page<K>, name: impl Fn(&T) -> K) -> Vec<T> {

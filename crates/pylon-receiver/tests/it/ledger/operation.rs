@@ -8,7 +8,13 @@ use pylon_receiver::ledger::*;
 const DESTINATIONS: [&str; 3] = ["app", "log", "other"];
 const ENDPOINTS: [&str; 2] = ["main", "second"];
 const KINDS: [&str; 4] = ["issue_new", "Issue.New", "ticket", ""];
-pub(crate) const BODIES: [&[u8]; 4] = [b"{\"a\": \"100%\"}", b"\xff\0needle_", b"", b"{\"a\": 'needle'}"];
+pub(crate) const BODIES: [&[u8]; 5] = [
+    b"{\"a\": \"100%\"}",
+    b"\xff\0needle_",
+    b"",
+    b"{\"a\": 'needle'}",
+    b"{\"issue_number\": \"#42\", \"issue_title\": \"100% \\u003cneedle\"}",
+];
 const CODES: [&str; 2] = ["signature_mismatch", "too_large"];
 
 /// What is asked of a ledger. Times are seconds from the present one; events, deliveries and leases are named by their place among
@@ -53,6 +59,10 @@ pub(crate) enum Op {
         event: usize,
         destination: Option<&'static str>,
     },
+    Route {
+        event: usize,
+        deliveries: Vec<(&'static str, Option<&'static str>)>,
+    },
     RedeliverDead(Vec<usize>),
     DropDead(Vec<usize>),
     Move(&'static str, &'static str),
@@ -95,6 +105,7 @@ pub(crate) struct Asked {
     pub(crate) endpoint: Option<&'static str>,
     pub(crate) event_state: Option<EventState>,
     pub(crate) contains: Option<&'static str>,
+    pub(crate) issue: Option<&'static str>,
     pub(crate) event: Option<usize>,
     pub(crate) destination: Option<&'static str>,
     pub(crate) delivery_state: Option<DeliveryState>,
@@ -120,6 +131,8 @@ pub(crate) fn operation() -> impl Strategy<Value = Op> {
         1 => (1..3_u8).prop_map(Op::Release),
         3 => (0..8_usize, prop::option::of(destination()))
             .prop_map(|(event, destination)| Op::Redeliver { event, destination }),
+        2 => (0..8_usize, vec((destination(), prop::option::of(select(&["a", "b"][..]))), 0..3))
+            .prop_map(|(event, deliveries)| Op::Route { event, deliveries }),
         3 => vec(0..8_usize, 1..4).prop_map(Op::RedeliverDead),
         3 => vec(0..8_usize, 1..4).prop_map(Op::DropDead),
         2 => (destination(), select(&DESTINATIONS[..])).prop_map(|(from, to)| Op::Move(from, to)),
@@ -206,20 +219,33 @@ fn asked() -> impl Strategy<Value = Asked> {
         prop::option::weighted(0.2, select(&["ISSUE new", "ticket", ""][..])),
         prop::option::weighted(0.2, select(&ENDPOINTS[..])),
         prop::option::weighted(0.4, select(EventState::ALL)),
-        prop::option::weighted(0.2, select(&["needle", "%", "_", "", "Needle", "'"][..])),
+        prop::option::weighted(0.2, select(&["needle", "%", "_", "", "Needle", "'", "<needle", ":\"100%"][..])),
+        prop::option::weighted(0.1, select(&["42", "#42", "7"][..])),
         prop::option::weighted(0.2, 0..8_usize),
         prop::option::weighted(0.2, destination()),
         prop::option::weighted(0.4, select(DeliveryState::ALL)),
         prop::option::weighted(0.2, select(&CODES[..])),
     )
         .prop_map(
-            |((since, until), kind, endpoint, event_state, contains, event, destination, delivery_state, code)| Asked {
+            |(
+                (since, until),
+                kind,
+                endpoint,
+                event_state,
+                contains,
+                issue,
+                event,
+                destination,
+                delivery_state,
+                code,
+            )| Asked {
                 since,
                 until,
                 kind,
                 endpoint,
                 event_state,
                 contains,
+                issue,
                 event,
                 destination,
                 delivery_state,

@@ -189,6 +189,18 @@ impl<S: Subject> Pair<S> {
                 self.meet_deliveries();
                 Ok(())
             }
+            Op::Route { event, deliveries } => {
+                let Some(&event) = nth(&self.events, event) else { return Ok(()) };
+                let new = |(destination, order_key): &(&str, Option<&str>)| NewDelivery {
+                    destination: (*destination).into(),
+                    order_key: order_key.map(Into::into),
+                };
+                let routed = vec![(event, deliveries.iter().map(new).collect())];
+                let made = self.change().route(&routed);
+                same("routed", ledger.route(routed).await.unwrap(), made)?;
+                self.meet_deliveries();
+                Ok(())
+            }
             Op::RedeliverDead(deliveries) => {
                 let deliveries = self.delivery_ids(deliveries);
                 let made = self.change().redeliver_dead(&deliveries);
@@ -241,6 +253,8 @@ impl<S: Subject> Pair<S> {
                     endpoint: filter.endpoint.map(Into::into),
                     state: filter.event_state,
                     contains: filter.contains.map(Into::into),
+                    issue: filter.issue.map(Into::into),
+                    id: None,
                 };
                 let page = page.over(&self.events);
                 same("events", ledger.events(filter.clone(), page).await.unwrap(), self.model.events(&filter, page))
@@ -252,6 +266,7 @@ impl<S: Subject> Pair<S> {
                     state: filter.delivery_state,
                     since: filter.since.map(|seconds| self.at(seconds)),
                     until: filter.until.map(|seconds| self.at(seconds)),
+                    issue: filter.issue.map(Into::into),
                 };
                 let page = page.over(&self.deliveries);
                 let listed = ledger.deliveries(filter.clone(), page).await.unwrap();

@@ -96,6 +96,7 @@ pub(crate) async fn filters_of_events_together<S: Subject>(desk: Desk<S>) {
         endpoint: Some("second".into()),
         state: Some(EventState::Delivered),
         contains: Some("{".into()),
+        ..EventFilter::default()
     };
     assert_eq!(desk.matching(whole.clone()).await, [ids[1]]);
     // Each of them counts.
@@ -118,8 +119,8 @@ pub(crate) async fn filters_of_events_together<S: Subject>(desk: Desk<S>) {
     assert_eq!(records.iter().map(|record| record.id).collect::<Vec<_>>(), [ids[2], ids[1], ids[0]]);
 }
 
-pub(crate) async fn text_in_bodies_is_found_byte_for_byte<S: Subject>(desk: Desk<S>) {
-    let bodies: [&[u8]; 7] = [
+pub(crate) async fn text_in_bodies_is_found_however_json_writes_it<S: Subject>(desk: Desk<S>) {
+    let bodies: [&[u8]; 10] = [
         b"{\"a\": \"100%\"}",
         b"a_b'c\"d\\e",
         b"\xff\xfeneedle\xff",
@@ -127,17 +128,20 @@ pub(crate) async fn text_in_bodies_is_found_byte_for_byte<S: Subject>(desk: Desk
         b"",
         b"before\0after",
         b"NEEDLE a.b",
+        b"{\"issue_number\": \"1042\",\n  \"tags\" : [ 1 , 2 ], \"t\": \"say \\\"hi\\\" to\\nthem\"}",
+        b"{\"issue_number\":\"1042\",\"t\":\"Caf\\u00e9 \\u003cb\\u003e \\ud83d\\ude00 a\\/b\"}",
+        b"C:\\\\new \\ud83d broken \\u12",
     ];
     let mut ids = Vec::new();
     for (body, second) in bodies.into_iter().zip(0..) {
         ids.push(desk.keep(event(second).with_body(body)).await);
     }
-    let cases: [(&str, &[usize]); 20] = [
-        ("", &[0, 1, 2, 3, 4, 5, 6]),
+    let cases: [(&str, &[usize]); 37] = [
+        ("", &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]),
         ("%", &[0]),
         ("100%", &[0]),
         ("1%0", &[]),
-        ("_", &[1]),
+        ("_", &[1, 7, 8]),
         ("a_b", &[1]),
         ("a.b", &[6]),
         ("'", &[1]),
@@ -152,12 +156,127 @@ pub(crate) async fn text_in_bodies_is_found_byte_for_byte<S: Subject>(desk: Desk
         ("before\0after", &[5]),
         ("\0", &[5]),
         ("after", &[5]),
-        ("{\"a\": \"100%\"} ", &[]),
+        ("{\"a\": \"100%\"} ", &[0]),
+        ("\"a\":\"100%\"", &[0]),
+        ("\"issue_number\":\"1042\"", &[7, 8]),
+        ("\"issue_number\": \"1042\"", &[7, 8]),
+        ("\"issue_number\" : \"1042\",\"t", &[7, 8]),
+        ("\"tags\":[1,2]", &[7]),
+        ("say \"hi\" to", &[7]),
+        ("say \\\"hi\\\" to", &[7]),
+        ("hi\" to them", &[7]),
+        ("hi\" to\\nthem", &[7]),
+        ("Café <b> 😀 a/b", &[8]),
+        ("Caf\\u00e9", &[8]),
+        ("Cafe", &[]),
+        ("a b", &[]),
+        ("C:\\new", &[9]),
+        ("C:\\\\new", &[9]),
+        ("broken \\u12", &[9]),
+        ("\\ud83d", &[8, 9]),
     ];
     for (text, expected) in cases {
         let filter = EventFilter { contains: Some(text.into()), ..EventFilter::default() };
         let expected: Vec<_> = expected.iter().map(|&index| ids[index]).collect();
         assert_eq!(desk.matching(filter).await, expected, "{text:?}");
+    }
+}
+
+pub(crate) async fn an_issue_is_found_by_its_number_or_its_id<S: Subject>(desk: Desk<S>) {
+    let bodies = [
+        (
+            "issue_new",
+            r#"{"event_type": "issue_new", "issue_id": "5B0C-1", "issue_number": "1042", "issue_title": "Export fails"}"#,
+        ),
+        ("issue_message_new", r#"{"event_type": "issue_message_new", "issue_number": 1042, "message_id": "1043"}"#),
+        (
+            "ticket.created",
+            r##"{"event": "ticket.created", "data": {"ticket_number": "# 1042", "title": "In a wrapper"}}"##,
+        ),
+        (
+            "issue_new",
+            r#"{"event_type": "issue_new", "issue_number": "10420", "issue_link": "https://x/?issueNumber=1042"}"#,
+        ),
+        (
+            "issue_new",
+            r#"{"event_type": "issue_new", "issue_number": "{{issue.number}}", "issue_id": "", "issue_title": " "}"#,
+        ),
+        ("", "not JSON: 1042"),
+        ("", "1042"),
+    ];
+    let mut ids = Vec::new();
+    for ((name, body), second) in bodies.into_iter().zip(0..) {
+        ids.push(desk.keep(event(second).named(name).with_body(body).to("app")).await);
+    }
+    let summary = |id: Option<&str>, number: Option<&str>, title: Option<&str>| {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Some(IssueSummary { id: owned(id), number: owned(number), title: owned(title) })
+    };
+    let expected = [
+        summary(Some("5B0C-1"), Some("1042"), Some("Export fails")),
+        summary(None, Some("1042"), None),
+        summary(None, Some("1042"), Some("In a wrapper")),
+        summary(None, Some("10420"), None),
+        None,
+        None,
+        None,
+    ];
+    let events = desk.ledger().events(EventFilter::default(), all()).await.unwrap();
+    assert_eq!(events.into_iter().map(|record| record.issue).collect::<Vec<_>>(), expected);
+    let deliveries = desk.ledger().deliveries(DeliveryFilter::default(), all()).await.unwrap();
+    assert_eq!(deliveries.into_iter().map(|record| record.issue).collect::<Vec<_>>(), expected);
+    assert_eq!(desk.event(ids[0]).await.record.issue, expected[0]);
+    let cases: [(&str, &[usize]); 10] = [
+        ("1042", &[0, 1, 2]),
+        ("#1042", &[0, 1, 2]),
+        (" # 1042 ", &[0, 1, 2]),
+        ("10420", &[3]),
+        ("5b0c-1", &[0]),
+        ("5b0c", &[]),
+        ("1043", &[]),
+        ("104", &[]),
+        ("{{issue.number}}", &[]),
+        ("Export fails", &[]),
+    ];
+    for (called, expected) in cases {
+        let expected: Vec<_> = expected.iter().map(|&index| ids[index]).collect();
+        let filter = EventFilter { issue: Some(called.into()), ..EventFilter::default() };
+        assert_eq!(desk.matching(filter).await, expected, "{called:?}");
+        let filter = DeliveryFilter { issue: Some(called.into()), ..DeliveryFilter::default() };
+        let found = desk.ledger().deliveries(filter, all()).await.unwrap();
+        assert_eq!(found.into_iter().map(|record| record.id.event).collect::<Vec<_>>(), expected, "{called:?}");
+    }
+}
+
+pub(crate) async fn what_a_list_shows_of_an_issue_is_bounded<S: Subject>(desk: Desk<S>) {
+    let (title, number) = ("\u{e4}".repeat(1000), "1".repeat(1000));
+    let body = format!(r#"{{"event_type": "issue_new", "issue_number": "{number}", "issue_title": "{title}"}}"#);
+    desk.keep(event(0).with_body(body)).await;
+    let record = desk.ledger().events(EventFilter::default(), all()).await.unwrap().remove(0);
+    assert_eq!(record.issue, Some(IssueSummary { id: None, number: None, title: Some("\u{e4}".repeat(200)) }));
+}
+
+pub(crate) async fn an_event_is_found_by_the_beginning_or_the_end_of_its_id<S: Subject>(desk: Desk<S>) {
+    let mut ids = Vec::new();
+    for number in [1, 2, 0x12] {
+        ids.push(desk.keep(event(0).numbered(number)).await);
+    }
+    ids.push(desk.keep(event(100_000).numbered(1)).await);
+    let start = &ids[0].to_string()[..13];
+    let cases: [(&str, &[usize]); 8] = [
+        (start, &[0, 1, 2]),
+        ("01010101", &[0, 3]),
+        ("0101-0101", &[0, 3]),
+        ("1212", &[2]),
+        ("0202020202", &[1]),
+        (&ids[3].to_string()[..13], &[3]),
+        ("ffff", &[]),
+        ("1202", &[]),
+    ];
+    for (part, expected) in cases {
+        let filter = EventFilter { id: Some(part.parse().unwrap()), ..EventFilter::default() };
+        let expected: Vec<_> = expected.iter().map(|&index| ids[index]).collect();
+        assert_eq!(desk.matching(filter).await, expected, "{part:?}");
     }
 }
 
@@ -187,6 +306,7 @@ pub(crate) async fn each_filter_of_deliveries_alone_and_together<S: Subject>(des
                 state: Some(DeliveryState::Delivered),
                 since: Some(at(1)),
                 until: Some(at(2)),
+                issue: None,
             },
             &[(1, 2)],
         ),

@@ -19,6 +19,7 @@ pub(crate) async fn an_event_is_kept_with_everything_that_came_with_it<S: Subjec
         kind: None,
         state: EventState::Pending,
         parked: None,
+        issue: None,
         body_length: 2,
         deliveries: 2,
     };
@@ -27,6 +28,7 @@ pub(crate) async fn an_event_is_kept_with_everything_that_came_with_it<S: Subjec
         destination: destination.into(),
         name: "Ticket.Created".into(),
         kind: None,
+        issue: None,
         state: DeliveryState::Waiting,
         attempts: 0,
         created_at: at(3),

@@ -81,6 +81,31 @@ pub(crate) async fn parked_and_unrouted_events_go_where_they_are_sent<S: Subject
     assert_eq!((detail.deliveries[0].0.redelivery_of, detail.deliveries[0].0.order_key.clone()), (None, None));
 }
 
+pub(crate) async fn events_that_went_nowhere_are_routed_once<S: Subject>(desk: Desk<S>) {
+    let to = |destination: &str, order_key: Option<&str>| NewDelivery {
+        destination: destination.into(),
+        order_key: order_key.map(Into::into),
+    };
+    let (first, second) = (desk.keep(event(0)).await, desk.keep(event(1)).await);
+    let routed = desk.keep(event(2).to("app")).await;
+    desk.end(2, Verdict::Delivered).await;
+    let both = || vec![to("app", Some("a")), to("log", None)];
+    let order = vec![(first, both()), (second, both()), (routed, both()), (named(9, 0), both())];
+    assert_eq!(desk.now(5).route(order.clone()).await, Ok(4), "one went somewhere before, one is unknown");
+    let made: Vec<_> = desk.event(first).await.deliveries.into_iter().map(|(record, _)| record).collect();
+    assert_eq!(
+        made.iter().map(|record| (record.id.number, &*record.destination)).collect::<Vec<_>>(),
+        [(1, "app"), (2, "log")]
+    );
+    assert_eq!((made[0].order_key.as_deref(), made[0].redelivery_of), (Some("a"), None));
+    assert_eq!((made[0].created_at, made[0].due_at), (at(5), Some(at(5))));
+    assert_eq!(desk.state(delivery(second, 1)).await, DeliveryState::Held, "behind the first one in its line");
+    assert_eq!(desk.now(6).route(order).await, Ok(0), "they are on their way");
+    assert_eq!(desk.now(6).route(vec![(named(9, 0), Vec::new())]).await, Ok(0));
+    assert_eq!(desk.end(7, Verdict::Delivered).await, delivery(first, 1));
+    assert_eq!(desk.event(routed).await.record.deliveries, 1);
+}
+
 pub(crate) async fn unknown_events_are_passed_over<S: Subject>(desk: Desk<S>) {
     let id = desk.keep(event(0).to("app")).await;
     assert_eq!(desk.due(0).await.len(), 1);

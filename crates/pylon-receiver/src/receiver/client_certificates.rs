@@ -1,0 +1,13 @@
+//! The certificates that destinations are shown.
+
+use crate::certificate::CertificateEnd;
+use crate::config::{Config, HttpTransport, TransportConfig};
+
+/// When those of the configured destinations end, as far as they can be read.
+pub(super) fn ends(config: &Config) -> Vec<CertificateEnd> {
+    let client = config.destinations.iter().filter_map(|destination| match &destination.transport {
+        TransportConfig::Http(HttpTransport { client, .. }) => client.as_ref(),
+        _ => None,
+    });
+    client.filter_map(|client| CertificateEnd::of_file(&client.certificate)).collect()
+}
