@@ -115,6 +115,9 @@ fn what_is_no_ledger_is_not_started_and_left_alone() {
     connect("bookmarks").execute_batch("CREATE TABLE bookmarks (url TEXT)").unwrap();
     let in_wal_mode = connect("wal");
     in_wal_mode.execute_batch("PRAGMA journal_mode = wal; CREATE TABLE bookmarks (url TEXT)").unwrap();
+    // As a crash of that program leaves it: to open it is to change it.
+    std::fs::copy(scene.path("wal"), scene.path("crashed")).unwrap();
+    std::fs::copy(scene.path("wal-wal"), scene.path("crashed-wal")).unwrap();
     drop(in_wal_mode);
     scene.write("text", "a text, and no database");
     rustix::fs::mknodat(rustix::fs::CWD, scene.path("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
@@ -126,6 +129,7 @@ fn what_is_no_ledger_is_not_started_and_left_alone() {
     let cases = [
         ("{}/bookmarks", foreign("bookmarks")),
         ("{}/wal", foreign("wal")),
+        ("{}/crashed", foreign("crashed")),
         ("{}/text", no_database.to_owned()),
         ("{}/receiver.toml", no_database.to_owned()),
         ("{}/pipe", no_file("{}/pipe", "a named pipe")),

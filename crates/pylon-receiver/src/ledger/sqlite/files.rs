@@ -7,7 +7,7 @@ use crate::file::{FileIdentity, HeldFile, folder_of, kind_of, resolved};
 use crate::ledger::LedgerError;
 use rustix::fs::{Access, access};
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -23,6 +23,11 @@ const LOCKED: &str = if cfg!(target_os = "linux") { "" } else { "-lock" };
 const MAGIC: &[u8] = b"SQLite format 3\0";
 /// The length of the header, and of what is read of the first page behind it, in bytes.
 const HEADER: usize = 108;
+/// Where the header has the version of the schema, and whose file it is (sqlite.org/fileformat.html).
+const VERSION_AT: usize = 60;
+const APPLICATION_ID_AT: usize = 68;
+/// Where a WAL has the first page that was written into it: of a file without tables, the first page of all.
+const IN_WAL: u64 = 32 + 24;
 
 /// The path without links: two names of one file are one ledger.
 pub(super) fn resolve(path: &Path) -> Result<PathBuf, LedgerError> {
@@ -99,25 +104,44 @@ fn nothing_beside(path: &Path) -> Result<(), LedgerError> {
 }
 
 fn read_header(path: &Path, newest: usize) -> Result<(), LedgerError> {
-    let mut header = Vec::with_capacity(HEADER);
-    File::open(path)
-        .and_then(|file| file.take(HEADER as u64).read_to_end(&mut header))
-        .map_err(|error| explained(error, path, "read"))?;
-    let Some(header) = header.first_chunk::<HEADER>().filter(|header| header.starts_with(MAGIC)) else {
+    let header = read_first_page(path, 0)?;
+    let Some(header) = header.filter(|page| page.starts_with(MAGIC)) else {
         return Err(LedgerError::Damaged("file is not a database".into()));
     };
-    let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    let (owner, version) = (number(68), number(60));
-    // A table's leaf page without a cell: SQLite has made the file, and nobody has written a table yet.
+    // A table's leaf without a cell: SQLite has made the file, and the tables are in the WAL, or nowhere as yet.
     let is_without_tables = header[100] == 0x0d && header[103..105] == [0, 0];
-    if owner != APPLICATION_ID && (owner != 0 || !is_without_tables) {
+    let is_ours = match number(&header, APPLICATION_ID_AT) {
+        APPLICATION_ID => true,
+        0 if is_without_tables => {
+            let wal = beside(path, "-wal");
+            let first = if wal.exists() { read_first_page(&wal, IN_WAL)? } else { None };
+            first.is_none_or(|first| number(&first, APPLICATION_ID_AT) == APPLICATION_ID)
+        }
+        _ => false,
+    };
+    if !is_ours {
         return Err(foreign(path));
     }
+    let version = number(&header, VERSION_AT);
     if usize::try_from(version).is_ok_and(|version| version <= newest) {
         Ok(())
     } else {
         Err(newer(path, version, newest))
     }
+}
+
+/// The beginning of the first page; none if the file ends before.
+fn read_first_page(path: &Path, at: u64) -> Result<Option<[u8; HEADER]>, LedgerError> {
+    let mut page = [0; HEADER];
+    match File::open(path).and_then(|file| file.read_exact_at(&mut page, at)) {
+        Ok(()) => Ok(Some(page)),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(explained(error, path, "read")),
+    }
+}
+
+fn number(page: &[u8; HEADER], at: usize) -> u32 {
+    u32::from_be_bytes([page[at], page[at + 1], page[at + 2], page[at + 3]])
 }
 
 /// The error for a file that another program made.
