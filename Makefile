@@ -125,7 +125,7 @@ run-tools:
 	@tools/environment.sh $(PYTHON) $(VENV) requirements/run.txt
 
 test-tools:
-	@tools/environment.sh $(PYTHON) $(VENV) requirements/run.txt requirements/test.txt
+	@tools/environment.sh $(PYTHON) $(VENV) requirements/run.txt requirements/test.txt requirements/test-main.txt
 
 
 .PHONY: help demo test test-rust test-python test-pythons test-shared bench chaos fuzz docs dist fix wheel wheel-released run-tools test-tools

@@ -59,7 +59,8 @@ def test_every_setting_of_the_sample_is_one_that_the_receiver_takes(tmp_path: Pa
     # `check-config` refuses traces in a build without them; a test of the crate reads that setting.
     settings = re.sub(r"(?m)^traces = .*\n", "", with_settings(examples=True))
     held = tomllib.loads(what_holds(settings, tmp_path))
-    assert [destination["name"] for destination in held["destination"]] == ["app", "script", "archive"]
+    names = [destination["name"] for destination in held["destination"]]
+    assert names == ["app", "script", "archive", "elsewhere", "here"]
 
 
 @needs_the_program

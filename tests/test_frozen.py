@@ -32,7 +32,9 @@ print(seen, IssueNewEvent(issue_id="1").issue_id, webhook_app(endpoint))
 def test_a_frozen_app_handles_events(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(APP)
     freeze = ["--onedir", "--noconfirm", "--log-level", "ERROR", "--exclude-module", "pydantic", "app.py"]
-    subprocess.run([sys.executable, "-W", "ignore", "-m", "PyInstaller", *freeze], cwd=tmp_path, check=True, timeout=300)
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "PyInstaller", *freeze], cwd=tmp_path, check=True, timeout=300
+    )
     done = subprocess.run(
         [tmp_path / "dist" / "app" / "app"], capture_output=True, text=True, check=False, timeout=60, env={}
     )

@@ -6,6 +6,7 @@ import hmac
 import json
 import math
 import pickle
+import re
 import string
 from typing import Any
 
@@ -53,6 +54,8 @@ json_values = st.recursive(
 )
 event_like = st.dictionaries(st.sampled_from(KEYS), json_values, max_size=10)
 secrets = st.binary(min_size=1, max_size=80) | texts.filter(len)
+# Without a timestamp in its header, a body that begins with one is refused before its signature is looked at.
+bodies = st.binary(max_size=300).filter(lambda body: re.match(rb"[0-9]+\.", body) is None)
 timestamps = st.none() | st.integers(NOW - 300, NOW + 300).map(str)
 anything: st.SearchStrategy[Any] = (
     st.none()
@@ -66,7 +69,7 @@ anything: st.SearchStrategy[Any] = (
 )
 
 
-@given(secrets, st.binary(max_size=300), timestamps)
+@given(secrets, bodies, timestamps)
 def test_what_sign_signs_is_accepted(secret: str | bytes, body: bytes, timestamp: str | None) -> None:
     handler = WebhookHandler(["another secret", secret], clock=lambda: NOW)
     handler.verify_signature(body, sign(secret, body, timestamp), timestamp)
@@ -79,7 +82,7 @@ def test_sign_is_plain_hmac_sha256(secret: str | bytes, body: bytes, timestamp: 
     assert sign(secret, body, timestamp) == hmac.digest(key, signed, "sha256").hex()
 
 
-@given(secrets, st.binary(max_size=100), timestamps, st.data())
+@given(secrets, bodies, timestamps, st.data())
 def test_one_flipped_bit_anywhere_is_refused(
     secret: str | bytes, body: bytes, timestamp: str | None, data: st.DataObject
 ) -> None:
@@ -95,14 +98,14 @@ def test_one_flipped_bit_anywhere_is_refused(
     with pytest.raises(PylonWebhookSignatureError):
         handler.verify_signature(body, flipped(bytes.fromhex(signature)).hex(), timestamp)
     if body:
-        with pytest.raises(PylonWebhookSignatureError):
+        with pytest.raises((PylonWebhookSignatureError, PylonWebhookTimestampError)):
             handler.verify_signature(flipped(body), signature, timestamp)
     if timestamp is not None:
         with pytest.raises((PylonWebhookSignatureError, PylonWebhookTimestampError)):
             handler.verify_signature(body, signature, flipped(timestamp.encode()))
 
 
-@given(secrets, secrets, st.binary(max_size=100), timestamps)
+@given(secrets, secrets, bodies, timestamps)
 def test_the_signature_of_another_secret_is_refused(
     one: str | bytes, other: str | bytes, body: bytes, timestamp: str | None
 ) -> None:
@@ -117,7 +120,7 @@ def test_the_signature_of_another_secret_is_refused(
         WebhookHandler(one, clock=lambda: NOW).verify_signature(body, sign(other, body, timestamp), timestamp)
 
 
-@given(secrets, st.binary(max_size=100), st.integers(NOW - 300, NOW + 300).map(str))
+@given(secrets, bodies, st.integers(NOW - 300, NOW + 300).map(str))
 def test_a_timestamp_can_be_neither_dropped_nor_added(secret: str | bytes, body: bytes, timestamp: str) -> None:
     handler = WebhookHandler(secret, clock=lambda: NOW)
     with pytest.raises(PylonWebhookSignatureError):

@@ -6,8 +6,8 @@ set -eu -o pipefail
 python=$1 cache=$2 wheels=$3
 left_out=(
   surroundings
-  adapters/test_aws_lambda.py adapters/test_background_servers.py adapters/test_lengths.py adapters/test_servers.py
-  adapters/test_table.py
+  adapters/test_aws_lambda.py adapters/test_background_servers.py adapters/test_lengths.py adapters/test_mounts.py
+  adapters/test_servers.py adapters/test_table.py
   test_beside_sdk.py test_deploy.py test_dist.py test_docs.py test_examples.py test_frozen.py test_layers.py test_properties.py
   test_public_names.py test_pythons.py test_seed.py test_templates.py
 )

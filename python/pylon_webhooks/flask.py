@@ -131,8 +131,8 @@ class _EventView:
         """Answer the request."""
         # From Python 3.13 on, `classmethod` hands the class over as an argument.
         owner = args[0] if args and isinstance(args[0], type) else None
-        method = None if owner is None else getattr_static(owner, getattr(self._function, "__name__", ""), None)
-        if isinstance(method, classmethod) and method.__func__ is self:
+        method: Any = None if owner is None else getattr_static(owner, getattr(self._function, "__name__", ""), None)
+        if getattr(method, "__func__", None) is self:
             return self._answer(args[:1], *args[1:], **kwargs)
         return self._answer((), *args, **kwargs)
 

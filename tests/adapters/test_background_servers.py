@@ -71,6 +71,13 @@ async def asgi(scope, receive, send, made=[]):
     made or made.append(webhook_app(endpoint))
     return await made[0](scope, receive, send)
 
+def flask():
+    from flask import Flask
+    from pylon_webhooks.flask import webhook_blueprint
+    made = Flask("app")
+    made.register_blueprint(webhook_blueprint(endpoint))
+    return made
+
 def mounted():
     from fastapi import FastAPI
     from pylon_webhooks.fastapi import webhook_router
@@ -134,7 +141,7 @@ class Case:
     """A server with an app in it."""
 
     name: str
-    #: The package that the server needs, which `requirements/test.txt` has.
+    #: The package that the server needs, which `requirements/test-main.txt` has.
     package: str
     #: What follows `python -m`, or the name of a script.
     command: str
@@ -172,6 +179,7 @@ CASES = [
     Case("gevent.pywsgi", "gevent", "gevent"),
     Case("eventlet.wsgi", "eventlet", "eventlet"),
     Case("wsgiref", "wsgiref", "wsgiref", manners=("plain",)),
+    Case("flask-run", "flask", "flask --app app:app run --port {port}", factory="flask"),
     Case("waitress", "waitress", "waitress --listen 127.0.0.1:{port} app:wsgi"),
     Case("cheroot", "cheroot", "cheroot --bind 127.0.0.1:{port} app:wsgi"),
     Case("uwsgi", "pyuwsgi", _UWSGI),

@@ -39,7 +39,7 @@ class Receiver:
         self, program: Path, folder: Path, configuration: str = "", *, wrapper: tuple[str, ...] = (), **environment: str
     ) -> None:
         self.folder = folder
-        keys, *tables = re.split(r"(?m)^(?=\[)", configuration, maxsplit=1)
+        keys, *tables = re.split(r"(?m)^(?= *\[)", configuration, maxsplit=1)
         text = keys + "".join(
             line + "\n" for line in _ADDRESSES.splitlines() if line.split(" = ")[0] + " = " not in keys
         )

@@ -203,8 +203,11 @@ def test_prometheus_scrapes_the_receiver_and_evaluates_the_rules(prometheus: tup
     query = quote('pylon_receiver_accepted_total{endpoint="webhook"}')
     found = server.wait_for(f"query?query={query}", lambda data: data["result"])
     assert found["result"][0]["value"][1] == "0"
-    has_evaluated = lambda data: all(rule["health"] != "unknown" for rule in data["groups"][0]["rules"])  # noqa: E731
-    rules = server.wait_for("rules", lambda data: data["groups"] and has_evaluated(data))["groups"][0]["rules"]
+
+    def has_evaluated(data: Any) -> bool:
+        return bool(data["groups"]) and all(rule["health"] != "unknown" for rule in data["groups"][0]["rules"])
+
+    rules = server.wait_for("rules", has_evaluated)["groups"][0]["rules"]
     assert {(rule["name"], rule["health"]) for rule in rules if rule["health"] != "ok"} == set()
     # The certificate is for three days.
     firing = {rule["name"] for rule in rules if rule["state"] == "firing"}

@@ -87,7 +87,7 @@ impl Headers {
     /// The names, with the values of the headers that the function names; the other values become [`NOT_KEPT`](Self::NOT_KEPT).
     ///
     /// The headers are a stranger's, so their beginning has to do: a value is cut after 256 bytes, and what is beyond 50 headers or 4 KiB
-    /// is left out. A line [`DROPPED`] at the end says how many headers that are.
+    /// is left out. A line `x-receiver-dropped-headers` at the end says how many headers that are.
     pub fn with_values_of(map: &HeaderMap, is_kept: impl Fn(&HeaderName) -> bool) -> Self {
         const MOST: usize = 50;
         const LONGEST_VALUE: usize = 256;

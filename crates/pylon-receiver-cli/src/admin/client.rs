@@ -26,6 +26,16 @@ const ORDER_TIMEOUT: Duration = Duration::from_secs(3600);
 /// The parameters of a query.
 pub(crate) type Query = Vec<(String, String)>;
 
+/// The parameters of a query that is a flat object.
+pub(crate) fn query(parameters: &impl Serialize) -> Query {
+    let Ok(Value::Object(members)) = serde_json::to_value(parameters) else { return Query::new() };
+    let text = |value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    members.into_iter().map(|(name, value)| (name, text(value))).collect()
+}
+
 /// A way to the admin API.
 pub(crate) enum Client {
     /// That of a running receiver.

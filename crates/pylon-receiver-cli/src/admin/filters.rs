@@ -1,6 +1,6 @@
 //! Filters on the command line.
 
-use super::client::{Client, Query};
+use super::client::Client;
 use super::ids::{EventName, Name};
 use crate::fault::Fault;
 use crate::input::moment::parse_moment;
@@ -10,8 +10,6 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use pylon_receiver::Moment;
 use pylon_receiver::wire::{DeliveryFilter, DeliveryState, EventFilter, EventState};
 use pylon_webhooks::EventKind;
-use serde::Serialize;
-use serde_json::Value;
 
 /// Which events.
 #[derive(Debug, Args)]
@@ -107,16 +105,6 @@ impl DeliveryFilterArgs {
             issue: self.issue.clone(),
         })
     }
-}
-
-/// The parameters of a query that is a flat object.
-pub(crate) fn query(parameters: &impl Serialize) -> Query {
-    let Ok(Value::Object(members)) = serde_json::to_value(parameters) else { return Query::new() };
-    let text = |value| match value {
-        Value::String(text) => text,
-        other => other.to_string(),
-    };
-    members.into_iter().map(|(name, value)| (name, text(value))).collect()
 }
 
 pub(crate) fn delivery_states() -> impl TypedValueParser<Value = DeliveryState> {

@@ -1,7 +1,6 @@
 //! Ids on the command line: whole, or shortened to their beginning or end as long as one event fits.
 
-use super::client::Client;
-use super::filters::query;
+use super::client::{Client, query};
 use crate::fault::Fault;
 use crate::print::issue;
 use crate::print::moment::to_the_second;

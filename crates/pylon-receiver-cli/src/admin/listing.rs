@@ -1,7 +1,6 @@
 //! Lists: gets page after page and prints each at once.
 
-use super::client::{Client, Query, read};
-use super::filters::query;
+use super::client::{Client, Query, query, read};
 use crate::fault::Fault;
 use crate::print::output::{Format, Output, json_text, note};
 use clap::{Args, ValueEnum};

@@ -2,6 +2,7 @@
 //! everybody on the machine can read arguments.
 
 use crate::fault::Fault;
+use crate::print::output::note;
 use clap::Args;
 use pylon_receiver::config::SecretSource;
 use pylon_webhooks::Secret;
@@ -20,13 +21,17 @@ pub(crate) struct SecretArgs {
 }
 
 impl SecretArgs {
-    /// The bytes of the secret.
+    /// The bytes of the secret; what is probably wrong with it is warned of.
     pub(crate) fn bytes(&self) -> Result<Zeroizing<Vec<u8>>, Fault> {
         let source = match &self.secret_file {
             Some(path) => SecretSource::File(path.clone()),
             None => SecretSource::Environment(self.secret_env.clone()),
         };
-        source.read().map_err(Fault::configuration)
+        let bytes = source.read().map_err(Fault::configuration)?;
+        if let Some(flaw) = Secret::new(&*bytes).ok().and_then(|secret| secret.flaw()) {
+            note(&format!("warning: {source}: {flaw}"));
+        }
+        Ok(bytes)
     }
 
     /// The secret to sign with.

@@ -24,8 +24,12 @@ fn signed(secret: &[u8], body: &[u8], timestamp: Option<&str>) -> String {
     sign(&Secret::new(secret).unwrap(), body, timestamp)
 }
 
+/// Bytes that begin with no timestamp: without one in its header, such a body is refused before its signature is looked at.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
-    vec(any::<u8>(), 0..200)
+    vec(any::<u8>(), 0..200).prop_filter("it begins with a timestamp", |bytes| {
+        let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        digits == 0 || bytes.get(digits) != Some(&b'.')
+    })
 }
 
 fn secret() -> impl Strategy<Value = Vec<u8>> {
@@ -174,7 +178,7 @@ proptest! {
         let mut other = body;
         *at.get_mut(&mut other) ^= 1 << bit;
         let error = verifier(b"s").verify(&other, Some(&signature), timestamp.as_deref()).unwrap_err();
-        prop_assert_eq!(error.code(), "signature_mismatch");
+        prop_assert!(["signature_mismatch", "timestamp_missing"].contains(&error.code()), "{}", error);
     }
 
     #[test]

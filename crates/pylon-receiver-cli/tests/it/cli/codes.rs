@@ -34,6 +34,8 @@ fn a_wrong_command_line_ends_with_2() {
         ),
         (&["stats", "--ledger", "pylon.db"], "expected `sqlite:PATH`, found `pylon.db`"),
         (&["template", "isue_new"], "a similar value exists: 'issue_new'"),
+        (&["template", "message_new"], "a similar value exists: 'issue_message_new'"),
+        (&["send", "IssueNew", "--to", "http://127.0.0.1:1"], "a similar value exists: 'issue_new'"),
         (&["send", "--to", "http://127.0.0.1:1"], "required arguments were not provided"),
         (&["send", "issue_new"], "--to <URL>"),
         (&["send", "issue_new", "--to", "http://127.0.0.1:1", "--body", "-"], "cannot be used with"),
@@ -231,4 +233,6 @@ fn templates_are_listed_and_printed() {
     let ran = cli(&["template", "issue_new", "--json"]).run();
     let found: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(found["template"], pylon_webhooks::EventKind::IssueNew.template());
+    let by_type = cli(&["template", "MessageNewEvent"]).run();
+    by_type.prints(&pylon_webhooks::EventKind::IssueMessageNew.template());
 }

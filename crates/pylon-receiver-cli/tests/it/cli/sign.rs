@@ -28,6 +28,25 @@ fn bytes_that_are_no_text_are_signed_as_they_stand() {
 }
 
 #[test]
+fn a_flawed_secret_is_used_and_warned_of() {
+    let warning = "warning: file secret: the secret has white space at its start or end, which is rarely part of a secret: trim \
+                   the secret where you set it\n";
+    for command in [&["sign"][..], &["verify", "--signature", SIGNATURE]] {
+        let ran =
+            cli(&[command, &["--secret-file", "secret"]].concat()).file("secret", "test-secret \n").input(BODY).run();
+        assert!(ran.stderr.starts_with(warning), "{}", ran.stderr);
+        assert!(!ran.stdout.contains(SIGNATURE) && !ran.stderr.contains("test-secret"));
+    }
+    let quoted = cli(&["sign"]).env("PYLON_WEBHOOK_SECRET", "'test-secret'").input(BODY).run();
+    assert_eq!(quoted.code, 0);
+    assert!(
+        quoted
+            .stderr
+            .starts_with("warning: environment variable PYLON_WEBHOOK_SECRET: the secret has quotes around it")
+    );
+}
+
+#[test]
 fn a_timestamp_is_signed_too() {
     let ran = cli(&["sign", "--timestamp=1700000000"]).input(BODY).run();
     let (of_body, with_timestamp) = (SIGNATURE, signature(&ran));

@@ -40,7 +40,11 @@ pub(super) fn add_functions(connection: &Connection) -> Result<()> {
 
 /// Runs a query that fails as interrupted when it searches bodies for too long.
 pub(super) fn bounded<T>(query: impl FnOnce() -> Result<T>) -> Result<T> {
-    DEADLINE.set(Some(Instant::now() + LONGEST));
+    bounded_by(LONGEST, query)
+}
+
+fn bounded_by<T>(longest: Duration, query: impl FnOnce() -> Result<T>) -> Result<T> {
+    DEADLINE.set(Some(Instant::now() + longest));
     let found = query();
     DEADLINE.set(None);
     found
@@ -52,5 +56,31 @@ fn check_time() -> Result<()> {
             Err(Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_INTERRUPT), None))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::LedgerError;
+
+    #[test]
+    fn a_search_that_takes_too_long_ends_and_says_so() {
+        let connection = Connection::open_in_memory().unwrap();
+        add_functions(&connection).unwrap();
+        for search in
+            ["body_contains(x'7b7d', '{')", "is_about_issue(x'7b2269737375655f6e756d626572223a317d', '', NULL, '1')"]
+        {
+            let find = || connection.query_row(&format!("SELECT {search}"), [], |row| row.get::<_, bool>(0));
+            assert_eq!(bounded(find), Ok(true));
+            let error = bounded_by(Duration::ZERO, || {
+                std::thread::sleep(Duration::from_millis(1));
+                find()
+            });
+            assert_eq!(error.map_err(LedgerError::from), Err(LedgerError::Slow));
+            assert_eq!(bounded(find), Ok(true), "the end of one search is not that of the next");
+        }
+        let told = LedgerError::Slow.to_string();
+        assert!(told.starts_with("the search took too long") && told.contains("since and until"), "{told}");
     }
 }
