@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from contextvars import Context
     from typing import Any
 
-    Call = Callable[[], object]
-
 
 @contextmanager
 def runs_coroutines() -> Generator[Callable[[Awaitable[Any]], Any]]:
@@ -39,14 +37,14 @@ def runs_coroutines() -> Generator[Callable[[Awaitable[Any]], Any]]:
     yield run
 
 
-def _pool() -> Callable[[Call], Any] | None:
+def _pool() -> Callable[[Callable[[], object]], Any] | None:
     """What calls a function on a real thread; None where all threads are real."""
     from sys import modules
 
     # Asked anew each time: the app may be imported before its server replaces `threading`.
     gevent: Any = modules.get("gevent.monkey")
     eventlet: Any = modules.get("eventlet.patcher")
-    call: Callable[[Call], Any] | None = None
+    call: Callable[[Callable[[], object]], Any] | None = None
     if gevent is not None and gevent.is_module_patched("threading"):
         call = _imported("gevent").get_hub().threadpool.apply
     elif eventlet is not None and eventlet.is_monkey_patched("thread"):

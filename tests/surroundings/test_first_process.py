@@ -110,6 +110,18 @@ def test_signals_are_passed_on_and_the_exit_code_comes_back(start_receiver: Call
     assert receiver.log[-1]["message"] == "stopped"
 
 
+def test_sockets_for_the_first_process_reach_the_receiver(start_receiver: Callable[..., Receiver]) -> None:
+    program, option, code = SUBREAPER
+    listening = (
+        "import socket; held = socket.create_server(('127.0.0.1', 0)); import os; os.dup2(held.fileno(), 3); "
+        "os.set_inheritable(3, True); os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1'); "
+    )
+    # Nobody can bind this address.
+    receiver = start_receiver('listen = "192.0.2.1:1"\n', wrapper=(program, option, listening + code))
+    assert receiver.post(b"{}") == 200
+    assert receiver.end() == 0
+
+
 def test_an_end_by_a_signal_is_told_as_a_shell_does(start_receiver: Callable[..., Receiver]) -> None:
     receiver = start_receiver(wrapper=SUBREAPER)
     child = Path(f"/proc/{receiver.process.pid}/task/{receiver.process.pid}/children").read_text().split()[0]

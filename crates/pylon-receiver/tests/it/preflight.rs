@@ -293,7 +293,7 @@ fn a_ledger_that_cannot_be_opened_is_told_and_nothing_is_changed() {
         assert_eq!(Preflight::of(&config).ledger.as_deref(), Some(&*sentence), "{}", path.display());
         let started = SqliteLedger::open(&path, SqliteOptions::default());
         assert_eq!(started.unwrap_err().to_string(), sentence, "{}", path.display());
-        assert_eq!(SqliteLedger::open_read_only(&path).is_err(), true, "{}", path.display());
+        assert!(SqliteLedger::open_read_only(&path).is_err(), "{}", path.display());
         assert!(everything() == before, "{}", path.display());
     }
     assert!(!Path::new("/dev/null-journal").exists());

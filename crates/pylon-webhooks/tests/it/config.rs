@@ -48,7 +48,7 @@ fn a_variable_that_holds_no_secret_is_named() {
     // Cargo sets this one.
     let verifier = Verifier::builder().secret_env("CARGO_PKG_NAME").build().unwrap();
     let signature = sign(&Secret::new("pylon-webhooks").unwrap(), b"{}", None);
-    drop(verifier.verify(b"{}", Some(&signature), None).unwrap());
+    assert!(verifier.verify(b"{}", Some(&signature), None).is_ok());
 }
 
 #[test]

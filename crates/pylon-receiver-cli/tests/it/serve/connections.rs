@@ -155,3 +155,21 @@ fn operators_are_answered_while_senders_take_every_connection() {
     assert_eq!(running.get("/livez").status, 200);
     assert_eq!(running.unmet(), [""; 0]);
 }
+
+#[test]
+fn the_admin_address_refuses_what_is_not_http_too() {
+    let scene = Scene::new("");
+    let running = scene.start();
+    for (sent, cause) in [
+        ("GET /livez HTTP/1.1\r\n\r\n", "host"),
+        ("GET /livez HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", "host"),
+        ("\x16\x03\x01", "tls"),
+    ] {
+        let mut stream = TcpStream::connect(running.admin).unwrap();
+        stream.write_all(sent.as_bytes()).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let answer = pylon_test_support::http::Answer::read(&mut stream).unwrap();
+        assert_eq!(answer.status, 400, "{sent}");
+        running.logs(&["a connection was refused", "\"admin\"", &format!("\"{cause}\"")]);
+    }
+}

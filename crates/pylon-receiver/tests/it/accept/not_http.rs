@@ -61,6 +61,20 @@ fn a_head_that_is_too_large_is_refused_counted_and_told() {
     refused(&large[..35_000], "HTTP/1.1 431", "head_too_large");
 }
 
+#[test]
+fn the_sender_of_a_head_that_is_too_large_reads_the_answer() {
+    run(async {
+        let front = Front::new(&config()).await;
+        let mut peer = front.connect().await;
+        peer.send(b"POST /webhook HTTP/1.1\r\nHost: a\r\nX: ").await;
+        for _ in 0..64 {
+            // It meets no error meanwhile, as it would if the connection were closed at once.
+            peer.send(&[b'x'; 64 * 1024]).await;
+        }
+        assert_eq!(peer.answer().await.status, 431);
+    });
+}
+
 #[track_caller]
 fn refused(sent: &[u8], expected: &str, cause: &str) {
     let ((), lines) = run(async {

@@ -101,9 +101,7 @@ fn a_request_that_meets_the_end_of_an_idle_connection_is_answered() {
         idle.answer().await.id();
         front.stop();
         // Until the listener has heard of it.
-        for _ in 0..10 {
-            tokio::task::yield_now().await;
-        }
+        while front.webhook("{}").await.header("connection") != Some("close") {}
         for peer in [&mut idle, &mut fresh] {
             peer.send(&webhook()).await;
             let answer = peer.answer().await;

@@ -309,7 +309,8 @@ impl Running for FakeRunning {
     /// Every event of a known kind goes to `app`, in the order of its issue.
     fn routes(&self, endpoint: &str, event: &WebhookEvent) -> Vec<NewDelivery> {
         assert_eq!(endpoint, "support");
-        let order_key = Some(event.text("issue_number").as_ref().into()).filter(|key: &Box<str>| !key.is_empty());
+        let number = event.text("issue_number");
+        let order_key = (!number.is_empty()).then(|| number.as_ref().into());
         event.kind().map(|_| NewDelivery { destination: "app".into(), order_key }).into_iter().collect()
     }
     fn unmet(&self) -> Vec<String> {
