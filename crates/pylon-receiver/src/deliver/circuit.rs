@@ -186,7 +186,10 @@ impl Circuit {
             return self.pause(role, asked, true, now);
         }
         let begins = self.put_off_repeats(asked, now);
-        if matches!(self.state, State::Closed) { begins } else { self.pause(role, None, false, now).max(begins) }
+        match self.state {
+            State::Closed => begins,
+            State::Open(_) => self.pause(role, None, false, now).map(|pause| pause.max(begins.unwrap_or_default())),
+        }
     }
 
     /// Whether something has failed since the last answer, although the destination is up as far as is known.
