@@ -236,7 +236,9 @@ proptest! {
     fn a_signature_with_a_timestamp_never_fits_one_without(body in bytes(), time in NOW - 300..=NOW + 300) {
         let (time, verifier) = (time.to_string(), verifier(b"s"));
         let (with, without) = (signed(b"s", &body, Some(&time)), signed(b"s", &body, None));
-        prop_assert_eq!(verifier.verify(&body, Some(&with), None).unwrap_err().code(), "signature_mismatch");
+        // A body that begins as what a timestamp's signature covers is refused before its signature is looked at.
+        let without_time = verifier.verify(&body, Some(&with), None).unwrap_err().code();
+        prop_assert!(["signature_mismatch", "timestamp_missing"].contains(&without_time));
         prop_assert_eq!(verifier.verify(&body, Some(&without), Some(&time)).unwrap_err().code(), "signature_mismatch");
     }
 
