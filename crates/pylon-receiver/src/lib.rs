@@ -35,6 +35,7 @@
 //! | Idea | Type |
 //! | --- | --- |
 //! | start, reload and stop a receiver | [`Receiver`], [`ReceiverBuilder`], [`StartFault`], [`ReloadFault`] |
+//! | sockets that a service manager holds open while the program restarts | [`InheritedSocket`] |
 //! | settings: endpoints, destinations, retries, limits, secrets | [`config`] |
 //! | what a configuration would meet on this machine, before a start | [`Preflight`] |
 //! | deliver to code in this process | [`handlers_of`], [`Handlers`], [`DeliveredEvent`], [`Attempt`] |
