@@ -102,7 +102,7 @@ impl fmt::Display for SecretFault {
             Self::NotSet(name) => {
                 write!(
                     f,
-                    "no secret: expected one in environment variable {name}, found it not set; set it and restart"
+                    "no secret: expected one in environment variable {name}, found it not set; set it"
                 )
             }
             Self::Unreadable { path, kind } => {
