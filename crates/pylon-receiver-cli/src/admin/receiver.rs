@@ -162,10 +162,7 @@ impl Named {
     }
 }
 
-fn offline(
-    ledger: &Path,
-    open: impl FnOnce(&Path) -> Result<SqliteLedger, LedgerError>,
-) -> Result<Client, Fault> {
+fn offline(ledger: &Path, open: impl FnOnce(&Path) -> Result<SqliteLedger, LedgerError>) -> Result<Client, Fault> {
     let opened = open(ledger).map_err(|error| Fault::failed(format!("{}: {error}", ledger.display())))?;
     let ledger: Arc<dyn Ledger> = Arc::new(opened);
     Ok(Client::Offline { admin: OfflineAdmin::new(ledger.clone()), ledger })

@@ -213,7 +213,8 @@ fn report(done: Done, answers: &mut Answers, out: &mut Output) -> Result<(), Fau
 }
 
 async fn send(client: &Client, request: reqwest::Request) -> Result<Answer, Unanswered> {
-    let unanswered = |error: reqwest::Error| Unanswered { reason: cause(&error), is_connected: !is_unconnected(&error) };
+    let unanswered =
+        |error: reqwest::Error| Unanswered { reason: cause(&error), is_connected: !is_unconnected(&error) };
     let mut answer = client.execute(request).await.map_err(unanswered)?;
     let status = answer.status();
     let mut body = Vec::new();

@@ -178,8 +178,7 @@ fn a_redirect_is_an_answer_and_is_not_followed() {
 #[test]
 fn a_secret_or_a_header_that_is_not_there_ends_with_5_and_nothing_is_sent() {
     let server = verifying();
-    let not_set =
-        |name| format!("no secret: expected one in environment variable {name}, found it not set; set it");
+    let not_set = |name| format!("no secret: expected one in environment variable {name}, found it not set; set it");
     send(&server, &["issue_new"]).without_secret().run().fails(5, &not_set("PYLON_WEBHOOK_SECRET"));
     send(&server, &["issue_new", "--header-env", "Authorization=TOKEN"]).run().fails(5, &not_set("TOKEN"));
     assert!(server.requests().is_empty());
