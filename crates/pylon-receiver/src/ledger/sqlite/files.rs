@@ -360,7 +360,11 @@ impl LedgerFiles {
         if content.stamp == self.read(Stamp::of)? {
             return Ok(());
         }
-        let found = self.read(Content::of)?;
+        let mut found = self.read(Content::of)?;
+        if !self.is_of_sqlite(content, &found) {
+            // SQLite may have been in the middle of writing the page.
+            found = self.read(Content::of)?;
+        }
         if !self.is_of_sqlite(content, &found) {
             return Err(self.meddled_with(&self.path));
         }
