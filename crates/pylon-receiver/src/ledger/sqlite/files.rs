@@ -3,7 +3,7 @@
 //! A handle leads to a file that nobody finds any more: after a rename or a deletion SQLite goes on to commit into it, and the next
 //! start finds another file or none. So the paths are compared with what is open.
 
-use super::wal::{self, Followed, Header, Wal};
+use super::wal::{self, Followed, HEADER, Header, Wal};
 use crate::file::{FileIdentity, HeldFile, folder_of, kind_of, resolved};
 use crate::ledger::LedgerError;
 use rustix::fs::{Access, access};
@@ -26,8 +26,6 @@ const ASIDE: &str = "-wal-aside";
 
 /// The first bytes of every SQLite file.
 const MAGIC: &[u8] = b"SQLite format 3\0";
-/// The length of the header, and of what is read of the first page behind it, in bytes.
-pub(super) const HEADER: usize = 108;
 /// Where the header has the version of the schema, and whose file it is (sqlite.org/fileformat.html).
 const VERSION_AT: usize = 60;
 const APPLICATION_ID_AT: usize = 68;

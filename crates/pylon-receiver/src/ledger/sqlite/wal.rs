@@ -3,12 +3,13 @@
 //! Tells a write of SQLite, in whatever process, from one of a program that knows nothing of it. Formats: sqlite.org/fileformat.html
 //! ("The Write-Ahead Log") and sqlite.org/walformat.html ("The WAL-Index File Format").
 
-use super::files::HEADER;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+/// The length of the database's header, and of what is read of the first page behind it, in bytes.
+pub(super) const HEADER: usize = 108;
 /// The length of the WAL's own header, in bytes.
 const WAL_HEADER: u64 = 32;
 /// The length of the header before each page, in bytes.
