@@ -232,7 +232,8 @@ fn a_secret_of_white_space_and_quotes_is_none() {
         let ran = command.file("blank.txt", blank).env("BLANK", blank).env("TOKEN", blank).run();
         let found = "found it empty, or only white space and quotes";
         let expected = format!(
-            "warning: admin token: no secret: expected one in environment variable TOKEN, {found}\n\
+            "warning: endpoint a: every user of this machine can read blank.txt; run `chmod o-r blank.txt`\n\
+             warning: admin token: no secret: expected one in environment variable TOKEN, {found}\n\
              warning: endpoint a: no secret: expected one in environment variable BLANK, {found}\n\
              warning: endpoint a: no secret: expected one in file blank.txt, {found}\n\
              warning: destination app: no secret: expected one in environment variable BLANK, {found}\n"
