@@ -256,3 +256,21 @@ fn templates_are_listed_and_printed() {
     let by_type = cli(&["template", "MessageNewEvent"]).run();
     by_type.prints(&pylon_webhooks::EventKind::IssueMessageNew.template());
 }
+
+#[test]
+fn a_ledger_that_cannot_be_opened_is_a_warning_beside_a_configuration_that_holds() {
+    let config = "ledger = \"sqlite:notes.txt\"\n[[endpoint]]\npath = \"/a\"\nsecrets = [{ env = \"HERE\" }]\n\
+                  [[destination]]\nname = \"app\"\nurl = \"http://127.0.0.1:3000/\"\n";
+    let run = |arguments: &[&str]| {
+        let run = cli(arguments).file("receiver.toml", config).file("notes.txt", "a text").env("HERE", "the-secret");
+        run.run()
+    };
+    let found = "the ledger is damaged: file is not a database; stop the receiver, keep a copy of the ledger, and restore a backup \
+                 or start with a new one";
+    let ran = run(&["check-config", "--config", "receiver.toml"]);
+    assert_eq!((ran.code, ran.stderr.lines().last()), (1, Some(&*format!("warning: {found}"))));
+    assert!(ran.stdout.contains("ledger = \"sqlite:notes.txt\""));
+    let ran = run(&["check-config", "--config", "receiver.toml", "--json"]);
+    let printed: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((ran.code, &printed["ledger"]), (1, &found.into()));
+}

@@ -210,6 +210,12 @@ impl Content {
         let read = file.read_exact_at(&mut header, 0).is_ok();
         Ok(Self { stamp: Stamp::of(file)?, header: read.then_some(header) })
     }
+
+    /// Whether nobody has written anything else since, as far as length and header tell: a time alone may have been set, and some file
+    /// systems have the right one late.
+    fn is_same(&self, left: &Self) -> bool {
+        (self.stamp.length, self.header) == (left.stamp.length, left.header)
+    }
 }
 
 impl Stamp {
@@ -294,10 +300,14 @@ impl LedgerFiles {
         }
         let wal_length = self.place()?;
         // While SQLite writes it, nobody can tell.
-        if let Ok(content) = self.content.try_lock()
+        if let Ok(mut content) = self.content.try_lock()
             && content.stamp != self.read(Stamp::of)?
         {
-            return Err(self.meddled_with(&self.path));
+            let found = self.read(Content::of)?;
+            if !found.is_same(&content) {
+                return Err(self.meddled_with(&self.path));
+            }
+            *content = found;
         }
         // A header of 32 bytes, and one of 24 before each page.
         let page_size = self.page_size.get().copied().unwrap_or_default();
@@ -326,9 +336,7 @@ impl LedgerFiles {
     /// Where the ledger's file has another content than SQLite gave it: takes the WAL away, which belongs to the content before. At the
     /// next start SQLite would write it into the file that somebody has put there, a backup most likely.
     pub(super) fn set_wal_aside(&self) {
-        let left = *self.content();
-        let is_another = Content::of(&self.file)
-            .is_ok_and(|found| (found.stamp.length, found.header) != (left.stamp.length, left.header));
+        let is_another = Content::of(&self.file).is_ok_and(|found| !found.is_same(&self.content()));
         let (wal, aside) = (beside(&self.path, "-wal"), beside(&self.path, "-wal-aside"));
         if is_another && self.place().is_ok() {
             match std::fs::rename(&wal, &aside) {
