@@ -78,7 +78,7 @@ pub mod wire;
 
 pub use accept::InheritedSocket;
 pub use admin::OfflineAdmin;
-pub use deliver::{Attempt, DeliveredEvent, HandlerFuture, Handlers, handlers_of};
+pub use deliver::{Attempt, DeliveredEvent, HandlerFuture, Handlers, handlers_of, tls_cause};
 pub use headers::Headers;
 pub use id::{DeliveryId, EventId, PartOfId};
 pub use pem::TlsFault;

@@ -105,10 +105,7 @@ impl fmt::Display for SecretFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotSet(name) => {
-                write!(
-                    f,
-                    "no secret: expected one in environment variable {name}, found it not set; set it and restart"
-                )
+                write!(f, "no secret: expected one in environment variable {name}, found it not set; set it")
             }
             Self::Unreadable { path, kind } => {
                 write!(f, "no secret: expected one in file {}, found that it cannot be read ({kind})", path.display())

@@ -157,7 +157,7 @@ fn a_token_is_presented_from_a_variable_a_file_or_the_configuration() {
     assert_eq!(server.requests().pop().unwrap().header("authorization"), None);
     cli(&[&list[..], &["--token-env", "TOKEN"]].concat())
         .run()
-        .fails(5, "no secret: expected one in environment variable TOKEN, found it not set; set it and restart");
+        .fails(5, "no secret: expected one in environment variable TOKEN, found it not set; set it");
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn a_secret_that_is_not_there_is_a_warning_beside_a_configuration_that_holds() {
     assert_eq!(
         ran.stderr,
         "warning: endpoint a: no secret: expected one in file nowhere.txt, found that it cannot be read (entity not found)\n\
-         warning: destination app: no secret: expected one in environment variable GONE, found it not set; set it and restart\n"
+         warning: destination app: no secret: expected one in environment variable GONE, found it not set; set it\n"
     );
     assert_eq!(ran.code, 1);
     assert!(ran.stdout.contains("[[destination]]") && !ran.stdout.contains("the-secret"));
