@@ -288,7 +288,10 @@ fn a_token_that_is_refused_is_logged_now_and_then_and_never_itself() {
         ("/readyz", Some("Bearer s3cret")),
     ] {
         let lines = logged_of(path, authorization);
-        assert_eq!(lines[0], "WARN message=the admin API was asked with another token, or without one", "{path}");
+        assert_eq!(
+            lines[0], "WARN message=the admin API was asked with another token, or without one remote=127.0.0.1:4711",
+            "{path}"
+        );
     }
     for (path, authorization) in [("/livez", None), ("/readyz", None), ("/api/events", Some("Bearer correct horse"))] {
         assert_eq!(logged_of(path, authorization), [""; 0], "{path}");
