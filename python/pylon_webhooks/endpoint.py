@@ -353,7 +353,9 @@ class Endpoint:
         if refusal is not None or self._background is None or self._threads is None or self._tasks is None:
             return refusal
         # An endpoint that somebody has opened is closed too, which waits.
-        done = None if linger is None or self._is_open else linger.begin(self._background.drain_seconds)
+        done = None if linger is None or self._is_open else linger.begin(
+            self._background.drain_seconds, on_threads=on_threads
+        )
         if on_threads:
             refusal = self._threads.submit(lambda: self._run_in_thread(arrival, around), arrival, done)
         else:
