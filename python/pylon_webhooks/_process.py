@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _queues: dict[ref[_Queue], None] = {}
 #: Taken once, and never waited for: a forked process may find it taken.
 _registration = allocate_lock()
+#: The processes in which SIGTERM is dealt with: what a forked one inherits, its server may have replaced.
+_on_sigterm: set[int] = set()
 
 
 def end_with_the_process(queue: _Queue) -> None:
@@ -28,7 +30,6 @@ def end_with_the_process(queue: _Queue) -> None:
     from weakref import ref
 
     _queues[ref(queue, lambda gone: _queues.pop(gone, None))] = None
-    # Each time: an earlier queue may have been made on another thread, or before a server set its handler.
     _end_on_sigterm()
     if not _registration.acquire(blocking=False):
         return
@@ -40,6 +41,15 @@ def end_with_the_process(queue: _Queue) -> None:
     import_module("concurrent.futures.thread")
     # Not by `atexit` if it can be helped: executors are shut by then, and async handlers need them, for name lookups too.
     getattr(threading, "_register_atexit", atexit.register)(_end)
+
+
+def waits_for_threads() -> bool:
+    """Whether the end of this process waits for the queues' threads. May be asked again: the main thread can mend it."""
+    import signal
+    from os import getpid
+
+    _end_on_sigterm()
+    return getpid() in _on_sigterm or not _is_of_uvicorn(signal.getsignal(signal.SIGTERM))
 
 
 def seconds_to_drain(seconds: float) -> float:
@@ -78,11 +88,10 @@ def _end_on_sigterm() -> None:
 
     # These two handle the signal in C, where Python cannot see it, and must go on doing so.
     is_embedded = "uwsgi" in sys.modules or "mod_wsgi" in sys.modules
-    if os.name != "posix" or is_embedded:
+    if os.name != "posix" or is_embedded or os.getpid() in _on_sigterm:
         return
     before = signal.getsignal(signal.SIGTERM)
-    uvicorn = sys.modules.get("uvicorn.server")
-    is_uvicorn = uvicorn is not None and isinstance(getattr(before, "__self__", None), uvicorn.Server)
+    is_uvicorn = _is_of_uvicorn(before)
     if before != signal.SIG_DFL and not is_uvicorn:
         return
     begun, ended = allocate_lock(), allocate_lock()
@@ -117,3 +126,11 @@ def _end_on_sigterm() -> None:
     # Only the main thread may, and no subinterpreter.
     with suppress(ValueError):
         signal.signal(signal.SIGTERM, handle)
+        _on_sigterm.add(os.getpid())
+
+
+def _is_of_uvicorn(handler: object) -> bool:
+    from sys import modules
+
+    uvicorn = modules.get("uvicorn.server")
+    return uvicorn is not None and isinstance(getattr(handler, "__self__", None), uvicorn.Server)
