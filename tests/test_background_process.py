@@ -359,6 +359,11 @@ LAMBDA = (
 STANDSTILLS = {
     "uwsgi": ("import types; sys.modules['uwsgi'] = types.SimpleNamespace(has_threads=0)", UWSGI),
     "lambda": ("os.environ['AWS_LAMBDA_FUNCTION_NAME'] = 'webhook'", LAMBDA),
+    "uwsgi with gevent": (
+        "import types; sys.modules['uwsgi'] = types.SimpleNamespace(has_threads=1, opt={'gevent': b'5'})",
+        "uWSGI with `gevent`, `asyncio` or `async` ends without waiting for `Background`: "
+        "use `threads` in uWSGI's configuration instead",
+    ),
     "uwsgi with threads": ("import types; sys.modules['uwsgi'] = types.SimpleNamespace(has_threads=1)", None),
     "a file of the app's": ("import types; sys.modules['uwsgi'] = types.ModuleType('uwsgi')", None),
 }
