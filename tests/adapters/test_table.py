@@ -158,5 +158,7 @@ def test_a_body_that_is_declared_and_not_there_is_no_error_of_the_servers(server
         # Of a request that it does not take for HTTP, aiohttp itself tells as of an error, and asks no app.
         said = re.sub(r"ERROR aiohttp\.server Error handling request [^\0]*?BadHttpMessage: 400", "", said)
         # What an earlier request sent as gzip and is none, aiohttp reads on when it has been answered, and tells then.
-        said = re.sub(r"ERROR aiohttp\.server Unhandled exception[^\0]*?RequestPayloadError: 400[^\n]*\n[^\n]*", "", said)
+        said = re.sub(
+            r"ERROR aiohttp\.server Unhandled exception[^\0]*?RequestPayloadError: 400[^\n]*\n[^\n]*", "", said
+        )
     assert not [word for word in ("ERROR", "CRITICAL", "Traceback", "panicked") if word in said], said

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import debian_program
+from programs import debian_program
 
 from pylon_webhooks.testing import sample_payload, signed_headers
 

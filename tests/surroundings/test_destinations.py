@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import debian_program, environment_of_programs
+from programs import debian_program, environment_of_programs
 from receiver import PATIENCE
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
-from conftest import debian_program, environment_of_programs
+from programs import debian_program, environment_of_programs
 from receiver import PATIENCE
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import debian_program, environment_of_programs
+from programs import debian_program, environment_of_programs
 from receiver import PATIENCE, SECRET, Receiver
 
 from pylon_webhooks import sign

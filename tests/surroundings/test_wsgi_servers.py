@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import debian_program, environment_of_programs
+from programs import debian_program, environment_of_programs
 
 import pylon_webhooks
 from pylon_webhooks.testing import WebhookRequest, sample_payload

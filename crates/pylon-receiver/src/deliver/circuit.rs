@@ -12,11 +12,14 @@ use std::time::{Duration, Instant};
 ///
 /// One delivery after the other finds out whether it is up again, after pauses that double. What is new, in the ledger's
 /// [words](crate::ledger::Ledger), has pauses of its own: a repeat may fail because of itself, which says little about the
-/// destination, so its failures delay repeats only.
+/// destination, so its failures delay repeats only. Nor does a destination that asks to be left alone in answer to a repeat hold up
+/// what is new: it may limit one sender alone.
 #[derive(Debug, Clone)]
 pub struct Circuit {
     policy: CircuitPolicy,
     failed: HashSet<EventId>,
+    /// No repeat begins before: the destination asked for that in answer to one. After it, one at a time until one is answered.
+    repeats_from: Option<Instant>,
     state: State,
 }
 
@@ -53,8 +56,11 @@ impl Probes {
 /// What may begin now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admitted {
-    /// Everything.
-    All,
+    /// Everything new, and repeats.
+    All {
+        /// How many repeats may be under way; none: as many as there are slots for.
+        most_repeats: Option<usize>,
+    },
     /// One delivery as a probe: something new, or a repeat only where that is allowed.
     Probe {
         /// Whether it may be a repeat, if nothing is new.
@@ -68,7 +74,10 @@ pub enum Admitted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// One of many: it began when the destination was up, as far as was known.
-    Usual,
+    Usual {
+        /// Whether its delivery is a repeat.
+        is_repeat: bool,
+    },
     /// It finds out whether the destination is up.
     Probe {
         /// Whether its delivery is a repeat.
@@ -90,25 +99,34 @@ pub enum CircuitState {
 impl Circuit {
     /// The circuit of a destination that is up.
     pub fn new(policy: CircuitPolicy) -> Self {
-        Self { policy, failed: HashSet::new(), state: State::Closed }
+        Self { policy, failed: HashSet::new(), repeats_from: None, state: State::Closed }
     }
 
     /// What may begin now.
     pub fn admit(&self, now: Instant) -> Admitted {
         match &self.state {
-            State::Closed => Admitted::All,
-            State::Open(open) if open.new.may_begin(now) => Admitted::Probe { may_repeat: open.repeats.may_begin(now) },
+            State::Closed => {
+                Admitted::All { most_repeats: self.repeats_from.map(|repeats_from| usize::from(now >= repeats_from)) }
+            }
+            State::Open(open) if open.new.may_begin(now) => {
+                Admitted::Probe { may_repeat: self.repeats(open).may_begin(now) }
+            }
             State::Open(_) => Admitted::Nothing,
         }
     }
 
     /// When more is admitted than now without an attempt's end; none: never.
     pub fn admits_more_at(&self, now: Instant) -> Option<Instant> {
-        let State::Open(open) = &self.state else { return None };
+        let State::Open(open) = &self.state else {
+            return self.repeats_from.filter(|&repeats_from| repeats_from > now);
+        };
         match open.new {
             Probes { is_under_way: true, .. } => None,
             Probes { next, .. } if next > now => Some(next),
-            Probes { .. } => (!open.repeats.is_under_way && open.repeats.next > now).then_some(open.repeats.next),
+            Probes { .. } => {
+                let repeats = self.repeats(open);
+                (!repeats.is_under_way && repeats.next > now).then_some(repeats.next)
+            }
         }
     }
 
@@ -130,9 +148,12 @@ impl Circuit {
     pub fn answered(&mut self, role: Role, now: Instant) -> bool {
         self.learned_nothing(role);
         self.failed.clear();
+        if role.is_repeat() && self.repeats_from.is_some_and(|repeats_from| now >= repeats_from) {
+            self.repeats_from = None;
+        }
         match &self.state {
             State::Closed => false,
-            State::Open(open) if open.is_asked && (role == Role::Usual || now < open.new.next) => false,
+            State::Open(open) if open.is_asked && (!role.is_probe() || now < open.new.next) => false,
             State::Open(_) => {
                 self.state = State::Closed;
                 true
@@ -146,17 +167,34 @@ impl Circuit {
         let asked = asked.filter(|asked| !asked.is_zero());
         if matches!(self.state, State::Closed) {
             self.failed.insert(event);
-            if self.failed.len() < self.policy.failures as usize && asked.is_none() {
-                return None;
+            if self.failed.len() < self.policy.failures as usize {
+                return if asked.is_some() { self.busy(role, asked, now) } else { None };
             }
+        }
+        if asked.is_some() && role.is_repeat() {
+            self.put_off_repeats(asked, now);
+            return self.pause(role, None, false, now);
         }
         self.pause(role, asked, asked.is_some(), now)
     }
 
-    /// The destination asks for fewer events, and may have said for how long. Returns the pause that begins: at least its own.
+    /// The destination asks for fewer events, and may have said for how long. Returns the pause that begins: at least its own. In
+    /// answer to a repeat it is one of repeats alone.
     pub fn busy(&mut self, role: Role, asked: Option<Duration>, now: Instant) -> Option<Duration> {
         self.learned_nothing(role);
-        self.pause(role, asked, true, now)
+        if !role.is_repeat() {
+            return self.pause(role, asked, true, now);
+        }
+        let begins = self.put_off_repeats(asked, now);
+        match self.state {
+            State::Closed => begins,
+            State::Open(_) => self.pause(role, None, false, now).map(|pause| pause.max(begins.unwrap_or_default())),
+        }
+    }
+
+    /// Whether something has failed since the last answer, although the destination is up as far as is known.
+    pub fn is_in_doubt(&self) -> bool {
+        matches!(self.state, State::Closed) && !self.failed.is_empty()
     }
 
     /// The state now.
@@ -164,8 +202,22 @@ impl Circuit {
         match &self.state {
             State::Closed => CircuitState::Closed,
             State::Open(open) if open.new.is_under_way || open.repeats.is_under_way => CircuitState::Probing,
-            State::Open(open) => CircuitState::Open(open.repeats.next.saturating_duration_since(now)),
+            State::Open(open) => CircuitState::Open(self.repeats(open).next.saturating_duration_since(now)),
         }
+    }
+
+    /// No repeat begins for a time. Returns it, unless repeats were put off already.
+    fn put_off_repeats(&mut self, asked: Option<Duration>, now: Instant) -> Option<Duration> {
+        let lasts = self.policy.first_pause.max(asked.unwrap_or_default());
+        let before = self.repeats_from;
+        self.repeats_from = before.max(Some(now + lasts));
+        before.is_none_or(|before| now >= before).then_some(lasts)
+    }
+
+    /// The probes of repeats, with what was asked for in answer to one.
+    fn repeats(&self, open: &Open) -> Probes {
+        let next = self.repeats_from.map_or(open.repeats.next, |repeats_from| open.repeats.next.max(repeats_from));
+        Probes { next, ..open.repeats }
     }
 
     fn pause(&mut self, role: Role, asked: Option<Duration>, is_asked: bool, now: Instant) -> Option<Duration> {
@@ -179,8 +231,8 @@ impl Circuit {
                 Some(lasts)
             }
             // Attempts that were under way when the pause began change nothing, unless they ask for a longer one.
-            State::Open(open) if role == Role::Usual => {
-                let next = now + asked.filter(|_| is_asked)?;
+            State::Open(open) if !role.is_probe() => {
+                let next = now + asked?;
                 open.is_asked = true;
                 open.put_off(next);
                 None
@@ -190,7 +242,7 @@ impl Circuit {
                 open.is_asked = is_asked || open.is_asked && now < open.new.next;
                 let lasts = open.pause.max(asked.unwrap_or_default());
                 open.repeats.next = open.repeats.next.max(now + lasts);
-                if is_asked || role == (Role::Probe { is_repeat: false }) {
+                if !role.is_repeat() {
                     open.put_off(now + lasts);
                 }
                 Some(lasts)
@@ -204,6 +256,17 @@ impl Circuit {
             (State::Open(open), Role::Probe { is_repeat: false }) => Some(&mut open.new),
             _ => None,
         }
+    }
+}
+
+impl Role {
+    fn is_probe(self) -> bool {
+        matches!(self, Self::Probe { .. })
+    }
+
+    fn is_repeat(self) -> bool {
+        let (Self::Usual { is_repeat } | Self::Probe { is_repeat }) = self;
+        is_repeat
     }
 }
 

@@ -124,6 +124,11 @@ impl Destination {
     fn paused(&self, pause: Option<Duration>, report: &Report, message: &'static str) -> Change {
         let Some(pause) = pause else { return Change::None };
         let (pause_seconds, cause) = (pause.as_secs_f64(), &report.cause);
+        if self.state() == CircuitState::Closed {
+            tracing::warn!(destination = %self.name, address = %self.address, pause_seconds, %cause,
+                "the destination asks for fewer events in answer to a repeat: repeats wait");
+            return Change::RepeatsWait;
+        }
         tracing::warn!(destination = %self.name, address = %self.address, pause_seconds, %cause, "{message}");
         Change::Down
     }
@@ -171,6 +176,8 @@ pub(super) enum Change {
     None,
     /// It is down from now on.
     Down,
+    /// It is up, but repeats wait.
+    RepeatsWait,
     /// It was down and is up again.
     UpAgain,
     /// Nothing, but the receiver lacked something of its own.

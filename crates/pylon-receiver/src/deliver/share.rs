@@ -23,16 +23,16 @@ impl Share {
         Self { slots, repeats: 0, new: 0 }
     }
 
-    /// How many repeats may be leased before anything new.
+    /// How many repeats may be leased before anything new, if they are not limited further.
     pub(super) fn first(&self) -> usize {
         (self.new / ONE_IN).min(self.part().saturating_sub(self.repeats))
     }
 
-    /// How many repeats may be leased in all.
-    pub(super) fn most(&self) -> usize {
+    /// How many repeats may be leased in all, where there may be so many at once, or none: as many as there are slots for.
+    pub(super) fn most(&self, at_once: Option<usize>) -> usize {
         // The one slot of a destination with no more is for both.
         let slots = if self.slots == 1 { 1 } else { self.slots - self.part() };
-        slots.saturating_sub(self.repeats)
+        at_once.map_or(slots, |at_once| at_once.min(slots)).saturating_sub(self.repeats)
     }
 
     /// A delivery is leased.

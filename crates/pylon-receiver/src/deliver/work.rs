@@ -55,6 +55,8 @@ pub struct Work {
     asked: Asked,
     pace: Pace,
     share: Share,
+    /// Whether the latest claim was for the latest of what is new.
+    was_latest_first: bool,
     /// Whether an interrupted delivery waits for a free slot: until it has one, nothing is leased ahead.
     is_suspect_waiting: bool,
     /// When to look at the ledger again, if there is room.
@@ -85,6 +87,7 @@ struct Places {
     ahead: usize,
     repeats_first: usize,
     most_repeats: usize,
+    latest_first: bool,
     is_probe: bool,
 }
 
@@ -139,6 +142,7 @@ impl Work {
             rate: destination.rate.map(|per_second| Rate::new(per_second, now)),
             pace: Pace::new(destination.concurrency, now),
             share: Share::new(destination.concurrency),
+            was_latest_first: false,
             destination,
             queue: VecDeque::new(),
             queued_bytes: 0,
@@ -258,13 +262,16 @@ impl Work {
     }
 
     fn exchange(&mut self, claim: Option<Places>) -> Exchange {
+        if let Some(places) = claim {
+            self.was_latest_first = places.latest_first;
+        }
         self.asked = Asked { settlements: self.ended.len(), claim };
         self.is_woken = false;
         self.pace.exchange_begins(steadily());
         Exchange {
             destination: self.destination.name.clone(),
             settlements: self.ended.iter().map(|unsettled| unsettled.settlement.clone()).collect(),
-            claim: claim.map(|Places { free, ahead, repeats_first, most_repeats, is_probe }| Claim {
+            claim: claim.map(|Places { free, ahead, repeats_first, most_repeats, latest_first, is_probe: _ }| Claim {
                 owner: self.destination.parts.owner,
                 lease: self.destination.lease(),
                 free,
@@ -272,7 +279,7 @@ impl Work {
                 ahead_bytes: MOST_AHEAD_BYTES.saturating_sub(self.queued_bytes),
                 repeats_first,
                 most_repeats,
-                latest_first: is_probe,
+                latest_first,
                 most_attempts: self.destination.most_attempts(),
             }),
         }
@@ -310,13 +317,17 @@ impl Work {
         }
         let circuit = self.destination.circuit();
         match circuit.admit(now) {
-            Admitted::All => {
-                let (repeats_first, most_repeats) = (self.share.first(), self.share.most());
-                Room::For(Places { free, ahead, repeats_first, most_repeats, is_probe: false })
+            Admitted::All { most_repeats } => {
+                let most_repeats = self.share.most(most_repeats);
+                let repeats_first = self.share.first().min(most_repeats);
+                // Many that hang may be in front of what would be answered: every second claim passes over them.
+                let latest_first = circuit.is_in_doubt() && !self.was_latest_first;
+                Room::For(Places { free, ahead, repeats_first, most_repeats, latest_first, is_probe: false })
             }
             Admitted::Probe { may_repeat } if free > 0 => {
                 let most_repeats = usize::from(may_repeat);
-                Room::For(Places { free: 1, ahead: 0, repeats_first: 0, most_repeats, is_probe: true })
+                let (repeats_first, latest_first) = (0, true);
+                Room::For(Places { free: 1, ahead: 0, repeats_first, most_repeats, latest_first, is_probe: true })
             }
             Admitted::Nothing if free > 0 => Room::NotBefore(at_last(circuit.admits_more_at(now), now)),
             _ => Room::NotBefore(now + LONGEST_WAIT),
@@ -377,13 +388,11 @@ impl Work {
             None => now + LONGEST_WAIT,
         };
         let mut circuit = destination.circuit();
-        if places.is_probe {
-            // A repeat may be a probe later than what is new.
-            self.look_at = self.look_at.min(at_last(circuit.admits_more_at(now), now));
-        }
+        // Repeats may have to wait longer than what is new.
+        self.look_at = self.look_at.min(at_last(circuit.admits_more_at(now), now));
         for leased in deliveries {
             let is_repeat = leased.is_repeat;
-            let role = if places.is_probe { Role::Probe { is_repeat } } else { Role::Usual };
+            let role = if places.is_probe { Role::Probe { is_repeat } } else { Role::Usual { is_repeat } };
             if places.is_probe {
                 circuit.probe_begins(is_repeat);
             }
@@ -434,6 +443,7 @@ impl Work {
         match change {
             Change::None => {}
             Change::Down => self.give_back(),
+            Change::RepeatsWait => self.give_back_where(|queued| queued.leased.is_repeat),
             Change::UpAgain => self.wake(),
             Change::Short(shortage) => self.lacks(shortage),
         }
@@ -452,8 +462,15 @@ impl Work {
 
     /// Gives back what has not begun.
     pub(super) fn give_back(&mut self) {
-        self.queued_bytes = 0;
-        for Queued { leased, role, .. } in std::mem::take(&mut self.queue) {
+        self.give_back_where(|_| true);
+    }
+
+    fn give_back_where(&mut self, is_given_back: impl Fn(&Queued) -> bool) {
+        let (given_back, kept) = std::mem::take(&mut self.queue).into_iter().partition(is_given_back);
+        self.queue = kept;
+        let given_back: VecDeque<Queued> = given_back;
+        for Queued { leased, role, .. } in given_back {
+            self.queued_bytes -= leased.body.len();
             self.destination.circuit().learned_nothing(role);
             self.share.given_back(leased.is_repeat);
             self.release(leased.lease);

@@ -157,7 +157,7 @@ fn a_token_is_presented_from_a_variable_a_file_or_the_configuration() {
     assert_eq!(server.requests().pop().unwrap().header("authorization"), None);
     cli(&[&list[..], &["--token-env", "TOKEN"]].concat())
         .run()
-        .fails(5, "no secret: expected one in environment variable TOKEN, found it not set; set it and restart");
+        .fails(5, "no secret: expected one in environment variable TOKEN, found it not set; set it");
 }
 
 #[test]
@@ -213,13 +213,33 @@ fn a_secret_that_is_not_there_is_a_warning_beside_a_configuration_that_holds() {
     assert_eq!(
         ran.stderr,
         "warning: endpoint a: no secret: expected one in file nowhere.txt, found that it cannot be read (entity not found)\n\
-         warning: destination app: no secret: expected one in environment variable GONE, found it not set; set it and restart\n"
+         warning: destination app: no secret: expected one in environment variable GONE, found it not set; set it\n"
     );
     assert_eq!(ran.code, 1);
     assert!(ran.stdout.contains("[[destination]]") && !ran.stdout.contains("the-secret"));
     let ran = run(&["check-config", "--config", "receiver.toml", "--json"]);
     let found: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((ran.code, found["missing_secrets"].as_array().unwrap().len()), (1, 2));
+}
+
+#[test]
+fn a_secret_of_white_space_and_quotes_is_none() {
+    let config = "admin_token = { env = \"TOKEN\" }\n\
+        [[endpoint]]\npath = \"/a\"\nsecrets = [{ env = \"BLANK\" }, { file = \"blank.txt\" }]\n\
+        [[destination]]\nname = \"app\"\nurl = \"http://127.0.0.1:3000/\"\nsign = \"pylon\"\nsecret = { env = \"BLANK\" }\n";
+    for blank in ["\n", " ", "\"\"", "''", "\u{feff}", "\u{200b}", " '\" \"'\r\n"] {
+        let command = cli(&["check-config", "--config", "receiver.toml"]).file("receiver.toml", config);
+        let ran = command.file("blank.txt", blank).env("BLANK", blank).env("TOKEN", blank).run();
+        let found = "found it empty, or only white space and quotes";
+        let expected = format!(
+            "warning: endpoint a: every user of this machine can read blank.txt; run `chmod o-r blank.txt`\n\
+             warning: admin token: no secret: expected one in environment variable TOKEN, {found}\n\
+             warning: endpoint a: no secret: expected one in environment variable BLANK, {found}\n\
+             warning: endpoint a: no secret: expected one in file blank.txt, {found}\n\
+             warning: destination app: no secret: expected one in environment variable BLANK, {found}\n"
+        );
+        assert_eq!((ran.code, ran.stderr), (1, expected), "{blank:?}");
+    }
 }
 
 #[test]
@@ -235,4 +255,22 @@ fn templates_are_listed_and_printed() {
     assert_eq!(found["template"], pylon_webhooks::EventKind::IssueNew.template());
     let by_type = cli(&["template", "MessageNewEvent"]).run();
     by_type.prints(&pylon_webhooks::EventKind::IssueMessageNew.template());
+}
+
+#[test]
+fn a_ledger_that_cannot_be_opened_is_a_warning_beside_a_configuration_that_holds() {
+    let config = "ledger = \"sqlite:notes.txt\"\n[[endpoint]]\npath = \"/a\"\nsecrets = [{ env = \"HERE\" }]\n\
+                  [[destination]]\nname = \"app\"\nurl = \"http://127.0.0.1:3000/\"\n";
+    let run = |arguments: &[&str]| {
+        let run = cli(arguments).file("receiver.toml", config).file("notes.txt", "a text").env("HERE", "the-secret");
+        run.run()
+    };
+    let found = "the ledger is damaged: file is not a database; stop the receiver, keep a copy of the ledger, and restore a backup \
+                 or start with a new one";
+    let ran = run(&["check-config", "--config", "receiver.toml"]);
+    assert_eq!((ran.code, ran.stderr.lines().last()), (1, Some(&*format!("warning: {found}"))));
+    assert!(ran.stdout.contains("ledger = \"sqlite:notes.txt\""));
+    let ran = run(&["check-config", "--config", "receiver.toml", "--json"]);
+    let printed: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((ran.code, &printed["ledger"]), (1, &found.into()));
 }

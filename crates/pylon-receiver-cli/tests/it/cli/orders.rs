@@ -115,3 +115,69 @@ fn an_order_without_a_receiver_fails_also_where_a_ledger_is() {
         );
     }
 }
+
+#[test]
+fn what_is_left_of_a_destination_is_moved_or_dropped() {
+    let rest = "the rest is being attempted, or waits behind an attempt: give the order again when it is over\n";
+    let cases = [
+        (
+            &["deliveries", "move", "--from", "old", "--to", "new"][..],
+            "/api/deliveries/move",
+            json!({"from": "old", "to": "new", "dry_run": false}),
+            json!({"matched": 5, "moved": 5}),
+            "5 matched, 5 moved\n",
+            "",
+        ),
+        (
+            &["deliveries", "move", "--from", "old", "--to", "new"],
+            "/api/deliveries/move",
+            json!({"from": "old", "to": "new", "dry_run": false}),
+            json!({"matched": 5, "moved": 3}),
+            "5 matched, 3 moved\n",
+            rest,
+        ),
+        (
+            &["deliveries", "drop", "--destination", "old"],
+            "/api/deliveries/drop",
+            json!({"destination": "old", "dry_run": false}),
+            json!({"matched": 5, "dropped": 4}),
+            "5 matched, 4 dropped\n",
+            rest,
+        ),
+        (
+            &["deliveries", "drop", "--destination", "old", "--dry-run"],
+            "/api/deliveries/drop",
+            json!({"destination": "old", "dry_run": true}),
+            json!({"matched": 5, "dropped": 0}),
+            "5 match; dry run, nothing was changed\n",
+            "",
+        ),
+    ];
+    for (arguments, path, order, answer, printed, noted) in cases {
+        let server = Server::answering(200, answer);
+        let ran = cli(&[arguments, &["--admin-url", &server.url]].concat()).run();
+        assert_eq!((ran.code, &*ran.stdout, &*ran.stderr), (0, printed, noted), "{arguments:?}");
+        let request = server.requests().pop().unwrap();
+        assert_eq!((request.method.as_str(), request.target.as_str()), ("POST", path), "{arguments:?}");
+        assert_eq!(request.json(), order, "{arguments:?}");
+    }
+    for (arguments, said) in [
+        (&["deliveries", "move", "--from", "old"][..], "--to <NAME>"),
+        (&["deliveries", "move", "--to", "new"], "--from <NAME>"),
+        (&["deliveries", "drop"], "--destination <NAME>"),
+    ] {
+        let ran = cli(arguments).run();
+        assert!(ran.code == 2 && ran.stderr.contains(said), "{arguments:?}: {}", ran.stderr);
+    }
+}
+
+/// What is no backup is not kept as one.
+#[test]
+fn an_answer_that_is_no_backup_is_refused() {
+    let server = Server::answering(200, "<html>");
+    let ran = cli(&["backup", "copy.db", "--admin-url", &server.url]).run();
+    ran.fails(
+        1,
+        "expected an answer of the admin API of a pylon-receiver of this version, found another one; check --admin-url",
+    );
+}

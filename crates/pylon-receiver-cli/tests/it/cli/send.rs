@@ -178,9 +178,18 @@ fn a_redirect_is_an_answer_and_is_not_followed() {
 #[test]
 fn a_secret_or_a_header_that_is_not_there_ends_with_5_and_nothing_is_sent() {
     let server = verifying();
-    let not_set =
-        |name| format!("no secret: expected one in environment variable {name}, found it not set; set it and restart");
+    let not_set = |name| format!("no secret: expected one in environment variable {name}, found it not set; set it");
     send(&server, &["issue_new"]).without_secret().run().fails(5, &not_set("PYLON_WEBHOOK_SECRET"));
     send(&server, &["issue_new", "--header-env", "Authorization=TOKEN"]).run().fails(5, &not_set("TOKEN"));
     assert!(server.requests().is_empty());
+}
+
+#[test]
+fn a_server_that_speaks_no_tls_is_no_server_that_is_not_there() {
+    let server = verifying();
+    let url = server.url.replacen("http://", "https://", 1);
+    let ran = cli(&["send", "issue_new", "--to", &url]).env("PYLON_WEBHOOK_SECRET", SECRET).run();
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert_eq!(ran.stdout, "no answer: TLS failed: the server does not speak TLS; use http://\n");
+    assert_eq!(ran.stderr, "error: expected 1 request to be answered 2xx, found 0\n");
 }

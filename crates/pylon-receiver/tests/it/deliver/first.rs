@@ -191,6 +191,80 @@ async fn repeats_that_fail_as_probes_do_not_keep_what_is_new_waiting() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn repeats_of_a_sender_that_the_app_limits_hold_up_nothing_new() {
+    for status in [429, 503] {
+        let mut stage = Stage::new(patient(|_| {}));
+        stage.failing(50, &asks(status, Some(5))).await;
+        // The destination's last pause ends with something new.
+        stage.event(None).await;
+        while stage.courier.circuit() != CircuitState::Closed {
+            stage.step().await;
+            stage.pass(1).await;
+        }
+        let before = stage.seen().len();
+        for second in 0..60 {
+            let genuine = stage.event(None).await;
+            stage.work.wake();
+            let seen = stage.seen().len();
+            // A repeat may have the turn that is due to it.
+            for _ in 0..2 {
+                stage.step().await;
+            }
+            assert!(stage.seen()[seen..].contains(&(genuine, 1)), "{status}: after {second} s");
+            assert_eq!(stage.courier.circuit(), CircuitState::Closed, "{status}: after {second} s");
+            stage.pass(1).await;
+        }
+        let repeats = stage.seen()[before..].iter().filter(|(_, number)| *number > 1).count();
+        // As many as there are slots for at first, and then one in five seconds.
+        assert!((10..=8 + 12).contains(&repeats), "{status}: {repeats} repeats");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn repeats_that_are_put_off_go_on_when_their_time_has_come() {
+    let mut stage = Stage::new(patient(|_| {}));
+    let repeats = stage.failing(3, &refused()).await;
+    stage.transport.always.lock().expect("no panic").clear();
+    stage.will([asks(429, Some(100)), asks(429, Some(100)), asks(429, Some(100)), asks(429, Some(20))]);
+    assert_eq!(stage.step().await, 3);
+    for second in 0..100 {
+        assert_eq!(stage.step().await, 0, "after {second} s");
+        stage.pass(1).await;
+    }
+    assert_eq!(stage.step().await, 1, "one first");
+    for second in 0..20 {
+        assert_eq!(stage.step().await, 0, "after {second} s");
+        stage.pass(1).await;
+    }
+    assert_eq!(stage.step().await, 1, "one first");
+    stage.pass(100).await;
+    while stage.step().await > 0 {}
+    let delivered = stage.states().await.iter().filter(|&&state| state == DeliveryState::Delivered).count();
+    assert_eq!(delivered, repeats.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_that_fail_leave_every_second_turn_to_the_latest() {
+    let mut stage = Stage::new(patient(|destination| destination.concurrency = 1));
+    for _ in 0..15 {
+        let event = stage.event(None).await;
+        stage.always(event, failed());
+    }
+    stage.step().await;
+    let mut genuine = Vec::new();
+    for _ in 0..5 {
+        genuine.push((stage.event(None).await, 1));
+    }
+    stage.work.wake();
+    for _ in 0..2 * genuine.len() {
+        stage.step().await;
+    }
+    let seen = stage.seen();
+    let missing = genuine.iter().filter(|event| !seen.contains(event)).count();
+    assert_eq!(missing, 0, "{seen:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_interrupted_is_tried_once_before_it_goes_behind() {
     let mut stage = Stage::new(patient(|destination| destination.concurrency = 4));
     for _ in 0..200 {
