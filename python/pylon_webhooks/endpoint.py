@@ -356,8 +356,10 @@ class Endpoint:
         if on_threads and linger is None and not self._is_open and not waits_for_threads():
             return MADE_LATE
         # An endpoint that somebody has opened is closed too, which waits.
-        done = None if linger is None or self._is_open else linger.begin(
-            self._background.drain_seconds, on_threads=on_threads
+        done = (
+            None
+            if linger is None or self._is_open
+            else linger.begin(self._background.drain_seconds, on_threads=on_threads)
         )
         if on_threads:
             refusal = self._threads.submit(lambda: self._run_in_thread(arrival, around), arrival, done)

@@ -229,7 +229,9 @@ CASES = [
     uvicorn("factory-asgiref", "asgiref", "--factory", package="asgiref", manners=("plain",)),
     uvicorn("factory-own-view", "own", "--factory", manners=("plain",)),
     Case("uvicorn-beside", "a2wsgi", "uvicorn_beside", manners=("plain",)),
-    gunicorn("uvicorn", "-k uvicorn_worker.UvicornWorker", "app:app", "uvicorn_worker", factory="own", manners=("plain",)),
+    gunicorn(
+        "uvicorn", "-k uvicorn_worker.UvicornWorker", "app:app", "uvicorn_worker", factory="own", manners=("plain",)
+    ),
     gunicorn(
         "uvicorn-preload",
         "-k uvicorn_worker.UvicornWorker --preload",
@@ -402,7 +404,7 @@ def test_hypercorn_that_cuts_requests_short_raises_no_false_alarm_about_threads(
     needs("hypercorn")
     port = free_port()
     environment = environment_of(tmp_path, "plain", "mounted")
-    command = ["hypercorn", "app:app", "--bind", f"127.0.0.1:{port}", "--graceful-timeout", "0.1"]
+    command = ["hypercorn", "app:app", "--bind", f"127.0.0.1:{port}", "--graceful-timeout", "0"]
     with serve([sys.executable, "-m", *command], port, str(tmp_path), **environment) as server:
         assert post(server, "/inner/webhook", GATED) == 200
         server.process.send_signal(signal.SIGTERM)
