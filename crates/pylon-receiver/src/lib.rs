@@ -37,6 +37,7 @@
 //! | start, reload and stop a receiver | [`Receiver`], [`ReceiverBuilder`], [`StartFault`], [`ReloadFault`] |
 //! | settings: endpoints, destinations, retries, limits, secrets | [`config`] |
 //! | what a configuration would meet on this machine, before a start | [`Preflight`] |
+//! | how many files a receiver may have open, to raise the limit of the process | [`descriptors`] |
 //! | deliver to code in this process | [`handlers_of`], [`Handlers`], [`DeliveredEvent`], [`Attempt`] |
 //! | the JSON of the admin API, for a client or a page of your own | [`wire`] |
 //! | read a ledger without a running receiver, through the same API | [`OfflineAdmin`] |
@@ -83,7 +84,7 @@ pub use headers::Headers;
 pub use id::{DeliveryId, EventId, PartOfId};
 pub use pem::TlsFault;
 pub use random::{Randomness, SystemRandomness};
-pub use receiver::{Preflight, Receiver, ReceiverBuilder, ReloadFault, StartFault};
+pub use receiver::{Preflight, Receiver, ReceiverBuilder, ReloadFault, StartFault, descriptors};
 pub use time::{Moment, SystemWallClock, WallClock};
 
 /// The parts that this crate's own tests drive one by one. Not part of the API: anything here may change in any release.

@@ -139,7 +139,7 @@ impl ReceiverBuilder {
     pub async fn start(self) -> Result<Receiver, StartFault> {
         let Self { config, inherited, handlers, ledger, clock, randomness } = self;
         let given = inherited.addresses()?;
-        let (config, mut warnings) = pass(given.applied(config), handlers.keys()).map_err(StartFault::Config)?;
+        let (config, mut warnings) = pass(config, &given, handlers.keys()).map_err(StartFault::Config)?;
         let token = config.admin_token.as_ref().map(SecretSource::read).transpose().map_err(StartFault::Token)?;
         let token_digest = token.as_deref().map(|token| digest(token));
         // Operators on this machine are let in; those elsewhere need a token, without which the configuration is not in order.
@@ -251,11 +251,11 @@ struct Inherited {
 
 impl Inherited {
     fn addresses(&self) -> Result<Given, StartFault> {
-        let first = |key, sockets: &[InheritedSocket]| {
-            let address = sockets.first().map(InheritedSocket::address).transpose();
-            address.map_err(|error| StartFault::Inherited { key, kind: error.kind() })
+        let all = |key, sockets: &[InheritedSocket]| {
+            let addresses = sockets.iter().map(InheritedSocket::address).collect::<io::Result<_>>();
+            addresses.map_err(|error| StartFault::Inherited { key, kind: error.kind() })
         };
-        Ok(Given { listen: first("listen", &self.webhooks)?, admin: first("admin", &self.admin)? })
+        Ok(Given { listen: all("listen", &self.webhooks)?, admin: all("admin", &self.admin)? })
     }
 }
 

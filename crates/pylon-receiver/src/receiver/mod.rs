@@ -9,6 +9,7 @@ mod preflight;
 mod pruner;
 
 pub use builder::{ReceiverBuilder, StartFault};
+pub use descriptors::descriptors;
 pub use preflight::Preflight;
 
 use crate::accept::{Acceptor, Stopped, TlsKeys, deliveries_of};
@@ -100,16 +101,24 @@ struct Shared {
 
 /// Where sockets from the service manager listen, in place of what the configuration says.
 struct Given {
-    listen: Option<ListenAddress>,
-    admin: Option<ListenAddress>,
+    listen: Vec<ListenAddress>,
+    admin: Vec<ListenAddress>,
 }
 
 impl Given {
+    /// A configuration with the first address of each kind.
     fn applied(&self, mut config: Config) -> Config {
         let Self { listen, admin } = self;
-        config.listen = listen.clone().unwrap_or(config.listen);
-        config.admin = admin.clone().unwrap_or(config.admin);
+        config.listen = listen.first().cloned().unwrap_or(config.listen);
+        config.admin = admin.first().cloned().unwrap_or(config.admin);
         config
+    }
+
+    /// The same with each of the further addresses: what must hold for one must hold for all.
+    fn further(&self, config: &Config) -> impl Iterator<Item = Config> {
+        let listen = self.listen.iter().skip(1).map(|listen| Config { listen: listen.clone(), ..config.clone() });
+        let admin = self.admin.iter().skip(1).map(|admin| Config { admin: admin.clone(), ..config.clone() });
+        listen.chain(admin)
     }
 }
 
@@ -205,8 +214,7 @@ impl Shared {
     /// Puts another configuration in the place of the present one: all of it, or nothing.
     fn replace(&self, config: Config) -> Result<(), ReloadFault> {
         let mut known = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
-        let (config, warnings) =
-            pass(self.given.applied(config), self.couriers.handled()).map_err(ReloadFault::Config)?;
+        let (config, warnings) = pass(config, &self.given, self.couriers.handled()).map_err(ReloadFault::Config)?;
         let changed = restarts(&self.config(), &config);
         if !changed.is_empty() {
             return Err(ReloadFault::NeedsRestart(changed));

@@ -131,18 +131,13 @@ fn what_is_wrong_with_a_secret_shows_before_the_first_delivery() {
 
 #[test]
 fn a_secret_that_may_be_as_pylon_shows_it_is_not_warned_of() {
-    let secrets: [&[u8]; 12] = [
+    let secrets: [&[u8]; 7] = [
         b"test-secret",
         b"two words",
         b"dGVzdC1zZWNyZXQ=",
         b"b6ee61d26a3494ddc3437b55028299a9",
-        b"\"",
-        b"'",
         b"'a",
-        b"''",
-        b" ",
-        b"\n",
-        b"\xef\xbb\xbf",
+        b"\xff\xfea",
         b"\xb5\xeb\x2d",
     ];
     for secret in secrets {

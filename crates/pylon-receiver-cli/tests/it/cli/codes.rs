@@ -223,6 +223,26 @@ fn a_secret_that_is_not_there_is_a_warning_beside_a_configuration_that_holds() {
 }
 
 #[test]
+fn a_secret_of_white_space_and_quotes_is_none() {
+    let config = "admin_token = { env = \"TOKEN\" }\n\
+        [[endpoint]]\npath = \"/a\"\nsecrets = [{ env = \"BLANK\" }, { file = \"blank.txt\" }]\n\
+        [[destination]]\nname = \"app\"\nurl = \"http://127.0.0.1:3000/\"\nsign = \"pylon\"\nsecret = { env = \"BLANK\" }\n";
+    for blank in ["\n", " ", "\"\"", "''", "\u{feff}", "\u{200b}", " '\" \"'\r\n"] {
+        let command = cli(&["check-config", "--config", "receiver.toml"]).file("receiver.toml", config);
+        let ran = command.file("blank.txt", blank).env("BLANK", blank).env("TOKEN", blank).run();
+        let found = "found it empty, or only white space and quotes";
+        let expected = format!(
+            "warning: endpoint a: every user of this machine can read blank.txt; run `chmod o-r blank.txt`\n\
+             warning: admin token: no secret: expected one in environment variable TOKEN, {found}\n\
+             warning: endpoint a: no secret: expected one in environment variable BLANK, {found}\n\
+             warning: endpoint a: no secret: expected one in file blank.txt, {found}\n\
+             warning: destination app: no secret: expected one in environment variable BLANK, {found}\n"
+        );
+        assert_eq!((ran.code, ran.stderr), (1, expected), "{blank:?}");
+    }
+}
+
+#[test]
 fn templates_are_listed_and_printed() {
     let kinds = pylon_webhooks::EventKind::ALL;
     cli(&["template"]).run().prints(&kinds.iter().map(|kind| format!("{kind}\n")).collect::<String>());
