@@ -32,7 +32,8 @@ impl<'i> Reading<'i> {
             // Further errors of the same line mostly follow from the first.
             if std::mem::replace(&mut last, line) != line {
                 let start = error.span().unwrap_or_default().start;
-                let advice = if is_bare_value(text, start) { "; put text in quotes" } else { "" };
+                let is_told = error.message().contains("quoted");
+                let advice = if !is_told && is_bare_value(text, start) { "; put text in quotes" } else { "" };
                 reading.note(line, (Place::TOP, None), format!("not TOML: {}{advice}", error.message()));
             }
         }

@@ -2,8 +2,9 @@
 
 use super::couriers::{Couriers, Parts};
 use super::descriptors::Connections;
+use super::inherited_addresses::InheritedAddresses;
 use super::preflight::pass;
-use super::{Given, Receiver, Shared, certificates, client_certificates, digest, pruner};
+use super::{Receiver, Shared, certificates, client_certificates, digest, pruner};
 use crate::accept::{Acceptor, AcceptorParts, InheritedSocket, Listener, ListenerLimits, TlsKeys};
 use crate::admin::{Access, AdminParts, Health, router};
 use crate::config::{
@@ -250,12 +251,12 @@ struct Inherited {
 }
 
 impl Inherited {
-    fn addresses(&self) -> Result<Given, StartFault> {
+    fn addresses(&self) -> Result<InheritedAddresses, StartFault> {
         let all = |key, sockets: &[InheritedSocket]| {
             let addresses = sockets.iter().map(InheritedSocket::address).collect::<io::Result<_>>();
             addresses.map_err(|error| StartFault::Inherited { key, kind: error.kind() })
         };
-        Ok(Given { listen: all("listen", &self.webhooks)?, admin: all("admin", &self.admin)? })
+        Ok(InheritedAddresses { listen: all("listen", &self.webhooks)?, admin: all("admin", &self.admin)? })
     }
 }
 

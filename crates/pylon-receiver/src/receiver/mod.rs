@@ -5,6 +5,7 @@ mod certificates;
 mod client_certificates;
 mod couriers;
 mod descriptors;
+mod inherited_addresses;
 mod preflight;
 mod pruner;
 
@@ -22,6 +23,7 @@ use crate::pem::TlsFault;
 use crate::time::WallClock;
 use crate::wire::CircuitStatus;
 use couriers::Couriers;
+use inherited_addresses::InheritedAddresses;
 use preflight::pass;
 use pylon_webhooks::WebhookEvent;
 use sha2::{Digest, Sha256};
@@ -95,31 +97,8 @@ struct Shared {
     /// The certificates that destinations are shown.
     client_certificates: Mutex<Vec<CertificateEnd>>,
     clock: Arc<dyn WallClock>,
-    given: Given,
+    given: InheritedAddresses,
     stopping: watch::Sender<bool>,
-}
-
-/// Where sockets from the service manager listen, in place of what the configuration says.
-struct Given {
-    listen: Vec<ListenAddress>,
-    admin: Vec<ListenAddress>,
-}
-
-impl Given {
-    /// A configuration with the first address of each kind.
-    fn applied(&self, mut config: Config) -> Config {
-        let Self { listen, admin } = self;
-        config.listen = listen.first().cloned().unwrap_or(config.listen);
-        config.admin = admin.first().cloned().unwrap_or(config.admin);
-        config
-    }
-
-    /// The same with each of the further addresses: what must hold for one must hold for all.
-    fn further(&self, config: &Config) -> impl Iterator<Item = Config> {
-        let listen = self.listen.iter().skip(1).map(|listen| Config { listen: listen.clone(), ..config.clone() });
-        let admin = self.admin.iter().skip(1).map(|admin| Config { admin: admin.clone(), ..config.clone() });
-        listen.chain(admin)
-    }
 }
 
 impl Receiver {

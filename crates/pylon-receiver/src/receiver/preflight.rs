@@ -1,6 +1,7 @@
 //! What a configuration would meet on this machine: everything that a start refuses or warns of.
 
-use super::{Given, client_certificates};
+use super::client_certificates;
+use super::inherited_addresses::InheritedAddresses;
 use crate::accept::TlsKeys;
 use crate::certificate::CertificateEnd;
 use crate::config::{
@@ -229,7 +230,7 @@ impl Preflight {
 /// [`ConfigFault`]: everything for which the configuration is refused.
 pub(super) fn pass<'n>(
     config: Config,
-    given: &Given,
+    given: &InheritedAddresses,
     handlers: impl Iterator<Item = &'n Arc<str>>,
 ) -> Result<(Config, Vec<String>), ConfigFault> {
     let mut config = given.applied(config);

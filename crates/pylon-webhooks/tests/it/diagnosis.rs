@@ -167,6 +167,8 @@ proptest! {
 
     #[test]
     fn no_secret_and_no_body_makes_a_diagnosis_panic(secret in prop::collection::vec(any::<u8>(), 1..12), body in prop::collection::vec(any::<u8>(), 0..40), timestamp: bool) {
+        // Such a secret is refused before.
+        prop_assume!(Secret::new(&secret).is_ok());
         let verifier = Verifier::builder().secret(&secret).clock(|| 1_700_000_000).build().unwrap();
         let refused = verifier.verify(&body, Some(&"0".repeat(64)), timestamp.then_some("1700000000"));
         prop_assert!(refused.is_err());

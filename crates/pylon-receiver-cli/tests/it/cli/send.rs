@@ -6,6 +6,8 @@ use pylon_webhooks::testing::Sample;
 use pylon_webhooks::{EventKind, Verifier};
 use serde_json::Value;
 use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
@@ -186,8 +188,14 @@ fn a_secret_or_a_header_that_is_not_there_ends_with_5_and_nothing_is_sent() {
 
 #[test]
 fn a_server_that_speaks_no_tls_is_no_server_that_is_not_there() {
-    let server = verifying();
-    let url = server.url.replacen("http://", "https://", 1);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        let _ = stream.read(&mut [0; 4096]);
+    });
     let ran = cli(&["send", "issue_new", "--to", &url]).env("PYLON_WEBHOOK_SECRET", SECRET).run();
     assert_eq!(ran.code, 1, "{}", ran.stderr);
     assert_eq!(ran.stdout, "no answer: TLS failed: the server does not speak TLS; use http://\n");

@@ -150,7 +150,7 @@ fn every_socket_for_operators_needs_a_token_unless_it_is_of_this_machine_only() 
     for sockets in orders {
         let scene = Scene::new("");
         let fault = format!(
-            "admin: expected a loopback address without an `admin_token`, found \"{}\"; add a token",
+            "`admin`: expected a loopback address without an `admin_token`, found `{}`; add a token",
             open.local_addr().unwrap()
         );
         scene.assert_refuses_by(with_sockets(&scene, sockets, "web:admin:admin"), 5, &fault);
