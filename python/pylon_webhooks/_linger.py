@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from _thread import allocate_lock
-from collections import deque
 
 from ._losses import log_unwatched
 
 TYPE_CHECKING = False  # importing `typing` takes longer than importing all of this package
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable
     from concurrent.futures import Future
 
@@ -84,6 +84,8 @@ class Lingering:
     __slots__ = ("_is_waiting", "_left")
 
     def __init__(self) -> None:
+        from collections import deque
+
         self._left: deque[Linger] = deque()
         self._is_waiting = allocate_lock()
 

@@ -135,6 +135,20 @@ def django():
 if os.environ.get("FACTORY"):
     app = globals()[os.environ["FACTORY"]]()
 """
+#: For `--factory`: the app is imported when the server has set its handlers of signals already.
+LATE_APP = """
+def a2wsgi():
+    import app
+    return app.a2wsgi()
+
+def asgiref():
+    import app
+    return app.asgiref()
+
+def own():
+    import app
+    return app.own()
+"""
 #: What serves the app without a command of its own.
 SCRIPTS = {
     "gevent": """
@@ -163,7 +177,7 @@ uvicorn.run(app.app, port=int(sys.argv[1]), log_level="warning")
     "uvicorn_beside": """
 import asyncio, sys, uvicorn
 async def main():
-    server = uvicorn.Server(uvicorn.Config("app:a2wsgi", factory=True, port=int(sys.argv[1]), log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config("late:a2wsgi", factory=True, port=int(sys.argv[1]), log_level="warning"))
     await asyncio.gather(server.serve(), asyncio.sleep(3600))
 asyncio.run(main())
 """,
@@ -187,7 +201,7 @@ class Case:
 
 
 _GUNICORN = "gunicorn {app} --bind 127.0.0.1:{port} --log-level warning --no-control-socket"
-_UVICORN = "uvicorn app:{app} --port {port} --log-level warning"
+_UVICORN = "uvicorn {app} --port {port} --log-level warning"
 #: Without the hook, SIGTERM ends a worker that answers a request without its exit handlers.
 _UWSGI = (
     "pyuwsgi --http-socket 127.0.0.1:{port} --module app:wsgi --need-app --master "
@@ -199,7 +213,7 @@ def gunicorn(name: str, more: str, app: str = "app:wsgi", package: str = "gunico
     return Case(f"gunicorn-{name}", package, f"{_GUNICORN.replace('{app}', app)} {more}", **options)  # type: ignore[arg-type]
 
 
-def uvicorn(name: str, app: str = "app", more: str = "", package: str = "uvicorn", **options: object) -> Case:
+def uvicorn(name: str, app: str = "app:app", more: str = "", package: str = "uvicorn", **options: object) -> Case:
     return Case(f"uvicorn-{name}", package, f"{_UVICORN.replace('{app}', app)} {more}", **options)  # type: ignore[arg-type]
 
 
@@ -218,16 +232,16 @@ CASES = [
     Case("cheroot", "cheroot", "cheroot --bind 127.0.0.1:{port} app:wsgi"),
     Case("uwsgi", "pyuwsgi", _UWSGI),
     Case("uwsgi-lazy-threads", "pyuwsgi", f"{_UWSGI} --lazy-apps --threads 2", manners=("plain",)),
-    uvicorn("asgi", "asgi"),
-    uvicorn("lifespan-off", "asgi", "--lifespan off"),
+    uvicorn("asgi", "app:asgi"),
+    uvicorn("lifespan-off", "app:asgi", "--lifespan off"),
     uvicorn("mounted", factory="mounted", path="/inner/webhook"),
     uvicorn("mounted-asgi", factory="mounted_asgi", path="/inner/"),
     uvicorn("routed", factory="routed", manners=("async",)),
     # What is made when uvicorn has set its handlers of signals already.
     uvicorn("workers-a2wsgi", more="--workers 2", package="a2wsgi", factory="a2wsgi", manners=("plain",)),
-    uvicorn("factory-a2wsgi", "a2wsgi", "--factory", package="a2wsgi"),
-    uvicorn("factory-asgiref", "asgiref", "--factory", package="asgiref", manners=("plain",)),
-    uvicorn("factory-own-view", "own", "--factory", manners=("plain",)),
+    uvicorn("factory-a2wsgi", "late:a2wsgi", "--factory", package="a2wsgi"),
+    uvicorn("factory-asgiref", "late:asgiref", "--factory", package="asgiref", manners=("plain",)),
+    uvicorn("factory-own-view", "late:own", "--factory", manners=("plain",)),
     Case("uvicorn-beside", "a2wsgi", "uvicorn_beside", manners=("plain",)),
     gunicorn(
         "uvicorn", "-k uvicorn_worker.UvicornWorker", "app:app", "uvicorn_worker", factory="own", manners=("plain",)
@@ -270,6 +284,7 @@ def command_of(case: Case, folder: Path, port: int) -> list[str]:
 
 def environment_of(folder: Path, manner: str, factory: str) -> dict[str, str]:
     (folder / "app.py").write_text(APP)
+    (folder / "late.py").write_text(LATE_APP)
     (folder / "seen").touch()
     return {
         "GATE": str(folder / "gate"),
@@ -354,7 +369,8 @@ LATE = (
 )
 REFUSING = {
     "uwsgi-gevent": (Case("", "pyuwsgi", f"{_UWSGI} --enable-threads --gevent 5"), UWSGI),
-    "uwsgi-async": (Case("", "pyuwsgi", f"{_UWSGI} --enable-threads --async 4"), UWSGI),
+    # Without the buffer, an app can come before the body of its request.
+    "uwsgi-async": (Case("", "pyuwsgi", f"{_UWSGI} --enable-threads --async 4 --post-buffering 65536"), UWSGI),
     "uvicorn-late": (uvicorn("", package="a2wsgi", factory="a2wsgi_late"), LATE),
     "gunicorn-uvicorn-preload-a2wsgi": (
         gunicorn("", "-k uvicorn_worker.UvicornWorker --preload", "app:app", "uvicorn_worker", factory="a2wsgi"),
