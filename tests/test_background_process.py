@@ -367,6 +367,11 @@ STANDSTILLS = {
         "import types; sys.modules['uwsgi'] = types.SimpleNamespace(has_threads=1, opt={'gevent': b'5'})",
         UWSGI_ASYNC,
     ),
+    # In a real one, the app can come before the body of its request, which is 400.
+    "uwsgi with async": (
+        "import types; sys.modules['uwsgi'] = types.SimpleNamespace(has_threads=1, opt={'async': b'4'})",
+        UWSGI_ASYNC,
+    ),
     "uwsgi with threads": ("import types; sys.modules['uwsgi'] = types.SimpleNamespace(has_threads=1)", None),
     "a file of the app's": ("import types; sys.modules['uwsgi'] = types.ModuleType('uwsgi')", None),
 }

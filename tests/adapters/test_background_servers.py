@@ -369,8 +369,6 @@ LATE = (
 )
 REFUSING = {
     "uwsgi-gevent": (Case("", "pyuwsgi", f"{_UWSGI} --enable-threads --gevent 5"), UWSGI),
-    # Without the buffer, an app can come before the body of its request.
-    "uwsgi-async": (Case("", "pyuwsgi", f"{_UWSGI} --enable-threads --async 4 --post-buffering 65536"), UWSGI),
     "uvicorn-late": (uvicorn("", package="a2wsgi", factory="a2wsgi_late"), LATE),
     "gunicorn-uvicorn-preload-a2wsgi": (
         gunicorn("", "-k uvicorn_worker.UvicornWorker --preload", "app:app", "uvicorn_worker", factory="a2wsgi"),
