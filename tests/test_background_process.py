@@ -352,6 +352,10 @@ send()
 
 
 UWSGI = "uWSGI runs no threads of the app's, so `Background` cannot work: set `enable-threads = true` in uWSGI's configuration"
+UWSGI_ASYNC = (
+    "uWSGI with `gevent`, `asyncio` or `async` ends without waiting for `Background`: "
+    "use `threads` in uWSGI's configuration instead"
+)
 LAMBDA = (
     "AWS Lambda freezes the process after the answer, so `Background` cannot work: "
     "send the event to a queue in a handler instead"
@@ -359,6 +363,15 @@ LAMBDA = (
 STANDSTILLS = {
     "uwsgi": ("import types; sys.modules['uwsgi'] = types.SimpleNamespace(has_threads=0)", UWSGI),
     "lambda": ("os.environ['AWS_LAMBDA_FUNCTION_NAME'] = 'webhook'", LAMBDA),
+    "uwsgi with gevent": (
+        "import types; sys.modules['uwsgi'] = types.SimpleNamespace(has_threads=1, opt={'gevent': b'5'})",
+        UWSGI_ASYNC,
+    ),
+    # In a real one, the app can come before the body of its request, which is 400.
+    "uwsgi with async": (
+        "import types; sys.modules['uwsgi'] = types.SimpleNamespace(has_threads=1, opt={'async': b'4'})",
+        UWSGI_ASYNC,
+    ),
     "uwsgi with threads": ("import types; sys.modules['uwsgi'] = types.SimpleNamespace(has_threads=1)", None),
     "a file of the app's": ("import types; sys.modules['uwsgi'] = types.ModuleType('uwsgi')", None),
 }

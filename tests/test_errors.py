@@ -8,7 +8,7 @@ import logging
 import pickle
 import sys
 from array import array
-from collections import deque
+from collections import UserString, deque
 from email.message import Message
 from http.client import HTTPMessage
 from io import BytesIO, StringIO
@@ -18,11 +18,13 @@ from typing import Any
 
 import httpx
 import pytest
+from django.utils.functional import SimpleLazyObject, lazystr
 from pydantic import SecretBytes, SecretStr
 from starlette.datastructures import Headers as StarletteHeaders
 from starlette.datastructures import Secret
 from werkzeug.datastructures import EnvironHeaders
 from werkzeug.datastructures import Headers as WerkzeugHeaders
+from werkzeug.local import LocalProxy
 
 from pylon_webhooks import (
     IssueNewEvent,
@@ -424,9 +426,9 @@ def test_headers_in_second_place_beside_a_timestamp_are_a_signature_error(
 
 # Settings that cannot hold, and what is raised.
 SETTINGS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
-    "an empty secret": ({"secret": ""}, ValueError, "a secret is empty, so anyone could sign: pass the secret that Pylon shows for the webhook destination"),
-    "empty bytes": ({"secret": b""}, ValueError, "a secret is empty, so anyone could sign: pass the secret that Pylon shows for the webhook destination"),
-    "one of two empty": ({"secret": ["a", ""]}, ValueError, "a secret is empty, so anyone could sign: pass the secret that Pylon shows for the webhook destination"),
+    "an empty secret": ({"secret": ""}, ValueError, "a secret is empty, or only white space and quotes, so anyone could sign: pass the secret that Pylon shows for the webhook destination"),
+    "empty bytes": ({"secret": b""}, ValueError, "a secret is empty, or only white space and quotes, so anyone could sign: pass the secret that Pylon shows for the webhook destination"),
+    "one of two empty": ({"secret": ["a", ""]}, ValueError, "a secret is empty, or only white space and quotes, so anyone could sign: pass the secret that Pylon shows for the webhook destination"),
     "no secrets": ({"secret": []}, ValueError, "no secret: pass the secret that Pylon shows for the webhook destination"),
     "None as a secret": ({"secret": None}, TypeError, "a secret must be str or bytes, not None; is the variable set?"),
     "None among secrets": ({"secret": ["a", None]}, TypeError, "a secret must be str or bytes, not None; is the variable set?"),
@@ -439,6 +441,10 @@ SETTINGS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "a set of secrets": ({"secret": {"a", "b"}}, TypeError, "a secret must be str or bytes, not set; pass several secrets in a list or tuple"),
     "a generator of secrets": ({"secret": (secret for secret in "ab")}, TypeError, "a secret must be str or bytes, not generator; pass several secrets in a list or tuple"),
     "a deque of secrets": ({"secret": deque(["a", "b"])}, TypeError, "a secret must be str or bytes, not deque; pass several secrets in a list or tuple"),
+    "Django's lazy text": ({"secret": lazystr("s3")}, TypeError, "a secret must be str or bytes, not __proxy__; pass str(secret)"),
+    "Django's lazy object": ({"secret": SimpleLazyObject(lambda: "s3")}, TypeError, "a secret must be str or bytes, not SimpleLazyObject; pass str(secret)"),
+    "Werkzeug's proxy": ({"secret": [LocalProxy(lambda: "s3")]}, TypeError, "a secret must be str or bytes, not LocalProxy; pass str(secret)"),
+    "an object that is like text": ({"secret": UserString("s3")}, TypeError, "a secret must be str or bytes, not UserString; pass str(secret)"),
     "a path in place of a secret": ({"secret": PurePosixPath("/run/secrets/pylon")}, TypeError, "a secret must be str or bytes, not PurePosixPath"),
     "pydantic's secret": ({"secret": SecretStr("s3")}, TypeError, "a secret must be str or bytes, not SecretStr; unwrap it: pass secret.get_secret_value()"),
     "pydantic's secret of bytes": ({"secret": [SecretBytes(b"s3")]}, TypeError, "a secret must be str or bytes, not SecretBytes; unwrap it: pass secret.get_secret_value()"),

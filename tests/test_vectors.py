@@ -62,6 +62,22 @@ def test_headers_as_bytes_have_the_same_verdict(case: dict[str, Any]) -> None:
     check_verdict(case, lambda: handler.handle(given(case), headers=headers))
 
 
+@vectors("secrets.json")
+def test_every_secret_vector_is_taken_or_refused(case: dict[str, Any]) -> None:
+    (secret,) = [*case.get("secrets", []), *map(base64.b64decode, case.get("secrets_base64", []))]
+    for use in (
+        lambda: WebhookHandler(secret),
+        lambda: WebhookHandler(["good", secret]),
+        lambda: pylon_webhooks.sign(secret, b""),
+    ):
+        if case["expect"].get("ok"):
+            use()
+            continue
+        with pytest.raises(ValueError) as caught:
+            use()
+        assert str(caught.value) == case["expect"]["message"]
+
+
 @vectors("refusals.json")
 def test_every_refusal_vector_is_a_payload_error_that_holds_the_body(case: dict[str, Any]) -> None:
     body = body_of(case)

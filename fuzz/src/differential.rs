@@ -28,11 +28,11 @@ pub fn differential(data: &[u8]) {
         Ok(verifier) => verifier,
         Err(error) => {
             assert_eq!(error, ConfigError::EmptySecret);
-            assert!(secrets.iter().any(|secret| secret.is_empty()));
+            assert!(secrets.iter().any(|secret| !secret.iter().any(u8::is_ascii_alphabetic)));
             return;
         }
     };
-    assert!(secrets.iter().all(|secret| !secret.is_empty()));
+    assert!(secrets.iter().all(|secret| !secret.trim_ascii().is_empty()));
     let headers = [(SIGNATURE_HEADER, signature.as_deref()), (TIMESTAMP_HEADER, timestamp)];
     let verdict = verifier.verify_headers(body, headers.into_iter().filter_map(|(name, value)| Some((name, value?))));
     let expected = signature.as_deref().is_some_and(|signature| {

@@ -44,13 +44,30 @@ def no_thread(error: Exception) -> Refusal:
     return Refusal(reason, is_fault=True)
 
 
+MADE_LATE = Refusal(
+    "uvicorn ends this process without waiting for `Background`, whose endpoint was made in another thread or process: "
+    "make the endpoint where the app is imported, and do not preload it",
+    is_fault=True,
+)
+
+
 def standstill() -> Refusal | None:
     """Why nothing runs in this process once a request is answered; None where background work runs."""
     import os
     import sys
 
     # A file of the app's own may have this name too.
-    if getattr(sys.modules.get("uwsgi"), "has_threads", None) == 0:
+    uwsgi = sys.modules.get("uwsgi")
+    has_threads: int | None = getattr(uwsgi, "has_threads", None)
+    options: dict[str, object] = getattr(uwsgi, "opt", {})
+    # With these it ends a worker without the exit handlers of Python.
+    if has_threads is not None and any(name in options for name in ("async", "gevent", "asyncio", "loop")):
+        return Refusal(
+            "uWSGI with `gevent`, `asyncio` or `async` ends without waiting for `Background`: "
+            "use `threads` in uWSGI's configuration instead",
+            is_fault=True,
+        )
+    if has_threads == 0:
         return Refusal(
             "uWSGI runs no threads of the app's, so `Background` cannot work: "
             "set `enable-threads = true` in uWSGI's configuration",

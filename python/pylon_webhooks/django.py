@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._body import read_body
-from ._linger import Linger
+from ._linger import Linger, Lingering
 from ._native import Outcome, RequestFault
 from ._needs import needs
 from .endpoint import Endpoint
@@ -35,6 +36,7 @@ def webhook_view(handler: WebhookHandler | Endpoint) -> Callable[..., HttpRespon
     It takes the values in the path, and does nothing with them.
     """
     endpoint = Endpoint.of(handler)
+    lingering = Lingering()
 
     def webhook(request: HttpRequest, *_: object, **__: object) -> HttpResponse:
         linger = Linger()
@@ -45,7 +47,7 @@ def webhook_view(handler: WebhookHandler | Endpoint) -> Callable[..., HttpRespon
             around=_as_a_request,
             linger=linger,
         )
-        return _response(outcome, request, linger)
+        return _response(outcome, request, linger, lingering)
 
     return _exempt(webhook)
 
@@ -57,6 +59,7 @@ def async_webhook_view(handler: WebhookHandler | Endpoint) -> Callable[..., Awai
     server's event loop ends.
     """
     endpoint = Endpoint.of(handler)
+    lingering = Lingering()
 
     async def webhook(request: HttpRequest, *_: object, **__: object) -> HttpResponse:
         async def read(limit: int) -> bytes | RequestFault:
@@ -66,7 +69,7 @@ def async_webhook_view(handler: WebhookHandler | Endpoint) -> Callable[..., Awai
         outcome = await endpoint.arespond(
             request.method or "", request.headers, read, on_threads=True, around=_as_a_request, linger=linger
         )
-        return _response(outcome, request, linger)
+        return _response(outcome, request, linger, lingering)
 
     return _exempt(webhook)
 
@@ -130,22 +133,22 @@ def _close_old_connections() -> None:
             connection.close_if_unusable_or_obsolete()
 
 
-class _Lingering(HttpResponse):
+class _LingeringResponse(HttpResponse):
     """Closed by Django once it is sent, and waits then."""
 
-    linger: Linger
+    wait: Callable[[], None]
 
     def close(self) -> None:
         super().close()
-        self.linger.wait()
+        self.wait()
 
 
-def _response(outcome: Outcome, request: HttpRequest, linger: Linger) -> HttpResponse:
+def _response(outcome: Outcome, request: HttpRequest, linger: Linger, lingering: Lingering) -> HttpResponse:
     # In WSGI a server ends its threads in order, and this would hold one up. In ASGI the request has a thread of its own by now.
     lingers = bool(linger) and hasattr(request, "scope")
-    response = (_Lingering if lingers else HttpResponse)(
+    response = (_LingeringResponse if lingers else HttpResponse)(
         outcome.body, status=outcome.status, headers=dict(outcome.headers)
     )
-    if isinstance(response, _Lingering):
-        response.linger = linger
+    if isinstance(response, _LingeringResponse):
+        response.wait = partial(lingering.wait, linger)
     return response

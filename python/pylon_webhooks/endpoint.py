@@ -347,13 +347,20 @@ class Endpoint:
         on_threads: bool,
     ) -> Refusal | None:
         """Leave the event to the background; why that refuses it."""
-        from ._losses import standstill
+        from ._losses import MADE_LATE, standstill
+        from ._process import waits_for_threads
 
         refusal = standstill()
         if refusal is not None or self._background is None or self._threads is None or self._tasks is None:
             return refusal
+        if on_threads and linger is None and not self._is_open and not waits_for_threads():
+            return MADE_LATE
         # An endpoint that somebody has opened is closed too, which waits.
-        done = None if linger is None or self._is_open else linger.begin(self._background.drain_seconds)
+        done = (
+            None
+            if linger is None or self._is_open
+            else linger.begin(self._background.drain_seconds, on_threads=on_threads)
+        )
         if on_threads:
             refusal = self._threads.submit(lambda: self._run_in_thread(arrival, around), arrival, done)
         else:

@@ -71,6 +71,32 @@ async def asgi(scope, receive, send, made=[]):
     made or made.append(webhook_app(endpoint))
     return await made[0](scope, receive, send)
 
+def a2wsgi():
+    from a2wsgi import WSGIMiddleware
+    return WSGIMiddleware(wsgi)
+
+def a2wsgi_late():
+    # As an app that is made when a thread of the server needs it.
+    from a2wsgi import WSGIMiddleware
+    def late(environ, start_response, made=[]):
+        from pylon_webhooks.wsgi import webhook_app
+        made or made.append(webhook_app(Endpoint(handler, background=Background())))
+        return made[0](environ, start_response)
+    return WSGIMiddleware(late)
+
+def asgiref():
+    from asgiref.wsgi import WsgiToAsgi
+    return WsgiToAsgi(wsgi)
+
+def own():
+    from starlette.applications import Starlette
+    from starlette.responses import Response
+    from starlette.routing import Route
+    async def view(request):
+        outcome = await endpoint.arespond(request.method, request.headers, await request.body())
+        return Response(outcome.body, outcome.status, dict(outcome.headers))
+    return Starlette(routes=[Route("/webhook", view, methods=["POST"])])
+
 def flask():
     from flask import Flask
     from pylon_webhooks.flask import webhook_blueprint
@@ -109,6 +135,20 @@ def django():
 if os.environ.get("FACTORY"):
     app = globals()[os.environ["FACTORY"]]()
 """
+#: For `--factory`: the app is imported when the server has set its handlers of signals already.
+LATE_APP = """
+def a2wsgi():
+    import app
+    return app.a2wsgi()
+
+def asgiref():
+    import app
+    return app.asgiref()
+
+def own():
+    import app
+    return app.own()
+"""
 #: What serves the app without a command of its own.
 SCRIPTS = {
     "gevent": """
@@ -133,6 +173,14 @@ make_server("127.0.0.1", int(sys.argv[1]), app.wsgi).serve_forever()
 import app, sys, uvicorn
 uvicorn.run(app.app, port=int(sys.argv[1]), log_level="warning")
 """,
+    # Something else in the event loop goes on when uvicorn has ended.
+    "uvicorn_beside": """
+import asyncio, sys, uvicorn
+async def main():
+    server = uvicorn.Server(uvicorn.Config("late:a2wsgi", factory=True, port=int(sys.argv[1]), log_level="warning"))
+    await asyncio.gather(server.serve(), asyncio.sleep(3600))
+asyncio.run(main())
+""",
 }
 
 
@@ -153,7 +201,7 @@ class Case:
 
 
 _GUNICORN = "gunicorn {app} --bind 127.0.0.1:{port} --log-level warning --no-control-socket"
-_UVICORN = "uvicorn app:{app} --port {port} --log-level warning"
+_UVICORN = "uvicorn {app} --port {port} --log-level warning"
 #: Without the hook, SIGTERM ends a worker that answers a request without its exit handlers.
 _UWSGI = (
     "pyuwsgi --http-socket 127.0.0.1:{port} --module app:wsgi --need-app --master "
@@ -165,8 +213,8 @@ def gunicorn(name: str, more: str, app: str = "app:wsgi", package: str = "gunico
     return Case(f"gunicorn-{name}", package, f"{_GUNICORN.replace('{app}', app)} {more}", **options)  # type: ignore[arg-type]
 
 
-def uvicorn(name: str, app: str = "app", more: str = "", **options: object) -> Case:
-    return Case(f"uvicorn-{name}", "uvicorn", f"{_UVICORN.replace('{app}', app)} {more}", **options)  # type: ignore[arg-type]
+def uvicorn(name: str, app: str = "app:app", more: str = "", package: str = "uvicorn", **options: object) -> Case:
+    return Case(f"uvicorn-{name}", package, f"{_UVICORN.replace('{app}', app)} {more}", **options)  # type: ignore[arg-type]
 
 
 CASES = [
@@ -184,11 +232,28 @@ CASES = [
     Case("cheroot", "cheroot", "cheroot --bind 127.0.0.1:{port} app:wsgi"),
     Case("uwsgi", "pyuwsgi", _UWSGI),
     Case("uwsgi-lazy-threads", "pyuwsgi", f"{_UWSGI} --lazy-apps --threads 2", manners=("plain",)),
-    uvicorn("asgi", "asgi"),
-    uvicorn("lifespan-off", "asgi", "--lifespan off"),
+    uvicorn("asgi", "app:asgi"),
+    uvicorn("lifespan-off", "app:asgi", "--lifespan off"),
     uvicorn("mounted", factory="mounted", path="/inner/webhook"),
     uvicorn("mounted-asgi", factory="mounted_asgi", path="/inner/"),
     uvicorn("routed", factory="routed", manners=("async",)),
+    # What is made when uvicorn has set its handlers of signals already.
+    uvicorn("workers-a2wsgi", more="--workers 2", package="a2wsgi", factory="a2wsgi", manners=("plain",)),
+    uvicorn("factory-a2wsgi", "late:a2wsgi", "--factory", package="a2wsgi"),
+    uvicorn("factory-asgiref", "late:asgiref", "--factory", package="asgiref", manners=("plain",)),
+    uvicorn("factory-own-view", "late:own", "--factory", manners=("plain",)),
+    Case("uvicorn-beside", "a2wsgi", "uvicorn_beside", manners=("plain",)),
+    gunicorn(
+        "uvicorn", "-k uvicorn_worker.UvicornWorker", "app:app", "uvicorn_worker", factory="own", manners=("plain",)
+    ),
+    gunicorn(
+        "uvicorn-preload",
+        "-k uvicorn_worker.UvicornWorker --preload",
+        "app:app",
+        "uvicorn_worker",
+        factory="own",
+        manners=("plain",),
+    ),
     uvicorn("django", factory="django"),
     uvicorn("django-plain-view", factory="django", path="/plain", manners=("plain",)),
     Case("uvicorn.run-mounted", "uvicorn", "uvicorn_run", factory="mounted", path="/inner/webhook"),
@@ -219,6 +284,7 @@ def command_of(case: Case, folder: Path, port: int) -> list[str]:
 
 def environment_of(folder: Path, manner: str, factory: str) -> dict[str, str]:
     (folder / "app.py").write_text(APP)
+    (folder / "late.py").write_text(LATE_APP)
     (folder / "seen").touch()
     return {
         "GATE": str(folder / "gate"),
@@ -291,6 +357,77 @@ def test_a_handler_that_hangs_holds_a_server_up_no_longer_than_drain_seconds_and
         server.process.wait(timeout=LONG)
     assert (tmp_path / "seen").read_text() == ""
     assert f"ERROR pylon_webhooks {UNWATCHED}" in server.rest
+
+
+UWSGI = (
+    "uWSGI with `gevent`, `asyncio` or `async` ends without waiting for `Background`: "
+    "use `threads` in uWSGI's configuration instead"
+)
+LATE = (
+    "uvicorn ends this process without waiting for `Background`, whose endpoint was made in another thread or process: "
+    "make the endpoint where the app is imported, and do not preload it"
+)
+REFUSING = {
+    "uwsgi-gevent": (Case("", "pyuwsgi", f"{_UWSGI} --enable-threads --gevent 5"), UWSGI),
+    "uvicorn-late": (uvicorn("", package="a2wsgi", factory="a2wsgi_late"), LATE),
+    "gunicorn-uvicorn-preload-a2wsgi": (
+        gunicorn("", "-k uvicorn_worker.UvicornWorker --preload", "app:app", "uvicorn_worker", factory="a2wsgi"),
+        LATE,
+    ),
+}
+
+
+@pytest.mark.parametrize(("case", "reason"), REFUSING.values(), ids=REFUSING)
+def test_a_server_that_would_not_wait_accepts_nothing_and_says_what_to_change(
+    case: Case, reason: str, tmp_path: Path
+) -> None:
+    needs(case.package)
+    port = free_port()
+    environment = environment_of(tmp_path, "plain", case.factory)
+    if case.factory == "a2wsgi_late":
+        # Else uvicorn finds what the one of the import has set.
+        made = "endpoint = Endpoint(handler, background=Background(workers=2))"
+        (tmp_path / "app.py").write_text(APP.replace(made, ""))
+    with serve(command_of(case, tmp_path, port), port, str(tmp_path), **environment) as server:
+        assert [post(server, case.path, FREE) for _ in range(2)] == [503] * 2
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(timeout=LONG)
+    assert (tmp_path / "seen").read_text() == ""
+    assert server.rest.count(f"ERROR pylon_webhooks Pylon webhook turned away: {reason}") == 2
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="only Linux lists threads here")
+@pytest.mark.parametrize("path", ["/webhook", "/plain"])
+def test_events_that_wait_hold_no_threads_in_django(path: str, tmp_path: Path) -> None:
+    port = free_port()
+    environment = environment_of(tmp_path, "plain", "django")
+    case = uvicorn("django")
+    with serve(command_of(case, tmp_path, port), port, str(tmp_path), **environment) as server:
+        threads = Path(f"/proc/{server.process.pid}/task")
+        assert post(server, path, GATED) == 200
+        before = len([*threads.iterdir()])
+        assert [post(server, path, GATED) for _ in range(60)] == [200] * 60
+        assert len([*threads.iterdir()]) < before + 10
+        server.process.send_signal(signal.SIGTERM)
+        (tmp_path / "gate").touch()
+        server.process.wait(timeout=LONG)
+    assert (tmp_path / "seen").read_text().split() == [GATED] * 61
+
+
+def test_hypercorn_that_cuts_requests_short_raises_no_false_alarm_about_threads(tmp_path: Path) -> None:
+    needs("hypercorn")
+    port = free_port()
+    environment = environment_of(tmp_path, "plain", "mounted")
+    command = ["hypercorn", "app:app", "--bind", f"127.0.0.1:{port}", "--graceful-timeout", "0"]
+    with serve([sys.executable, "-m", *command], port, str(tmp_path), **environment) as server:
+        assert post(server, "/inner/webhook", GATED) == 200
+        server.process.send_signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            server.process.wait(timeout=1)
+        (tmp_path / "gate").touch()
+        server.process.wait(timeout=LONG)
+    assert (tmp_path / "seen").read_text().split() == [GATED]
+    assert UNWATCHED not in server.rest
 
 
 @pytest.mark.parametrize("manner", ["plain", "async"])

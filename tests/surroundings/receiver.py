@@ -58,7 +58,11 @@ class Receiver:
                 stdout=log,
                 stderr=log,
             )
-        listening = self.wait_to_log("listening")
+        try:
+            listening = self.wait_to_log("listening")
+        except BaseException:
+            self.end()
+            raise
         self.webhooks, self.admin = (_port(listening[key]) for key in ("webhooks", "admin"))
 
     @property

@@ -110,6 +110,27 @@ def test_signals_are_passed_on_and_the_exit_code_comes_back(start_receiver: Call
     assert receiver.log[-1]["message"] == "stopped"
 
 
+def test_the_receiver_ends_with_the_process_that_watches_it(start_receiver: Callable[..., Receiver]) -> None:
+    receiver = start_receiver(wrapper=SUBREAPER)
+    child = int(Path(f"/proc/{receiver.process.pid}/task/{receiver.process.pid}/children").read_text())
+    receiver.process.kill()
+    deadline = time.monotonic() + PATIENCE
+    while _processes().get(child, ("Z",))[0] != "Z":
+        assert time.monotonic() < deadline, "it outlives the process that watches it"
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(not _may_be_first(), reason="no namespace of processes here")
+@pytest.mark.parametrize("name", ["its path", "another name"])
+def test_the_first_process_starts_without_proc(name: str, start_receiver: Callable[..., Receiver]) -> None:
+    run = 'exec "$@"' if name == "its path" else 'exec -a no-such-program "$@"'
+    hidden = ("unshare", "--pid", "--fork", "--kill-child", "--mount", "bash", "-c")
+    receiver = start_receiver(wrapper=(*hidden, f"mount -t tmpfs none /proc && {run}", "bash"))
+    assert receiver.post(b"{}") == 200
+    if name == "another name":
+        receiver.wait_to_log("orphans of commands are not reaped")
+
+
 def test_sockets_for_the_first_process_reach_the_receiver(start_receiver: Callable[..., Receiver]) -> None:
     program, option, code = SUBREAPER
     listening = (

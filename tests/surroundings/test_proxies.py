@@ -63,7 +63,11 @@ class Proxy:
                 stdout=log,
                 stderr=log,
             )
-        self._wait()
+        try:
+            self._wait()
+        except BaseException:
+            self.end()
+            raise
 
     def _nginx(self, block: str) -> list[str | Path]:
         block = block.replace("listen 443 ssl", f"listen 127.0.0.1:{self.port} ssl")

@@ -1,6 +1,7 @@
 //! The HTTP client of all commands.
 
 use crate::fault::Fault;
+use pylon_receiver::tls_cause;
 use reqwest::Url;
 use std::error::Error;
 use std::time::Duration;
@@ -33,10 +34,18 @@ pub(crate) fn parse_url(text: &str) -> Result<Url, String> {
     Url::parse(&url).map_err(|_| "expected a URL with a valid host, found something else".to_owned())
 }
 
+/// Whether nothing answers there: a server that fails at TLS does.
+pub(crate) fn is_unconnected(error: &reqwest::Error) -> bool {
+    error.is_connect() && tls_cause(error).is_none()
+}
+
 /// The cause of an HTTP error.
 pub(crate) fn cause(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "it took too long".into();
+    }
+    if let Some(cause) = tls_cause(error) {
+        return cause.into();
     }
     let mut cause: &dyn Error = error;
     while let Some(source) = cause.source() {

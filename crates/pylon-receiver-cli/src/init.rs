@@ -3,8 +3,7 @@
 //! The receiver runs as a child of a small process that reaps and passes signals on. Within the receiver, reaping every child would
 //! take the exit codes of commands from those who wait for them.
 
-use crate::fault::Fault;
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getppid, kill_process, wait};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -14,20 +13,35 @@ use tokio::signal::unix::{SignalKind, signal};
 /// The exit code for an end by a signal is this much more than the signal's number, as in a shell.
 const BY_SIGNAL: i32 = 128;
 
+/// Says in the environment of the child who its parent is.
+const PARENT: &str = "PYLON_RECEIVER_PARENT";
+
 /// Whether this process inherits children: it is the first of its namespace, or a subreaper.
 pub(crate) fn is_needed() -> bool {
     std::process::id() == 1 || is_subreaper()
 }
 
 /// Runs this command again as a child, passes signals on and reaps until it ends. Ends this process with the child's exit code.
-///
-/// # Errors
-/// The child cannot be started.
-pub(crate) fn run() -> Result<(), Fault> {
-    let fault = |error| Fault::failed(format!("the receiver cannot be started as a child of PID 1: {error}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(fault)?;
-    let code = runtime.block_on(watch()).map_err(fault)?;
-    std::process::exit(code)
+/// Returns only if the child cannot be started, and says why.
+pub(crate) fn run() -> io::Error {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime.and_then(|runtime| runtime.block_on(watch())) {
+        Ok(code) => std::process::exit(code),
+        Err(error) => error,
+    }
+}
+
+/// As the child of [`run`], ends when its parent is killed: nobody else would end it, and it has the ports and the ledger.
+pub(crate) fn end_with_parent() {
+    let parent = || getppid().map(|parent| parent.as_raw_nonzero().to_string());
+    let is_child = || std::env::var(PARENT).is_ok_and(|meant| parent().is_some_and(|parent| parent == meant));
+    if is_child() {
+        die_with_parent();
+        // It may have ended before.
+        if !is_child() {
+            std::process::exit(BY_SIGNAL + Signal::KILL.as_raw());
+        }
+    }
 }
 
 async fn watch() -> io::Result<i32> {
@@ -55,7 +69,7 @@ async fn watch() -> io::Result<i32> {
 fn command() -> io::Result<Command> {
     let mut arguments = std::env::args_os();
     let mut command = Command::new(own_program()?);
-    command.arg0(arguments.next().unwrap_or_default()).args(arguments);
+    command.arg0(arguments.next().unwrap_or_default()).args(arguments).env(PARENT, std::process::id().to_string());
     // Sockets that were meant for this process are meant for the child.
     if std::env::var("LISTEN_PID").is_ok_and(|meant| meant == std::process::id().to_string()) {
         command.env_remove("LISTEN_PID");
@@ -85,7 +99,9 @@ fn exit_code(status: WaitStatus) -> i32 {
 #[cfg(target_os = "linux")]
 fn own_program() -> io::Result<PathBuf> {
     // Also where the file was replaced meanwhile.
-    Ok("/proc/self/exe".into())
+    let link = PathBuf::from("/proc/self/exe");
+    // Without /proc there is the name by which it was called.
+    Ok(if link.exists() { link } else { std::env::args_os().next().unwrap_or_default().into() })
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -102,3 +118,12 @@ fn is_subreaper() -> bool {
 fn is_subreaper() -> bool {
     false
 }
+
+#[cfg(target_os = "linux")]
+fn die_with_parent() {
+    // Refused, it outlives its parent.
+    let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+}
+
+#[cfg(not(target_os = "linux"))]
+fn die_with_parent() {}

@@ -38,6 +38,7 @@
 //! | sockets that a service manager holds open while the program restarts | [`InheritedSocket`] |
 //! | settings: endpoints, destinations, retries, limits, secrets | [`config`] |
 //! | what a configuration would meet on this machine, before a start | [`Preflight`] |
+//! | how many files a receiver may have open, to raise the limit of the process | [`descriptors`] |
 //! | deliver to code in this process | [`handlers_of`], [`Handlers`], [`DeliveredEvent`], [`Attempt`] |
 //! | the JSON of the admin API, for a client or a page of your own | [`wire`] |
 //! | read a ledger without a running receiver, through the same API | [`OfflineAdmin`] |
@@ -79,12 +80,12 @@ pub mod wire;
 
 pub use accept::InheritedSocket;
 pub use admin::OfflineAdmin;
-pub use deliver::{Attempt, DeliveredEvent, HandlerFuture, Handlers, handlers_of};
+pub use deliver::{Attempt, DeliveredEvent, HandlerFuture, Handlers, handlers_of, tls_cause};
 pub use headers::Headers;
 pub use id::{DeliveryId, EventId, PartOfId};
 pub use pem::TlsFault;
 pub use random::{Randomness, SystemRandomness};
-pub use receiver::{Preflight, Receiver, ReceiverBuilder, ReloadFault, StartFault};
+pub use receiver::{Preflight, Receiver, ReceiverBuilder, ReloadFault, StartFault, descriptors};
 pub use time::{Moment, SystemWallClock, WallClock};
 
 /// The parts that this crate's own tests drive one by one. Not part of the API: anything here may change in any release.

@@ -26,9 +26,9 @@ impl Rate {
         self.tokens as usize
     }
 
-    /// Takes this many tokens.
+    /// Takes this many tokens, also such as are not there yet: as many as come in a second, at most.
     pub fn take(&mut self, count: usize) {
-        self.tokens -= count as f64;
+        self.tokens = (self.tokens - count as f64).max(-Self::room(self.per_second));
     }
 
     /// How long until there is a token; zero if there is one now.

@@ -84,6 +84,8 @@ fn not_a_secret(secret: &Bound<'_, PyAny>) -> PyErr {
     let class = secret.get_type();
     let name = class.name().map_or_else(|_| "another object".to_owned(), |name| name.to_string());
     let has = |attribute| class.hasattr(attribute).unwrap_or(false);
+    // Such as Django's `lazystr` and `SimpleLazyObject`, and Werkzeug's `LocalProxy`: they have the methods of any object.
+    let is_lazy = name.contains("Lazy") || name == "__proxy__" || name.ends_with("Proxy");
     let advice = if has("get_secret_value") {
         "; unwrap it: pass secret.get_secret_value()"
     } else if name.contains("Secret") {
@@ -94,6 +96,8 @@ fn not_a_secret(secret: &Bound<'_, PyAny>) -> PyErr {
         "; pass one of its values"
     } else if has("decode") || has("tobytes") {
         "; pass bytes(secret)"
+    } else if is_lazy || has("encode") {
+        "; pass str(secret)"
     } else if has("__iter__") && !secret.is_instance_of::<PyList>() && !secret.is_instance_of::<PyTuple>() {
         "; pass several secrets in a list or tuple"
     } else if secret.is_none() {

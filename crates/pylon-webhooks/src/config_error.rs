@@ -12,16 +12,16 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The environment variable that has to hold the secret is not set, or holds nothing.
+    /// The environment variable that has to hold the secret is not set, or holds none.
     SecretVariable {
         /// Its name.
         variable: Box<str>,
-        /// Whether it is set, to an empty text.
+        /// Whether it is set, to a text that is no secret: empty, or only white space and quotes.
         is_set: bool,
     },
     /// No secret was given.
     NoSecret,
-    /// A secret is empty.
+    /// A secret is empty, or holds only what is around one: white space, invisible characters, quotes, a byte order mark, NULs.
     EmptySecret,
     /// A header's name is not an HTTP token.
     HeaderName,
@@ -39,7 +39,7 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::SecretVariable { variable, is_set } => {
-                let found = if *is_set { "empty" } else { "not set" };
+                let found = if *is_set { "empty, or only white space and quotes" } else { "not set" };
                 return write!(
                     f,
                     "no secret: the environment variable {variable} is {found}; set it to the secret that Pylon shows for \
@@ -48,8 +48,8 @@ impl fmt::Display for ConfigError {
             }
             Self::NoSecret => "no secret: pass the secret that Pylon shows for the webhook destination",
             Self::EmptySecret => {
-                "a secret is empty, so anyone could sign: pass the secret that Pylon shows for the webhook \
-                 destination"
+                "a secret is empty, or only white space and quotes, so anyone could sign: pass the secret that Pylon shows \
+                 for the webhook destination"
             }
             Self::HeaderName => "a header name must be letters, digits and `-`, for instance X-Pylon-Signature",
             Self::SameHeader => "the signature header and the timestamp header must have different names",

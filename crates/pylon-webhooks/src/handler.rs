@@ -56,7 +56,7 @@ impl WebhookHandler {
     /// ```
     ///
     /// # Errors
-    /// [`ConfigError::SecretVariable`]: the variable is not set, or empty.
+    /// [`ConfigError::SecretVariable`]: the variable is not set, or empty, or holds only white space and quotes.
     pub fn from_env(variable: &str) -> Result<Self, ConfigError> {
         let verifier = Verifier::builder().secret_env(variable).build()?;
         Ok(Self::from_parts(verifier, EventReader::new()))

@@ -28,25 +28,32 @@ pub struct Secret(Zeroizing<Vec<u8>>);
 impl Secret {
     /// Takes the secret's bytes unchanged.
     ///
+    /// ```
+    /// use pylon_webhooks::{ConfigError, Secret};
+    ///
+    /// assert_eq!(Secret::new("\n").unwrap_err(), ConfigError::EmptySecret);
+    /// assert_eq!(Secret::new("''").unwrap_err(), ConfigError::EmptySecret);
+    /// ```
+    ///
     /// # Errors
-    /// [`ConfigError::EmptySecret`]: anyone could sign with an empty secret.
+    /// [`ConfigError::EmptySecret`]: anyone could sign with an empty secret, or one of only white space, quotes and the like.
     pub fn new(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
-        match secret.as_ref() {
-            [] => Err(ConfigError::EmptySecret),
-            bytes => Ok(Self(Zeroizing::new(bytes.to_vec()))),
+        let bytes = secret.as_ref();
+        if secret_flaw::is_blank(bytes) {
+            return Err(ConfigError::EmptySecret);
         }
+        Ok(Self(Zeroizing::new(bytes.to_vec())))
     }
 
     /// Takes the secret from an environment variable.
     ///
     /// # Errors
-    /// [`ConfigError::SecretVariable`]: the variable is not set, or empty.
+    /// [`ConfigError::SecretVariable`]: the variable is not set, or empty, or holds only white space and quotes.
     pub fn from_env(variable: &str) -> Result<Self, ConfigError> {
         let missing = |is_set| Err(ConfigError::SecretVariable { variable: variable.into(), is_set });
-        match std::env::var_os(variable).map(OsString::into_encoded_bytes) {
+        match std::env::var_os(variable).map(OsString::into_encoded_bytes).map(Zeroizing::new) {
             None => missing(false),
-            Some(value) if value.is_empty() => missing(true),
-            Some(value) => Ok(Self(Zeroizing::new(value))),
+            Some(value) => Self::new(&*value).or_else(|_| missing(true)),
         }
     }
 

@@ -59,11 +59,26 @@ impl fmt::Display for SecretFlaw {
     }
 }
 
+/// Whether a secret is empty, or nothing of it is left without marks, white space, quotes and NULs: anyone could sign with it.
+pub(crate) fn is_blank(secret: &[u8]) -> bool {
+    let mut rest = Zeroizing::new(secret.to_vec());
+    while let Some((_, less)) = repaired_once(&rest) {
+        rest = less;
+    }
+    // HMAC fills up a short key with NULs, so that some of them are the same key as none.
+    let is_nothing = |character| {
+        is_space(character)
+            || character == '\0'
+            || QUOTES.iter().any(|(open, close)| open.contains(character) || close.contains(character))
+    };
+    std::str::from_utf8(&rest).is_ok_and(|text| text.chars().all(is_nothing))
+}
+
 /// What the secret may have been before something went wrong, likeliest first, each with the last thing that did.
 pub(crate) fn repairs(secret: &[u8]) -> Vec<(SecretFlaw, Zeroizing<Vec<u8>>)> {
     let mut repaired: Vec<(SecretFlaw, Zeroizing<Vec<u8>>)> = Vec::new();
     let mut rest = Zeroizing::new(secret.to_vec());
-    while let Some((flaw, less)) = without_mark(&rest).or_else(|| trimmed(&rest)).or_else(|| unquoted(&rest)) {
+    while let Some((flaw, less)) = repaired_once(&rest) {
         repaired.push((flaw, less.clone()));
         rest = less;
     }
@@ -82,9 +97,24 @@ pub(crate) fn repairs(secret: &[u8]) -> Vec<(SecretFlaw, Zeroizing<Vec<u8>>)> {
 
 type Repaired = Option<(SecretFlaw, Zeroizing<Vec<u8>>)>;
 
+const QUOTES: [(&str, &str); 5] = [("\"", "\""), ("'", "'"), ("`", "`"), ("“", "”"), ("‘", "’")];
+
+fn is_space(character: char) -> bool {
+    character.is_whitespace() || matches!(character, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}')
+}
+
+fn repaired_once(secret: &[u8]) -> Repaired {
+    without_mark(secret).or_else(|| trimmed(secret)).or_else(|| unquoted(secret))
+}
+
 fn without_mark(secret: &[u8]) -> Repaired {
     let utf16 = |bytes: &[u8], read: fn([u8; 2]) -> u16| {
-        let units: Vec<u16> = bytes.chunks_exact(2).map(|unit| read([unit[0], unit[1]])).collect();
+        let pairs = bytes.chunks_exact(2);
+        // Who took the newline off its end left the other half of it.
+        if !matches!(pairs.remainder(), [] | [0]) {
+            return None;
+        }
+        let units: Vec<u16> = pairs.map(|unit| read([unit[0], unit[1]])).collect();
         String::from_utf16(&units).ok().map(String::into_bytes)
     };
     let less = match secret {
@@ -93,26 +123,22 @@ fn without_mark(secret: &[u8]) -> Repaired {
         [0xFE, 0xFF, rest @ ..] => utf16(rest, u16::from_be_bytes),
         _ => None,
     };
-    repaired(SecretFlaw::ByteOrderMark, &less?)
+    Some(repaired(SecretFlaw::ByteOrderMark, &less?))
 }
 
 fn trimmed(secret: &[u8]) -> Repaired {
-    let is_space = |character: char| {
-        character.is_whitespace() || matches!(character, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}')
-    };
     let less = match std::str::from_utf8(secret) {
         Ok(text) => text.trim_matches(is_space).as_bytes(),
         Err(_) => secret.trim_ascii(),
     };
-    if less.len() < secret.len() { repaired(SecretFlaw::OuterSpace, less) } else { None }
+    (less.len() < secret.len()).then(|| repaired(SecretFlaw::OuterSpace, less))
 }
 
 fn unquoted(secret: &[u8]) -> Repaired {
-    const QUOTES: [(&str, &str); 5] = [("\"", "\""), ("'", "'"), ("`", "`"), ("“", "”"), ("‘", "’")];
     let less = QUOTES.iter().find_map(|(open, close)| {
         secret.strip_prefix(open.as_bytes()).and_then(|rest| rest.strip_suffix(close.as_bytes()))
     });
-    repaired(SecretFlaw::Quotes, less?)
+    Some(repaired(SecretFlaw::Quotes, less?))
 }
 
 fn base64_decoded(secret: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
@@ -120,7 +146,6 @@ fn base64_decoded(secret: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     Base64::decode_vec(text).ok().filter(|decoded| !decoded.is_empty()).map(Zeroizing::new)
 }
 
-/// Nothing is left of an empty secret: anyone could sign with it.
-fn repaired(flaw: SecretFlaw, less: &[u8]) -> Repaired {
-    (!less.is_empty()).then(|| (flaw, Zeroizing::new(less.to_vec())))
+fn repaired(flaw: SecretFlaw, less: &[u8]) -> (SecretFlaw, Zeroizing<Vec<u8>>) {
+    (flaw, Zeroizing::new(less.to_vec()))
 }

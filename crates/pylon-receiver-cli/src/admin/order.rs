@@ -1,10 +1,10 @@
 //! Orders: by id, by a filter, or about everything, and never about everything by mistake.
 
-use super::client::{Client, read};
+use super::client::{Client, Query, read};
 use crate::fault::Fault;
 use crate::print::output::{Format, Output, note};
 use clap::Args;
-use pylon_receiver::wire::OrderResult;
+use pylon_receiver::wire::{OrderResult, Stats, path};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -82,7 +82,17 @@ pub(crate) async fn give(
     })?;
     if let Some(unrouted) = unrouted {
         out.finish()?;
-        note(&format!("{unrouted} of them are taken by no destination; name one with --destination"));
+        let why = match has_destinations(client).await {
+            true => "are taken by no destination; name one with --destination",
+            false => "stay where they are: no destination is configured",
+        };
+        note(&format!("{unrouted} of them {why}"));
     }
     Ok(result)
+}
+
+/// Whether the receiver has a destination at all; also if it does not say.
+async fn has_destinations(client: &Client) -> bool {
+    let stats: Result<Stats, Fault> = client.get(path::STATS, &Query::new()).await;
+    stats.map_or(true, |stats| stats.destinations.iter().any(|destination| destination.orphaned != Some(true)))
 }

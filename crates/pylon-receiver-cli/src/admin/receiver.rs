@@ -43,7 +43,8 @@ pub(crate) struct ReceiverArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "token_env")]
     token_file: Option<PathBuf>,
 
-    /// Ledger to read if no receiver runs [default: that of --config, or sqlite:pylon.db]
+    /// Ledger to use instead of a running receiver; with --admin-url, if none answers there [default: that of
+    /// --config, or sqlite:pylon.db, if no receiver answers]
     #[arg(long, value_name = "sqlite:FILE")]
     ledger: Option<LedgerAddress>,
 }
@@ -59,15 +60,22 @@ struct Named {
 impl ReceiverArgs {
     /// The client for an order: that of a running receiver.
     pub(crate) fn to_order(&self) -> Result<Client, Fault> {
+        if let Some(ledger) = self.chosen_ledger() {
+            return Err(Fault::usage(format!(
+                "expected a running receiver for this command, found --ledger; start one on {} with `pylon-receiver serve`, \
+                 and leave out --ledger",
+                ledger.display()
+            )));
+        }
         self.named()?.over_http()
     }
 
-    /// The client for reading: that of a running receiver, else of the ledger file.
+    /// The client for reading: that of a running receiver, else of the ledger file; of the file alone if the command line chooses it.
     pub(crate) async fn to_ask(&self) -> Result<Client, Fault> {
         self.running_or("reading", |ledger| SqliteLedger::open_read_only(ledger)).await
     }
 
-    /// The client for a change of the ledger alone: that of a running receiver, else of the ledger file.
+    /// The client for a change of the ledger alone: chosen as for reading.
     pub(crate) async fn to_change(&self) -> Result<Client, Fault> {
         self.running_or("changing", |ledger| SqliteLedger::open(ledger, SqliteOptions::default())).await
     }
@@ -77,6 +85,15 @@ impl ReceiverArgs {
         doing: &str,
         open: impl FnOnce(&Path) -> Result<SqliteLedger, LedgerError>,
     ) -> Result<Client, Fault> {
+        if let Some(ledger) = self.chosen_ledger() {
+            if !ledger.is_file() {
+                return Err(Fault::failed(format!(
+                    "expected a ledger at {}, found no file; give the path of one with --ledger",
+                    ledger.display()
+                )));
+            }
+            return offline(ledger, open);
+        }
         let named = self.named()?;
         let Some(ledger) = &named.ledger else { return named.over_http() };
         if !refuses_connections(&named.base).await {
@@ -90,10 +107,17 @@ impl ReceiverArgs {
                 ledger.display()
             )));
         }
-        let opened = open(ledger).map_err(|error| Fault::failed(format!("{}: {error}", ledger.display())))?;
+        let client = offline(ledger, open)?;
         note(&format!("no receiver answers at {}; {doing} {} instead", named.base, ledger.display()));
-        let ledger: Arc<dyn Ledger> = Arc::new(opened);
-        Ok(Client::Offline { admin: OfflineAdmin::new(ledger.clone()), ledger })
+        Ok(client)
+    }
+
+    /// The ledger that the command line names without a receiver: no other may be used in its place.
+    fn chosen_ledger(&self) -> Option<&Path> {
+        match (&self.ledger, &self.admin_url) {
+            (Some(LedgerAddress::Sqlite(path)), None) => Some(path),
+            _ => None,
+        }
     }
 
     fn named(&self) -> Result<Named, Fault> {
@@ -136,6 +160,12 @@ impl Named {
         }
         Ok(Client::Http { client: http_client(&self.base)?, base: self.base, authorization })
     }
+}
+
+fn offline(ledger: &Path, open: impl FnOnce(&Path) -> Result<SqliteLedger, LedgerError>) -> Result<Client, Fault> {
+    let opened = open(ledger).map_err(|error| Fault::failed(format!("{}: {error}", ledger.display())))?;
+    let ledger: Arc<dyn Ledger> = Arc::new(opened);
+    Ok(Client::Offline { admin: OfflineAdmin::new(ledger.clone()), ledger })
 }
 
 fn bearer(token: &SecretSource) -> Result<HeaderValue, Fault> {

@@ -1,7 +1,7 @@
 //! `demo`: shows the receiver at work, without any set-up.
 
 use crate::fault::Fault;
-use crate::http_client::{http_client, parse_url};
+use crate::http_client::{cause, http_client, is_unconnected, parse_url};
 use crate::input::secret::SecretArgs;
 use crate::print::output::{Format, Output};
 use crate::print::text;
@@ -230,9 +230,9 @@ async fn send(client: &reqwest::Client, url: &Url, request: Request, out: &mut O
     for (name, value) in &request.headers {
         sent = sent.header(name, value);
     }
-    let answered = sent.send().await.map_err(|error| match error.is_connect() {
+    let answered = sent.send().await.map_err(|error| match is_unconnected(&error) {
         true => Fault::no_receiver(format!("nothing answers at {url}")),
-        false => Fault::failed(error),
+        false => Fault::failed(cause(&error)),
     })?;
     let status = answered.status().as_u16();
     let body = answered.bytes().await.map_err(Fault::failed)?;

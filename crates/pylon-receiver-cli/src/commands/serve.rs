@@ -13,7 +13,7 @@ use pylon_receiver::config::{
     TransportConfig, check,
 };
 use pylon_receiver::text::parse_url;
-use pylon_receiver::{Receiver, StartFault};
+use pylon_receiver::{Receiver, StartFault, descriptors};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::path::PathBuf;
 use tokio::signal;
@@ -70,14 +70,16 @@ fn log_formats() -> impl TypedValueParser<Value = LogFormat> {
 }
 
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Fault> {
-    if init::is_needed() {
-        return init::run();
-    }
+    let alone = init::is_needed().then(init::run);
+    init::end_with_parent();
     // Before anything is opened that could take the place of a socket that was promised and not given.
     let inherited = service_manager::inherited()?;
     let config = configured(args)?;
-    raise_descriptor_limit();
+    raise_descriptor_limit(&config);
     let telemetry = Telemetry::start(&config)?;
+    if let Some(error) = alone {
+        tracing::warn!(%error, "the receiver cannot be started as a child of the first process: orphans of commands are not reaped");
+    }
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Fault::failed(format!("the operating system gives no event loop: {error}")))?;
     let served = runtime.block_on(serve(args, config, inherited));
@@ -87,11 +89,16 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Fault> {
     served
 }
 
-/// Raises the number of files that may be open to what the administrator allows: each connection is one.
-fn raise_descriptor_limit() {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // Refused, the limit stays, and the receiver lowers its connections.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+/// Raises the number of files that may be open to what the receiver needs, as far as the administrator allows. No further: commands
+/// inherit the limit, and some programs do something for each file that might be open.
+fn raise_descriptor_limit(config: &Config) {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let needed = descriptors(config) as u64;
+    let wanted = maximum.map_or(needed, |maximum| maximum.min(needed));
+    if current.is_some_and(|current| current < wanted) {
+        // Refused, the limit stays, and the receiver lowers its connections.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });
+    }
 }
 
 async fn serve(args: &ServeArgs, config: Config, inherited: Inherited) -> Result<(), Fault> {
@@ -124,6 +131,8 @@ async fn serve(args: &ServeArgs, config: Config, inherited: Inherited) -> Result
 /// Reads the configuration again and uses it, or says why not.
 async fn reload(args: &ServeArgs, receiver: &Receiver) -> Result<(), String> {
     let config = configured(args).map_err(|fault| fault.message().unwrap_or_default().to_owned())?;
+    // It may have more destinations now.
+    raise_descriptor_limit(&config);
     receiver.reload(config).await.map_err(|fault| fault.to_string())
 }
 

@@ -10,6 +10,7 @@ use super::noted::{Noted, shown};
 use super::passed;
 use super::refusal::{WebhookRefusal, json};
 use super::settings::{Prepared, Settings};
+use super::sockets::shared_by;
 use super::stored::{self, ReadAs};
 use super::to_the_end::ToTheEnd;
 use crate::config::Config;
@@ -27,7 +28,7 @@ use http_body::Body;
 use http_body_util::Full;
 use pylon_webhooks::Received;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 use tracing::Span;
@@ -142,7 +143,7 @@ impl Acceptor {
             Some(endpoint) if !endpoint.is_source(client.address) => {
                 Err(WebhookRefusal::forbidden_source(client.is_behind_unknown_proxy(&head.headers)).into())
             }
-            Some(endpoint) => self.accept(endpoint, &settings, &head, body, &span).await,
+            Some(endpoint) => self.accept(endpoint, &settings, &head, body, shared_by(remote), &span).await,
             None => Err(WebhookRefusal::unknown_path().into()),
         };
         let response = match accepted {
@@ -158,10 +159,12 @@ impl Acceptor {
         settings: &Settings,
         head: &Parts,
         body: B,
+        address: Option<IpAddr>,
         span: &Span,
     ) -> Result<Response<Full<Bytes>>, Refused> {
         let admitted = endpoint.admission.admit(head.method.as_str(), &head.headers).map_err(WebhookRefusal::from)?;
-        let Reading { bytes, end } = body::read(body, admitted, settings.body_timeout, &self.shared.memory).await;
+        let Reading { bytes, end } =
+            body::read(body, admitted, settings.body_timeout, &self.shared.memory, address).await;
         let refused = |refusal| Refused { refusal, body: bytes.clone() };
         let received = end.map_err(|fault| refused(fault.into()))?;
         let event = self.event(endpoint, settings, head, received).map_err(refused)?;

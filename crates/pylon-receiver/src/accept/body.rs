@@ -5,6 +5,7 @@ use bytes::{Buf, Bytes};
 use http_body::Body;
 use http_body_util::BodyExt;
 use pylon_webhooks::{Admitted, Received, RequestFault};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -41,14 +42,20 @@ enum End {
     Fault(BodyFault),
 }
 
-/// Reads a body. It is copied out of the connection's buffer, which is larger than most bodies.
-pub(super) async fn read<B: Body>(body: B, admitted: Admitted, within: Duration, memory: &Memory) -> Reading {
+/// Reads a body that comes from this address. It is copied out of the connection's buffer, which is larger than most bodies.
+pub(super) async fn read<B: Body>(
+    body: B,
+    admitted: Admitted,
+    within: Duration,
+    memory: &Memory,
+    address: Option<IpAddr>,
+) -> Reading {
     let deadline = Instant::now() + within;
     let mut body = pin!(body);
     // One byte beyond the limit is enough to see that the body is too large.
     let most = admitted.body_limit().saturating_add(1);
     let declared = admitted.declared_length().and_then(|length| usize::try_from(length).ok());
-    let mut growing = memory.body(declared, most);
+    let mut growing = memory.body(declared, most, address);
     let end = loop {
         let frame = match timeout_at(deadline, body.frame()).await {
             Err(_) => break End::Fault(BodyFault::Timeout),

@@ -23,7 +23,9 @@ impl Client {
         let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
         let mut client = Self { address: peer.ip().to_canonical(), port: Some(peer.port()) };
         let lines = headers.get_all(FORWARDED_FOR).iter().rev();
-        for entry in lines.flat_map(|line| line.as_bytes().rsplit(|&byte| byte == b',')) {
+        let entries = lines.flat_map(|line| line.as_bytes().rsplit(|&byte| byte == b','));
+        // Empty entries are none: <https://www.rfc-editor.org/rfc/rfc9110#section-5.6.1>.
+        for entry in entries.filter(|entry| !entry.trim_ascii().is_empty()) {
             if !is_trusted(client.address) {
                 break;
             }

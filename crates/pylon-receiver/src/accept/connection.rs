@@ -3,7 +3,8 @@
 use super::beginning::Remembering;
 use super::connection_refusal::{ConnectionRefusal, ConnectionRefusals};
 use super::limits::ListenerLimits;
-use super::progress::{Phase, Progress};
+use super::places::Place;
+use super::progress::Phase;
 use super::socket::{Patience, Socket};
 use super::tls::TlsKeys;
 use bytes::Bytes;
@@ -20,7 +21,6 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
@@ -39,17 +39,13 @@ pub(super) struct Shared<F> {
     pub(super) refusals: ConnectionRefusals,
     /// Whether the listener ends.
     pub(super) ending: watch::Sender<bool>,
-    /// How many connections are open.
-    pub(super) open: AtomicUsize,
 }
 
 impl<F> Shared<F> {
     /// Whether a connection ends with this answer: the listener ends, the connection was used often enough, or there is little room
     /// for idle connections.
-    fn is_last(&self, answered: u32) -> bool {
-        let Self { limits, ending, open, .. } = self;
-        let is_crowded = open.load(Ordering::Relaxed) > limits.connections - limits.connections / 4;
-        is_crowded || answered >= limits.keep_alive_requests || *ending.borrow()
+    fn is_last(&self, place: &Place, answered: u32) -> bool {
+        answered >= self.limits.keep_alive_requests || *self.ending.borrow() || place.is_crowded()
     }
 }
 
@@ -58,13 +54,14 @@ pub(super) async fn serve<F, A, B>(
     shared: Arc<Shared<F>>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     remote: SocketAddr,
+    place: Place,
 ) where
     F: Fn(Request<Incoming>, SocketAddr) -> A + Send + Sync + 'static,
     A: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
     let Some(tls) = &shared.tls else {
-        return exchange(&shared, stream, remote).await;
+        return exchange(&shared, stream, remote, &place).await;
     };
     let handshake = tls.acceptor().accept(Remembering::new(stream)).into_fallible();
     let shaken = tokio::select! {
@@ -72,7 +69,7 @@ pub(super) async fn serve<F, A, B>(
         () = grace_is_over(&shared.ending) => return,
     };
     match shaken {
-        Ok(Ok(stream)) => exchange(&shared, stream, remote).await,
+        Ok(Ok(stream)) => exchange(&shared, stream, remote, &place).await,
         Ok(Err((error, stream))) => match stream.beginning.instead_of_tls() {
             Some(refusal) => shared.refusals.refuse(refusal, remote),
             // A probe that only connects says nothing.
@@ -87,17 +84,17 @@ async fn exchange<F, A, B>(
     shared: &Shared<F>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     remote: SocketAddr,
+    place: &Place,
 ) where
     F: Fn(Request<Incoming>, SocketAddr) -> A + Send + Sync + 'static,
     A: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
     let Shared { limits, refusals, ending, .. } = shared;
-    let progress = Arc::<Progress>::default();
+    let progress = &place.progress;
     let service = service_fn(|request: Request<Incoming>| {
         progress.begins();
         let answer = is_for_one_host(&request).then(|| (shared.answer)(request, remote));
-        let progress = &progress;
         async move {
             let mut response = match answer {
                 Some(answer) => answer.await.map(Either::Right),
@@ -108,7 +105,7 @@ async fn exchange<F, A, B>(
             };
             let is_refused = response.status().is_client_error() || response.status().is_server_error();
             let answered = progress.answered(is_refused);
-            if shared.is_last(answered) {
+            if shared.is_last(place, answered) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response)
@@ -127,6 +124,11 @@ async fn exchange<F, A, B>(
     let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        // A request that has come in this moment is answered, and it is the last.
+        () = progress.retired() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
         () = grace_is_over(ending) => {
             // Otherwise an answer is left to wait for, and it is the last.
             if progress.now().0 == Phase::Quiet {

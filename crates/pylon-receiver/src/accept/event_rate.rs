@@ -8,7 +8,8 @@ use std::time::Instant;
 /// The rate of an endpoint's new events.
 ///
 /// Only the ledger knows whether an event is new, so an event is counted when it is stored. Until then nobody else waits for it: what
-/// arrives at once may exceed the rate by as much as is being stored, and the time after that makes up for it.
+/// arrives at once may exceed the rate by as much as is being stored. The time after that makes up for it, but no more than a second:
+/// a burst keeps nobody out for long.
 pub(super) struct EventRate {
     per_second: f64,
     rate: Mutex<Rate>,

@@ -3,7 +3,8 @@
 use super::connection::{GRACE, Shared, serve};
 use super::connection_refusal::{ConnectionRefusal, ConnectionRefusals};
 use super::limits::ListenerLimits;
-use super::sockets::{Accepted, InheritedSocket, Sockets, Stream};
+use super::places::Places;
+use super::sockets::{Accepted, InheritedSocket, Sockets, Stream, shared_by};
 use super::tls::TlsKeys;
 use crate::config::ListenAddress;
 use crate::metrics::Metrics;
@@ -11,15 +12,13 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
@@ -97,12 +96,11 @@ impl Listener {
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
         let Self { mut sockets, limits, refusals, tls } = self;
-        let shared =
-            Shared { answer, limits, tls, refusals, ending: watch::Sender::new(false), open: AtomicUsize::new(0) };
+        let shared = Shared { answer, limits, tls, refusals, ending: watch::Sender::new(false) };
         let mut crew = Crew {
+            places: Arc::new(Places::new(&shared.limits)),
             shared: Arc::new(shared),
             connections: JoinSet::new(),
-            shares: Shares::default(),
             waiting: VecDeque::new(),
         };
         let deadline = crew.accept(&mut sockets, stop, false).await.unwrap_or_else(Instant::now);
@@ -127,7 +125,7 @@ impl fmt::Debug for Listener {
 struct Crew<F> {
     shared: Arc<Shared<F>>,
     connections: JoinSet<()>,
-    shares: Shares,
+    places: Arc<Places>,
     /// One connection too many; more of them when the sockets are closed.
     waiting: VecDeque<Accepted>,
 }
@@ -158,24 +156,18 @@ where
 
     /// Serves a connection, or keeps it until there is a place for it.
     fn take(&mut self, accepted: Accepted) {
-        let Shared { limits, refusals, .. } = &*self.shared;
-        if self.connections.len() < limits.connections.max(1) {
-            self.serve(accepted);
-        } else {
-            refusals.refuse(ConnectionRefusal::AllInUse, accepted.remote);
-            self.waiting.push_back(accepted);
+        if !self.places.are_taken() {
+            return self.serve(accepted);
         }
+        if !self.places.make_room() {
+            self.shared.refusals.refuse(ConnectionRefusal::AllInUse, accepted.remote);
+        }
+        self.waiting.push_back(accepted);
     }
 
     fn serve(&mut self, Accepted { stream, remote }: Accepted) {
-        let Shared { limits, refusals, open, .. } = &*self.shared;
-        let share = match &stream {
-            Stream::Tcp(_) => match Share::take(&self.shares, remote.ip(), limits.connections_of_address) {
-                None => return refusals.refuse(ConnectionRefusal::ShareInUse, remote),
-                share => share,
-            },
-            // All peers of a Unix socket would have one share.
-            Stream::Unix(_) => None,
+        let Some(place) = self.places.take(shared_by(remote)) else {
+            return self.shared.refusals.refuse(ConnectionRefusal::ShareInUse, remote);
         };
         let shared = self.shared.clone();
         self.connections.spawn(async move {
@@ -183,13 +175,11 @@ where
                 Stream::Tcp(stream) => {
                     // Answers are small and sent at once. A socket that refuses this is only slower.
                     let _ = stream.set_nodelay(true);
-                    serve(shared, stream, remote).await;
+                    serve(shared, stream, remote, place).await;
                 }
-                Stream::Unix(stream) => serve(shared, stream, remote).await,
+                Stream::Unix(stream) => serve(shared, stream, remote, place).await,
             }
-            drop(share);
         });
-        open.store(self.connections.len(), Ordering::Relaxed);
     }
 
     /// A connection ended: its place is for one that waits.
@@ -197,8 +187,7 @@ where
         if ended.is_err_and(|error| error.is_panic()) {
             tracing::error!("a connection ended by a panic while a request was answered");
         }
-        self.shared.open.store(self.connections.len(), Ordering::Relaxed);
-        while self.connections.len() < self.shared.limits.connections.max(1)
+        while !self.places.are_taken()
             && let Some(accepted) = self.waiting.pop_front()
         {
             self.serve(accepted);
@@ -218,38 +207,5 @@ where
         };
         self.connections.shutdown().await;
         Stopped { aborted }
-    }
-}
-
-/// The number of connections of each address.
-type Shares = Arc<Mutex<HashMap<IpAddr, usize>>>;
-
-/// A place among the connections of an address, while it lives.
-struct Share {
-    shares: Shares,
-    address: IpAddr,
-}
-
-impl Share {
-    fn take(shares: &Shares, address: IpAddr, most: usize) -> Option<Self> {
-        let mut counts = shares.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(address).or_default();
-        if *count >= most.max(1) {
-            return None;
-        }
-        *count += 1;
-        Some(Self { shares: shares.clone(), address })
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        let mut counts = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Entry::Occupied(mut count) = counts.entry(self.address) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
-        }
     }
 }

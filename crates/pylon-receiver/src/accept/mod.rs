@@ -15,6 +15,7 @@ mod listener;
 mod memory;
 mod noted;
 mod passed;
+mod places;
 mod progress;
 mod refusal;
 mod route;

@@ -3,10 +3,15 @@
 use super::beginning::Beginning;
 use super::connection_refusal::ConnectionRefusal;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use tokio::sync::Notify;
 
 /// How far a connection is, as its socket and its requests see it.
 #[derive(Default)]
-pub(super) struct Progress(Mutex<State>);
+pub(super) struct Progress {
+    state: Mutex<State>,
+    retired: Notify,
+}
 
 #[derive(Default)]
 struct State {
@@ -19,6 +24,10 @@ struct State {
     head: Beginning,
     /// Whether the head took too long.
     is_late: bool,
+    /// When the last request was answered.
+    answered_at: Option<Instant>,
+    /// Whether its place is for another connection.
+    is_retired: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,6 +68,7 @@ impl Progress {
         state.phase = Phase::Quiet;
         state.is_refused = is_refused;
         state.answered = state.answered.saturating_add(1);
+        state.answered_at = Some(Instant::now());
         state.answered
     }
 
@@ -71,6 +81,30 @@ impl Progress {
     pub(super) fn now(&self) -> (Phase, u32) {
         let state = self.state();
         (state.phase, state.answered)
+    }
+
+    /// Since when the connection waits for a further request, unless it is retired.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let state = self.state();
+        state.answered_at.filter(|_| state.phase == Phase::Quiet && !state.is_retired)
+    }
+
+    /// Asks the connection to end, and says whether it is idle.
+    pub(super) fn retire(&self) -> bool {
+        let mut state = self.state();
+        if state.phase != Phase::Quiet {
+            return false;
+        }
+        state.is_retired = true;
+        // Its peer has read the answer long since, and the place is needed.
+        state.is_refused = false;
+        self.retired.notify_one();
+        true
+    }
+
+    /// Waits until the connection is asked to end.
+    pub(super) async fn retired(&self) {
+        self.retired.notified().await;
     }
 
     /// Whether the peer may still be sending what nobody will read.
@@ -98,6 +132,6 @@ impl Progress {
 
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic while the lock is held cannot leave the state half changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -247,7 +247,7 @@ impl From<BodyFault> for WebhookRefusal {
             ),
             BodyFault::NoMemory => Self::unavailable(
                 "memory_full",
-                "too much at a time: expected room for the body within `limits.body_memory`, found it in use; raise the limit"
+                "too much at a time: expected room for the body within `limits.body_memory`, found it in use, or half of it by one address; raise the limit"
                     .to_owned(),
             ),
         }

@@ -3,7 +3,7 @@
 use crate::config::ListenAddress;
 use std::future::poll_fn;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::task::{Context, Poll};
@@ -200,6 +200,11 @@ impl Accepted {
     fn unix(stream: UnixStream) -> Self {
         Self { stream: Stream::Unix(stream), remote: (Ipv4Addr::LOCALHOST, 0).into() }
     }
+}
+
+/// The address whose share of a limit a peer uses; none for the peers of Unix sockets, who would all have one share.
+pub(super) fn shared_by(remote: SocketAddr) -> Option<IpAddr> {
+    (remote.port() != 0).then(|| remote.ip().to_canonical())
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {

@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 /// Who may read and order.
 #[derive(Clone)]
 pub enum Access {
-    /// Everybody on this machine, but no web page that is open there: a request has to name a loopback host and must not come
+    /// Everybody on this machine, as the peer's address says, but no web page that is open there: a request has to name a loopback host and must not come
     /// from a page of another host or through a proxy. An order has to be JSON, which no form can send.
     Loopback,
     /// Callers with this token: `authorization: Bearer TOKEN`. `/livez` and `/readyz` need no token, but without it `/readyz`
@@ -152,6 +152,12 @@ fn check_site(headers: &HeaderMap) -> Result<(), Refusal> {
 
 fn check_loopback(request: &Request) -> Result<(), Refusal> {
     let headers = request.headers();
+    // Whatever a listener lets in: without a known address nobody is from here.
+    let remote = request.extensions().get().map(|remote: &SocketAddr| remote.ip().to_canonical());
+    if !remote.is_some_and(|address| address.is_loopback()) {
+        let message = "forbidden peer: expected a connection from this machine, found another; set admin_token to be asked from elsewhere";
+        return Err(Refusal::new(StatusCode::FORBIDDEN, "forbidden", message));
+    }
     // DNS rebinding: a page under a foreign name that resolves to 127.0.0.1 sends that name here.
     let host = only(headers, &HOST).and_then(|value| value.to_str().ok());
     let is_named_so = request.uri().authority().is_none_or(|authority| is_loopback(authority.as_str()));

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, HeaderValue};
 use http::{Request, Response};
 use http_body_util::BodyExt;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use tower_service::Service;
 
@@ -50,6 +51,7 @@ impl OfflineAdmin {
     pub async fn ask(&self, request: Request<Bytes>) -> Response<Bytes> {
         let mut request = request.map(Body::from);
         // The rules of access protect a listener; here the caller is the process itself.
+        request.extensions_mut().insert(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let Ok(response) = self.0.clone().call(request).await;

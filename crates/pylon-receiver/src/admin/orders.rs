@@ -222,7 +222,7 @@ impl Verb {
 }
 
 async fn carry_out<I: Selectable>(parts: AdminParts, order: Order<I>) -> Answer {
-    finish(order.verb, async move {
+    finish(order.verb, order.dry_run, async move {
         let mut done = Done::default();
         let end = done.run(&*parts.ledger, order, parts.clock.now()).await;
         (done, end)
@@ -233,12 +233,15 @@ async fn carry_out<I: Selectable>(parts: AdminParts, order: Order<I>) -> Answer 
 /// Carries out an order, and answers what came of it.
 pub(super) async fn finish(
     verb: Verb,
+    is_dry_run: bool,
     work: impl Future<Output = (Done, Result<(), Unselectable>)> + Send + 'static,
 ) -> Answer {
     // In a task of its own: a caller that hangs up must not leave the order half done and unlogged.
     let task = tokio::spawn(async move {
         let (done, end) = work.await;
-        tracing::info!(matched = done.matched, done = done.count, "an operator's order: {}", verb.done());
+        if !is_dry_run {
+            tracing::info!(matched = done.matched, done = done.count, "an operator's order: {}", verb.done());
+        }
         (done, end)
     });
     let (done, end) = task.await.map_err(|_| {

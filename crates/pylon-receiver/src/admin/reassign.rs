@@ -66,7 +66,7 @@ async fn carry_out(
     verb: Verb,
     act: impl for<'l> Fn(&'l dyn Ledger) -> LedgerFuture<'l, u64> + Send + Sync + 'static,
 ) -> Answer {
-    finish(verb, async move {
+    finish(verb, dry_run, async move {
         let mut done = Done { matched, ..Done::default() };
         let end = if dry_run { Ok(()) } else { to_the_end(&*parts.ledger, act, &mut done.count).await };
         (done, end.map_err(Unselectable::from))

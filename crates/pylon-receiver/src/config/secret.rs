@@ -1,5 +1,6 @@
 //! Where a secret comes from, and the secret itself while it is needed.
 
+use pylon_webhooks::Secret;
 use std::fmt;
 use std::path::PathBuf;
 use subtle::ConstantTimeEq;
@@ -27,7 +28,7 @@ impl SecretSource {
     /// Reads the secret.
     ///
     /// # Errors
-    /// [`SecretFault`]: the secret is missing or empty.
+    /// [`SecretFault`]: the secret is missing, or empty, or only white space and quotes.
     pub fn read(&self) -> Result<Zeroizing<Vec<u8>>, SecretFault> {
         let secret = match self {
             Self::Environment(name) => {
@@ -45,7 +46,11 @@ impl SecretSource {
             Self::Plain(text) => Zeroizing::new(text.clone().into_bytes()),
             Self::Given(secret) => secret.clone(),
         };
-        if secret.is_empty() { Err(SecretFault::Empty(self.to_string())) } else { Ok(secret) }
+        let is_secret = match self {
+            Self::Plain(text) => !text.is_empty(),
+            Self::Environment(_) | Self::File(_) | Self::Given(_) => Secret::new(&*secret).is_ok(),
+        };
+        if is_secret { Ok(secret) } else { Err(SecretFault::Empty(self.to_string())) }
     }
 }
 
@@ -90,7 +95,7 @@ pub enum SecretFault {
         /// What the operating system said.
         kind: std::io::ErrorKind,
     },
-    /// There is nothing in it.
+    /// There is nothing in it but white space and quotes.
     Empty(String),
     /// It is not of the form that its use demands; the text says which.
     Malformed(&'static str),
@@ -100,15 +105,14 @@ impl fmt::Display for SecretFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotSet(name) => {
-                write!(
-                    f,
-                    "no secret: expected one in environment variable {name}, found it not set; set it and restart"
-                )
+                write!(f, "no secret: expected one in environment variable {name}, found it not set; set it")
             }
             Self::Unreadable { path, kind } => {
                 write!(f, "no secret: expected one in file {}, found that it cannot be read ({kind})", path.display())
             }
-            Self::Empty(source) => write!(f, "no secret: expected one in {source}, found it empty"),
+            Self::Empty(source) => {
+                write!(f, "no secret: expected one in {source}, found it empty, or only white space and quotes")
+            }
             Self::Malformed(expected) => write!(f, "malformed secret: expected {expected}, found another form"),
         }
     }

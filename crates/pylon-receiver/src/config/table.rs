@@ -31,7 +31,10 @@ impl<'i> Reading<'i> {
             let line = reading.line(error.span().unwrap_or_default());
             // Further errors of the same line mostly follow from the first.
             if std::mem::replace(&mut last, line) != line {
-                reading.note(line, (Place::TOP, None), format!("not TOML: {}", error.message()));
+                let start = error.span().unwrap_or_default().start;
+                let is_told = error.message().contains("quoted");
+                let advice = if !is_told && is_bare_value(text, start) { "; put text in quotes" } else { "" };
+                reading.note(line, (Place::TOP, None), format!("not TOML: {}{advice}", error.message()));
             }
         }
         if errors.is_empty() { Ok((reading, table.into_inner())) } else { Err(reading.into_fault()) }
@@ -273,4 +276,12 @@ pub(super) fn found(value: &DeValue<'_>) -> &'static str {
         DeValue::Array(_) => "an array",
         DeValue::Table(_) => "a table",
     }
+}
+
+/// Whether this place is in a value that begins like none of TOML's texts, lists and tables.
+fn is_bare_value(text: &str, at: usize) -> bool {
+    let start = text.as_bytes()[..at.min(text.len())].iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+    let line = text[start..].lines().next().unwrap_or_default();
+    let Some((key, value)) = line.split_once('=') else { return false };
+    at > start + key.len() && !value.trim_start().starts_with(['"', '\'', '[', '{', '#']) && !value.trim().is_empty()
 }

@@ -2,8 +2,9 @@
 
 use super::couriers::{Couriers, Parts};
 use super::descriptors::Connections;
+use super::inherited_addresses::InheritedAddresses;
 use super::preflight::pass;
-use super::{Given, Receiver, Shared, certificates, client_certificates, digest, pruner};
+use super::{Receiver, Shared, certificates, client_certificates, digest, pruner};
 use crate::accept::{Acceptor, AcceptorParts, InheritedSocket, Listener, ListenerLimits, TlsKeys};
 use crate::admin::{Access, AdminParts, Health, router};
 use crate::config::{
@@ -139,7 +140,7 @@ impl ReceiverBuilder {
     pub async fn start(self) -> Result<Receiver, StartFault> {
         let Self { config, inherited, handlers, ledger, clock, randomness } = self;
         let given = inherited.addresses()?;
-        let (config, mut warnings) = pass(given.applied(config), handlers.keys()).map_err(StartFault::Config)?;
+        let (config, mut warnings) = pass(config, &given, handlers.keys()).map_err(StartFault::Config)?;
         let token = config.admin_token.as_ref().map(SecretSource::read).transpose().map_err(StartFault::Token)?;
         let token_digest = token.as_deref().map(|token| digest(token));
         // Operators on this machine are let in; those elsewhere need a token, without which the configuration is not in order.
@@ -250,12 +251,12 @@ struct Inherited {
 }
 
 impl Inherited {
-    fn addresses(&self) -> Result<Given, StartFault> {
-        let first = |key, sockets: &[InheritedSocket]| {
-            let address = sockets.first().map(InheritedSocket::address).transpose();
-            address.map_err(|error| StartFault::Inherited { key, kind: error.kind() })
+    fn addresses(&self) -> Result<InheritedAddresses, StartFault> {
+        let all = |key, sockets: &[InheritedSocket]| {
+            let addresses = sockets.iter().map(InheritedSocket::address).collect::<io::Result<_>>();
+            addresses.map_err(|error| StartFault::Inherited { key, kind: error.kind() })
         };
-        Ok(Given { listen: first("listen", &self.webhooks)?, admin: first("admin", &self.admin)? })
+        Ok(InheritedAddresses { listen: all("listen", &self.webhooks)?, admin: all("admin", &self.admin)? })
     }
 }
 

@@ -10,6 +10,24 @@ const LEDGER: usize = 24;
 /// What else a running receiver opens, such as sockets that ask for a name.
 const OTHERS: usize = 16;
 
+/// What opens after the start has counted: event loops, signals, inherited sockets.
+const LATER: usize = 32;
+/// Senders have this many connections even where deliveries might need more.
+const FEWEST: usize = 16;
+
+/// How many file descriptors a receiver of this configuration uses at most, with what the process has open already.
+/// Each connection is one. Where the process may have fewer, the receiver lowers `limits.connections` and says so.
+///
+/// ```
+/// use pylon_receiver::{config::Config, descriptors};
+///
+/// let config = Config::default();
+/// assert!(descriptors(&config) > config.limits.connections);
+/// ```
+pub fn descriptors(config: &Config) -> usize {
+    open() + LEDGER + OTHERS + LATER + ADMIN + of_all_deliveries(config) + config.limits.connections
+}
+
 /// How many connections there may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Connections {
@@ -22,21 +40,21 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// What the present limit of the process allows. Ledger, operators and deliveries come first: senders that take every descriptor
-    /// would keep the receiver from storing what they send.
+    /// What the present limit of the process allows. Ledger and operators come first: senders that take every descriptor would keep the
+    /// receiver from storing what they send. Of what is left, deliveries have half at most where senders need the other half: attempts
+    /// can wait, webhooks cannot.
     pub(super) fn allowed(config: &Config) -> Self {
         let limit = getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok());
-        // Where this cannot be read, the few that programs begin with.
-        let open = std::fs::read_dir("/dev/fd").map_or(16, Iterator::count);
-        Self::within(limit.unwrap_or(usize::MAX), open, config)
+        Self::within(limit.unwrap_or(usize::MAX), open(), config)
     }
 
     fn within(limit: usize, open: usize, config: &Config) -> Self {
         let admin = (limit / 8).clamp(1, ADMIN);
-        let deliveries: usize = config.destinations.iter().map(of_deliveries).sum();
-        let reserved = open + LEDGER + OTHERS + admin + deliveries;
         let configured = config.limits.connections;
-        let webhooks = configured.min(limit.saturating_sub(reserved)).max(1);
+        let left = limit.saturating_sub(open + LEDGER + OTHERS + admin);
+        let deliveries = of_all_deliveries(config).min((left / 2).max(left.saturating_sub(configured)));
+        let webhooks = configured.min((left - deliveries).max(FEWEST.min(left)).max(1));
+        let reserved = open + LEDGER + OTHERS + admin + deliveries;
         let warning = (webhooks < configured).then(|| {
             format!(
                 "`limits.connections` is lowered from {configured} to {webhooks}: the process may have {limit} files open, and \
@@ -48,6 +66,15 @@ impl Connections {
     }
 }
 
+/// How many files are open. Where this cannot be read, the few that programs begin with.
+fn open() -> usize {
+    std::fs::read_dir("/dev/fd").map_or(16, Iterator::count)
+}
+
+fn of_all_deliveries(config: &Config) -> usize {
+    config.destinations.iter().map(of_deliveries).sum()
+}
+
 /// What the attempts to one destination have open at a time.
 fn of_deliveries(destination: &DestinationConfig) -> usize {
     match &destination.transport {
@@ -57,5 +84,44 @@ fn of_deliveries(destination: &DestinationConfig) -> usize {
         TransportConfig::JsonLines(_) => 2,
         // The program knows.
         TransportConfig::InProcess => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::HttpTransport;
+
+    #[test]
+    fn deliveries_leave_senders_half_of_what_is_left() {
+        // The limit, connections, attempts at a time; the connections that there may be.
+        for (limit, configured, concurrency, webhooks) in [
+            (65_536, 1024, 4096, 1024),
+            (65_536, 60_000, 4, 60_000),
+            // 1024 - 10 - 24 - 16 - 64: 910 are left.
+            (1024, 1024, 10, 898),
+            (1024, 1024, 4096, 455),
+            (1024, 300, 4096, 300),
+            // 200 - 10 - 24 - 16 - 25: 125 are left.
+            (200, 1024, 20, 103),
+            (200, 1024, 1000, 63),
+            // 80 - 10 - 24 - 16 - 10: 20 are left.
+            (80, 1024, 1000, 16),
+            (80, 4, 1000, 4),
+            // 64 - 10 - 24 - 16 - 8: 6 are left.
+            (64, 1024, 1000, 6),
+            (40, 1024, 1000, 1),
+            (0, 1024, 1000, 1),
+            (usize::MAX, 1024, 1000, 1024),
+        ] {
+            let url = "http://127.0.0.1:1/".parse().unwrap();
+            let mut app = DestinationConfig::new("app", TransportConfig::Http(HttpTransport::new(url)));
+            app.concurrency = concurrency;
+            let mut config = Config::default().destinations(vec![app]);
+            config.limits.connections = configured;
+            let allowed = Connections::within(limit, 10, &config);
+            assert_eq!(allowed.webhooks, webhooks, "{limit} {configured} {concurrency}");
+            assert_eq!(allowed.warning.is_some(), webhooks < configured, "{limit} {configured} {concurrency}");
+        }
     }
 }

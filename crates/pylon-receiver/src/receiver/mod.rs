@@ -5,10 +5,12 @@ mod certificates;
 mod client_certificates;
 mod couriers;
 mod descriptors;
+mod inherited_addresses;
 mod preflight;
 mod pruner;
 
 pub use builder::{ReceiverBuilder, StartFault};
+pub use descriptors::descriptors;
 pub use preflight::Preflight;
 
 use crate::accept::{Acceptor, Stopped, TlsKeys, deliveries_of};
@@ -21,6 +23,7 @@ use crate::pem::TlsFault;
 use crate::time::WallClock;
 use crate::wire::CircuitStatus;
 use couriers::Couriers;
+use inherited_addresses::InheritedAddresses;
 use preflight::pass;
 use pylon_webhooks::WebhookEvent;
 use sha2::{Digest, Sha256};
@@ -94,23 +97,8 @@ struct Shared {
     /// The certificates that destinations are shown.
     client_certificates: Mutex<Vec<CertificateEnd>>,
     clock: Arc<dyn WallClock>,
-    given: Given,
+    given: InheritedAddresses,
     stopping: watch::Sender<bool>,
-}
-
-/// Where sockets from the service manager listen, in place of what the configuration says.
-struct Given {
-    listen: Option<ListenAddress>,
-    admin: Option<ListenAddress>,
-}
-
-impl Given {
-    fn applied(&self, mut config: Config) -> Config {
-        let Self { listen, admin } = self;
-        config.listen = listen.clone().unwrap_or(config.listen);
-        config.admin = admin.clone().unwrap_or(config.admin);
-        config
-    }
 }
 
 impl Receiver {
@@ -205,8 +193,7 @@ impl Shared {
     /// Puts another configuration in the place of the present one: all of it, or nothing.
     fn replace(&self, config: Config) -> Result<(), ReloadFault> {
         let mut known = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
-        let (config, warnings) =
-            pass(self.given.applied(config), self.couriers.handled()).map_err(ReloadFault::Config)?;
+        let (config, warnings) = pass(config, &self.given, self.couriers.handled()).map_err(ReloadFault::Config)?;
         let changed = restarts(&self.config(), &config);
         if !changed.is_empty() {
             return Err(ReloadFault::NeedsRestart(changed));

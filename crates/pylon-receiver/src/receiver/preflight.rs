@@ -1,6 +1,7 @@
 //! What a configuration would meet on this machine: everything that a start refuses or warns of.
 
 use super::client_certificates;
+use super::inherited_addresses::InheritedAddresses;
 use crate::accept::TlsKeys;
 use crate::certificate::CertificateEnd;
 use crate::config::{
@@ -222,15 +223,17 @@ impl Preflight {
     }
 }
 
-/// Completes a configuration with the destinations of the program's handlers, and checks it. Returns it with the warnings, which
-/// the caller logs once the start has succeeded.
+/// Completes a configuration with the addresses of the service manager's sockets and with the destinations of the program's handlers,
+/// and checks it. Returns it with the warnings, which the caller logs once the start has succeeded.
 ///
 /// # Errors
 /// [`ConfigFault`]: everything for which the configuration is refused.
 pub(super) fn pass<'n>(
-    mut config: Config,
+    config: Config,
+    given: &InheritedAddresses,
     handlers: impl Iterator<Item = &'n Arc<str>>,
 ) -> Result<(Config, Vec<String>), ConfigFault> {
+    let mut config = given.applied(config);
     let mut faults = Vec::new();
     let mut handled = Vec::new();
     for name in handlers {
@@ -249,6 +252,11 @@ pub(super) fn pass<'n>(
     }
     let preflight = Preflight::of(&config);
     faults.extend(preflight.faults);
+    for fault in given.further(&config).flat_map(|further| Preflight::of(&further).faults) {
+        if !faults.contains(&fault) {
+            faults.push(fault);
+        }
+    }
     if !faults.is_empty() {
         return Err(ConfigFault::new(faults));
     }

@@ -119,6 +119,11 @@ impl Front {
         Peer::connect(self.address).await
     }
 
+    /// A connection from the address of loopback with this number.
+    async fn connect_from(&self, number: u8) -> Peer {
+        Peer::connect_from(number, self.address).await
+    }
+
     /// The answer to a request on a connection of its own.
     async fn ask(&self, request: &[u8]) -> Answer {
         let mut peer = self.connect().await;

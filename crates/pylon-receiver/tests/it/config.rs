@@ -394,6 +394,9 @@ fn a_secret_is_read_from_its_place_or_its_absence_is_told() {
         (SecretSource::File(folder.path().to_owned()), unreadable(folder.path(), ErrorKind::IsADirectory)),
         (file("empty", b""), SecretFault::Empty(format!("file {empty}"))),
         (file("only-a-line", b"\n"), SecretFault::Empty(format!("file {line}"))),
+        (file("blank", b" \r\n"), SecretFault::Empty(format!("file {}", folder.path().join("blank").display()))),
+        (file("mark", b"\xef\xbb\xbf\n"), SecretFault::Empty(format!("file {}", folder.path().join("mark").display()))),
+        (SecretSource::given("''"), SecretFault::Empty("[redacted]".into())),
         (SecretSource::given(""), SecretFault::Empty("[redacted]".into())),
     ];
     for (source, expected) in refused {
@@ -420,7 +423,7 @@ fn an_empty_environment_variable_is_no_secret() {
     // A test cannot set a variable of its own process without `unsafe`; cargo sets this one, and the package has none.
     assert_eq!(std::env::var("CARGO_PKG_HOMEPAGE").as_deref(), Ok(""));
     let fault = SecretSource::Environment("CARGO_PKG_HOMEPAGE".into()).read().unwrap_err();
-    let expected = "no secret: expected one in environment variable CARGO_PKG_HOMEPAGE, found it empty";
+    let expected = "no secret: expected one in environment variable CARGO_PKG_HOMEPAGE, found it empty, or only white space and quotes";
     assert_eq!(fault.to_string(), expected);
 }
 

@@ -368,8 +368,7 @@ fn missing_and_malformed_secrets_are_named_with_their_owner() {
     let unset = || SecretSource::Environment("PYLON_NEVER_SET".into());
     let http = HttpTransport::new("http://127.0.0.1:3000/".parse().unwrap());
     let signed = |signing| DestinationConfig::new("app", TransportConfig::Http(http.clone().signing(signing)));
-    let not_set =
-        "no secret: expected one in environment variable PYLON_NEVER_SET, found it not set; set it and restart";
+    let not_set = "no secret: expected one in environment variable PYLON_NEVER_SET, found it not set; set it";
     let everywhere = config()
         .admin_token(Some(unset()))
         .endpoints(vec![EndpointConfig::signed("/webhook", [unset()])])
@@ -452,7 +451,7 @@ fn the_files_of_a_destination_are_read() {
     assert_finds(&proxy("proxy:3128"), &[], &[malformed], &[]);
     let unset = http().proxy(Some(SecretSource::Environment("PYLON_NEVER_SET".into())));
     let not_set = "destination app: no secret: expected one in environment variable PYLON_NEVER_SET, found it not set; \
-                   set it and restart";
+                   set it";
     assert_finds(&at(unset), &[], &[not_set], &[]);
 }
 

@@ -15,8 +15,8 @@ fn a_verifier_without_a_secret_is_refused() {
 
 #[test]
 fn an_empty_secret_is_refused_wherever_it_is_given() {
-    let sentence =
-        "a secret is empty, so anyone could sign: pass the secret that Pylon shows for the webhook destination";
+    let sentence = "a secret is empty, or only white space and quotes, so anyone could sign: pass the secret that Pylon \
+                    shows for the webhook destination";
     assert_eq!(Secret::new("").unwrap_err().to_string(), sentence);
     assert_eq!(WebhookHandler::new("").unwrap_err(), ConfigError::EmptySecret);
     for secrets in [["", "good"], ["good", ""]] {
@@ -44,20 +44,14 @@ fn a_variable_that_holds_no_secret_is_named() {
         assert_eq!(format!("{:?}", Box::<dyn std::error::Error>::from(error)), sentence);
     }
     let empty = ConfigError::SecretVariable { variable: "X".into(), is_set: true }.to_string();
-    assert!(empty.starts_with("no secret: the environment variable X is empty; set it to"), "{empty}");
+    assert!(
+        empty.starts_with("no secret: the environment variable X is empty, or only white space and quotes; set it to"),
+        "{empty}"
+    );
     // Cargo sets this one.
     let verifier = Verifier::builder().secret_env("CARGO_PKG_NAME").build().unwrap();
     let signature = sign(&Secret::new("pylon-webhooks").unwrap(), b"{}", None);
     assert!(verifier.verify(b"{}", Some(&signature), None).is_ok());
-}
-
-#[test]
-fn a_secret_of_white_space_is_a_secret() {
-    let handler = WebhookHandler::new(" ").unwrap();
-    let signature = sign(&Secret::new(" ").unwrap(), b"{}", None);
-    handler.handle(b"{}", Some(&signature), None).unwrap();
-    let forged = sign(&Secret::new("\t").unwrap(), b"{}", None);
-    assert_eq!(handler.handle(b"{}", Some(&forged), None).unwrap_err().code(), "signature_mismatch");
 }
 
 #[test]

@@ -131,18 +131,13 @@ fn what_is_wrong_with_a_secret_shows_before_the_first_delivery() {
 
 #[test]
 fn a_secret_that_may_be_as_pylon_shows_it_is_not_warned_of() {
-    let secrets: [&[u8]; 12] = [
+    let secrets: [&[u8]; 7] = [
         b"test-secret",
         b"two words",
         b"dGVzdC1zZWNyZXQ=",
         b"b6ee61d26a3494ddc3437b55028299a9",
-        b"\"",
-        b"'",
         b"'a",
-        b"''",
-        b" ",
-        b"\n",
-        b"\xef\xbb\xbf",
+        b"\xff\xfea",
         b"\xb5\xeb\x2d",
     ];
     for secret in secrets {
@@ -172,6 +167,8 @@ proptest! {
 
     #[test]
     fn no_secret_and_no_body_makes_a_diagnosis_panic(secret in prop::collection::vec(any::<u8>(), 1..12), body in prop::collection::vec(any::<u8>(), 0..40), timestamp: bool) {
+        // Such a secret is refused before.
+        prop_assume!(Secret::new(&secret).is_ok());
         let verifier = Verifier::builder().secret(&secret).clock(|| 1_700_000_000).build().unwrap();
         let refused = verifier.verify(&body, Some(&"0".repeat(64)), timestamp.then_some("1700000000"));
         prop_assert!(refused.is_err());

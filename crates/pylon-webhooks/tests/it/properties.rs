@@ -33,7 +33,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn secret() -> impl Strategy<Value = Vec<u8>> {
-    vec(any::<u8>(), 1..100)
+    vec(any::<u8>(), 1..100).prop_filter("it is blank", |secret| Secret::new(secret).is_ok())
 }
 
 fn fresh_timestamp() -> impl Strategy<Value = Option<String>> {

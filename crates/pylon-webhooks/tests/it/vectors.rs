@@ -1,8 +1,8 @@
 //! The vectors of `vectors/`, which the Python tests read as well; `vectors/README.md` describes them.
 
 use pylon_webhooks::{
-    Error, EventKind, EventReader, FieldValue, IssueStateChangedEvent, NameSource, Payload, Shape, TimestampRule,
-    TypedEvent, Verified, Verifier, WebhookEvent, parse_webhook_event,
+    Error, EventKind, EventReader, FieldValue, IssueStateChangedEvent, NameSource, Payload, Secret, Shape,
+    TimestampRule, TypedEvent, Verified, Verifier, WebhookEvent, WebhookHandler, parse_webhook_event,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -32,6 +32,24 @@ fn every_header_vector_has_its_verdict() {
         let payload = text.as_deref().map_or(Payload::from(&body), Payload::from);
         let verified = case.request.verifier(&case.request.secrets()).verify_headers(payload, headers);
         case.expect.check(verified);
+    });
+}
+
+#[test]
+fn every_secret_vector_is_taken_or_refused() {
+    run("secrets.json", |case: &SecretCase| {
+        let secret = case.secret();
+        let errors = [
+            Secret::new(&secret).err(),
+            WebhookHandler::new(&secret).err(),
+            Verifier::builder().secret("good").secret(&secret).build().err(),
+        ];
+        for found in errors.map(|error| error.map(|error| error.to_string())) {
+            match &case.expect {
+                SecretVerdict::Taken { ok } => assert_eq!((found, *ok), (None, true)),
+                SecretVerdict::Refused { message } => assert_eq!(found.as_ref(), Some(message)),
+            }
+        }
     });
 }
 
@@ -111,7 +129,7 @@ macro_rules! named {
     })+ };
 }
 
-named!(SignatureCase, HeaderCase, RefusalCase, EventCase);
+named!(SignatureCase, HeaderCase, SecretCase, RefusalCase, EventCase);
 
 #[derive(Deserialize)]
 struct SignatureCase {
@@ -155,6 +173,32 @@ impl HeaderCase {
     fn text(&self) -> Option<String> {
         self.given_as.map(|GivenAs::Text| self.body.text())
     }
+}
+
+#[derive(Deserialize)]
+struct SecretCase {
+    id: String,
+    #[serde(default)]
+    secrets: Vec<String>,
+    #[serde(default)]
+    secrets_base64: Vec<String>,
+    expect: SecretVerdict,
+}
+
+impl SecretCase {
+    /// The only secret of the case.
+    fn secret(&self) -> Vec<u8> {
+        assert_eq!(self.secrets.len() + self.secrets_base64.len(), 1);
+        let texts = self.secrets.iter().map(|text| text.clone().into_bytes());
+        texts.chain(self.secrets_base64.iter().map(|text| from_base64(text))).next().expect("one")
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum SecretVerdict {
+    Taken { ok: bool },
+    Refused { message: String },
 }
 
 #[derive(Deserialize)]

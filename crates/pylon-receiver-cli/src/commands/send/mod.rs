@@ -3,7 +3,7 @@
 mod answers;
 
 use crate::fault::Fault;
-use crate::http_client::{cause, http_client, parse_url};
+use crate::http_client::{cause, http_client, is_unconnected, parse_url};
 use crate::input::bytes::file_or_standard_input;
 use crate::input::kind::KindParser;
 use crate::input::secret::SecretArgs;
@@ -213,7 +213,8 @@ fn report(done: Done, answers: &mut Answers, out: &mut Output) -> Result<(), Fau
 }
 
 async fn send(client: &Client, request: reqwest::Request) -> Result<Answer, Unanswered> {
-    let unanswered = |error: reqwest::Error| Unanswered { reason: cause(&error), is_connected: !error.is_connect() };
+    let unanswered =
+        |error: reqwest::Error| Unanswered { reason: cause(&error), is_connected: !is_unconnected(&error) };
     let mut answer = client.execute(request).await.map_err(unanswered)?;
     let status = answer.status();
     let mut body = Vec::new();

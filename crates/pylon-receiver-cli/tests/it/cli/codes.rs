@@ -157,7 +157,7 @@ fn a_token_is_presented_from_a_variable_a_file_or_the_configuration() {
     assert_eq!(server.requests().pop().unwrap().header("authorization"), None);
     cli(&[&list[..], &["--token-env", "TOKEN"]].concat())
         .run()
-        .fails(5, "no secret: expected one in environment variable TOKEN, found it not set; set it and restart");
+        .fails(5, "no secret: expected one in environment variable TOKEN, found it not set; set it");
 }
 
 #[test]
@@ -213,13 +213,33 @@ fn a_secret_that_is_not_there_is_a_warning_beside_a_configuration_that_holds() {
     assert_eq!(
         ran.stderr,
         "warning: endpoint a: no secret: expected one in file nowhere.txt, found that it cannot be read (entity not found)\n\
-         warning: destination app: no secret: expected one in environment variable GONE, found it not set; set it and restart\n"
+         warning: destination app: no secret: expected one in environment variable GONE, found it not set; set it\n"
     );
     assert_eq!(ran.code, 1);
     assert!(ran.stdout.contains("[[destination]]") && !ran.stdout.contains("the-secret"));
     let ran = run(&["check-config", "--config", "receiver.toml", "--json"]);
     let found: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((ran.code, found["missing_secrets"].as_array().unwrap().len()), (1, 2));
+}
+
+#[test]
+fn a_secret_of_white_space_and_quotes_is_none() {
+    let config = "admin_token = { env = \"TOKEN\" }\n\
+        [[endpoint]]\npath = \"/a\"\nsecrets = [{ env = \"BLANK\" }, { file = \"blank.txt\" }]\n\
+        [[destination]]\nname = \"app\"\nurl = \"http://127.0.0.1:3000/\"\nsign = \"pylon\"\nsecret = { env = \"BLANK\" }\n";
+    for blank in ["\n", " ", "\"\"", "''", "\u{feff}", "\u{200b}", " '\" \"'\r\n"] {
+        let command = cli(&["check-config", "--config", "receiver.toml"]).file("receiver.toml", config);
+        let ran = command.file("blank.txt", blank).env("BLANK", blank).env("TOKEN", blank).run();
+        let found = "found it empty, or only white space and quotes";
+        let expected = format!(
+            "warning: endpoint a: every user of this machine can read blank.txt; run `chmod o-r blank.txt`\n\
+             warning: admin token: no secret: expected one in environment variable TOKEN, {found}\n\
+             warning: endpoint a: no secret: expected one in environment variable BLANK, {found}\n\
+             warning: endpoint a: no secret: expected one in file blank.txt, {found}\n\
+             warning: destination app: no secret: expected one in environment variable BLANK, {found}\n"
+        );
+        assert_eq!((ran.code, ran.stderr), (1, expected), "{blank:?}");
+    }
 }
 
 #[test]

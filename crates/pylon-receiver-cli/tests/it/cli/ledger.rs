@@ -3,7 +3,7 @@
 use super::process::{Ran, cli};
 use pylon_receiver::ledger::{Ledger, NewDelivery, NewEvent, SqliteLedger, SqliteOptions};
 use pylon_receiver::{EventId, Headers, Moment};
-use pylon_test_support::http::nowhere;
+use pylon_test_support::http::{Server, nowhere};
 use pylon_webhooks::Payload;
 use pylon_webhooks::testing::verified;
 use serde_json::Value;
@@ -101,4 +101,38 @@ fn the_ledger_of_this_folder_is_not_taken_for_that_of_another_machine() {
     let ran = cli(&["stats", "--admin-url", "http://0.0.0.0:0"]).file("pylon.db", "").run();
     assert_eq!((ran.code, ran.stdout.as_str()), (4, ""), "{}", ran.stderr);
     assert!(!ran.stderr.contains("pylon.db"), "{}", ran.stderr);
+}
+
+/// A receiver that answers has another ledger than the one that the command line names.
+#[test]
+fn a_ledger_on_the_command_line_is_used_in_place_of_a_receiver() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.db");
+    let (id, ledger) = (record(&path).to_string(), format!("sqlite:{}", path.display()));
+    let server = Server::answering(200, "{}");
+    let run = |arguments: &[&str], ledger: &str| -> Ran {
+        cli(&[arguments, &["--ledger", ledger]].concat()).env("PYLON_RECEIVER_ADMIN", &server.url).run()
+    };
+    let ran = run(&["events", "list"], &ledger);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    assert!(ran.stdout.contains(&id), "{}", ran.stdout);
+    let copy = folder.path().join("copy.db").display().to_string();
+    assert_eq!(run(&["backup", &copy], &ledger).code, 0);
+    let dropping = ["deliveries", "drop", "--destination", "app"];
+    run(&[&dropping[..], &["--dry-run"]].concat(), &ledger).prints("1 match; dry run, nothing was changed\n");
+    run(&dropping, &ledger).prints("1 matched, 1 dropped\n");
+    let gone = folder.path().join("none.db").display().to_string();
+    let nothing = format!("expected a ledger at {gone}, found no file; give the path of one with --ledger");
+    for arguments in [&["stats"][..], &dropping] {
+        run(arguments, &format!("sqlite:{gone}")).fails(1, &nothing);
+    }
+    let needed = format!(
+        "expected a running receiver for this command, found --ledger; start one on {} with `pylon-receiver serve`, and \
+         leave out --ledger",
+        path.display()
+    );
+    for order in [&["events", "redeliver", &id][..], &["dead", "drop", "--all"], &["dead", "redeliver", "--all"]] {
+        run(order, &ledger).fails(2, &needed);
+    }
+    assert!(server.requests().is_empty());
 }

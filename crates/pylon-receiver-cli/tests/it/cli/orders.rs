@@ -119,9 +119,9 @@ fn an_order_without_a_receiver_fails_also_where_a_ledger_is() {
 #[test]
 fn what_is_left_of_a_destination_is_moved_or_dropped() {
     let rest = "the rest is being attempted, or waits behind an attempt: give the order again when it is over\n";
-    let cases: [(&[&str], &str, Value, Value, &str, &str); 4] = [
+    let cases = [
         (
-            &["deliveries", "move", "--from", "old", "--to", "new"],
+            &["deliveries", "move", "--from", "old", "--to", "new"][..],
             "/api/deliveries/move",
             json!({"from": "old", "to": "new", "dry_run": false}),
             json!({"matched": 5, "moved": 5}),

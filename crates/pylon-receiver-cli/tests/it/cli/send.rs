@@ -6,6 +6,8 @@ use pylon_webhooks::testing::Sample;
 use pylon_webhooks::{EventKind, Verifier};
 use serde_json::Value;
 use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
@@ -178,9 +180,24 @@ fn a_redirect_is_an_answer_and_is_not_followed() {
 #[test]
 fn a_secret_or_a_header_that_is_not_there_ends_with_5_and_nothing_is_sent() {
     let server = verifying();
-    let not_set =
-        |name| format!("no secret: expected one in environment variable {name}, found it not set; set it and restart");
+    let not_set = |name| format!("no secret: expected one in environment variable {name}, found it not set; set it");
     send(&server, &["issue_new"]).without_secret().run().fails(5, &not_set("PYLON_WEBHOOK_SECRET"));
     send(&server, &["issue_new", "--header-env", "Authorization=TOKEN"]).run().fails(5, &not_set("TOKEN"));
     assert!(server.requests().is_empty());
+}
+
+#[test]
+fn a_server_that_speaks_no_tls_is_no_server_that_is_not_there() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        let _ = stream.read(&mut [0; 4096]);
+    });
+    let ran = cli(&["send", "issue_new", "--to", &url]).env("PYLON_WEBHOOK_SECRET", SECRET).run();
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert_eq!(ran.stdout, "no answer: TLS failed: the server does not speak TLS; use http://\n");
+    assert_eq!(ran.stderr, "error: expected 1 request to be answered 2xx, found 0\n");
 }

@@ -147,12 +147,13 @@ fn a_secret_comes_from_another_variable_or_from_a_file_without_its_line_end() {
 
 #[test]
 fn a_secret_that_is_not_there_is_named() {
-    let not_set =
-        "no secret: expected one in environment variable PYLON_WEBHOOK_SECRET, found it not set; set it and restart";
-    let empty = "no secret: expected one in environment variable PYLON_WEBHOOK_SECRET, found it empty";
+    let not_set = "no secret: expected one in environment variable PYLON_WEBHOOK_SECRET, found it not set; set it";
+    let empty = "no secret: expected one in environment variable PYLON_WEBHOOK_SECRET, found it empty, or only white space and quotes";
     for arguments in [&["sign"][..], &["verify", "--signature", SIGNATURE]] {
         cli(arguments).without_secret().run().fails(5, not_set);
-        cli(arguments).env("PYLON_WEBHOOK_SECRET", "").run().fails(5, empty);
+        for secret in ["", " ", "\n", "''", "\"\"", "' '", "\u{feff}", "\u{200b}"] {
+            cli(arguments).env("PYLON_WEBHOOK_SECRET", secret).run().fails(5, empty);
+        }
     }
     let sentence = "no secret: expected one in file nowhere.txt, found that it cannot be read (entity not found)";
     cli(&["sign", "--secret-file", "nowhere.txt"]).run().fails(5, sentence);

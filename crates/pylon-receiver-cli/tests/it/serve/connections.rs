@@ -43,13 +43,35 @@ fn with_descriptors(scene: &Scene, soft: u32, hard: u32) -> Running {
 }
 
 #[test]
-fn the_soft_limit_on_files_is_raised_to_the_hard_one() {
-    let scene = Scene::new("[limits]\nconnections = 300\n");
-    let running = with_descriptors(&scene, 64, 1000);
-    let limits = std::fs::read_to_string(format!("/proc/{}/limits", running.pid())).unwrap();
-    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
-    assert_eq!(files.split_whitespace().skip(3).take(2).collect::<Vec<_>>(), ["1000", "1000"]);
-    assert!(!running.log().contains("is lowered"), "{}", running.log());
+fn the_soft_limit_on_files_is_raised_to_what_is_needed_and_allowed() {
+    // The connections, the limits before, and the least and the greatest soft limit after.
+    for (connections, soft, hard, range) in [
+        (300, 64, 20_000, 400..=600),
+        (300, 64, 430, 430..=430),
+        (300, 15_000, 20_000, 15_000..=15_000),
+        (2000, 1024, 20_000, 2100..=2300),
+    ] {
+        let scene = Scene::new(&format!("[limits]\nconnections = {connections}\n"));
+        let running = with_descriptors(&scene, soft, hard);
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", running.pid())).unwrap();
+        let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+        let after: Vec<u32> = files.split_whitespace().skip(3).take(2).map(|limit| limit.parse().unwrap()).collect();
+        assert!(range.contains(&after[0]) && after[1] == hard, "{connections} {soft} {hard}: {after:?}");
+        assert!(!running.log().contains("is lowered"), "{}", running.log());
+    }
+}
+
+#[test]
+fn many_attempts_leave_senders_their_connections() {
+    let destination = Destination::well();
+    let further = "concurrency = 1000\n[limits]\nconnections = 1024\n";
+    let scene = Scene::new(&app(&destination.url, "").replace(HASTE, further));
+    let running = with_descriptors(&scene, 200, 200);
+    running.logs(&["WARN", "`limits.connections` is lowered from 1024 to ", "the process may have 200 files open"]);
+    let lowered = running.log().split("is lowered from 1024 to ").nth(1).unwrap().split(':').next().unwrap().to_owned();
+    assert!((40..100).contains(&lowered.parse().unwrap()), "{lowered}");
+    let id = running.webhook(&body(1)).id();
+    assert_eq!(running.ended(&id), ["delivered"]);
 }
 
 #[test]
@@ -118,7 +140,14 @@ fn the_memory_for_bodies_is_bounded() {
         line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() / 1024
     };
     let before = memory();
-    let streams: Vec<_> = (0..SENDERS).map(|_| TcpStream::connect(running.webhooks).unwrap()).collect();
+    // One address has half of the memory.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let sender = |number| {
+        let stream = runtime.block_on(connect_from(number, running.webhooks)).into_std().unwrap();
+        stream.set_nonblocking(false).unwrap();
+        stream
+    };
+    let streams: Vec<_> = (0..SENDERS).map(|number| sender(1 + number as u8 % 2)).collect();
     std::thread::scope(|scope| {
         for part in streams.chunks(SENDERS / 8) {
             // Some are refused before they have sent everything.

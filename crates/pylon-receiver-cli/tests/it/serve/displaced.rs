@@ -6,6 +6,7 @@ use super::*;
 use rustix::process::Signal;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 const REMEDY: &str = "save what is open with `pylon-receiver backup FILE`, stop the receiver, put the right files in place, and start it";
 
@@ -234,7 +235,7 @@ fn a_file_system_that_is_mounted_over_the_ledger_is_noticed() {
 
 /// A backup is copied over the open file: what the receiver had not yet written into the file must not get into it.
 #[test]
-fn a_backup_that_is_copied_over_the_open_file_is_what_the_next_start_finds() {
+fn a_backup_that_is_copied_over_the_open_file_is_what_a_start_finds_once_the_events_after_it_are_given_up() {
     let destination = Destination::well();
     for ends_by in [Signal::TERM, Signal::KILL] {
         let scene = scene(&destination);
@@ -254,6 +255,8 @@ fn a_backup_that_is_copied_over_the_open_file_is_what_the_next_start_finds() {
         running.signal(ends_by);
         running.exit();
         assert!(fs::read(folder.join("pylon.db")).unwrap() == fs::read(&copy).unwrap());
+        assert_refused(&scene);
+        fs::remove_file(folder.join("pylon.db-wal-aside")).unwrap();
         let running = scene.start();
         kept.iter().for_each(|id| assert_eq!(running.ended(id), ["delivered"]));
         assert_eq!(running.command(&["stats"])["events"], 10);
@@ -264,22 +267,119 @@ fn a_backup_that_is_copied_over_the_open_file_is_what_the_next_start_finds() {
     }
 }
 
+/// A file that was moved aside has acknowledged events: whoever knows what happened says whether they are kept.
+#[track_caller]
+fn assert_refused(scene: &Scene) {
+    let path = scene.path("kept/pylon.db").display().to_string();
+    let sentence = format!(
+        "expected no {path}-wal-aside, found one: another file was written over the ledger, and this has events of the former one; put \
+         the former file back at {path} and rename {path}-wal-aside to {path}-wal, or delete {path}-wal-aside, which gives up the events \
+         in it"
+    );
+    for command in ["serve", "check-config"] {
+        let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_pylon-receiver"));
+        let output = program.arg(command).arg("--config").arg(scene.path("receiver.toml")).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains(&sentence), "{command}: {text}");
+        assert!(!output.status.success(), "{command}");
+    }
+}
+
 #[test]
-fn a_file_whose_time_alone_has_changed_is_as_it_was() {
+fn the_wal_of_an_overwritten_ledger_goes_with_the_former_file() {
+    let destination = Destination::well();
+    for overwrite in [|file: &Path| truncate(file), |file: &Path| fs::write(file, "another content").unwrap()] {
+        let scene = scene(&destination);
+        let running = scene.start();
+        let folder = scene.path("kept");
+        let former = scene.path("former");
+        let ids: Vec<_> = (0..20).map(|number| running.webhook(&body(number)).id()).collect();
+        ids.iter().for_each(|id| assert_eq!(running.ended(id), ["delivered"]));
+        fs::copy(folder.join("pylon.db"), &former).unwrap();
+        overwrite(&folder.join("pylon.db"));
+        assert_tells(&running, &WRITTEN.replace("{}", folder.to_str().unwrap()));
+        drop(running);
+        assert_refused(&scene);
+        fs::copy(&former, folder.join("pylon.db")).unwrap();
+        rename(&folder, "pylon.db-wal-aside", "pylon.db-wal");
+        let running = scene.start();
+        ids.iter().for_each(|id| assert_eq!(running.ended(id), ["delivered"]));
+        assert_eq!(running.command(&["stats"])["events"], 20);
+    }
+}
+
+const TOUCHED: &str = "another program has checkpointed or touched the ledger";
+
+/// As `touch` does, or a program that sets the times of what it restores or copies.
+#[test]
+fn a_file_that_was_only_touched_is_written_on() {
     let destination = Destination::well();
     let scene = scene(&destination);
     let running = scene.start();
-    let mut ids = vec![running.webhook(&body(1)).id()];
-    let file = fs::File::options().write(true).open(scene.path("kept/pylon.db")).unwrap();
-    for time in [std::time::UNIX_EPOCH, std::time::SystemTime::now()] {
-        file.set_modified(time).unwrap();
-        ids.push(running.webhook(&body(ids.len() + 1)).id());
+    let mut ids = Vec::new();
+    for number in 0..5 {
+        ids.push(running.webhook(&body(number)).id());
+        let file = fs::File::options().write(true).open(scene.path("kept/pylon.db")).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(number as u64)).unwrap();
     }
+    ids.push(running.webhook(&body(5)).id());
     assert_eq!(running.unmet(), [""; 0]);
+    assert_eq!(running.log().matches(TOUCHED).count(), 1, "{}", running.log());
     drop(running);
     let running = scene.start();
-    for id in &ids {
-        assert_eq!(running.ended(id), ["delivered"]);
+    ids.iter().for_each(|id| assert_eq!(running.ended(id), ["delivered"]));
+}
+
+/// As Litestream and an operator's `sqlite3` do.
+#[test]
+fn checkpoints_of_another_process_lose_nothing() {
+    let destination = Destination::well();
+    for (mode, has_reader) in
+        [("PASSIVE", false), ("PASSIVE", true), ("FULL", false), ("RESTART", false), ("TRUNCATE", false)]
+    {
+        let scene = scene(&destination);
+        let mut running = scene.start();
+        let open = || {
+            let other = rusqlite::Connection::open(scene.path("kept/pylon.db")).unwrap();
+            other.busy_timeout(Duration::from_secs(5)).unwrap();
+            other
+        };
+        let (other, reader) = (open(), open());
+        let mut ids: Vec<String> = Vec::new();
+        for round in 0..8 {
+            if has_reader {
+                reader.execute_batch("BEGIN; SELECT count(*) FROM events").unwrap();
+            }
+            let senders = 0..4;
+            std::thread::scope(|scope| {
+                let sent: Vec<_> = senders
+                    .map(|sender| {
+                        let running = &running;
+                        scope.spawn(move || {
+                            let numbers = (0..15).map(|number| 1000 * round + 100 * sender + number);
+                            numbers.map(|number| running.webhook(&body(number)).id()).collect::<Vec<_>>()
+                        })
+                    })
+                    .collect();
+                for _ in 0..10 {
+                    other.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(())).unwrap();
+                }
+                ids.extend(sent.into_iter().flat_map(|sent| sent.join().unwrap()));
+            });
+            if has_reader {
+                reader.execute_batch("COMMIT").unwrap();
+            }
+            other.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(())).unwrap();
+        }
+        assert_eq!(running.unmet(), [""; 0], "{mode}");
+        running.logs(&[TOUCHED]);
+        assert!(!running.log().contains("ledger_displaced"), "{mode}: {}", running.log());
+        drop((other, reader));
+        running.signal(Signal::KILL);
+        running.exit();
+        let running = scene.start();
+        ids.iter().for_each(|id| assert_eq!(running.ended(id), ["delivered"], "{mode}"));
+        assert_eq!(running.command(&["stats"])["events"], ids.len(), "{mode}");
     }
 }
 

@@ -58,10 +58,9 @@ fn events_from_before_there_was_a_destination_are_redelivered_to_those_that_woul
     let new = running.webhook(&issue("1042", "issue_new")).id();
     let message = running.webhook(&issue("1043", "issue_message_new")).id();
     let own = running.webhook(&issue("1044", "ticket.created")).id();
-    assert_eq!(
-        command(&running, &["events", "redeliver", "--state", "unrouted"]).1,
-        "3 matched, 0 will be redelivered\n"
-    );
+    let (_, stdout, stderr) = command(&running, &["events", "redeliver", "--state", "unrouted"]);
+    assert_eq!(stdout, "3 matched, 0 will be redelivered\n");
+    assert_eq!(stderr, "3 of them stay where they are: no destination is configured\n");
 
     let kinds = "kinds = [\"issue_new\", \"MessageNewEvent\"]";
     scene.configure(&app(&app_server.url, kinds));

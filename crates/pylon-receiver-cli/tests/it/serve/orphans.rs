@@ -68,6 +68,7 @@ fn what_waits_for_a_renamed_destination_is_moved_and_delivered_in_its_order() {
     let moving = ["move", "--from", "old", "--to", "new"];
     assert_prints(&order(&running, &[&moving[..], &["--dry-run"]].concat()), "5 match; dry run, nothing was changed\n");
     assert_eq!(new.arrived().len(), 0);
+    assert!(!running.log().contains("an operator's order"), "a dry run is none");
     assert_prints(&order(&running, &moving), "5 matched, 5 moved\n");
     running.logs(&["an operator's order: moved", "\"matched\":5", "\"done\":5"]);
     for id in &ids[1..] {

@@ -65,7 +65,8 @@ fn a_bad_configuration_is_refused_and_the_old_one_stays() {
     let scene = Scene::new(&app(&destination.url, ""));
     let running = scene.start();
     let bad = [
-        ("[[destination]]\nname = app\n", "not TOML"),
+        ("[[destination]]\nname = app\n", "not TOML: string values must be quoted"),
+        ("listen = 127.0.0.1:0\n", "; put text in quotes"),
         ("lisen = \"127.0.0.1:0\"\n", "unknown key `lisen`: did you mean `listen`?"),
         ("[[destination]]\nname = \"app\"\n", "expected one of `url`, `command` and `jsonl`, found none"),
         (

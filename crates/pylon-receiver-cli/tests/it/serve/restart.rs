@@ -143,6 +143,47 @@ fn sockets_are_told_apart_by_their_names() {
 }
 
 #[test]
+fn every_socket_for_operators_needs_a_token_unless_it_is_of_this_machine_only() {
+    let open = TcpListener::bind("0.0.0.0:0").unwrap();
+    let [webhooks, here, there] = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let orders: [&[&dyn AsFd]; 2] = [&[&webhooks, &here, &open], &[&webhooks, &open, &here]];
+    for sockets in orders {
+        let scene = Scene::new("");
+        let fault = format!(
+            "`admin`: expected a loopback address without an `admin_token`, found `{}`; add a token",
+            open.local_addr().unwrap()
+        );
+        scene.assert_refuses_by(with_sockets(&scene, sockets, "web:admin:admin"), 5, &fault);
+        scene.configure("admin_token = { file = \"{}/secret\" }\n");
+        let running = Running::start(with_sockets(&scene, sockets, "web:admin:admin"));
+        // The token is gone: what the start refuses, a reload refuses too.
+        scene.configure("");
+        running.reload("not reloaded");
+        running.logs(&["expected a loopback address without an `admin_token`"]);
+        assert_eq!(running.stop().0, Some(0));
+    }
+    let scene = Scene::new("");
+    let running = Running::start(with_sockets(&scene, &[&webhooks, &here, &there], "web:admin:admin"));
+    let address = there.local_addr().unwrap();
+    assert_eq!(pylon_test_support::http::ask(address, "GET", "/readyz", &[], b"").unwrap().status, 200);
+    assert_eq!(running.stop().0, Some(0));
+    // No destination leads to any of them.
+    for socket in [&there, &open] {
+        let port = socket.local_addr().unwrap().port();
+        let url = format!("http://127.0.0.1:{port}/webhook");
+        let scene = Scene::new(&app(&url, "").replace(HASTE, ""));
+        let (sockets, names, key): (&[&dyn AsFd], _, _) = match port == address.port() {
+            true => (&[&webhooks, &here, socket], "web:admin:admin", "admin"),
+            false => (&[&webhooks, socket, &here], "web:web:admin", "listen"),
+        };
+        let mut refusing = Running::start_in_vain(with_sockets(&scene, sockets, names));
+        assert_eq!(refusing.exit(), Some(5));
+        let fault = format!("`url` is the receiver's own `{key}` address; use the address of your app");
+        assert!(refusing.log().contains(&fault), "{}", refusing.log());
+    }
+}
+
+#[test]
 fn sockets_for_another_process_are_left_alone() {
     let scene = Scene::new("");
     for (pid, fds) in [("1", "1"), ("4194304", "3"), ("", "junk"), ("x", "1")] {

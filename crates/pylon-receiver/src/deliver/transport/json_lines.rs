@@ -13,6 +13,7 @@ use super::contract::{Transport, TransportFuture};
 use super::report::Report;
 use super::shortage::Shortage;
 use crate::file::{FileIdentity, HeldFile, folder_of, kind_of};
+use crate::headers::is_credential;
 use crate::id::{DeliveryId, EventId};
 use crate::text::show_duration;
 use crate::time::Moment;
@@ -96,7 +97,7 @@ struct Line<'a> {
     endpoint: &'a str,
     name: &'a str,
     kind: Option<&'a str>,
-    /// Bytes of values that are not UTF-8 become U+FFFD.
+    /// Without credentials. Bytes of values that are not UTF-8 become U+FFFD.
     headers: Vec<(&'a str, Cow<'a, str>)>,
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<&'a str>,
@@ -107,6 +108,8 @@ struct Line<'a> {
 /// The attempt as a line, its end included.
 fn line(attempt: &Attempt) -> io::Result<Vec<u8>> {
     let body = std::str::from_utf8(&attempt.body).ok();
+    let headers = attempt.headers.iter().filter(|(name, _)| !is_credential(name));
+    let headers = headers.map(|(name, value)| (name, String::from_utf8_lossy(value))).collect();
     let line = Line {
         event_id: attempt.event(),
         delivery_id: attempt.delivery,
@@ -115,7 +118,7 @@ fn line(attempt: &Attempt) -> io::Result<Vec<u8>> {
         endpoint: &attempt.endpoint,
         name: &attempt.name,
         kind: attempt.kind.map(|kind| kind.name()),
-        headers: attempt.headers.iter().map(|(name, value)| (name, String::from_utf8_lossy(value))).collect(),
+        headers,
         body,
         body_base64: body.is_none().then(|| BASE64.encode(&attempt.body)),
     };
@@ -199,7 +202,9 @@ fn end_of_last_line(file: &mut File) -> io::Result<u64> {
     let length = file.metadata()?.len();
     let (mut end, mut piece) = (length, Vec::new());
     read_at(file, 0, TELLS, &mut piece)?;
-    if length > 0 && (piece.len() < BEGINNING.len() + ID || !is_ours(&piece)) {
+    // Less than an id is enough only if a torn line is all there is.
+    let is_named = piece.len() >= BEGINNING.len() && is_ours(&piece);
+    if length > 0 && !is_named {
         return Err(io::Error::other(
             "the file does not begin with a line of ours; move it away, or name another file",
         ));

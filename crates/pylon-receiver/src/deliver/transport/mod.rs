@@ -20,6 +20,7 @@ mod shortage;
 mod signing;
 mod stream;
 mod tls;
+mod tls_cause;
 mod unanswered;
 
 pub use attempt::Attempt;
@@ -30,6 +31,7 @@ pub use handlers::{DeliveredEvent, HandlerFuture, Handlers, handlers_of};
 pub(crate) use json_lines::examine as examine_json_lines;
 pub use report::{Delivered, Report};
 pub use shortage::Shortage;
+pub use tls_cause::tls_cause;
 
 use crate::config::{CommandTransport, DestinationConfig, JsonLinesTransport, TransportConfig};
 use command::Command;

@@ -86,7 +86,9 @@ fn standard_key(source: &SecretSource) -> Result<Hmac<Sha256>, SecretFault> {
     let secret = source.read()?;
     let key = secret.strip_prefix(STANDARD_PREFIX).and_then(|base64| ANY_PADDING.decode(base64).ok());
     match key.map(Zeroizing::new) {
-        Some(key) if !key.is_empty() => Ok(Hmac::new_from_slice(&key).expect("HMAC takes a key of any length")),
+        Some(key) if Secret::new(&*key).is_ok() => {
+            Ok(Hmac::new_from_slice(&key).expect("HMAC takes a key of any length"))
+        }
         _ => Err(SecretFault::Malformed("`whsec_` and base64")),
     }
 }

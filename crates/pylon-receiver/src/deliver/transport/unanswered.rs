@@ -2,8 +2,8 @@
 
 use super::report::Report;
 use super::shortage::Shortage;
+use super::tls_cause::of_tls;
 use http::StatusCode;
-use rustls::{AlertDescription, CertificateError};
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
@@ -137,44 +137,5 @@ fn of_cause(cause: &(dyn Error + 'static)) -> Option<&'static str> {
         | ErrorKind::NotConnected
         | ErrorKind::UnexpectedEof => Some("the connection broke off before an answer"),
         _ => None,
-    }
-}
-
-fn of_tls(error: &rustls::Error) -> &'static str {
-    let fault = match error {
-        rustls::Error::InvalidCertificate(fault) => fault,
-        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
-            return "TLS failed: the server expects a client certificate; configure `client_certificate`";
-        }
-        rustls::Error::AlertReceived(
-            AlertDescription::BadCertificate
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::UnknownCA
-            | AlertDescription::AccessDenied,
-        ) => return "TLS failed: the server does not take the client certificate",
-        _ => return "TLS failed",
-    };
-    match fault {
-        CertificateError::UnknownIssuer => "TLS failed: the issuer of the certificate is not known here",
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "TLS failed: the certificate has expired"
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "TLS failed: the certificate is not valid yet"
-        }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "TLS failed: the certificate is for another name"
-        }
-        CertificateError::BadSignature => {
-            "TLS failed: the certificate is signed by another key than that of its issuer"
-        }
-        // rustls gives the error of webpki, which is no crate of ours.
-        CertificateError::Other(other) if other.0.to_string() == "CaUsedAsEndEntity" => {
-            "TLS failed: the server shows the certificate of an authority (CA:TRUE); sign one for the server with it"
-        }
-        _ => "TLS failed: the certificate is not valid",
     }
 }

@@ -109,5 +109,6 @@ fn copy(connection: &Connection, files: &LedgerFiles) -> Option<i32> {
             Ok(pages - copied)
         })
     });
+    let copied = copied.and_then(|copied| copied.map_err(LedgerError::from));
     copied.inspect_err(|error| tracing::warn!(%error, "the ledger's WAL could not be copied into its file")).ok()
 }

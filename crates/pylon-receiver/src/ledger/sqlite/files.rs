@@ -3,6 +3,7 @@
 //! A handle leads to a file that nobody finds any more: after a rename or a deletion SQLite goes on to commit into it, and the next
 //! start finds another file or none. So the paths are compared with what is open.
 
+use super::wal::{self, Followed, HEADER, Header, Wal};
 use crate::file::{FileIdentity, HeldFile, folder_of, kind_of, resolved};
 use crate::ledger::LedgerError;
 use rustix::fs::{Access, access};
@@ -10,6 +11,7 @@ use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// "PyLR", in the file's header: whose file this is.
@@ -19,15 +21,16 @@ pub(super) const APPLICATION_ID: u32 = 0x5079_4c52;
 /// with the file, whatever its names are. Elsewhere such a lock would keep SQLite out, whose own locks (`fcntl`) are of the same kind.
 const LOCKED: &str = if cfg!(target_os = "linux") { "" } else { "-lock" };
 
+/// What the name of a WAL ends in that was moved aside.
+const ASIDE: &str = "-wal-aside";
+
 /// The first bytes of every SQLite file.
 const MAGIC: &[u8] = b"SQLite format 3\0";
-/// The length of the header, and of what is read of the first page behind it, in bytes.
-const HEADER: usize = 108;
 /// Where the header has the version of the schema, and whose file it is (sqlite.org/fileformat.html).
 const VERSION_AT: usize = 60;
 const APPLICATION_ID_AT: usize = 68;
-/// Where a WAL has the first page that was written into it: of a file without tables, the first page of all.
-const IN_WAL: u64 = 32 + 24;
+/// Where the header has the number of pages.
+const PAGES_AT: usize = 28;
 
 /// The path without links: two names of one file are one ledger.
 pub(super) fn resolve(path: &Path) -> Result<PathBuf, LedgerError> {
@@ -50,6 +53,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 /// Whether a ledger could be opened to write at a path, as far as can be told without changing anything.
 pub(super) fn examine(path: &Path, newest: usize) -> Result<(), LedgerError> {
     let path = resolve(path)?;
+    nothing_aside(&path)?;
     let found = look_at(&path, newest)?;
     let mut written = vec![folder_of(&path)];
     if found == Found::File {
@@ -94,13 +98,34 @@ pub(super) fn look_at(path: &Path, newest: usize) -> Result<Found, LedgerError> 
 /// Refuses a `-wal` beside a ledger that is to be made: SQLite would delete it, with the events that are in it.
 fn nothing_beside(path: &Path) -> Result<(), LedgerError> {
     let wal = beside(path, "-wal");
-    if wal.metadata().is_ok_and(|metadata| metadata.len() > 0) {
+    if has_content(&wal) {
         let (path, wal) = (path.display(), wal.display());
         return Err(LedgerError::Failed(
             format!("expected the ledger {path} beside {wal}, which has events of it, found none; put the ledger back, or move {wal} away").into(),
         ));
     }
     Ok(())
+}
+
+/// Refuses a ledger whose WAL was moved aside: acknowledged events are in it, and only somebody who knows what was put there can tell
+/// whether they are to be kept.
+fn nothing_aside(path: &Path) -> Result<(), LedgerError> {
+    let (wal, aside) = (beside(path, "-wal"), beside(path, ASIDE));
+    if has_content(&aside) {
+        let (path, wal, aside) = (path.display(), wal.display(), aside.display());
+        return Err(LedgerError::Failed(
+            format!(
+                "expected no {aside}, found one: another file was written over the ledger, and this has events of the former one; \
+                 put the former file back at {path} and rename {aside} to {wal}, or delete {aside}, which gives up the events in it"
+            )
+            .into(),
+        ));
+    }
+    Ok(())
+}
+
+fn has_content(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| metadata.len() > 0)
 }
 
 fn read_header(path: &Path, newest: usize) -> Result<(), LedgerError> {
@@ -114,7 +139,7 @@ fn read_header(path: &Path, newest: usize) -> Result<(), LedgerError> {
         APPLICATION_ID => true,
         0 if is_without_tables => {
             let wal = beside(path, "-wal");
-            let first = if wal.exists() { read_first_page(&wal, IN_WAL)? } else { None };
+            let first = if wal.exists() { read_first_page(&wal, wal::FIRST_PAGE)? } else { None };
             first.is_none_or(|first| number(&first, APPLICATION_ID_AT) == APPLICATION_ID)
         }
         _ => false,
@@ -131,7 +156,7 @@ fn read_header(path: &Path, newest: usize) -> Result<(), LedgerError> {
 }
 
 /// The beginning of the first page; none if the file ends before.
-fn read_first_page(path: &Path, at: u64) -> Result<Option<[u8; HEADER]>, LedgerError> {
+fn read_first_page(path: &Path, at: u64) -> Result<Option<Header>, LedgerError> {
     let mut page = [0; HEADER];
     match File::open(path).and_then(|file| file.read_exact_at(&mut page, at)) {
         Ok(()) => Ok(Some(page)),
@@ -140,7 +165,7 @@ fn read_first_page(path: &Path, at: u64) -> Result<Option<[u8; HEADER]>, LedgerE
     }
 }
 
-fn number(page: &[u8; HEADER], at: usize) -> u32 {
+fn number(page: &Header, at: usize) -> u32 {
     u32::from_be_bytes([page[at], page[at + 1], page[at + 2], page[at + 3]])
 }
 
@@ -178,15 +203,23 @@ pub(super) struct LedgerFiles {
     file: File,
     identity: FileIdentity,
     /// The files that SQLite keeps beside it, once they are there.
-    beside: OnceLock<[(PathBuf, FileIdentity); 2]>,
-    /// The bytes of a page.
-    page_size: OnceLock<u64>,
+    beside: OnceLock<Beside>,
     /// The file after it was written last. Held while SQLite writes it.
     content: Mutex<Content>,
     /// That somebody else has written: nothing sets that right again while SQLite has the files open.
     meddled: OnceLock<LedgerError>,
+    /// That another program was found to have touched a file.
+    touched: AtomicBool,
     _lock: Option<File>,
     _held: HeldFile,
+}
+
+/// The WAL and the shared memory.
+#[derive(Debug)]
+struct Beside {
+    places: [(PathBuf, FileIdentity); 2],
+    wal: Wal,
+    followed: Mutex<Followed>,
 }
 
 /// A file as it was left.
@@ -194,7 +227,7 @@ pub(super) struct LedgerFiles {
 struct Content {
     stamp: Stamp,
     /// None: the file was too short for one.
-    header: Option<[u8; HEADER]>,
+    header: Option<Header>,
 }
 
 /// What tells whether a file was written.
@@ -209,12 +242,6 @@ impl Content {
         let mut header = [0; HEADER];
         let read = file.read_exact_at(&mut header, 0).is_ok();
         Ok(Self { stamp: Stamp::of(file)?, header: read.then_some(header) })
-    }
-
-    /// Whether nobody has written anything else since, as far as length and header tell: a time alone may have been set, and some file
-    /// systems have the right one late.
-    fn is_same(&self, left: &Self) -> bool {
-        (self.stamp.length, self.header) == (left.stamp.length, left.header)
     }
 }
 
@@ -234,6 +261,7 @@ impl LedgerFiles {
         if HeldFile::is_at(&path) {
             return Err(in_use());
         }
+        nothing_aside(&path)?;
         let found = look_at(&path, newest)?;
         let opened = options().create(found == Found::Nothing).open(&path);
         let file =
@@ -265,9 +293,9 @@ impl LedgerFiles {
             file,
             identity,
             beside: OnceLock::new(),
-            page_size: OnceLock::new(),
             content: Mutex::new(content),
             meddled: OnceLock::new(),
+            touched: AtomicBool::new(false),
             _lock: lock,
             _held: held,
         })
@@ -278,15 +306,19 @@ impl LedgerFiles {
         &self.path
     }
 
-    /// From now on looks at the files beside it too: SQLite has made them, and keeps them as long as it has the ledger open.
+    /// From now on looks at the files beside it too: SQLite has made them, and keeps them as long as it has the ledger open. Called
+    /// once, and before anything else is committed.
     pub(super) fn watch(&self, page_size: u64) -> Result<(), LedgerError> {
         let [_, wal, shared_memory] = files_of(&self.path);
         let with_identity = |path: PathBuf| match FileIdentity::at(&path) {
             Ok(identity) => Ok((path, identity)),
             Err(error) => Err(explained(error, &path, "found")),
         };
-        let _ = self.beside.set([with_identity(wal)?, with_identity(shared_memory)?]);
-        let _ = self.page_size.set(page_size);
+        let places = [with_identity(wal)?, with_identity(shared_memory)?];
+        let read = |error| explained(error, &places[0].0, "read");
+        let wal = Wal::open(&places[0].0, &places[1].0, page_size).map_err(read)?;
+        let followed = Mutex::new(wal.read(wal.pages().map_err(read)?));
+        let _ = self.beside.set(Beside { places, wal, followed });
         *self.content() = self.read(Content::of)?;
         self.place().map(drop)
     }
@@ -300,21 +332,63 @@ impl LedgerFiles {
         }
         let wal_length = self.place()?;
         // While SQLite writes it, nobody can tell.
-        if let Ok(mut content) = self.content.try_lock()
-            && content.stamp != self.read(Stamp::of)?
-        {
-            let found = self.read(Content::of)?;
-            if !found.is_same(&content) {
-                return Err(self.meddled_with(&self.path));
-            }
-            *content = found;
+        if let Ok(mut content) = self.content.try_lock() {
+            self.look_closer(&mut content)?;
         }
-        // A header of 32 bytes, and one of 24 before each page.
-        let page_size = self.page_size.get().copied().unwrap_or_default();
-        if wal_pages > 0 && wal_length < 32 + wal_pages * (24 + page_size) {
-            return Err(self.meddled_with(&beside(&self.path, "-wal")));
+        let Some(Beside { wal, .. }) = self.beside.get() else { return Ok(()) };
+        if wal_length < wal.length(wal_pages) {
+            let is_of_sqlite = wal.pages().is_ok_and(|pages| wal_length >= wal.length(pages));
+            if !is_of_sqlite {
+                return Err(self.meddled_with(&beside(&self.path, "-wal")));
+            }
+            self.tell_touched();
         }
         Ok(())
+    }
+
+    /// After a commit, with the number of pages that the WAL has now.
+    pub(super) fn committed(&self, wal_pages: u64) {
+        if let Some(Beside { wal, followed, .. }) = self.beside.get() {
+            wal.follow(&mut followed.lock().unwrap_or_else(PoisonError::into_inner), wal_pages);
+        }
+    }
+
+    /// Takes note of a change that SQLite made in another process, or that is none; refuses another file.
+    fn look_closer(&self, content: &mut Content) -> Result<(), LedgerError> {
+        if content.stamp == self.read(Stamp::of)? {
+            return Ok(());
+        }
+        let mut found = self.read(Content::of)?;
+        if !self.is_of_sqlite(content, &found) {
+            // SQLite may have been in the middle of writing the page.
+            found = self.read(Content::of)?;
+        }
+        if !self.is_of_sqlite(content, &found) {
+            return Err(self.meddled_with(&self.path));
+        }
+        *content = found;
+        self.tell_touched();
+        Ok(())
+    }
+
+    /// Whether a file that was left in one state can be in the other without anything but a checkpoint: it begins as it did, or as a
+    /// first page in the WAL does, and has no fewer pages than it says.
+    fn is_of_sqlite(&self, left: &Content, found: &Content) -> bool {
+        let Some(header) = found.header else { return false };
+        let Some(Beside { wal, followed, .. }) = self.beside.get() else { return left.header == found.header };
+        let newest = followed.lock().unwrap_or_else(PoisonError::into_inner).header;
+        let is_known = left.header == Some(header) || newest == Some(header) || wal.holds(&header);
+        let said = u64::from(number(&header, PAGES_AT)) * wal.page_size();
+        is_known && found.stamp.length >= left.stamp.length.min(said)
+    }
+
+    fn tell_touched(&self) {
+        if !self.touched.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                path = %self.path.display(),
+                "another program has checkpointed or touched the ledger; nothing is lost, but stop it: the receiver must be the only one"
+            );
+        }
     }
 
     /// Whether the paths lead to the open files; the length of the WAL.
@@ -323,7 +397,8 @@ impl LedgerFiles {
         if self.named != self.path {
             leads(&self.named, self.identity)?;
         }
-        let Some([(wal, wal_identity), (shared_memory, identity)]) = self.beside.get() else { return Ok(0) };
+        let Some(Beside { places, .. }) = self.beside.get() else { return Ok(0) };
+        let [(wal, wal_identity), (shared_memory, identity)] = places;
         leads(shared_memory, *identity)?;
         leads(wal, *wal_identity).map(|metadata| metadata.len())
     }
@@ -336,26 +411,34 @@ impl LedgerFiles {
     /// Where the ledger's file has another content than SQLite gave it: takes the WAL away, which belongs to the content before. At the
     /// next start SQLite would write it into the file that somebody has put there, a backup most likely.
     pub(super) fn set_wal_aside(&self) {
-        let is_another = Content::of(&self.file).is_ok_and(|found| !found.is_same(&self.content()));
-        let (wal, aside) = (beside(&self.path, "-wal"), beside(&self.path, "-wal-aside"));
-        if is_another && self.place().is_ok() {
-            match std::fs::rename(&wal, &aside) {
-                Ok(()) => tracing::error!(path = %aside.display(), "the WAL of the overwritten ledger was moved aside"),
-                Err(error) => {
-                    tracing::error!(%error, path = %wal.display(), "remove the WAL of the overwritten ledger")
-                }
+        let left = *self.content();
+        let is_another = Content::of(&self.file).is_ok_and(|found| !self.is_of_sqlite(&left, &found));
+        if !is_another || self.place().is_err() {
+            return;
+        }
+        let (wal, aside) = (beside(&self.path, "-wal"), beside(&self.path, ASIDE));
+        // While one lies there, the next start is refused.
+        if has_content(&aside) {
+            tracing::error!(path = %aside.display(), "the WAL of the overwritten ledger stays: one that was moved aside is there already");
+            return;
+        }
+        match std::fs::rename(&wal, &aside) {
+            Ok(()) => tracing::error!(path = %aside.display(), "the WAL of the overwritten ledger was moved aside"),
+            Err(error) => {
+                tracing::error!(%error, path = %wal.display(), "move the WAL of the overwritten ledger aside");
             }
         }
     }
 
-    /// Lets SQLite write the ledger's file.
-    pub(super) fn write<T>(&self, write: impl FnOnce() -> T) -> T {
+    /// Lets SQLite write the ledger's file, if nobody else has written it.
+    pub(super) fn write<T>(&self, write: impl FnOnce() -> T) -> Result<T, LedgerError> {
         let mut content = self.content();
+        self.look_closer(&mut content)?;
         let result = write();
         if let Ok(left) = Content::of(&self.file) {
             *content = left;
         }
-        result
+        Ok(result)
     }
 
     fn read<T>(&self, read: fn(&File) -> io::Result<T>) -> Result<T, LedgerError> {

@@ -25,6 +25,7 @@ mod row;
 mod search;
 mod settle;
 mod transaction;
+mod wal;
 mod writer;
 
 pub use ledger::SqliteLedger;

@@ -279,6 +279,7 @@ impl Thread {
     fn transact(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), Fault> {
         self.files.check(self.checkpointer.pages())?;
         self.run(batch)?;
+        self.files.committed(self.checkpointer.pages());
         // What was committed into files that no path leads to would be lost at the next start.
         self.files.check(self.checkpointer.pages())?;
         Ok(())
@@ -292,7 +293,8 @@ impl Thread {
         let result = result.and_then(|()| transaction.finish());
         let result = result.and_then(|()| connection.prepare_cached("COMMIT")?.execute([]).map(drop));
         if result.is_ok() {
-            self.woken = transaction.woken;
+            // Those of a commit that does not count, since its check failed, wait for the next one.
+            self.woken.append(&mut transaction.woken);
         } else if !connection.is_autocommit() {
             // Where even that fails, the next BEGIN says so.
             let _ = connection.execute_batch("ROLLBACK");

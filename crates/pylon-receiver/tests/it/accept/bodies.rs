@@ -182,9 +182,9 @@ fn all_bodies_together_have_a_bound_from_their_first_byte_to_their_commit() {
         let front = Front::new(&config).await;
         front.ledger.hang();
         let mut peers = Vec::new();
-        for _ in 0..2 {
+        for number in [1, 2] {
             let (body, end) = chunked(90_000);
-            let mut peer = front.connect().await;
+            let mut peer = front.connect_from(number).await;
             peer.send(&body).await;
             peers.push((peer, end));
         }
@@ -196,7 +196,7 @@ fn all_bodies_together_have_a_bound_from_their_first_byte_to_their_commit() {
             // The others may not have been read yet.
             let asking = async {
                 loop {
-                    let mut peer = front.connect().await;
+                    let mut peer = front.connect_from(3).await;
                     peer.send_what_is_taken(&body).await;
                     let answer = tokio::time::timeout(SHORT, peer.next()).await;
                     if let Ok(Some(answer)) = answer {
@@ -209,7 +209,7 @@ fn all_bodies_together_have_a_bound_from_their_first_byte_to_their_commit() {
         assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")));
         assert_eq!(refused.json(), json!({"error": "unavailable"}));
         let told = &front.refused()[0];
-        let reason = "too much at a time: expected room for the body within `limits.body_memory`, found it in use; raise the limit";
+        let reason = "too much at a time: expected room for the body within `limits.body_memory`, found it in use, or half of it by one address; raise the limit";
         assert_eq!((told.code, &*told.reason), ("memory_full", reason));
         // Small ones have room.
         front.ledger.go.add_permits(1);
@@ -219,7 +219,9 @@ fn all_bodies_together_have_a_bound_from_their_first_byte_to_their_commit() {
             peer.send(end).await;
         }
         until("the commits begin", || front.ledger.begun() == 3).await;
-        assert_eq!(front.ask(&[chunked(90_000).0, b"0\r\n\r\n".to_vec()].concat()).await.status, 503);
+        let mut third = front.connect_from(3).await;
+        third.send(&[chunked(90_000).0, b"0\r\n\r\n".to_vec()].concat()).await;
+        assert_eq!(third.answer().await.status, 503);
         front.ledger.go.add_permits(3);
         for (peer, _) in &mut peers {
             peer.answer().await;
@@ -230,4 +232,40 @@ fn all_bodies_together_have_a_bound_from_their_first_byte_to_their_commit() {
         until("their memory is free", || front.events().is_empty()).await;
         front.ask(&[&body, end].concat()).await.id();
     });
+}
+
+#[test]
+fn one_address_has_half_of_the_memory_and_room_for_one_body() {
+    // The memory, and how many bodies of 90,000 bytes one address may have arriving; another address has room for one more.
+    for (memory, most) in [(401_000, 2), (250_000, 1), (205_000, 1), (1_100_000, 5)] {
+        run(async {
+            let mut config = config();
+            config.endpoints[0].body_limit = 100_000;
+            config.limits.body_memory = memory;
+            let front = Front::new(&config).await;
+            let (body, end) = chunked(90_000);
+            let (mut taken, mut refused) = (Vec::new(), 0);
+            // Each sends its rest only when all have come, or been refused.
+            for _ in 0..most + 3 {
+                let mut peer = front.connect().await;
+                peer.send_what_is_taken(&body).await;
+                match tokio::time::timeout(SHORT, peer.next()).await {
+                    Ok(Some(answer)) if answer.status == 503 => refused += 1,
+                    Ok(answer) => panic!("{answer:?}"),
+                    Err(_) => taken.push(peer),
+                }
+            }
+            assert_eq!((taken.len(), refused), (most, 3), "{memory}");
+            let mut other = front.connect_from(2).await;
+            other.send(&[&body, end].concat()).await;
+            other.answer().await.id();
+            for peer in &mut taken {
+                peer.send(end).await;
+                peer.answer().await.id();
+            }
+            front.ledger.events.lock().unwrap().clear();
+            until("their memory is free", || front.events().is_empty()).await;
+            front.ask(&[&body, end].concat()).await.id();
+        });
+    }
 }

@@ -146,16 +146,75 @@ fn one_connection_too_many_waits_and_is_then_served() {
     run(async {
         let front = Front::new(&limited(|limits| limits.connections = 2)).await;
         let (mut first, mut second) = (front.connect().await, front.connect().await);
-        for peer in [&mut first, &mut second] {
-            peer.send(&webhook()).await;
-            peer.answer().await.id();
-        }
+        // Neither is idle: one has said nothing yet, the other is in the midst of a head.
+        second.send(b"POST /web").await;
         let mut third = front.connect().await;
         third.send(&webhook()).await;
         assert!(tokio::time::timeout(SHORT, third.next()).await.is_err(), "there was no place for it");
-        assert_eq!(front.events().len(), 2);
-        drop(first);
+        assert_eq!(front.events().len(), 0);
+        first.send(&webhook()).await;
+        let answer = first.answer().await;
+        assert_eq!(answer.header("connection"), Some("close"), "its place is waited for");
         third.answer().await.id();
+    });
+}
+
+#[test]
+fn an_idle_connection_gives_way_to_one_that_would_have_no_place() {
+    // However few connections there may be, and whether all or one address's are the few.
+    for (connections, connections_of_address) in [(1, 1), (2, 2), (3, 3), (8, 1), (8, 2), (8, 3), (8, 8)] {
+        run(async {
+            let limits =
+                ListenerLimits { connections, connections_of_address, ..ListenerLimits::from(&config().limits) };
+            let (address, metrics, running) = fine(limits).await;
+            let hello = request("GET", "/", &[], b"");
+            // More and more connections, as a proxy keeps them.
+            let mut kept = Vec::new();
+            for _ in 0..3 * connections {
+                let mut peer = Peer::connect(address).await;
+                peer.send(&hello).await;
+                assert_eq!(peer.answer().await.body, "fine");
+                kept.push(peer);
+            }
+            assert!(counted(&metrics, &refused_connection("share_in_use", 0)));
+            assert!(counted(&metrics, &refused_connection("all_in_use", 0)));
+            // The newest is left alone, unless it has been told to end.
+            drop(kept);
+            running.abort();
+        });
+    }
+}
+
+#[test]
+fn the_connection_that_gives_way_is_the_longest_idle() {
+    run(async {
+        let limits =
+            ListenerLimits { connections: 8, connections_of_address: 4, ..ListenerLimits::from(&config().limits) };
+        let (address, _, running) = fine(limits).await;
+        let hello = request("GET", "/", &[], b"");
+        let mut kept = Vec::new();
+        for _ in 0..3 {
+            let mut peer = Peer::connect(address).await;
+            peer.send(&hello).await;
+            assert_eq!(peer.answer().await.header("connection"), None);
+            kept.push(peer);
+        }
+        // Not the first any more.
+        kept[0].send(&hello).await;
+        kept[0].answer().await;
+        // Two that say nothing yet, and are not idle: one takes the last place, one the place of another.
+        let _new = [Peer::connect(address).await, Peer::connect(address).await];
+        assert_eq!(kept[1].rest().await, b"", "the longest idle one");
+        // The first of the others ends with its answer, and then there is room.
+        for (peer, expected) in [(0, Some("close")), (2, None)] {
+            kept[peer].send(&hello).await;
+            let answer = kept[peer].answer().await;
+            assert_eq!((&*answer.body, answer.header("connection")), ("fine", expected));
+            if expected.is_some() {
+                assert_eq!(kept[peer].rest().await, b"");
+            }
+        }
+        running.abort();
     });
 }
 
@@ -190,24 +249,38 @@ fn idle_connections_give_way_where_there_are_many() {
     });
 }
 
+/// A listener that answers everything: where it is, and what it counts.
+async fn fine(limits: ListenerLimits) -> (SocketAddr, Arc<Metrics>, JoinHandle<Stopped>) {
+    let metrics = Arc::<Metrics>::default();
+    let listener = Listener::bind("listen", &HERE.into(), limits, metrics.clone()).await.unwrap();
+    let address = listener.addresses().unwrap()[0].ip().unwrap();
+    let answer = async |_| http::Response::new(http_body_util::Full::<bytes::Bytes>::from("fine"));
+    let running = tokio::spawn(listener.run(move |request, _| answer(request), std::future::pending()));
+    (address, metrics, running)
+}
+
+fn counted(metrics: &Metrics, line: &str) -> bool {
+    metrics.encode().unwrap().lines().any(|counted| counted == line)
+}
+
 #[test]
 fn one_address_has_no_more_than_its_share_of_the_connections() {
     run(async {
         let limits =
             ListenerLimits { connections: 8, connections_of_address: 2, ..ListenerLimits::from(&config().limits) };
-        let listener = Listener::bind("listen", &HERE.into(), limits, Arc::default()).await.unwrap();
-        let address = listener.addresses().unwrap()[0].ip().unwrap();
-        let answer = async |_| http::Response::new(http_body_util::Full::<bytes::Bytes>::from("fine"));
-        let running = tokio::spawn(listener.run(move |request, _| answer(request), std::future::pending()));
+        let (address, metrics, running) = fine(limits).await;
         let hello = request("GET", "/", &[], b"");
         let (mut first, mut second) = (Peer::connect(address).await, Peer::connect(address).await);
         for peer in [&mut first, &mut second] {
-            peer.send(&hello).await;
-            assert_eq!(peer.answer().await.body, "fine");
+            peer.send(b"GET /").await;
         }
         for _ in 0..10 {
             assert_eq!(Peer::connect(address).await.rest().await, b"", "closed at once");
         }
+        until("all are counted", || counted(&metrics, &refused_connection("share_in_use", 10))).await;
+        let mut other = Peer::connect_from(2, address).await;
+        other.send(&hello).await;
+        assert_eq!(other.answer().await.body, "fine");
         drop(first);
         // The listener may be about to notice that it has ended.
         let asking = async {
@@ -220,7 +293,7 @@ fn one_address_has_no_more_than_its_share_of_the_connections() {
             }
         };
         within("the address gets its place back", asking).await;
-        second.send(&hello).await;
+        second.send(&hello[5..]).await;
         assert_eq!(second.answer().await.body, "fine", "it was left alone");
         running.abort();
     });

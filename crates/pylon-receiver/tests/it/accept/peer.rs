@@ -2,9 +2,9 @@
 
 use crate::wait::within;
 use serde_json::Value;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// A sender.
 pub(crate) struct Peer<S = TcpStream> {
@@ -41,6 +41,13 @@ impl Answer {
 impl Peer {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         Self::over(TcpStream::connect(address).await.unwrap())
+    }
+
+    /// From the address of loopback with this number.
+    pub(crate) async fn connect_from(number: u8, address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((Ipv4Addr::new(127, 0, 0, number), 0).into()).unwrap();
+        Self::over(socket.connect(address).await.unwrap())
     }
 }
 

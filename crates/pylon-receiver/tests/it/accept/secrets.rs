@@ -66,7 +66,7 @@ fn the_secrets_that_are_there_are_used_where_others_are_missing() {
     run(async {
         let front = Front::new(&with_secrets([missing(), SecretSource::given(SECRET), SecretSource::given("")])).await;
         front.webhook("{}").await.id();
-        let empty = "endpoint \"webhook\": no secret: expected one in [redacted], found it empty";
+        let empty = "endpoint \"webhook\": no secret: expected one in [redacted], found it empty, or only white space and quotes";
         assert_eq!(front.acceptor.unmet(), [format!("endpoint \"webhook\": {NOT_SET}"), empty.into()]);
     });
 }

@@ -67,7 +67,7 @@ fn pylons_own_addresses_are_those_that_it_publishes() {
 }
 
 /// The trusted proxies, the lines of `X-Forwarded-For`, and the client. The peer is 127.0.0.1; none: the peer itself, with its port.
-const CLIENTS: [(&[&str], &[&str], Option<&str>); 26] = [
+const CLIENTS: [(&[&str], &[&str], Option<&str>); 29] = [
     (&[], &["203.0.113.9"], None),
     (&["10.0.0.0/8"], &["203.0.113.9"], None),
     (&["127.0.0.0/8"], &[], None),
@@ -82,7 +82,11 @@ const CLIENTS: [(&[&str], &[&str], Option<&str>); 26] = [
     // What is no address ends the way, at the last one that is believed.
     (&["127.0.0.0/8"], &["unknown"], None),
     (&["127.0.0.0/8"], &[""], None),
-    (&["127.0.0.0/8"], &["203.0.113.9,"], None),
+    // Empty ones are none.
+    (&["127.0.0.0/8"], &["203.0.113.9,"], Some("203.0.113.9")),
+    (&["127.0.0.0/8"], &[",, 203.0.113.9 ,\t, ", ""], Some("203.0.113.9")),
+    (&["127.0.0.0/8", "10.0.0.0/8"], &["203.0.113.9, , 10.0.0.1"], Some("203.0.113.9")),
+    (&["127.0.0.0/8"], &[" , ,"], None),
     (&["127.0.0.0/8"], &["203.0.113.999"], None),
     (&["127.0.0.0/8"], &["203.0.113.0/24"], None),
     (&["127.0.0.0/8"], &["\"203.0.113.9\""], None),

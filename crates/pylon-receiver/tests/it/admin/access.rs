@@ -7,6 +7,8 @@ use std::time::Instant;
 use zeroize::Zeroizing;
 
 const HOST: &str = "forbidden host: expected localhost or a loopback address in the header host, found another or none; ask by such a name, or set an admin token";
+const LOCAL: &[(&str, &str)] = &[("host", "localhost")];
+const PEER: &str = "forbidden peer: expected a connection from this machine, found another; set admin_token to be asked from elsewhere";
 const ORIGIN: &str =
     "forbidden origin: expected none or that of this host in the header origin, found another; no other page may ask";
 const SITE: &str = "forbidden site: expected same-origin, none or no header sec-fetch-site, found another value; no other page may ask";
@@ -65,6 +67,26 @@ async fn without_a_token_only_loopback_names_are_answered() {
     admin.send("GET", "/livez", &twice, "").await.refused(403, "forbidden", HOST);
     let absolute = "http://evil.example/livez";
     admin.send("GET", absolute, &[("host", "localhost")], "").await.refused(403, "forbidden", HOST);
+}
+
+#[tokio::test]
+async fn without_a_token_only_this_machine_is_answered_whatever_it_calls_the_host() {
+    let admin = Admin::new(Access::Loopback);
+    for address in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+        let answer = admin.send_from(Some(address.parse().unwrap()), "GET", "/livez", LOCAL, "").await;
+        assert_eq!(answer.status, 200, "{address}");
+    }
+    for address in ["192.0.2.1", "10.0.0.1", "0.0.0.0", "::", "2001:db8::1", "::ffff:192.0.2.1"].map(str::parse) {
+        for path in ["/livez", "/readyz", "/api/stats", "/metrics", "/nothing"] {
+            let answer = admin.send_from(address.clone().ok(), "GET", path, LOCAL, "").await;
+            answer.refused(403, "forbidden", PEER);
+        }
+    }
+    admin.send_from(None, "GET", "/livez", LOCAL, "").await.refused(403, "forbidden", PEER);
+    let guarded = Admin::new(token());
+    let headers = [("authorization", "Bearer correct horse")];
+    let answer = guarded.send_from("192.0.2.1".parse().ok(), "GET", "/api/stats", &headers, "").await;
+    assert_eq!(answer.status, 200);
 }
 
 #[tokio::test]
@@ -266,7 +288,10 @@ fn a_token_that_is_refused_is_logged_now_and_then_and_never_itself() {
         ("/readyz", Some("Bearer s3cret")),
     ] {
         let lines = logged_of(path, authorization);
-        assert_eq!(lines[0], "WARN message=the admin API was asked with another token, or without one", "{path}");
+        assert_eq!(
+            lines[0], "WARN message=the admin API was asked with another token, or without one remote=127.0.0.1:4711",
+            "{path}"
+        );
     }
     for (path, authorization) in [("/livez", None), ("/readyz", None), ("/api/events", Some("Bearer correct horse"))] {
         assert_eq!(logged_of(path, authorization), [""; 0], "{path}");

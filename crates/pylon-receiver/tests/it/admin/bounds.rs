@@ -9,11 +9,15 @@ use pylon_receiver::ledger::{AttemptRecord, DeliveryState, RefusedRecord};
 use pylon_receiver::{DeliveryId, Headers};
 use pylon_test_support::log::logged;
 use serde_json::{Value, json};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use tower_service::Service;
 
 /// A page has so many bytes of entries at most; what is around them is small.
 const LARGEST: usize = 1024 * 1024 + 200;
+
+/// Who asks.
+const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4711);
 
 /// A refused request that takes much more room in JSON than in the ledger.
 fn refused(number: u64) -> RefusedRecord {
@@ -144,8 +148,8 @@ async fn an_event_with_as_many_attempts_as_are_told_is_told_within_bounds() {
 }
 
 async fn ask(admin: &Admin, target: &str) -> Response<Body> {
-    let request = Request::builder().uri(target).header("host", "localhost").body(Body::empty()).unwrap();
-    admin.router.clone().call(request).await.unwrap()
+    let request = Request::builder().uri(target).extension(HERE).header("host", "localhost");
+    admin.router.clone().call(request.body(Body::empty()).unwrap()).await.unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -178,7 +182,7 @@ async fn large_answers_take_turns_and_small_ones_do_not_wait() {
         let waiting = tokio::spawn({
             let router = admin.router.clone();
             async move {
-                let request = Request::builder().uri("/api/events").header("host", "localhost");
+                let request = Request::builder().uri("/api/events").extension(HERE).header("host", "localhost");
                 router.clone().call(request.body(Body::empty()).unwrap()).await.unwrap()
             }
         });

@@ -10,6 +10,7 @@ use pylon_receiver::wire::CircuitStatus;
 use pylon_receiver::{DeliveryId, EventId, Headers, Moment};
 use pylon_webhooks::{EventKind, WebhookEvent};
 use serde_json::Value;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -373,9 +374,24 @@ impl Admin {
         self
     }
 
-    /// Asks with exactly these headers.
+    /// Asks from this machine with exactly these headers.
     pub(crate) async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        self.send_from(IpAddr::from([127, 0, 0, 1]).into(), method, target, headers, body).await
+    }
+
+    /// Asks from this address with exactly these headers.
+    pub(crate) async fn send_from(
+        &self,
+        address: Option<IpAddr>,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
         let mut request = Request::builder().method(method).uri(target);
+        if let Some(address) = address {
+            request = request.extension(SocketAddr::from((address, 4711)));
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -1,6 +1,7 @@
 //! The API over a real socket.
 
 use super::fake::{Admin, event_id};
+use axum::Extension;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use pylon_receiver::internals::{Access, ORDER_LIMIT};
@@ -19,8 +20,8 @@ async fn serve(admin: &Admin) -> SocketAddr {
     let router = admin.router.clone();
     tokio::spawn(async move {
         loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            let service = TowerToHyperService::new(router.clone());
+            let (stream, remote) = listener.accept().await.unwrap();
+            let service = TowerToHyperService::new(router.clone().layer(Extension(remote)));
             // A client that hangs up is an error here, and none of the test's.
             tokio::spawn(async move {
                 hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();

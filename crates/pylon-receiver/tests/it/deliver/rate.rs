@@ -41,3 +41,19 @@ fn a_moment_that_lies_back_gives_nothing() {
     rate.take(10);
     assert_eq!(rate.available(now - Duration::from_secs(5)), 0);
 }
+
+#[test]
+fn a_burst_is_made_up_for_in_a_second() {
+    let now = Instant::now();
+    // A rate, how many go at once, and when there is one again.
+    for (per_second, burst, seconds) in
+        [(5.0, 78, 1.2), (5.0, 6, 0.4), (5.0, 10, 1.2), (1000.0, 100_000, 1.001), (0.1, 9, 20.0)]
+    {
+        let mut rate = Rate::new(per_second, now);
+        assert!(rate.available(now) > 0);
+        (0..burst).for_each(|_| rate.take(1));
+        let due = now + Duration::from_secs_f64(seconds);
+        assert_eq!(rate.available(due - Duration::from_micros(100)), 0, "{per_second} {burst}");
+        assert_eq!(rate.available(due + Duration::from_micros(100)), 1, "{per_second} {burst}");
+    }
+}

@@ -154,7 +154,8 @@ async fn a_failure_of_tls_is_told_as_one() {
         let _ = stream.read(&mut [0; 1024]).await;
     });
     let report = deliver(to(&url), PATIENCE, &attempt()).await;
-    let details = ["TLS failed", "TLS failed: the system has no root certificates"];
+    let details =
+        ["TLS failed: the server does not speak TLS; use http://", "TLS failed: the system has no root certificates"];
     assert!(details.contains(&&*report.detail), "{report:?}");
     assert_eq!((report.delivered, report.status), (Delivered::No, None));
 }

@@ -70,6 +70,21 @@ async fn hostile_headers_and_names_stay_within_their_line() {
 }
 
 #[tokio::test]
+async fn credentials_are_left_out() {
+    let (_folder, path) = file();
+    let stored = Headers::from_stored(
+        &b"authorization: Bearer hidden\nx-kept: one\ncookie: a=hidden\nx-api-key: hidden\nx-pylon-signature: hidden\n"
+            [..],
+    );
+    let sent = Attempt { headers: stored, ..attempt() };
+    assert_eq!(deliver(lines_at(&path), PATIENCE, &sent).await, written());
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(!text.contains("hidden"), "{text}");
+    let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(line["headers"], serde_json::json!([["x-kept", "one"]]));
+}
+
+#[tokio::test]
 async fn a_file_can_be_moved_away_between_two_lines() {
     let (folder, path) = file();
     let transport = transport(&destination(lines_at(&path), PATIENCE), None).unwrap();
@@ -97,7 +112,7 @@ async fn a_torn_line_of_ours_is_cut_off() {
     let whole = line(r#""body":"{}""#);
     for torn in torn() {
         // Alone in a file, it must say whose it is.
-        let is_named = torn.len() >= 49 && torn.starts_with('{');
+        let is_named = torn.len() >= 13 && torn.starts_with('{');
         for before in [is_named.then_some(0), Some(1), Some(2)].into_iter().flatten().map(|count| whole.repeat(count)) {
             let (_folder, path) = file();
             fs::write(&path, format!("{before}{torn}")).unwrap();
@@ -125,6 +140,8 @@ async fn a_file_that_is_somebody_elses_is_left_alone() {
         ("{".into(), BEGINS),
         ("{\"event_id\":\"1\"}\n".into(), BEGINS),
         ("{\"event_id\":\"not-an-id-of-ours-but-long-enough-to-be\",\"name\":1}\n".into(), BEGINS),
+        ("{\"event_id\":".into(), BEGINS),
+        ("{\"event_id\":\"01a2\n".into(), BEGINS),
         (other_event.clone(), BEGINS),
         ("\0".into(), BEGINS),
         ("\0\0x".into(), BEGINS),

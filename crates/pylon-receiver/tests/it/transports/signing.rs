@@ -98,6 +98,7 @@ fn a_secret_that_is_none_makes_no_transport() {
         (Signing::Pylon(SecretSource::given("")), SecretFault::Empty("[redacted]".into())),
         (Signing::StandardWebhooks(SecretSource::given("")), SecretFault::Empty("[redacted]".into())),
         (Signing::StandardWebhooks(SecretSource::given("whsec_")), malformed.clone()),
+        (Signing::StandardWebhooks(SecretSource::given("whsec_AAAA")), malformed.clone()),
         (Signing::StandardWebhooks(SecretSource::given("whsec_???")), malformed.clone()),
         (Signing::StandardWebhooks(SecretSource::given("whsec_c2Vz YW1l")), malformed.clone()),
         (Signing::StandardWebhooks(SecretSource::given("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")), malformed.clone()),
