@@ -14,8 +14,8 @@ fn missing() -> SecretSource {
     SecretSource::Environment("PYLON_RECEIVER_TEST_NOT_SET".into())
 }
 
-const NOT_SET: &str = "no secret: expected one in environment variable PYLON_RECEIVER_TEST_NOT_SET, found it not set; set it and \
-                       restart";
+const NOT_SET: &str =
+    "no secret: expected one in environment variable PYLON_RECEIVER_TEST_NOT_SET, found it not set; set it";
 
 fn with_secrets(secrets: impl IntoIterator<Item = SecretSource>) -> Config {
     config().endpoints(vec![EndpointConfig::signed("/webhook", secrets)])
