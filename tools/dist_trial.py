@@ -40,11 +40,13 @@ pylon-receiver = {{ path = "{folder}/pylon-receiver-{version}" }}
 """
 _USE_THE_CRATES = """\
 use pylon_receiver::{Preflight, config::Config};
-use pylon_webhooks::{Secret, WebhookHandler};
+use pylon_webhooks::{Secret, Verifier, sign};
 
 fn main() {
     let secret = Secret::new("a secret").expect("a secret that is not empty");
-    let _ = WebhookHandler::builder().secret(secret);
+    let body = b"{}";
+    let verifier = Verifier::builder().secret("a secret").build().expect("a secret is enough");
+    assert!(verifier.verify(body, Some(&sign(&secret, body, None)), None).is_ok());
     assert!(!Preflight::of(&Config::default()).faults.is_empty());
 }
 """
