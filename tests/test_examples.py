@@ -87,7 +87,7 @@ def test_without_a_secret_a_rust_app_names_the_variable_and_says_what_to_do(exam
     if value is not None:
         environment["PYLON_WEBHOOK_SECRET"] = value
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    found = "not set" if value is None else "empty"
+    found = "not set" if value is None else "empty, or only white space and quotes"
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         f"Error: no secret: the environment variable PYLON_WEBHOOK_SECRET is {found}; set it to the secret that Pylon shows "

@@ -41,7 +41,7 @@ assert times and all(time.tzinfo == datetime.timezone.utc for time in times)
 assert event.payload["event_type"] == "issue_new" and event.model_dump_json()
 assert pickle.loads(pickle.dumps(event)) == event == p.IssueNewEvent.model_validate(event.payload)
 assert p.WebhookEvent.__get_pydantic_json_schema__(None, None)["title"] == "WebhookEvent"
-print("well")
+print("well", flush=True)
 """
 PROGRAM = """
 import sys
