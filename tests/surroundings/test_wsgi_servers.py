@@ -168,18 +168,23 @@ def apache(site: Site, settings: str) -> tuple[list[str | Path], dict[str, str]]
     return [program, "-f", configuration, "-DFOREGROUND"], python_home(root)
 
 
+def accept_and_end(site: Site, process: subprocess.Popen[bytes]) -> None:
+    """Send events, end the server while one is being handled, and see that each was handled."""
+    assert [site.post("issue_new") for _ in range(3)] == [200] * 3
+    site.wait_until_handled(["issue_new"] * 3)
+    assert site.post("issue_reaction") == 200
+    process.send_signal(signal.SIGTERM)
+    site.gate.touch()
+    process.wait(timeout=LONG)
+    assert site.seen.read_text().split()[3:] == ["issue_reaction"], site.log.read_text()
+
+
 def test_uwsgi_with_the_documented_settings_handles_what_it_accepts(site: Site) -> None:
     command, environment = uwsgi()
     settings = site.folder / "uwsgi.ini"
     settings.write_text(block("ini").replace("127.0.0.1:8000", f"127.0.0.1:{site.port}"))
     with site.serve(*command, "--ini", settings, **environment) as process:
-        assert [site.post("issue_new") for _ in range(3)] == [200] * 3
-        site.wait_until_handled(["issue_new"] * 3)
-        assert site.post("issue_reaction") == 200
-        process.send_signal(signal.SIGTERM)
-        site.gate.touch()
-        process.wait(timeout=LONG)
-    assert site.seen.read_text().split()[3:] == ["issue_reaction"], site.log.read_text()
+        accept_and_end(site, process)
 
 
 def test_uwsgi_without_threads_accepts_nothing_and_says_what_to_set(site: Site) -> None:
@@ -199,13 +204,7 @@ def test_uwsgi_without_threads_accepts_nothing_and_says_what_to_set(site: Site) 
 def test_mod_wsgi_with_the_documented_settings_handles_what_it_accepts(site: Site) -> None:
     command, environment = apache(site, block("apache"))
     with site.serve(*command, **environment) as process:
-        assert [site.post("issue_new") for _ in range(3)] == [200] * 3
-        site.wait_until_handled(["issue_new"] * 3)
-        assert site.post("issue_reaction") == 200
-        process.send_signal(signal.SIGTERM)
-        site.gate.touch()
-        process.wait(timeout=LONG)
-    assert site.seen.read_text().split()[3:] == ["issue_reaction"], site.log.read_text()
+        accept_and_end(site, process)
 
 
 def test_what_apache_kills_is_told_to_be_lost(site: Site) -> None:

@@ -7,7 +7,7 @@
 //! | `input` | what commands read: secrets, times, kinds, bodies, the configuration |
 //! | `print` | what commands print: text, tables, JSON |
 //! | `telemetry` | the log and the traces of `serve` |
-//! | `init.rs`, `service_manager.rs` | what PID 1 has to do; sockets from the service manager, and what it is told |
+//! | `init.rs`, `service_manager.rs` | the duties of PID 1; sockets from the service manager, and messages to it |
 //! | `http_client.rs` | the HTTP client of all commands |
 //! | `fault.rs` | errors and exit codes |
 

@@ -1,4 +1,4 @@
-//! The service manager, such as systemd: sockets that it keeps open while the receiver restarts, and what it is told.
+//! The service manager, such as systemd: sockets that it keeps open while the receiver restarts, and messages to it.
 //!
 //! Sockets come as [`sd_listen_fds(3)`] says, messages go as [`sd_notify(3)`] says. Without a service manager nothing happens.
 //!

@@ -21,8 +21,8 @@ use zeroize::Zeroizing;
 /// Who may read and order.
 #[derive(Clone)]
 pub enum Access {
-    /// Everybody on this machine, as the peer's address says, but no web page that is open there: a request has to name a loopback host and must not come
-    /// from a page of another host or through a proxy. An order has to be JSON, which no form can send.
+    /// Everybody on this machine, as the peer's address says, but no web page that is open there: a request has to name a loopback
+    /// host and must not come from a page of another host or through a proxy. An order has to be JSON, which no form can send.
     Loopback,
     /// Callers with this token: `authorization: Bearer TOKEN`. `/livez` and `/readyz` need no token, but without it `/readyz`
     /// does not say why the receiver is not ready.

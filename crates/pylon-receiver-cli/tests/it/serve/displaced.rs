@@ -267,7 +267,7 @@ fn a_backup_that_is_copied_over_the_open_file_is_what_a_start_finds_once_the_eve
     }
 }
 
-/// A file that was moved aside has acknowledged events: whoever knows what happened says whether they are kept.
+/// A WAL that was moved aside holds acknowledged events. An operator decides whether they are kept.
 #[track_caller]
 fn assert_refused(scene: &Scene) {
     let path = scene.path("kept/pylon.db").display().to_string();

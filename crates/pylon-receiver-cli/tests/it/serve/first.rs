@@ -10,7 +10,7 @@ fn plain(url: &str, further: &str) -> String {
     format!("[[destination]]\nname = \"app\"\nurl = \"{url}\"\n{further}\n")
 }
 
-/// So many events that the app never takes; each has been attempted.
+/// Sends this many events that the app never takes, and waits until each has been attempted.
 fn poison(running: &Running, destination: &Destination, count: usize) {
     for number in 0..count {
         running.webhook(&format!(r#"{{"event_type":"issue_new","poison":{number}}}"#)).id();

@@ -1,4 +1,4 @@
-//! A service manager that holds the socket open: a restart refuses nobody, and it is told what the receiver does.
+//! A service manager that holds the socket open: a restart refuses nobody, and the receiver reports its state.
 
 use super::*;
 use rustix::io::{FdFlags, fcntl_setfd};
