@@ -168,7 +168,7 @@ def apache(site: Site, settings: str) -> tuple[list[str | Path], dict[str, str]]
     return [program, "-f", configuration, "-DFOREGROUND"], python_home(root)
 
 
-def accept_and_end(site: Site, process: subprocess.Popen[bytes]) -> None:
+def accept_and_end(site: Site, process: subprocess.Popen[str]) -> None:
     """Send events, end the server while one is being handled, and see that each was handled."""
     assert [site.post("issue_new") for _ in range(3)] == [200] * 3
     site.wait_until_handled(["issue_new"] * 3)
