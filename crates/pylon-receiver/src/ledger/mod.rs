@@ -11,6 +11,9 @@ mod error;
 mod event;
 mod exchange;
 mod lease;
+mod observer;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod read;
 mod refused;
 mod sqlite;
@@ -25,11 +28,14 @@ pub use error::LedgerError;
 pub use event::{DeduplicationKey, NewDelivery, NewEvent, Recorded};
 pub use exchange::{Claim, Claimed, Exchange, Exchanged, NewAttempt, Settled, Settlement, Verdict};
 pub use lease::{Lease, LeasedDelivery, Owner};
+pub use observer::CommitObserver;
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresLedger, PostgresOptions};
 pub use read::{
     AttemptRecord, DeliveryFilter, DeliveryRecord, DestinationStats, EventDetail, EventFilter, EventRecord, EventState,
     Order, Page, RefusedFilter, RefusedRecord, Stats,
 };
 pub use refused::NewRefused;
-pub use sqlite::{CommitObserver, SqliteLedger, SqliteOptions};
+pub use sqlite::{SqliteLedger, SqliteOptions};
 pub use state::DeliveryState;
 pub use wake::{Bell, Wake, Wakes};

@@ -29,4 +29,4 @@ mod wal;
 mod writer;
 
 pub use ledger::SqliteLedger;
-pub use options::{CommitObserver, SqliteOptions};
+pub use options::SqliteOptions;

@@ -1,9 +1,9 @@
-//! How a SQLite ledger works, and who hears of its commits.
+//! How a SQLite ledger works.
 
+use crate::ledger::CommitObserver;
 use crate::time::{SystemWallClock, WallClock};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// How a [`SqliteLedger`](super::SqliteLedger) works.
 #[derive(Clone)]
@@ -31,12 +31,4 @@ impl fmt::Debug for SqliteOptions {
             .field("refused", &self.refused)
             .finish_non_exhaustive()
     }
-}
-
-/// Hears of commits, for metrics.
-pub trait CommitObserver: Send + Sync + 'static {
-    /// This many jobs were committed together, in this time.
-    fn committed(&self, jobs: usize, took: Duration);
-    /// A commit failed.
-    fn failed(&self);
 }

@@ -1,0 +1,79 @@
+//! Connections: made within a time-out, with their settings, kept in pools.
+
+use super::error::Fault;
+use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use std::pin::Pin;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, Config, Error, NoTls};
+
+/// A connection of a pool, with its prepared statements.
+pub(super) type Connection = Object;
+
+/// How long to wait for a connection.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+
+/// What a connection is for, which decides its settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Records events.
+    Write,
+    /// Settles and claims: its commits wait for the server's own disk only.
+    Deliver,
+    /// Reads, and carries out orders of operators.
+    Read,
+}
+
+impl Use {
+    fn settings(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Write => &[("enable_seqscan", "off")],
+            Self::Deliver => &[("enable_seqscan", "off"), ("synchronous_commit", "local")],
+            Self::Read => &[],
+        }
+    }
+}
+
+struct Connector {
+    settings: String,
+    runtime: Handle,
+}
+
+impl Connect for Connector {
+    fn connect(
+        &self,
+        config: &Config,
+    ) -> Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + '_>> {
+        let config = config.clone();
+        Box::pin(async move {
+            let (client, connection) = config.connect(NoTls).await?;
+            let task = self.runtime.spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "a connection to the database ended");
+                }
+            });
+            client.batch_execute(&self.settings).await?;
+            Ok((client, task))
+        })
+    }
+}
+
+/// Makes a pool of connections for a use.
+pub(super) fn pool(config: &Config, schema: &str, used_for: Use, size: usize, runtime: &Handle) -> Result<Pool, Fault> {
+    let quoted = schema.replace('"', "\"\"");
+    let mut settings = format!("SET search_path = \"{quoted}\"; SET plan_cache_mode = force_custom_plan;");
+    for (name, value) in used_for.settings() {
+        settings.push_str(&format!("SET {name} = {value};"));
+    }
+    let connector = Connector { settings, runtime: runtime.clone() };
+    let manager =
+        Manager::from_connect(config.clone(), connector, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+    Pool::builder(manager)
+        .max_size(size)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(CONNECT_WITHIN))
+        .create_timeout(Some(CONNECT_WITHIN))
+        .build()
+        .map_err(|error| Fault::Other(error.to_string().into()))
+}

@@ -1,0 +1,96 @@
+//! What all work on the ledger shares: connections, the bell, the runtime that drives them.
+
+use super::connection::{Connection, Use, pool};
+use super::error::Fault;
+use super::options::PostgresOptions;
+use super::wake::Notifier;
+use crate::ledger::{Bell, LedgerError};
+use deadpool_postgres::Pool;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+use tokio::sync::RwLock;
+use tokio_postgres::Config;
+use uuid::Uuid;
+
+/// Connections for claims and settlements.
+const COURIERS: usize = 4;
+/// Connections for reading and for operators' orders.
+const READERS: usize = 3;
+
+/// Shared by everything that works on one ledger.
+pub(super) struct Database {
+    /// Where all work runs: callers may stop waiting, and may live in a runtime that ends.
+    pub(super) runtime: Handle,
+    pub(super) options: PostgresOptions,
+    /// The ledger's own id: other ledgers in the same database have other locks and channels.
+    pub(super) id: Uuid,
+    pub(super) bell: Bell,
+    /// Tells other receivers that something is due.
+    pub(super) notifier: Notifier,
+    writers: Pool,
+    couriers: Pool,
+    readers: Pool,
+    /// Whether the ledger is closed; locked to read while something is done.
+    closed: Arc<RwLock<bool>>,
+}
+
+impl Database {
+    pub(super) async fn connect(
+        config: &Config,
+        schema: &str,
+        options: PostgresOptions,
+        runtime: Handle,
+    ) -> Result<Self, LedgerError> {
+        let readers = pool(config, schema, Use::Read, READERS, &runtime)?;
+        let id = super::migrate::run(&mut readers.get().await.map_err(Fault::from)?, schema).await?;
+        let bell = Bell::default();
+        Ok(Self {
+            notifier: Notifier::start(id, readers.clone(), &runtime),
+            writers: pool(config, schema, Use::Write, super::writer::WRITERS, &runtime)?,
+            couriers: pool(config, schema, Use::Deliver, COURIERS, &runtime)?,
+            readers,
+            runtime,
+            options,
+            id,
+            bell,
+            closed: Arc::default(),
+        })
+    }
+
+    /// A connection for this use.
+    pub(super) async fn connection(&self, used_for: Use) -> Result<Connection, Fault> {
+        let pool = match used_for {
+            Use::Write => &self.writers,
+            Use::Deliver => &self.couriers,
+            Use::Read => &self.readers,
+        };
+        Ok(pool.get().await?)
+    }
+
+    /// Does something to its end, also when nobody waits for the answer any more.
+    pub(super) async fn run<T: Send + 'static, W>(
+        self: &Arc<Self>,
+        work: impl FnOnce(Arc<Self>) -> W + Send + 'static,
+    ) -> Result<T, LedgerError>
+    where
+        W: Future<Output = Result<T, Fault>> + Send + 'static,
+    {
+        let (database, closed) = (self.clone(), self.closed.clone());
+        let task = self.runtime.spawn(async move {
+            let closed = closed.read_owned().await;
+            if *closed {
+                return Err(LedgerError::Closed);
+            }
+            Ok(work(database).await?)
+        });
+        task.await.unwrap_or_else(|error| Err(LedgerError::Failed(error.to_string().into())))
+    }
+
+    /// Waits for what is being done, and lets nothing else begin.
+    pub(super) async fn close(&self) {
+        *self.closed.write().await = true;
+        for pool in [&self.writers, &self.couriers, &self.readers] {
+            pool.close();
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The handle of the ledger: hands each method to its job.
+
+use super::connection::Use;
+use super::database::Database;
+use super::options::PostgresOptions;
+use super::{exchange, prune, read, reassign, redeliver, refused, writer};
+use crate::id::{DeliveryId, EventId};
+use crate::ledger::{
+    DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Exchange, Exchanged, Lease, Ledger,
+    LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded, RefusedFilter,
+    RefusedRecord, Stats, Wakes,
+};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio_postgres::Config;
+
+/// Keeps events in a PostgreSQL database. Several receivers may share it.
+pub struct PostgresLedger {
+    database: Arc<Database>,
+}
+
+impl PostgresLedger {
+    /// Connects, and makes the tables or brings them to this version.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unreachable`]; [`LedgerError::Unknown`] if the tables are those of a later version.
+    pub async fn connect(config: &Config, schema: &str, options: PostgresOptions) -> Result<Self, LedgerError> {
+        let database = Database::connect(config, schema, options, Handle::current()).await?;
+        Ok(Self { database: Arc::new(database) })
+    }
+}
+
+impl Ledger for PostgresLedger {
+    fn record(&self, event: NewEvent) -> LedgerFuture<'_, Recorded> {
+        Box::pin(self.database.run(move |database| writer::record(database, event)))
+    }
+
+    fn keep_refused(&self, refused: NewRefused) {
+        let database = self.database.clone();
+        drop(
+            self.database
+                .runtime
+                .spawn(async move { database.run(move |database| refused::run(database, refused)).await }),
+        );
+    }
+
+    fn exchange(&self, exchange: Exchange) -> LedgerFuture<'_, Exchanged> {
+        Box::pin(self.database.run(move |database| exchange::run(database, exchange)))
+    }
+
+    fn renew(&self, leases: Vec<Lease>, length: Duration) -> LedgerFuture<'_, Vec<bool>> {
+        Box::pin(self.database.run(move |database| exchange::renew(database, leases, length)))
+    }
+
+    fn release(&self, owner: Owner) -> LedgerFuture<'_, u64> {
+        Box::pin(self.database.run(move |database| exchange::release(database, owner)))
+    }
+
+    fn wakes(&self) -> Wakes {
+        self.database.bell.wakes()
+    }
+
+    fn redeliver(&self, events: Vec<EventId>, destination: Option<Arc<str>>) -> LedgerFuture<'_, u64> {
+        Box::pin(self.database.run(move |database| redeliver::events(database, events, destination)))
+    }
+
+    fn route(&self, events: Vec<(EventId, Vec<NewDelivery>)>) -> LedgerFuture<'_, u64> {
+        Box::pin(self.database.run(move |database| redeliver::route(database, events)))
+    }
+
+    fn redeliver_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
+        Box::pin(self.database.run(move |database| redeliver::dead(database, deliveries)))
+    }
+
+    fn drop_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
+        Box::pin(self.database.run(move |database| redeliver::drop_dead(database, deliveries)))
+    }
+
+    fn move_deliveries(&self, from: Arc<str>, to: Arc<str>) -> LedgerFuture<'_, u64> {
+        Box::pin(self.database.run(move |database| reassign::to_another(database, from, to)))
+    }
+
+    fn drop_deliveries(&self, destination: Arc<str>) -> LedgerFuture<'_, u64> {
+        Box::pin(self.database.run(move |database| reassign::drop_all(database, destination)))
+    }
+
+    fn prune(&self, prune: Prune) -> LedgerFuture<'_, Pruned> {
+        Box::pin(self.database.run(move |database| prune::run(database, prune)))
+    }
+
+    fn events(&self, filter: EventFilter, page: Page<EventId>) -> LedgerFuture<'_, Vec<EventRecord>> {
+        Box::pin(self.database.run(move |database| read::events(database, filter, page)))
+    }
+
+    fn event(&self, id: EventId) -> LedgerFuture<'_, Option<EventDetail>> {
+        Box::pin(self.database.run(move |database| read::event(database, id)))
+    }
+
+    fn deliveries(&self, filter: DeliveryFilter, page: Page<DeliveryId>) -> LedgerFuture<'_, Vec<DeliveryRecord>> {
+        Box::pin(self.database.run(move |database| read::deliveries(database, filter, page)))
+    }
+
+    fn refused(&self, filter: RefusedFilter, page: Page<u64>) -> LedgerFuture<'_, Vec<RefusedRecord>> {
+        Box::pin(self.database.run(move |database| read::refused(database, filter, page)))
+    }
+
+    fn stats(&self) -> LedgerFuture<'_, Stats> {
+        Box::pin(self.database.run(read::stats))
+    }
+
+    fn check(&self) -> LedgerFuture<'_, ()> {
+        Box::pin(self.database.run(|database| async move {
+            // A transaction with an id of its own is committed like one that writes.
+            let connection = database.connection(Use::Write).await?;
+            connection.batch_execute("BEGIN; SELECT keep_time(), pg_current_xact_id(); COMMIT").await?;
+            Ok(())
+        }))
+    }
+
+    fn close(&self) -> LedgerFuture<'_, ()> {
+        Box::pin(async move {
+            self.database.close().await;
+            Ok(())
+        })
+    }
+}
+
+impl fmt::Debug for PostgresLedger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresLedger").field("id", &self.database.id).finish_non_exhaustive()
+    }
+}

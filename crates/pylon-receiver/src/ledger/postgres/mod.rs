@@ -1,0 +1,25 @@
+//! The ledger in a PostgreSQL database, which several receivers share.
+//!
+//! Nothing here may rely on being the only writer: who looks before it writes locks first, and looks in a later statement. Locks are
+//! taken in this order everywhere, each kind sorted: lines, deduplication keys, events, rows of `open`.
+
+mod connection;
+mod database;
+mod error;
+mod exchange;
+mod ledger;
+mod line;
+mod migrate;
+mod options;
+mod prune;
+mod read;
+mod reassign;
+mod record;
+mod redeliver;
+mod refused;
+mod row;
+mod wake;
+mod writer;
+
+pub use ledger::PostgresLedger;
+pub use options::PostgresOptions;
