@@ -5,6 +5,8 @@ pub(crate) mod contract;
 pub(crate) mod memory;
 mod model;
 mod operation;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod properties;
 mod race;
 
@@ -115,5 +117,16 @@ mod in_memory {
     #[test]
     fn it_answers_as_the_model_does_whatever_is_asked() {
         crate::ledger::properties::check::<crate::ledger::MemorySubject>();
+    }
+}
+
+#[cfg(feature = "postgres")]
+mod on_postgres {
+    super::contract!(crate::ledger::postgres::PostgresSubject);
+    super::races!(crate::ledger::postgres::PostgresSubject: order deduplication idempotence retention);
+
+    #[test]
+    fn it_answers_as_the_model_does_whatever_is_asked() {
+        crate::ledger::properties::check::<crate::ledger::postgres::PostgresSubject>();
     }
 }

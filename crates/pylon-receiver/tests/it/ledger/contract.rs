@@ -19,8 +19,9 @@ use pylon_receiver::{DeliveryId, EventId, Headers, Moment, WallClock};
 use pylon_webhooks::testing::verified;
 use pylon_webhooks::{EventKind, Payload};
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 /// How many refused requests the ledgers under test keep.
@@ -28,22 +29,41 @@ pub(crate) const REFUSED: usize = 5;
 
 /// A clock that stands where the test puts it. Clones are the same clock.
 #[derive(Debug, Clone)]
-pub(crate) struct Hands(Arc<AtomicI64>);
+pub(crate) struct Hands {
+    now: Arc<AtomicI64>,
+    /// Where the time is written as well, for a clock that others read.
+    copy: Arc<OnceLock<PathBuf>>,
+}
 
 impl Hands {
     /// A clock at the second in which the tests begin.
     pub(crate) fn new() -> Self {
-        Self(Arc::new(AtomicI64::new(at(0).unix_milliseconds())))
+        Self { now: Arc::new(AtomicI64::new(at(0).unix_milliseconds())), copy: Arc::default() }
     }
 
     pub(crate) fn set(&self, moment: Moment) {
-        self.0.store(moment.unix_milliseconds(), Ordering::SeqCst);
+        self.now.store(moment.unix_milliseconds(), Ordering::SeqCst);
+        self.write();
+    }
+
+    /// Writes the time into this file from now on, in milliseconds.
+    pub(crate) fn copy_to(&self, file: PathBuf) {
+        self.copy.set(file).expect("a clock has one copy");
+        self.write();
+    }
+
+    /// In one step, so that nobody reads half of it.
+    fn write(&self) {
+        let Some(file) = self.copy.get() else { return };
+        let new = file.with_extension("new");
+        std::fs::write(&new, self.now().unix_milliseconds().to_string()).unwrap();
+        std::fs::rename(&new, file).unwrap();
     }
 }
 
 impl WallClock for Hands {
     fn now(&self) -> Moment {
-        Moment::from_unix_milliseconds(self.0.load(Ordering::SeqCst))
+        Moment::from_unix_milliseconds(self.now.load(Ordering::SeqCst))
     }
 }
 

@@ -1,0 +1,81 @@
+//! The ledger on PostgreSQL, held against the contract: each test has a schema of its own, whose clock is that of the test.
+
+use super::contract::{Ask, Hands, REFUSED, Subject, claim};
+use pylon_receiver::ledger::{Ledger, PostgresLedger, PostgresOptions};
+use std::sync::Arc;
+use tempfile::TempDir;
+use tokio_postgres::{Client, Config, NoTls};
+
+pub(crate) struct PostgresSubject {
+    ledger: Option<Arc<dyn Ledger>>,
+    second: Option<Arc<dyn Ledger>>,
+    schema: String,
+    /// With the copy of the clock.
+    _folder: TempDir,
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+    config.host_path("/tmp/h/pgsock").port(5433).user("postgres").dbname("postgres");
+    config
+}
+
+/// A connection beside the ledger, in its schema.
+async fn beside(schema: &str) -> Client {
+    let (client, connection) = config().connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute(&format!("SET search_path = {schema}")).await.unwrap();
+    client
+}
+
+impl PostgresSubject {
+    async fn connect(schema: &str) -> Arc<dyn Ledger> {
+        let options = PostgresOptions { refused: REFUSED, ..PostgresOptions::default() };
+        Arc::new(PostgresLedger::connect(&config(), schema, options).await.unwrap())
+    }
+}
+
+impl Subject for PostgresSubject {
+    async fn fresh(clock: Hands) -> Self {
+        let folder = TempDir::new().unwrap();
+        let copy = folder.path().join("clock");
+        // The server, which is another user, reads it.
+        std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        clock.copy_to(copy.clone());
+        let schema = format!("contract_{:016x}", fastrand::u64(..));
+        let ledger = Self::connect(&schema).await;
+        let replace = format!(
+            "CREATE OR REPLACE FUNCTION wall_ms() RETURNS bigint LANGUAGE sql STABLE AS $$SELECT pg_read_file('{}')::bigint$$;
+             UPDATE clock SET ahead_ms = 0, latest_ms = 0;",
+            copy.display()
+        );
+        beside(&schema).await.batch_execute(&replace).await.unwrap();
+        let second = Self::connect(&schema).await;
+        Self { ledger: Some(ledger), second: Some(second), schema, _folder: folder }
+    }
+
+    fn ledger(&self) -> Arc<dyn Ledger> {
+        self.ledger.clone().unwrap()
+    }
+
+    fn second(&self) -> Arc<dyn Ledger> {
+        self.second.clone().unwrap()
+    }
+
+    /// Nobody sees a receiver die: its leases end when their time is over.
+    async fn crash(&mut self) {
+        (self.ledger, self.second) = (None, None);
+        let ledger = Self::connect(&self.schema).await;
+        let client = beside(&self.schema).await;
+        let leased = client
+            .query("UPDATE open SET lease_until = tick() WHERE state = 2 RETURNING destination", &[])
+            .await
+            .unwrap();
+        for row in leased {
+            let ask = Ask { destination: row.get::<_, &str>(0).into(), free: 0, ahead: 0, ..claim(0) };
+            ledger.exchange(ask.exchange()).await.unwrap();
+        }
+        self.second = Some(Self::connect(&self.schema).await);
+        self.ledger = Some(ledger);
+    }
+}
