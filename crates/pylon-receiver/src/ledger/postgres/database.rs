@@ -2,6 +2,7 @@
 
 use super::connection::{Connection, Use, pool};
 use super::error::Fault;
+use super::lost::Lost;
 use super::options::PostgresOptions;
 use super::wake::Notifier;
 use crate::ledger::{Bell, LedgerError};
@@ -27,6 +28,8 @@ pub(super) struct Database {
     pub(super) bell: Bell,
     /// Tells other receivers that something is due.
     pub(super) notifier: Notifier,
+    /// Exchanges whose answer was lost.
+    pub(super) lost: Lost,
     writers: Pool,
     couriers: Pool,
     readers: Pool,
@@ -53,6 +56,7 @@ impl Database {
             options,
             id,
             bell,
+            lost: Lost::default(),
             closed: Arc::default(),
         })
     }
@@ -84,6 +88,12 @@ impl Database {
             Ok(work(database).await?)
         });
         task.await.unwrap_or_else(|error| Err(LedgerError::Failed(error.to_string().into())))
+    }
+
+    /// Rings for the destination, here and at other receivers.
+    pub(super) fn wake(&self, destination: &Arc<str>) {
+        self.bell.ring(destination);
+        self.notifier.tell(destination);
     }
 
     /// Waits for what is being done, and lets nothing else begin.

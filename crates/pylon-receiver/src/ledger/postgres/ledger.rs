@@ -3,7 +3,7 @@
 use super::connection::Use;
 use super::database::Database;
 use super::options::PostgresOptions;
-use super::{exchange, prune, read, reassign, redeliver, refused, writer};
+use super::{exchange, lease, prune, read, reassign, redeliver, refused, writer};
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
     DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Exchange, Exchanged, Lease, Ledger,
@@ -51,11 +51,11 @@ impl Ledger for PostgresLedger {
     }
 
     fn renew(&self, leases: Vec<Lease>, length: Duration) -> LedgerFuture<'_, Vec<bool>> {
-        Box::pin(self.database.run(move |database| exchange::renew(database, leases, length)))
+        Box::pin(self.database.run(move |database| lease::renew(database, leases, length)))
     }
 
     fn release(&self, owner: Owner) -> LedgerFuture<'_, u64> {
-        Box::pin(self.database.run(move |database| exchange::release(database, owner)))
+        Box::pin(self.database.run(move |database| lease::release(database, owner)))
     }
 
     fn wakes(&self) -> Wakes {

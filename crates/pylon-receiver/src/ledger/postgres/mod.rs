@@ -3,12 +3,17 @@
 //! Nothing here may rely on being the only writer: who looks before it writes locks first, and looks in a later statement. Locks are
 //! taken in this order everywhere, each kind sorted: lines, deduplication keys, events, rows of `open`.
 
+mod choose;
+mod claim;
 mod connection;
 mod database;
 mod error;
 mod exchange;
+mod exhausted;
+mod lease;
 mod ledger;
 mod line;
+mod lost;
 mod migrate;
 mod options;
 mod prune;
@@ -18,6 +23,8 @@ mod record;
 mod redeliver;
 mod refused;
 mod row;
+mod settle;
+mod transaction;
 mod wake;
 mod writer;
 
