@@ -32,6 +32,17 @@ pub struct Cluster {
     pub(super) settings: Mutex<BTreeMap<String, String>>,
 }
 
+impl Setup {
+    /// Starts it; none where PostgreSQL is missing, which is said.
+    ///
+    /// # Panics
+    /// If it does not start, or PostgreSQL is missing and demanded.
+    #[track_caller]
+    pub fn start(self) -> Option<Cluster> {
+        Installation::find().map(|installation| Cluster::new(installation, self))
+    }
+}
+
 impl Cluster {
     /// The one that all tests of this process share; none where PostgreSQL is missing, which is said.
     ///

@@ -1,8 +1,5 @@
 //! What a cluster is to be like, before it starts.
 
-use super::cluster::Cluster;
-use super::installation::Installation;
-
 /// What a cluster is to be like.
 #[derive(Debug, Clone, Default)]
 pub struct Setup {
@@ -31,14 +28,5 @@ impl Setup {
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
         self
-    }
-
-    /// Starts it; none where PostgreSQL is missing, which is said.
-    ///
-    /// # Panics
-    /// If it does not start, or PostgreSQL is missing and demanded.
-    #[track_caller]
-    pub fn start(self) -> Option<Cluster> {
-        Installation::find().map(|installation| Cluster::new(installation, self))
     }
 }
