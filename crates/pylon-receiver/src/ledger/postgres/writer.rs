@@ -64,14 +64,21 @@ async fn work(database: std::sync::Weak<Database>, waiting: Arc<Mutex<mpsc::Rece
 async fn next_batch(waiting: &Mutex<mpsc::Receiver<Waiting>>, behind: &mut VecDeque<Waiting>) -> Option<Vec<Waiting>> {
     let (mut batch, mut later) = (Vec::new(), VecDeque::new());
     let (mut bytes, mut ids, mut keys) = (0, HashSet::new(), HashSet::new());
-    let mut waiting = waiting.lock().await;
+    // Another writer has the queue for as long as nothing comes in: who has something to do does not wait for it.
+    let mut waiting = match behind.is_empty() {
+        true => Some(waiting.lock().await),
+        false => waiting.try_lock().ok(),
+    };
     while batch.len() < MOST_EVENTS && bytes < MOST_BYTES {
         let next = match behind.pop_front() {
             Some(next) => next,
-            None if batch.is_empty() && later.is_empty() => waiting.recv().await?,
-            None => match waiting.try_recv() {
-                Ok(next) => next,
-                Err(_) => break,
+            None => match &mut waiting {
+                Some(waiting) if batch.is_empty() && later.is_empty() => waiting.recv().await?,
+                Some(waiting) => match waiting.try_recv() {
+                    Ok(next) => next,
+                    Err(_) => break,
+                },
+                None => break,
             },
         };
         let event = &next.event;
