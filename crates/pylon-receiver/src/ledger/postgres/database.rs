@@ -72,12 +72,13 @@ impl Database {
     }
 
     /// Does something to its end, also when nobody waits for the answer any more.
-    pub(super) async fn run<T: Send + 'static, W>(
+    pub(super) async fn run<T: Send + 'static, E, W>(
         self: &Arc<Self>,
         work: impl FnOnce(Arc<Self>) -> W + Send + 'static,
     ) -> Result<T, LedgerError>
     where
-        W: Future<Output = Result<T, Fault>> + Send + 'static,
+        E: Into<LedgerError> + Send + 'static,
+        W: Future<Output = Result<T, E>> + Send + 'static,
     {
         let (database, closed) = (self.clone(), self.closed.clone());
         let task = self.runtime.spawn(async move {
@@ -85,7 +86,7 @@ impl Database {
             if *closed {
                 return Err(LedgerError::Closed);
             }
-            Ok(work(database).await?)
+            work(database).await.map_err(E::into)
         });
         task.await.unwrap_or_else(|error| Err(LedgerError::Failed(error.to_string().into())))
     }

@@ -2,8 +2,10 @@
 
 use super::connection::Use;
 use super::database::Database;
+use super::error::Fault;
 use super::options::PostgresOptions;
-use super::{exchange, lease, prune, read, reassign, redeliver, refused, writer};
+use super::writer::Writers;
+use super::{exchange, lease, prune, read, reassign, redeliver, refused};
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
     DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Exchange, Exchanged, Lease, Ledger,
@@ -19,6 +21,7 @@ use tokio_postgres::Config;
 /// Keeps events in a PostgreSQL database. Several receivers may share it.
 pub struct PostgresLedger {
     database: Arc<Database>,
+    writers: Arc<Writers>,
 }
 
 impl PostgresLedger {
@@ -28,13 +31,16 @@ impl PostgresLedger {
     /// [`LedgerError::Unreachable`]; [`LedgerError::Unknown`] if the tables are those of a later version.
     pub async fn connect(config: &Config, schema: &str, options: PostgresOptions) -> Result<Self, LedgerError> {
         let database = Database::connect(config, schema, options, Handle::current()).await?;
-        Ok(Self { database: Arc::new(database) })
+        let database = Arc::new(database);
+        let writers = Arc::new(Writers::start(&database));
+        Ok(Self { database, writers })
     }
 }
 
 impl Ledger for PostgresLedger {
     fn record(&self, event: NewEvent) -> LedgerFuture<'_, Recorded> {
-        Box::pin(self.database.run(move |database| writer::record(database, event)))
+        let writers = self.writers.clone();
+        Box::pin(self.database.run(move |_| async move { writers.record(event).await }))
     }
 
     fn keep_refused(&self, refused: NewRefused) {
@@ -111,12 +117,7 @@ impl Ledger for PostgresLedger {
     }
 
     fn check(&self) -> LedgerFuture<'_, ()> {
-        Box::pin(self.database.run(|database| async move {
-            // A transaction with an id of its own is committed like one that writes.
-            let connection = database.connection(Use::Write).await?;
-            connection.batch_execute("BEGIN; SELECT keep_time(), pg_current_xact_id(); COMMIT").await?;
-            Ok(())
-        }))
+        Box::pin(self.database.run(check))
     }
 
     fn close(&self) -> LedgerFuture<'_, ()> {
@@ -125,6 +126,13 @@ impl Ledger for PostgresLedger {
             Ok(())
         })
     }
+}
+
+/// Commits a transaction that has an id, as one that writes has it, and changes nothing.
+async fn check(database: Arc<Database>) -> Result<(), Fault> {
+    let connection = database.connection(Use::Write).await?;
+    connection.batch_execute("BEGIN; SELECT keep_time(), pg_current_xact_id(); COMMIT").await?;
+    Ok(())
 }
 
 impl fmt::Debug for PostgresLedger {
