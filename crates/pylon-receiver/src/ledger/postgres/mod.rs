@@ -8,6 +8,7 @@ mod database;
 mod error;
 mod exchange;
 mod ledger;
+mod lent;
 mod line;
 mod migrate;
 mod options;

@@ -1,14 +1,16 @@
 //! Takes all events that wait, commits them together, then answers everybody.
 
-use super::connection::{Connection, Use};
+use super::connection::Use;
 use super::database::Database;
 use super::error::Fault;
+use super::lent::Lent;
 use super::record;
 use crate::ledger::{LedgerError, NewEvent, Recorded};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::timeout_at;
 
 /// Connections that record.
 pub(super) const WRITERS: usize = 2;
@@ -16,7 +18,7 @@ pub(super) const WRITERS: usize = 2;
 const MOST_EVENTS: usize = 256;
 const MOST_BYTES: usize = 8 * 1024 * 1024;
 /// How often a batch is tried again at once when others are in its way.
-const MOST_TRIES: usize = 5;
+const MOST_CONFLICTS: usize = 5;
 
 /// An event and who waits for its answer.
 struct Waiting {
@@ -131,14 +133,22 @@ async fn commit(database: &Database, batch: Vec<Waiting>) {
     }
 }
 
+/// Commits the events. What became of a commit whose answer was lost is not known: the same again by the same ids finds out, on a new
+/// connection, until the time for an answer is over or nothing can be connected to.
 async fn attempt(database: &Database, events: &[NewEvent]) -> Result<record::Kept, Fault> {
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let connection: Connection = database.connection(Use::Write).await?;
-        match record::run(&connection, database.id, events).await {
-            Err(Fault::Again(_)) if tries < MOST_TRIES => {}
-            result => return result,
+    let deadline = Instant::now() + database.options.answer_within;
+    let attempts = async {
+        let mut conflicts = 0;
+        loop {
+            let connection = Lent::new(database.connection(Use::Write).await?);
+            let result = record::run(&connection, database.id, events).await;
+            match connection.give_back(result) {
+                Err(Fault::Again(_)) if conflicts < MOST_CONFLICTS => conflicts += 1,
+                Err(Fault::Away(_)) => {}
+                result => return result,
+            }
         }
-    }
+    };
+    let late = || Fault::Away("the commit was not confirmed in time".into());
+    timeout_at(deadline.into(), attempts).await.unwrap_or_else(|_| Err(late()))
 }
