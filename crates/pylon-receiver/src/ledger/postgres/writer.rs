@@ -17,8 +17,8 @@ pub(super) const WRITERS: usize = 2;
 /// Events in one commit at most, and the bytes of their bodies.
 const MOST_EVENTS: usize = 256;
 const MOST_BYTES: usize = 8 * 1024 * 1024;
-/// How often a batch is tried again at once when others are in its way.
-const MOST_CONFLICTS: usize = 5;
+/// How often a batch is tried, when others are in its way or its connection is lost.
+const MOST_TRIES: usize = 5;
 
 /// An event and who waits for its answer.
 struct Waiting {
@@ -138,13 +138,13 @@ async fn commit(database: &Database, batch: Vec<Waiting>) {
 async fn attempt(database: &Database, events: &[NewEvent]) -> Result<record::Kept, Fault> {
     let deadline = Instant::now() + database.options.answer_within;
     let attempts = async {
-        let mut conflicts = 0;
+        let mut tries = 0;
         loop {
+            tries += 1;
             let connection = Lent::new(database.connection(Use::Write).await?);
             let result = record::run(&connection, database.id, events).await;
             match connection.give_back(result) {
-                Err(Fault::Again(_)) if conflicts < MOST_CONFLICTS => conflicts += 1,
-                Err(Fault::Away(_)) => {}
+                Err(Fault::Again(_) | Fault::Away(_)) if tries < MOST_TRIES => {}
                 result => return result,
             }
         }
