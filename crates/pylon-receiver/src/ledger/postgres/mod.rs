@@ -12,6 +12,7 @@ mod exchange;
 mod exhausted;
 mod lease;
 mod ledger;
+mod lent;
 mod line;
 mod lost;
 mod migrate;
