@@ -2,8 +2,8 @@
 
 use super::choose::{Choice, Due, Part};
 use super::lease::{EXPIRE, GIVE_BACK, token, uuid_of_owner};
+use super::lent::Lent;
 use super::row::{delivery_of, event_of, milliseconds, moment_of};
-use super::transaction::Transaction;
 use crate::headers::Headers;
 use crate::ledger::{Claim, Claimed, Lease, LeasedDelivery};
 use std::sync::Arc;
@@ -121,7 +121,7 @@ pub(super) struct Leased {
 
 impl Claiming<'_> {
     /// Ends leases whose time is over, and locks what is due. The first poll sends everything.
-    pub(super) async fn look(&self, transaction: &Transaction, statements: &Statements) -> Result<Locked, Error> {
+    pub(super) async fn look(&self, transaction: &Lent, statements: &Statements) -> Result<Locked, Error> {
         let Claim { free, ahead, repeats_first, most_repeats, .. } = *self.claim;
         let room = free.saturating_add(ahead);
         let limits = [repeats_first.min(most_repeats).min(room), room, most_repeats, free];
@@ -168,7 +168,7 @@ impl Claiming<'_> {
         })
     }
 
-    async fn give_back(&self, transaction: &Transaction, statement: &Statement) -> Result<Vec<Row>, Error> {
+    async fn give_back(&self, transaction: &Lent, statement: &Statement) -> Result<Vec<Row>, Error> {
         if self.lost.is_empty() {
             return Ok(Vec::new());
         }
@@ -179,7 +179,7 @@ impl Claiming<'_> {
     pub(super) async fn choose(
         &self,
         locked: &mut Locked,
-        transaction: &Transaction,
+        transaction: &Lent,
         statements: &Statements,
     ) -> Result<Choice<'_>, Error> {
         let mut choice = Choice::new(self.claim, self.most_exhausted);
@@ -222,7 +222,7 @@ impl Claiming<'_> {
         (at, seq): (i64, i64),
         limit: usize,
         tick: i64,
-        transaction: &Transaction,
+        transaction: &Lent,
         statements: &Statements,
     ) -> Result<Vec<Due>, Error> {
         let is_repeat = part != Part::New;
@@ -237,7 +237,7 @@ impl Claiming<'_> {
         &self,
         choice: &Choice<'_>,
         locked: &Locked,
-        transaction: &Transaction,
+        transaction: &Lent,
         statements: &Statements,
     ) -> Result<Leased, Error> {
         let (rows, next_due, committed) = tokio::join!(
@@ -268,7 +268,7 @@ impl Claiming<'_> {
         &self,
         due: &[Due],
         locked: &Locked,
-        transaction: &Transaction,
+        transaction: &Lent,
         statement: &Statement,
     ) -> Result<Vec<Row>, Error> {
         if due.is_empty() {
@@ -292,7 +292,7 @@ impl Claiming<'_> {
         &self,
         choice: &Choice<'_>,
         locked: &Locked,
-        transaction: &Transaction,
+        transaction: &Lent,
         statement: &Statement,
     ) -> Result<Option<Duration>, Error> {
         if choice.is_filled() || choice.suspects_wait {
@@ -360,7 +360,7 @@ fn until(tick: i64, later: i64) -> Duration {
 }
 
 impl Statements {
-    pub(super) async fn prepare(transaction: &Transaction, claim: &Claim) -> Result<Self, Error> {
+    pub(super) async fn prepare(transaction: &Lent, claim: &Claim) -> Result<Self, Error> {
         let due = if claim.latest_first { LATEST_DUE } else { LONGEST_DUE };
         Ok(Self {
             give_back: transaction.prepare_cached(GIVE_BACK).await?,

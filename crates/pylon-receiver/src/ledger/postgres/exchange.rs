@@ -11,9 +11,10 @@ use super::database::Database;
 use super::error::Fault;
 use super::exhausted::{self, Reason, is_damage};
 use super::lease;
+use super::lent::Lent;
 use super::row::event_of;
 use super::settle::{self, Outcome, Settling};
-use super::transaction::{Transaction, tried};
+use super::transaction::tried;
 use crate::id::DeliveryId;
 use crate::ledger::{Claim, Exchange, Exchanged};
 use crate::random::{Randomness, SystemRandomness};
@@ -111,7 +112,7 @@ impl Exchanging<'_> {
 impl Exchanging<'_> {
     /// One transaction.
     async fn round(&self, settling: Option<&Settling<'_>>, most_exhausted: usize) -> Result<Round, Fault> {
-        let transaction = Transaction::on(self.database.connection(Use::Deliver).await?);
+        let transaction = Lent::new(self.database.connection(Use::Deliver).await?);
         let Some(claim) = self.claim else {
             let settled = self.settle(transaction, settling).await?;
             return Ok(Round { settled, next: Next::Nothing });
@@ -133,11 +134,7 @@ impl Exchanging<'_> {
         result
     }
 
-    async fn settle(
-        &self,
-        transaction: Transaction,
-        settling: Option<&Settling<'_>>,
-    ) -> Result<Option<Outcome>, Fault> {
+    async fn settle(&self, transaction: Lent, settling: Option<&Settling<'_>>) -> Result<Option<Outcome>, Fault> {
         let Some(settling) = settling else { return Ok(None) };
         let statements = settle::Statements::prepare(&transaction).await?;
         let (begun, outcome, committed) = tokio::join!(
@@ -150,13 +147,13 @@ impl Exchanging<'_> {
         begun?;
         let outcome = outcome?;
         committed?;
-        transaction.ended();
+        transaction.done();
         Ok(Some(outcome))
     }
 
     async fn settle_and_claim(
         &self,
-        transaction: Transaction,
+        transaction: Lent,
         settling: Option<&Settling<'_>>,
         claiming: &Claiming<'_>,
     ) -> Result<Round, Fault> {
@@ -200,7 +197,7 @@ impl Exchanging<'_> {
             transaction.batch_execute("COMMIT").await?;
             Next::End { due: choice.exhausted, reason: Reason::GaveUp, suspects_wait: choice.suspects_wait }
         };
-        transaction.ended();
+        transaction.done();
         self.database.lost.given_back(self.destination, &locked.given_back);
         Ok(Round { settled, next })
     }

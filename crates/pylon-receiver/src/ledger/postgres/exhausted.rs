@@ -4,9 +4,10 @@ use super::choose::Due;
 use super::connection::Use;
 use super::database::Database;
 use super::error::Fault;
+use super::lent::Lent;
 use super::row::delivery_of;
 use super::settle::finish;
-use super::transaction::{Transaction, tried};
+use super::transaction::tried;
 use crate::id::DeliveryId;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -71,7 +72,7 @@ pub(super) async fn end(
     let columns: &[&(dyn ToSql + Sync)] = &[&places, &events, &numbers, &seqs, &counted, &reasons];
     let lines: &[&(dyn ToSql + Sync)] = &[&lines];
     let rows = tried(async || {
-        let transaction = Transaction::on(database.connection(Use::Deliver).await?);
+        let transaction = Lent::new(database.connection(Use::Deliver).await?);
         let lock_lines = transaction.prepare_cached(LOCK_LINES).await?;
         let end = transaction.prepare_cached(END).await?;
         let (begun, locked, ended, committed) = tokio::join!(
@@ -85,7 +86,7 @@ pub(super) async fn end(
         locked?;
         let ended = ended?;
         committed?;
-        transaction.ended();
+        transaction.done();
         Ok(ended)
     })
     .await?;

@@ -6,8 +6,9 @@
 use super::connection::Use;
 use super::database::Database;
 use super::error::Fault;
+use super::lent::Lent;
 use super::row::{milliseconds, uuid_of};
-use super::transaction::{Transaction, tried};
+use super::transaction::tried;
 use crate::ledger::{Lease, Owner};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -86,7 +87,7 @@ pub(super) async fn renew(database: Arc<Database>, leases: Vec<Lease>, length: D
     let length = milliseconds(length);
     let columns: &[&(dyn ToSql + Sync)] = &[&length, &places, &events, &numbers, &seqs, &tokens];
     let renewed = tried(async || {
-        let transaction = Transaction::on(database.connection(Use::Deliver).await?);
+        let transaction = Lent::new(database.connection(Use::Deliver).await?);
         let renew = transaction.prepare_cached(RENEW).await?;
         let (begun, renewed, committed) = tokio::join!(
             biased;
@@ -97,7 +98,7 @@ pub(super) async fn renew(database: Arc<Database>, leases: Vec<Lease>, length: D
         begun?;
         let renewed = renewed?;
         committed?;
-        transaction.ended();
+        transaction.done();
         Ok(renewed)
     })
     .await?;
@@ -107,7 +108,8 @@ pub(super) async fn renew(database: Arc<Database>, leases: Vec<Lease>, length: D
         holds[place as usize] = true;
     }
     // Of one lease that was given twice, one row is answered.
-    let held: HashSet<Lease> = leases.iter().zip(&holds).filter(|(_, holds)| **holds).map(|(lease, _)| *lease).collect();
+    let held: HashSet<Lease> =
+        leases.iter().zip(&holds).filter(|(_, holds)| **holds).map(|(lease, _)| *lease).collect();
     Ok(leases.iter().map(|lease| held.contains(lease)).collect())
 }
 
@@ -115,7 +117,7 @@ pub(super) async fn renew(database: Arc<Database>, leases: Vec<Lease>, length: D
 pub(super) async fn release(database: Arc<Database>, owner: Owner) -> Result<u64, Fault> {
     let owner: &[&(dyn ToSql + Sync)] = &[&uuid_of_owner(owner)];
     let released = tried(async || {
-        let transaction = Transaction::on(database.connection(Use::Deliver).await?);
+        let transaction = Lent::new(database.connection(Use::Deliver).await?);
         let release = transaction.prepare_cached(RELEASE).await?;
         let release_chores = transaction.prepare_cached(RELEASE_CHORES).await?;
         let (begun, released, chores, committed) = tokio::join!(
@@ -129,7 +131,7 @@ pub(super) async fn release(database: Arc<Database>, owner: Owner) -> Result<u64
         let released = released?;
         chores?;
         committed?;
-        transaction.ended();
+        transaction.done();
         Ok(released)
     })
     .await?;

@@ -12,6 +12,11 @@ impl Lent {
         Self(Some(connection))
     }
 
+    /// Gives the connection back: nothing is under way on it, and no transaction is open.
+    pub(super) fn done(mut self) {
+        drop(self.0.take());
+    }
+
     /// Gives the connection back, unless the result shows that it is of no use any more.
     pub(super) fn give_back<T>(mut self, result: Result<T, Fault>) -> Result<T, Fault> {
         if !matches!(result, Err(Fault::Away(_))) {

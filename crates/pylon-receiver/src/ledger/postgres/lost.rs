@@ -60,7 +60,9 @@ impl Lost {
     pub(super) fn answered(&self, leases: impl Iterator<Item = Lease>) {
         let mut inner = self.inner();
         if !inner.settlements.is_empty() {
-            leases.for_each(|lease| drop(inner.settlements.remove(&lease)));
+            leases.for_each(|lease| {
+                inner.settlements.remove(&lease);
+            });
         }
     }
 

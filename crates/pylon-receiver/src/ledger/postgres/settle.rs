@@ -1,9 +1,9 @@
 //! Ends attempts.
 
 use super::lease::parts;
+use super::lent::Lent;
 use super::lost::Lost;
 use super::row::{milliseconds, number_of, uuid_of};
-use super::transaction::Transaction;
 use crate::ledger::{DeliveryState, Lease, NewAttempt, Settled, Settlement, Verdict};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -185,7 +185,8 @@ impl<'a> Settling<'a> {
         let (mut ends, mut again, mut asked_again) = (Ends::default(), Again::default(), Leases::default());
         // Of two settlements of one lease the first one counts.
         let mut seen = HashSet::with_capacity(given.len());
-        let mut sorted: Vec<_> = given.iter().zip(0..).filter(|(settlement, _)| seen.insert(settlement.lease)).collect();
+        let mut sorted: Vec<_> =
+            given.iter().zip(0..).filter(|(settlement, _)| seen.insert(settlement.lease)).collect();
         sorted.sort_by_key(|(settlement, place)| (settlement.lease.delivery, *place));
         for (settlement, place) in sorted {
             let Settlement { lease, verdict, attempt } = settlement;
@@ -196,7 +197,8 @@ impl<'a> Settling<'a> {
             match verdict {
                 Verdict::Delivered => ends.push(place, *lease, DeliveryState::Delivered, None, attempt),
                 Verdict::Dead(reason) => {
-                    let reason = attempt.map_or_else(|| reason.to_string(), |attempt| format!("{reason}: {}", attempt.detail));
+                    let reason =
+                        attempt.map_or_else(|| reason.to_string(), |attempt| format!("{reason}: {}", attempt.detail));
                     ends.push(place, *lease, DeliveryState::Dead, Some(reason.into_bytes()), attempt);
                 }
                 Verdict::Retry { after, counts } => {
@@ -219,7 +221,7 @@ impl<'a> Settling<'a> {
     }
 
     /// Settles. The first poll sends everything.
-    pub(super) async fn run(&self, transaction: &Transaction, statements: &Statements) -> Result<Outcome, Error> {
+    pub(super) async fn run(&self, transaction: &Lent, statements: &Statements) -> Result<Outcome, Error> {
         let Self { destination, ends, again, asked_again, .. } = self;
         let (locked, ended, waiting, settled) = tokio::join!(
             biased;
@@ -257,7 +259,7 @@ impl<'a> Settling<'a> {
 }
 
 impl Statements {
-    pub(super) async fn prepare(transaction: &Transaction) -> Result<Self, Error> {
+    pub(super) async fn prepare(transaction: &Lent) -> Result<Self, Error> {
         Ok(Self {
             lock_lines: transaction.prepare_cached(LOCK_LINES).await?,
             end: transaction.prepare_cached(END).await?,
@@ -277,7 +279,7 @@ impl Leases {
         self.tokens.push(token);
     }
 
-    async fn settled(&self, transaction: &Transaction, statement: &Statement) -> Result<Vec<Row>, Error> {
+    async fn settled(&self, transaction: &Lent, statement: &Statement) -> Result<Vec<Row>, Error> {
         let Self { places, events, numbers, tokens, .. } = self;
         if places.is_empty() {
             return Ok(Vec::new());
@@ -309,7 +311,7 @@ impl<'a> Ends<'a> {
         self.entries.push(attempt);
     }
 
-    async fn lock_lines(&self, transaction: &Transaction, statement: &Statement) -> Result<(), Error> {
+    async fn lock_lines(&self, transaction: &Lent, statement: &Statement) -> Result<(), Error> {
         let Leases { events, numbers, tokens, .. } = &self.leases;
         if !events.is_empty() {
             transaction.execute(statement, &[events, numbers, tokens]).await?;
@@ -317,12 +319,7 @@ impl<'a> Ends<'a> {
         Ok(())
     }
 
-    async fn run(
-        &self,
-        transaction: &Transaction,
-        statement: &Statement,
-        destination: &Arc<str>,
-    ) -> Result<Vec<Row>, Error> {
+    async fn run(&self, transaction: &Lent, statement: &Statement, destination: &Arc<str>) -> Result<Vec<Row>, Error> {
         let Self { leases, states, reasons, entries } = self;
         if states.is_empty() {
             return Ok(Vec::new());
@@ -337,26 +334,14 @@ impl<'a> Ends<'a> {
 }
 
 impl<'a> Again<'a> {
-    fn push(
-        &mut self,
-        place: i32,
-        lease: Lease,
-        delay: Option<i64>,
-        uncounted: i32,
-        attempt: Option<&'a NewAttempt>,
-    ) {
+    fn push(&mut self, place: i32, lease: Lease, delay: Option<i64>, uncounted: i32, attempt: Option<&'a NewAttempt>) {
         self.leases.push(place, lease);
         self.delays.push(delay);
         self.uncounted.push(uncounted);
         self.entries.push(attempt);
     }
 
-    async fn run(
-        &self,
-        transaction: &Transaction,
-        statement: &Statement,
-        destination: &Arc<str>,
-    ) -> Result<Vec<Row>, Error> {
+    async fn run(&self, transaction: &Lent, statement: &Statement, destination: &Arc<str>) -> Result<Vec<Row>, Error> {
         let Self { leases, delays, uncounted, entries } = self;
         if delays.is_empty() {
             return Ok(Vec::new());
