@@ -23,9 +23,9 @@ mod reassign;
 mod record;
 mod redeliver;
 mod refused;
+mod retry;
 mod row;
 mod settle;
-mod transaction;
 mod wake;
 mod writer;
 
