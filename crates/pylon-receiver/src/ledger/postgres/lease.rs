@@ -52,8 +52,8 @@ UPDATE open SET state = 0, token = NULL, lease_until = NULL, owner = NULL
 FROM owned WHERE open.event_id = owned.event_id AND open.number = owned.number
 RETURNING destination";
 
-/// Lets others prune.
-const RELEASE_CHORES: &str = "UPDATE chores SET owner = NULL, until = 0 WHERE owner = $1";
+/// Lets others prune, from the beginning.
+const LET_PRUNE: &str = "UPDATE chores SET owner = NULL, place = NULL WHERE name = 'prune' AND owner = $1";
 
 /// A token that tells a delivery's leases from each other: its `seq`, and a number that is random for each claim.
 pub(super) fn token(seq: i64, random: i64) -> u128 {
@@ -113,18 +113,18 @@ pub(super) async fn renew(database: Arc<Database>, leases: Vec<Lease>, length: D
     Ok(leases.iter().map(|lease| held.contains(lease)).collect())
 }
 
-/// Gives back all leases of an owner, and its chores.
+/// Gives back all leases of an owner, and lets others prune if it did.
 pub(super) async fn release(database: Arc<Database>, owner: Owner) -> Result<u64, Fault> {
     let owner: &[&(dyn ToSql + Sync)] = &[&uuid_of_owner(owner)];
     let released = tried(async || {
         let transaction = Lent::new(database.connection(Use::Deliver).await?);
         let release = transaction.prepare_cached(RELEASE).await?;
-        let release_chores = transaction.prepare_cached(RELEASE_CHORES).await?;
+        let let_prune = transaction.prepare_cached(LET_PRUNE).await?;
         let (begun, released, chores, committed) = tokio::join!(
             biased;
             transaction.batch_execute(BEGIN),
             transaction.query(&release, owner),
-            transaction.execute(&release_chores, owner),
+            transaction.execute(&let_prune, owner),
             transaction.batch_execute("COMMIT"),
         );
         begun?;
