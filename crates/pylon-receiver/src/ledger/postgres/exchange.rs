@@ -12,7 +12,6 @@ use super::error::Fault;
 use super::exhausted::{self, Reason, is_damage};
 use super::lease;
 use super::lent::Lent;
-use super::retry::tried;
 use super::row::event_of;
 use super::settle::{self, Outcome, Settling};
 use crate::id::DeliveryId;
@@ -79,7 +78,8 @@ impl Exchanging<'_> {
             if most_exhausted == 0 {
                 break;
             }
-            let Round { settled, next } = tried(async || self.round(unsettled, &chosen, most_exhausted).await).await?;
+            let Round { settled, next } =
+                self.database.tried(async || self.round(unsettled, &chosen, most_exhausted).await).await?;
             if let Some(outcome) = settled {
                 self.wake(settling, &outcome, &next);
                 exchanged.settled = settling.answers(&outcome);

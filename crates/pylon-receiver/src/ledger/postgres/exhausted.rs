@@ -5,7 +5,6 @@ use super::connection::Use;
 use super::database::Database;
 use super::error::Fault;
 use super::lent::Lent;
-use super::retry::tried;
 use super::row::delivery_of;
 use super::settle::finish;
 use crate::id::DeliveryId;
@@ -71,25 +70,26 @@ pub(super) async fn end(
     lines.dedup();
     let columns: &[&(dyn ToSql + Sync)] = &[&places, &events, &numbers, &seqs, &counted, &reasons];
     let lines: &[&(dyn ToSql + Sync)] = &[&lines];
-    let rows = tried(async || {
-        let transaction = Lent::new(database.connection(Use::Deliver).await?);
-        let lock_lines = transaction.prepare_cached(LOCK_LINES).await?;
-        let end = transaction.prepare_cached(END).await?;
-        let (begun, locked, ended, committed) = tokio::join!(
-            biased;
-            transaction.batch_execute("BEGIN; SELECT keep_time()"),
-            transaction.execute(&lock_lines, lines),
-            transaction.query(&end, columns),
-            transaction.batch_execute("COMMIT"),
-        );
-        begun?;
-        locked?;
-        let ended = ended?;
-        committed?;
-        transaction.done();
-        Ok(ended)
-    })
-    .await?;
+    let rows = database
+        .tried(async || {
+            let transaction = Lent::new(database.connection(Use::Deliver).await?);
+            let lock_lines = transaction.prepare_cached(LOCK_LINES).await?;
+            let end = transaction.prepare_cached(END).await?;
+            let (begun, locked, ended, committed) = tokio::join!(
+                biased;
+                transaction.batch_execute("BEGIN; SELECT keep_time()"),
+                transaction.execute(&lock_lines, lines),
+                transaction.query(&end, columns),
+                transaction.batch_execute("COMMIT"),
+            );
+            begun?;
+            locked?;
+            let ended = ended?;
+            committed?;
+            transaction.done();
+            Ok(ended)
+        })
+        .await?;
     let mut ended = HashSet::new();
     for row in rows {
         match row.try_get::<_, Option<i32>>(0)? {

@@ -7,7 +7,6 @@ use super::connection::Use;
 use super::database::Database;
 use super::error::Fault;
 use super::lent::Lent;
-use super::retry::tried;
 use super::row::{milliseconds, uuid_of};
 use crate::ledger::{Lease, Owner};
 use std::collections::HashSet;
@@ -86,22 +85,23 @@ pub(super) async fn renew(database: Arc<Database>, leases: Vec<Lease>, length: D
     }
     let length = milliseconds(length);
     let columns: &[&(dyn ToSql + Sync)] = &[&length, &places, &events, &numbers, &seqs, &tokens];
-    let renewed = tried(async || {
-        let transaction = Lent::new(database.connection(Use::Deliver).await?);
-        let renew = transaction.prepare_cached(RENEW).await?;
-        let (begun, renewed, committed) = tokio::join!(
-            biased;
-            transaction.batch_execute(BEGIN),
-            transaction.query(&renew, columns),
-            transaction.batch_execute("COMMIT"),
-        );
-        begun?;
-        let renewed = renewed?;
-        committed?;
-        transaction.done();
-        Ok(renewed)
-    })
-    .await?;
+    let renewed = database
+        .tried(async || {
+            let transaction = Lent::new(database.connection(Use::Deliver).await?);
+            let renew = transaction.prepare_cached(RENEW).await?;
+            let (begun, renewed, committed) = tokio::join!(
+                biased;
+                transaction.batch_execute(BEGIN),
+                transaction.query(&renew, columns),
+                transaction.batch_execute("COMMIT"),
+            );
+            begun?;
+            let renewed = renewed?;
+            committed?;
+            transaction.done();
+            Ok(renewed)
+        })
+        .await?;
     let mut holds = vec![false; leases.len()];
     for row in renewed {
         let place: i32 = row.try_get(0)?;
@@ -116,25 +116,26 @@ pub(super) async fn renew(database: Arc<Database>, leases: Vec<Lease>, length: D
 /// Gives back all leases of an owner, and lets others prune if it did.
 pub(super) async fn release(database: Arc<Database>, owner: Owner) -> Result<u64, Fault> {
     let owner: &[&(dyn ToSql + Sync)] = &[&uuid_of_owner(owner)];
-    let released = tried(async || {
-        let transaction = Lent::new(database.connection(Use::Deliver).await?);
-        let release = transaction.prepare_cached(RELEASE).await?;
-        let let_prune = transaction.prepare_cached(LET_PRUNE).await?;
-        let (begun, released, chores, committed) = tokio::join!(
-            biased;
-            transaction.batch_execute(BEGIN),
-            transaction.query(&release, owner),
-            transaction.execute(&let_prune, owner),
-            transaction.batch_execute("COMMIT"),
-        );
-        begun?;
-        let released = released?;
-        chores?;
-        committed?;
-        transaction.done();
-        Ok(released)
-    })
-    .await?;
+    let released = database
+        .tried(async || {
+            let transaction = Lent::new(database.connection(Use::Deliver).await?);
+            let release = transaction.prepare_cached(RELEASE).await?;
+            let let_prune = transaction.prepare_cached(LET_PRUNE).await?;
+            let (begun, released, chores, committed) = tokio::join!(
+                biased;
+                transaction.batch_execute(BEGIN),
+                transaction.query(&release, owner),
+                transaction.execute(&let_prune, owner),
+                transaction.batch_execute("COMMIT"),
+            );
+            begun?;
+            let released = released?;
+            chores?;
+            committed?;
+            transaction.done();
+            Ok(released)
+        })
+        .await?;
     let mut destinations: HashSet<Arc<str>> = HashSet::new();
     for row in &released {
         destinations.insert(row.try_get::<_, &str>(0)?.into());

@@ -12,7 +12,7 @@ pub struct PostgresOptions {
     pub queue: usize,
     /// How many refused requests are kept.
     pub refused: usize,
-    /// How long an event may wait for its commit to be answered.
+    /// How long the database may take to answer: an event's commit, or an exchange.
     pub answer_within: Duration,
     /// Hears of commits.
     pub observer: Option<Arc<dyn CommitObserver>>,

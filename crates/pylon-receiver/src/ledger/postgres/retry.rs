@@ -1,32 +1,26 @@
 //! Transactions: bounded in time, and tried again where others are in their way.
 
+use super::database::Database;
 use super::error::Fault;
-use std::time::Duration;
 
-/// How long one transaction may take. The server ends what takes too long, and says so, long before: this is for a server that says
-/// nothing.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
 /// How often something is tried at once when others are in its way.
 const MOST_TRIES: usize = 5;
 
-/// Does the work, which is one transaction, within a bounded time; at once again where another transaction was in its way.
-pub(super) async fn tried<T, W>(mut work: impl FnMut() -> W) -> Result<T, Fault>
-where
-    W: Future<Output = Result<T, Fault>>,
-{
-    for _ in 1..MOST_TRIES {
-        match once(work()).await {
-            Err(Fault::Again(_)) => {}
-            result => return result,
+impl Database {
+    /// Does the work, which is one transaction, within the time that the database has for an answer; at once again where another
+    /// transaction was in its way.
+    pub(super) async fn tried<T, W>(&self, mut work: impl FnMut() -> W) -> Result<T, Fault>
+    where
+        W: Future<Output = Result<T, Fault>>,
+    {
+        let within = self.options.answer_within;
+        let mut tries = 1;
+        loop {
+            let late = || Fault::Away(format!("the database gave no answer within {within:?}").into());
+            match tokio::time::timeout(within, work()).await.unwrap_or_else(|_| Err(late())) {
+                Err(Fault::Again(_)) if tries < MOST_TRIES => tries += 1,
+                result => return result,
+            }
         }
-    }
-    once(work()).await
-}
-
-/// Does the work, which is one transaction, within a bounded time.
-async fn once<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
-    match tokio::time::timeout(ANSWERED_WITHIN, work).await {
-        Ok(result) => result,
-        Err(_) => Err(Fault::Away(format!("the database gave no answer in {} s", ANSWERED_WITHIN.as_secs()).into())),
     }
 }

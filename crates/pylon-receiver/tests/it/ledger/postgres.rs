@@ -1,6 +1,7 @@
 //! The ledger on PostgreSQL, held against the contract: each test has a schema of its own, whose clock is that of the test.
 
 use super::contract::{Ask, Hands, REFUSED, Subject, claim};
+use crate::postgres::proxy::{PORT, Proxy};
 use pylon_receiver::ledger::{Ledger, PostgresLedger, PostgresOptions};
 use pylon_test_support::postgres::Cluster;
 use std::sync::{Arc, OnceLock};
@@ -13,6 +14,11 @@ pub(crate) struct PostgresSubject {
     schema: String,
     /// With the copy of the clock.
     _folder: TempDir,
+}
+
+/// The server of these tests; none where PostgreSQL is missing, which is said.
+pub(crate) fn cluster() -> Option<&'static Cluster> {
+    Cluster::shared()
 }
 
 /// A database for all of these tests, in which each has a schema.
@@ -34,6 +40,24 @@ async fn beside(schema: &str) -> Client {
 }
 
 impl PostgresSubject {
+    /// A connection beside the ledger, in its schema.
+    pub(crate) async fn beside(&self) -> Client {
+        beside(&self.schema).await
+    }
+
+    /// A handle of the ledger behind a proxy.
+    pub(crate) async fn through(&self, proxy: &Proxy, options: PostgresOptions) -> Arc<dyn Ledger> {
+        self.through_as(config().get_user().unwrap(), proxy, options).await
+    }
+
+    /// A handle of the ledger behind a proxy, for this role.
+    pub(crate) async fn through_as(&self, role: &str, proxy: &Proxy, options: PostgresOptions) -> Arc<dyn Ledger> {
+        let mut behind = Config::new();
+        behind.host_path(proxy.socket_folder()).port(PORT).user(role).dbname(config().get_dbname().unwrap());
+        let options = PostgresOptions { refused: REFUSED, ..options };
+        Arc::new(PostgresLedger::connect(&behind, &self.schema, options).await.unwrap())
+    }
+
     async fn connect(schema: &str) -> Arc<dyn Ledger> {
         let options = PostgresOptions { refused: REFUSED, ..PostgresOptions::default() };
         Arc::new(PostgresLedger::connect(&config(), schema, options).await.unwrap())
