@@ -3,7 +3,8 @@
 use super::connection::Use;
 use super::database::Database;
 use super::options::PostgresOptions;
-use super::{exchange, prune, read, reassign, redeliver, refused, writer};
+use super::refused::Refusals;
+use super::{chores, dead, exchange, prune, read, reassign, redeliver, writer};
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
     DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Exchange, Exchanged, Lease, Ledger,
@@ -19,6 +20,7 @@ use tokio_postgres::Config;
 /// Keeps events in a PostgreSQL database. Several receivers may share it.
 pub struct PostgresLedger {
     database: Arc<Database>,
+    refusals: Refusals,
 }
 
 impl PostgresLedger {
@@ -27,8 +29,9 @@ impl PostgresLedger {
     /// # Errors
     /// [`LedgerError::Unreachable`]; [`LedgerError::Unknown`] if the tables are those of a later version.
     pub async fn connect(config: &Config, schema: &str, options: PostgresOptions) -> Result<Self, LedgerError> {
-        let database = Database::connect(config, schema, options, Handle::current()).await?;
-        Ok(Self { database: Arc::new(database) })
+        let database = Arc::new(Database::connect(config, schema, options, Handle::current()).await?);
+        chores::start(&database);
+        Ok(Self { refusals: Refusals::start(&database), database })
     }
 }
 
@@ -38,12 +41,7 @@ impl Ledger for PostgresLedger {
     }
 
     fn keep_refused(&self, refused: NewRefused) {
-        let database = self.database.clone();
-        drop(
-            self.database
-                .runtime
-                .spawn(async move { database.run(move |database| refused::run(database, refused)).await }),
-        );
+        self.refusals.keep(refused);
     }
 
     fn exchange(&self, exchange: Exchange) -> LedgerFuture<'_, Exchanged> {
@@ -71,11 +69,11 @@ impl Ledger for PostgresLedger {
     }
 
     fn redeliver_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
-        Box::pin(self.database.run(move |database| redeliver::dead(database, deliveries)))
+        Box::pin(self.database.run(move |database| dead::redeliver(database, deliveries)))
     }
 
     fn drop_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
-        Box::pin(self.database.run(move |database| redeliver::drop_dead(database, deliveries)))
+        Box::pin(self.database.run(move |database| dead::drop_all(database, deliveries)))
     }
 
     fn move_deliveries(&self, from: Arc<str>, to: Arc<str>) -> LedgerFuture<'_, u64> {
