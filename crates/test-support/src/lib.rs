@@ -2,15 +2,23 @@
 //!
 //! | Module | Holds |
 //! | --- | --- |
+//! | [`folder`] | a temporary folder that goes with the process, however that ends |
 //! | [`http`] | a small HTTP server that remembers its requests, and a client of one request |
 //! | [`log`] | the lines that a piece of code logs |
+//! | [`postgres`] | a PostgreSQL of the tests' own |
+//! | [`process`] | other programs, which end with this process and are waited for with a bound |
+//! | [`programs`] | where other programs are, and what is said where they are missing |
 //! | [`requests`] | the table of requests in `vectors/requests.json` |
 //! | [`wait`] | waiting for a condition, with a bound |
 
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "tests that cannot go on say where")]
 
+pub mod folder;
 pub mod http;
 pub mod log;
+pub mod postgres;
+pub mod process;
+pub mod programs;
 pub mod requests;
 pub mod wait;

@@ -7,6 +7,7 @@ use super::wake::Notifier;
 use crate::ledger::{Bell, LedgerError};
 use deadpool_postgres::Pool;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Handle;
 use tokio::sync::RwLock;
 use tokio_postgres::Config;
@@ -30,6 +31,9 @@ pub(super) struct Database {
     writers: Pool,
     couriers: Pool,
     readers: Pool,
+    chores: Pool,
+    /// Whether it is about to be closed: what takes long breaks off.
+    is_closing: AtomicBool,
     /// Whether the ledger is closed; locked to read while something is done.
     closed: Arc<RwLock<bool>>,
 }
@@ -49,6 +53,8 @@ impl Database {
             writers: pool(config, schema, Use::Write, super::writer::WRITERS, &runtime)?,
             couriers: pool(config, schema, Use::Deliver, COURIERS, &runtime)?,
             readers,
+            chores: pool(config, schema, Use::Chores, 1, &runtime)?,
+            is_closing: AtomicBool::new(false),
             runtime,
             options,
             id,
@@ -63,17 +69,19 @@ impl Database {
             Use::Write => &self.writers,
             Use::Deliver => &self.couriers,
             Use::Read => &self.readers,
+            Use::Chores => &self.chores,
         };
         Ok(pool.get().await?)
     }
 
     /// Does something to its end, also when nobody waits for the answer any more.
-    pub(super) async fn run<T: Send + 'static, W>(
+    pub(super) async fn run<T: Send + 'static, E, W>(
         self: &Arc<Self>,
         work: impl FnOnce(Arc<Self>) -> W + Send + 'static,
     ) -> Result<T, LedgerError>
     where
-        W: Future<Output = Result<T, Fault>> + Send + 'static,
+        E: Into<LedgerError> + Send + 'static,
+        W: Future<Output = Result<T, E>> + Send + 'static,
     {
         let (database, closed) = (self.clone(), self.closed.clone());
         let task = self.runtime.spawn(async move {
@@ -81,15 +89,27 @@ impl Database {
             if *closed {
                 return Err(LedgerError::Closed);
             }
-            Ok(work(database).await?)
+            work(database).await.map_err(E::into)
         });
         task.await.unwrap_or_else(|error| Err(LedgerError::Failed(error.to_string().into())))
     }
 
+    /// Rings for the destination, here and at other receivers.
+    pub(super) fn wake(&self, destination: &Arc<str>) {
+        self.bell.ring(destination);
+        self.notifier.tell(destination);
+    }
+
+    /// Whether it is about to be closed.
+    pub(super) fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::Relaxed)
+    }
+
     /// Waits for what is being done, and lets nothing else begin.
     pub(super) async fn close(&self) {
+        self.is_closing.store(true, Ordering::Relaxed);
         *self.closed.write().await = true;
-        for pool in [&self.writers, &self.couriers, &self.readers] {
+        for pool in [&self.writers, &self.couriers, &self.readers, &self.chores] {
             pool.close();
         }
     }

@@ -185,4 +185,3 @@ async fn drop_part(database: &Database, deliveries: &[DeliveryId]) -> Result<u64
     changes.commit(transaction, database).await?;
     Ok(dropped)
 }
-

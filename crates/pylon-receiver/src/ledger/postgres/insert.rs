@@ -54,10 +54,7 @@ pub(super) async fn insert(
     let redelivery_of: Vec<Option<i32>> = rows.iter().map(|row| row.redelivery_of).collect();
     let insert = transaction.prepare_cached(INSERT).await?;
     let inserted = transaction
-        .query(
-            &insert,
-            &[&events, &numbers, &destinations, &order_keys, &lines, &sizes, &redelivery_of, &is_behind],
-        )
+        .query(&insert, &[&events, &numbers, &destinations, &order_keys, &lines, &sizes, &redelivery_of, &is_behind])
         .await?;
     for row in &inserted {
         let destination: Arc<str> = row.try_get::<_, &str>(0)?.into();

@@ -2,9 +2,11 @@
 
 use super::connection::Use;
 use super::database::Database;
+use super::error::Fault;
 use super::options::PostgresOptions;
 use super::refused::Refusals;
-use super::{chores, dead, exchange, prune, read, reassign, redeliver, writer};
+use super::writer::Writers;
+use super::{chores, dead, exchange, prune, read, reassign, redeliver};
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
     DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Exchange, Exchanged, Lease, Ledger,
@@ -20,6 +22,7 @@ use tokio_postgres::Config;
 /// Keeps events in a PostgreSQL database. Several receivers may share it.
 pub struct PostgresLedger {
     database: Arc<Database>,
+    writers: Arc<Writers>,
     refusals: Refusals,
 }
 
@@ -29,15 +32,18 @@ impl PostgresLedger {
     /// # Errors
     /// [`LedgerError::Unreachable`]; [`LedgerError::Unknown`] if the tables are those of a later version.
     pub async fn connect(config: &Config, schema: &str, options: PostgresOptions) -> Result<Self, LedgerError> {
-        let database = Arc::new(Database::connect(config, schema, options, Handle::current()).await?);
+        let database = Database::connect(config, schema, options, Handle::current()).await?;
+        let database = Arc::new(database);
+        let writers = Arc::new(Writers::start(&database));
         chores::start(&database);
-        Ok(Self { refusals: Refusals::start(&database), database })
+        Ok(Self { refusals: Refusals::start(&database), database, writers })
     }
 }
 
 impl Ledger for PostgresLedger {
     fn record(&self, event: NewEvent) -> LedgerFuture<'_, Recorded> {
-        Box::pin(self.database.run(move |database| writer::record(database, event)))
+        let writers = self.writers.clone();
+        Box::pin(self.database.run(move |_| async move { writers.record(event).await }))
     }
 
     fn keep_refused(&self, refused: NewRefused) {
@@ -109,12 +115,7 @@ impl Ledger for PostgresLedger {
     }
 
     fn check(&self) -> LedgerFuture<'_, ()> {
-        Box::pin(self.database.run(|database| async move {
-            // A transaction with an id of its own is committed like one that writes.
-            let connection = database.connection(Use::Write).await?;
-            connection.batch_execute("BEGIN; SELECT keep_time(), pg_current_xact_id(); COMMIT").await?;
-            Ok(())
-        }))
+        Box::pin(self.database.run(check))
     }
 
     fn close(&self) -> LedgerFuture<'_, ()> {
@@ -123,6 +124,13 @@ impl Ledger for PostgresLedger {
             Ok(())
         })
     }
+}
+
+/// Commits a transaction that has an id, as one that writes has it, and changes nothing.
+async fn check(database: Arc<Database>) -> Result<(), Fault> {
+    let connection = database.connection(Use::Write).await?;
+    connection.batch_execute("BEGIN; SELECT keep_time(), pg_current_xact_id(); COMMIT").await?;
+    Ok(())
 }
 
 impl fmt::Debug for PostgresLedger {

@@ -30,7 +30,8 @@ pub(super) async fn lock(transaction: &Transaction<'_>, lines: &BTreeSet<i64>) -
         return Ok(());
     }
     let sorted: Vec<i64> = lines.iter().copied().collect();
-    let lock = transaction.prepare_cached("SELECT pg_advisory_xact_lock(line) FROM unnest($1::bigint[]) AS line").await?;
+    let lock =
+        transaction.prepare_cached("SELECT pg_advisory_xact_lock(line) FROM unnest($1::bigint[]) AS line").await?;
     transaction.execute(&lock, &[&sorted]).await?;
     Ok(())
 }

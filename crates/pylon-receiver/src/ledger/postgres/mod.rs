@@ -3,14 +3,20 @@
 //! Nothing here may rely on being the only writer: who looks before it writes locks first, and looks in a later statement. Locks are
 //! taken in this order everywhere, each kind sorted: lines, deduplication keys, events, rows of `open`.
 
+mod advance;
+mod chores;
 mod connection;
 mod database;
+mod dead;
 mod error;
 mod exchange;
+mod hold_up;
+mod insert;
 mod ledger;
 mod line;
 mod migrate;
 mod options;
+mod parts;
 mod prune;
 mod read;
 mod reassign;
@@ -18,6 +24,8 @@ mod record;
 mod redeliver;
 mod refused;
 mod row;
+mod tallies;
+mod transaction;
 mod wake;
 mod writer;
 

@@ -6,7 +6,7 @@
 use super::connection::Use;
 use super::database::Database;
 use super::error::Fault;
-use super::row::{event_of, moment_of, uuid_of};
+use super::row::{moment_of, uuid_of};
 use super::transaction::{Changes, again, begin};
 use crate::id::EventId;
 use crate::ledger::{Owner, Prune, Pruned};
@@ -103,7 +103,12 @@ type Old = (Uuid, bool);
 async fn done(transaction: &Transaction<'_>, old: &[Old]) -> Result<Vec<Old>, Fault> {
     let (ids, are_parked): (Vec<Uuid>, Vec<bool>) = old.iter().copied().unzip();
     let done = transaction.prepare_cached(DONE).await?;
-    transaction.query(&done, &[&ids, &are_parked]).await?.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    transaction
+        .query(&done, &[&ids, &are_parked])
+        .await?
+        .iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .collect()
 }
 
 /// Forgets some of the events behind the place that arrived before the moment; says how many, and where to go on.

@@ -187,7 +187,7 @@ async fn give_lines(
     // The earliest that joined each line.
     let mut joined: BTreeMap<i64, i64> = BTreeMap::new();
     for row in transaction.query(&give, &[&lines, &&**from, &&**to, &goes_to]).await? {
-        let (line, seq) = (row.try_get(0)?, row.try_get(1)?);
+        let (line, seq): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
         joined.entry(line).and_modify(|earliest| *earliest = seq.min(*earliest)).or_insert(seq);
         given += 1;
     }

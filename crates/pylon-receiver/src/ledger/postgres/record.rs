@@ -1,11 +1,252 @@
 //! Keeps events and their deliveries, many in one commit.
 
-use super::database::Database;
+use super::connection::Connection;
 use super::error::Fault;
+use super::line::line;
+use super::row::{event_of, uuid_of};
 use crate::ledger::{NewEvent, Recorded};
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
 
-/// Keeps the events, in their order; no two of them have one id, or one deduplication key at one endpoint.
-pub(super) async fn run(_database: &Arc<Database>, _events: &[NewEvent]) -> Result<Vec<Recorded>, Fault> {
-    Err(Fault::Other("under construction".into()))
+/// Locks lines, in the order of the array.
+const LOCK_LINES: &str = "SELECT pg_advisory_xact_lock(line) FROM unnest($1::bigint[]) AS line";
+
+/// In one statement, whose snapshot is later than the locks: takes the deduplication keys that are free, keeps the events that have no
+/// key or took theirs, and makes their deliveries: waiting, or held behind another one of their line. Answers the ids of the events that it
+/// kept, and the destinations that have something due.
+const KEEP: &str = r#"
+WITH now AS MATERIALIZED (SELECT tick() AS tick),
+given AS MATERIALIZED (
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::text[], $5::bytea[], $6::bytea[], $7::bytea[], $8::bytea[],
+        $9::bytea[], $10::bytea[], $11::text[], $12::bigint[]) WITH ORDINALITY
+        AS given (id, endpoint, name, kind, method, target, query, parked, headers, body, key, lasts, place)
+),
+looped AS MATERIALIZED (
+    SELECT DISTINCT passed.place FROM unnest($13::bigint[], $14::uuid[]) AS passed (place, id) JOIN events ON events.id = passed.id
+),
+taken AS (
+    INSERT INTO deduplication_keys AS known (endpoint, key, event_id, expires_at)
+    SELECT endpoint, key, id, (SELECT tick FROM now) + lasts FROM given
+    WHERE key IS NOT NULL AND place NOT IN (SELECT place FROM looped)
+        AND NOT EXISTS (SELECT 1 FROM events WHERE events.id = given.id)
+    ORDER BY endpoint, key
+    ON CONFLICT (endpoint, key) DO UPDATE SET event_id = excluded.event_id, expires_at = excluded.expires_at
+        WHERE known.expires_at <= (SELECT tick FROM now) AND known.event_id <> excluded.event_id
+    RETURNING event_id
+),
+kept AS (
+    INSERT INTO events (id, endpoint, name, kind, method, target, query, parked, headers, body)
+    SELECT id, endpoint, name, kind, method, target, query, parked, headers, body FROM given
+    WHERE place NOT IN (SELECT place FROM looped) AND (key IS NULL OR id IN (SELECT event_id FROM taken))
+    ORDER BY id
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id, parked IS NOT NULL AS is_parked
+),
+made AS (
+    SELECT sorted.*, nextval('deliveries_seq') AS seq FROM (
+        SELECT given.id AS event_id, octet_length(given.body) AS size, delivery.*,
+            row_number() OVER (PARTITION BY line ORDER BY delivery.place, number) AS place_in_line
+        FROM unnest($15::bigint[], $16::integer[], $17::text[], $18::bytea[], $19::bigint[])
+            AS delivery (place, number, destination, order_key, line)
+        JOIN given ON given.place = delivery.place JOIN kept ON kept.id = given.id
+        ORDER BY delivery.place, number
+    ) AS sorted
+),
+opened AS (
+    INSERT INTO open (event_id, number, seq, destination, order_key, line, state, is_repeat, size, due_at)
+    SELECT event_id, number, made.seq, destination, order_key, made.line,
+        CASE WHEN made.line IS NULL OR (place_in_line = 1 AND before.seq IS NULL) THEN 0 ELSE 1 END,
+        false, size, (SELECT tick FROM now)
+    FROM made LEFT JOIN LATERAL (SELECT seq FROM open WHERE open.line = made.line LIMIT 1) AS before ON true
+    RETURNING destination, state
+),
+tallied AS (
+    INSERT INTO tallies (destination, events, parked, waiting, held)
+    SELECT '', count(*), count(*) FILTER (WHERE is_parked), 0, 0 FROM kept HAVING count(*) > 0
+    UNION ALL
+    SELECT destination, 0, 0, count(*) FILTER (WHERE state = 0), count(*) FILTER (WHERE state = 1) FROM opened GROUP BY destination
+)
+SELECT id, NULL AS destination FROM kept
+UNION ALL
+SELECT DISTINCT NULL::uuid, destination FROM opened WHERE state = 0
+"#;
+
+/// Of events that were not kept: the first event that it has passed and that is here, whether it is here itself, who has its key.
+const FIND: &str = r#"
+SELECT
+    (SELECT passed.id FROM unnest($4::bigint[], $5::uuid[]) WITH ORDINALITY AS passed (place, id, nth)
+        JOIN events ON events.id = passed.id WHERE passed.place = given.place ORDER BY nth LIMIT 1),
+    EXISTS (SELECT 1 FROM events WHERE events.id = given.id),
+    known.event_id
+FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY AS given (id, endpoint, key, place)
+LEFT JOIN deduplication_keys AS known ON known.endpoint = given.endpoint AND known.key = given.key
+ORDER BY given.place
+"#;
+
+/// What came of a batch.
+pub(super) struct Kept {
+    /// An answer for each event.
+    pub(super) answers: Vec<Recorded>,
+    /// Destinations that have something due.
+    pub(super) due: Vec<Arc<str>>,
+}
+
+/// Keeps the events in their order, all in one commit. No two of them may have one id, or one deduplication key at one endpoint.
+pub(super) async fn run(connection: &Connection, ledger: Uuid, events: &[NewEvent]) -> Result<Kept, Fault> {
+    let batch = Batch::of(ledger, events);
+    let (kept, due) = batch.keep(connection).await?;
+    let others: Vec<usize> = (0..events.len()).filter(|&place| !kept.contains(&batch.ids[place])).collect();
+    let mut answers = vec![Recorded::Stored; events.len()];
+    if !others.is_empty() {
+        for (&place, answer) in others.iter().zip(find(connection, events, &others).await?) {
+            answers[place] = answer;
+        }
+    }
+    Ok(Kept { answers, due })
+}
+
+/// Events and deliveries, a list for each column.
+#[derive(Default)]
+struct Batch<'a> {
+    ids: Vec<Uuid>,
+    endpoints: Vec<&'a str>,
+    names: Vec<&'a [u8]>,
+    kinds: Vec<Option<&'a str>>,
+    methods: Vec<&'a [u8]>,
+    targets: Vec<&'a [u8]>,
+    queries: Vec<Option<&'a [u8]>>,
+    parked: Vec<Option<&'a [u8]>>,
+    headers: Vec<&'a [u8]>,
+    bodies: Vec<&'a [u8]>,
+    keys: Vec<Option<&'a str>>,
+    lasts: Vec<Option<i64>>,
+    /// The places of events in the batch, from 1, and the ids that they have passed.
+    passed: (Vec<i64>, Vec<Uuid>),
+    places: Vec<i64>,
+    numbers: Vec<i32>,
+    destinations: Vec<&'a str>,
+    order_keys: Vec<Option<&'a [u8]>>,
+    lines: Vec<Option<i64>>,
+}
+
+impl<'a> Batch<'a> {
+    fn of(ledger: Uuid, events: &'a [NewEvent]) -> Self {
+        let mut batch = Self::default();
+        for (event, place) in events.iter().zip(1..) {
+            batch.ids.push(uuid_of(event.id));
+            batch.endpoints.push(&event.endpoint);
+            batch.names.push(event.name.as_bytes());
+            batch.kinds.push(event.kind.as_deref());
+            batch.methods.push(event.method.as_bytes());
+            batch.targets.push(event.target.as_bytes());
+            batch.queries.push(event.query.as_deref().map(str::as_bytes));
+            batch.parked.push(event.parked.as_deref().map(str::as_bytes));
+            batch.headers.push(event.headers.as_bytes());
+            batch.bodies.push(event.body.as_bytes());
+            batch.keys.push(event.deduplication.as_ref().map(|key| &*key.key));
+            batch.lasts.push(event.deduplication.as_ref().and_then(|key| key.lasts).map(milliseconds));
+            for &passed in &event.passed {
+                batch.passed.0.push(place);
+                batch.passed.1.push(uuid_of(passed));
+            }
+            for (delivery, number) in event.deliveries.iter().zip(1..) {
+                let order_key = delivery.order_key.as_deref();
+                batch.places.push(place);
+                batch.numbers.push(number);
+                batch.destinations.push(&delivery.destination);
+                batch.order_keys.push(order_key.map(str::as_bytes));
+                batch.lines.push(order_key.map(|key| line(ledger, &delivery.destination, key)));
+            }
+        }
+        batch
+    }
+
+    /// Keeps what can be kept; says which events, and where something is due.
+    async fn keep(&self, connection: &Connection) -> Result<(HashSet<Uuid>, Vec<Arc<str>>), Fault> {
+        let mut lines: Vec<i64> = self.lines.iter().flatten().copied().collect();
+        lines.sort_unstable();
+        lines.dedup();
+        let lock = connection.prepare_cached(LOCK_LINES).await?;
+        let keep = connection.prepare_cached(KEEP).await?;
+        let columns: &[&(dyn ToSql + Sync)] = &[
+            &self.ids,
+            &self.endpoints,
+            &self.names,
+            &self.kinds,
+            &self.methods,
+            &self.targets,
+            &self.queries,
+            &self.parked,
+            &self.headers,
+            &self.bodies,
+            &self.keys,
+            &self.lasts,
+            &self.passed.0,
+            &self.passed.1,
+            &self.places,
+            &self.numbers,
+            &self.destinations,
+            &self.order_keys,
+            &self.lines,
+        ];
+        let locked = async {
+            match lines.is_empty() {
+                true => Ok(0),
+                false => connection.execute(&lock, &[&lines]).await,
+            }
+        };
+        // Sent one behind the other without waiting. If one fails, so do those behind it, and the commit is a rollback that reports no
+        // error: nothing counts unless all succeed.
+        let (.., rows, _) = tokio::try_join!(
+            biased;
+            connection.batch_execute("BEGIN; SELECT keep_time()"),
+            locked,
+            connection.query(&keep, columns),
+            connection.batch_execute("COMMIT"),
+        )?;
+        let (mut kept, mut due) = (HashSet::with_capacity(rows.len()), Vec::new());
+        for row in rows {
+            match row.try_get(0)? {
+                Some(id) => drop(kept.insert(id)),
+                None => due.push(row.try_get::<_, &str>(1)?.into()),
+            }
+        }
+        Ok((kept, due))
+    }
+}
+
+/// The answers to events that were not kept.
+async fn find(connection: &Connection, events: &[NewEvent], places: &[usize]) -> Result<Vec<Recorded>, Fault> {
+    let (mut ids, mut endpoints, mut keys, mut passed) = (Vec::new(), Vec::new(), Vec::new(), (Vec::new(), Vec::new()));
+    for (event, place) in places.iter().map(|&place| &events[place]).zip(1_i64..) {
+        ids.push(uuid_of(event.id));
+        endpoints.push(&*event.endpoint);
+        keys.push(event.deduplication.as_ref().map(|key| &*key.key));
+        for &id in &event.passed {
+            passed.0.push(place);
+            passed.1.push(uuid_of(id));
+        }
+    }
+    let find = connection.prepare_cached(FIND).await?;
+    let rows = connection.query(&find, &[&ids, &endpoints, &keys, &passed.0, &passed.1]).await?;
+    let mut answers = Vec::with_capacity(rows.len());
+    for (row, id) in rows.iter().zip(ids) {
+        let (looped, is_kept, holder): (Option<Uuid>, bool, Option<Uuid>) =
+            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        answers.push(match (looped, holder) {
+            (Some(looped), _) => Recorded::Looped(event_of(looped)),
+            _ if is_kept || holder == Some(id) => Recorded::Stored,
+            (None, Some(holder)) => Recorded::Duplicate(event_of(holder)),
+            // Whoever had the key has gone since.
+            (None, None) => return Err(Fault::Again("a deduplication key was let go meanwhile".into())),
+        });
+    }
+    Ok(answers)
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -5,11 +5,11 @@
 
 use super::connection::Use;
 use super::database::Database;
+use super::dead;
 use super::error::Fault;
 use super::insert::{NewRow, insert, lock_events};
-use super::parts::parts;
-use super::dead;
 use super::line::{Lines, line, line_of, lock};
+use super::parts::parts;
 use super::row::uuid_of;
 use super::transaction::{Changes, again, begin};
 use crate::id::EventId;
@@ -20,11 +20,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// Makes a new delivery of each event to the destination, or to all that it ever went to.
-pub(super) async fn events(
-    database: Arc<Database>,
-    events: Vec<EventId>,
-    to: Option<Arc<str>>,
-) -> Result<u64, Fault> {
+pub(super) async fn events(database: Arc<Database>, events: Vec<EventId>, to: Option<Arc<str>>) -> Result<u64, Fault> {
     let mut made = 0;
     for part in parts(events, |&event| event) {
         let part: Vec<Uuid> = part.into_iter().map(uuid_of).collect();
@@ -43,12 +39,7 @@ pub(super) async fn route(database: Arc<Database>, events: Vec<(EventId, Vec<New
     Ok(made)
 }
 
-async fn redeliver(
-    database: &Database,
-    events: &[Uuid],
-    to: Option<&Arc<str>>,
-    lines: &Lines,
-) -> Result<u64, Fault> {
+async fn redeliver(database: &Database, events: &[Uuid], to: Option<&Arc<str>>, lines: &Lines) -> Result<u64, Fault> {
     let mut connection = database.connection(Use::Read).await?;
     let transaction = begin(&mut connection).await?;
     let before = plan(&transaction, database.id, events, to).await?;
@@ -153,9 +144,8 @@ async fn plan(
 
 async fn route_part(database: &Database, events: &[(EventId, Vec<NewDelivery>)]) -> Result<u64, Fault> {
     let ids: Vec<Uuid> = events.iter().map(|&(event, _)| uuid_of(event)).collect();
-    let line_of = |delivery: &NewDelivery| {
-        Some(line(database.id, &delivery.destination, delivery.order_key.as_deref()?))
-    };
+    let line_of =
+        |delivery: &NewDelivery| Some(line(database.id, &delivery.destination, delivery.order_key.as_deref()?));
     let lines = events.iter().flat_map(|(_, deliveries)| deliveries).filter_map(line_of).collect();
     let mut connection = database.connection(Use::Read).await?;
     let transaction = begin(&mut connection).await?;

@@ -77,12 +77,14 @@ async fn keep_part(database: &Database, refused: &[NewRefused]) -> Result<(), Fa
     let stays = ring(old, new, database.options.refused);
 
     let (stays_old, stays_new) = stays.split_at(kept.len());
-    let gone: Vec<i64> = kept.iter().zip(stays_old).filter(|(_, stays)| !**stays).map(|(kept, _)| kept.number).collect();
+    let gone: Vec<i64> =
+        kept.iter().zip(stays_old).filter(|(_, stays)| !**stays).map(|(kept, _)| kept.number).collect();
     if !gone.is_empty() {
         let drop = transaction.prepare_cached("DELETE FROM refused WHERE number = ANY($1)").await?;
         transaction.execute(&drop, &[&gone]).await?;
     }
-    let new: Vec<&NewRefused> = refused.iter().zip(stays_new).filter(|(_, stays)| **stays).map(|(new, _)| new).collect();
+    let new: Vec<&NewRefused> =
+        refused.iter().zip(stays_new).filter(|(_, stays)| **stays).map(|(new, _)| new).collect();
     insert(&transaction, &new).await?;
     transaction.commit().await?;
     Ok(())
@@ -124,9 +126,7 @@ async fn insert(transaction: &Transaction<'_>, refused: &[&NewRefused]) -> Resul
     transaction
         .execute(
             &insert,
-            &[
-                &at, &endpoints, &codes, &reasons, &statuses, &methods, &paths, &remotes, &headers, &bodies, &lengths,
-            ],
+            &[&at, &endpoints, &codes, &reasons, &statuses, &methods, &paths, &remotes, &headers, &bodies, &lengths],
         )
         .await?;
     Ok(())
@@ -202,7 +202,8 @@ mod tests {
     #[track_caller]
     fn check(old: &str, new: &str, most: usize, expected: &str) {
         let stays = ring(reasons(old), reasons(new).into_iter(), most);
-        let all: String = old.chars().chain(new.chars()).zip(stays).map(|(letter, stays)| if stays { letter } else { '-' }).collect();
+        let all: String =
+            old.chars().chain(new.chars()).zip(stays).map(|(letter, stays)| if stays { letter } else { '-' }).collect();
         assert_eq!(all, expected, "{old} and then {new}, {most} at most");
     }
 

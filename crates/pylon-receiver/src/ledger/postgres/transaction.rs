@@ -60,8 +60,7 @@ impl Changes {
         self.tallies.write(&transaction).await?;
         transaction.commit().await?;
         for destination in &self.woken {
-            database.bell.ring(destination);
-            database.notifier.tell(destination);
+            database.wake(destination);
         }
         Ok(())
     }

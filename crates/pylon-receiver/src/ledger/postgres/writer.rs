@@ -1,16 +1,144 @@
 //! Takes all events that wait, commits them together, then answers everybody.
 
+use super::connection::{Connection, Use};
 use super::database::Database;
 use super::error::Fault;
 use super::record;
-use crate::ledger::{NewEvent, Recorded};
+use crate::ledger::{LedgerError, NewEvent, Recorded};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 /// Connections that record.
 pub(super) const WRITERS: usize = 2;
+/// Events in one commit at most, and the bytes of their bodies.
+const MOST_EVENTS: usize = 256;
+const MOST_BYTES: usize = 8 * 1024 * 1024;
+/// How often a batch is tried again at once when others are in its way.
+const MOST_TRIES: usize = 5;
 
-/// Records an event.
-pub(super) async fn record(database: Arc<Database>, event: NewEvent) -> Result<Recorded, Fault> {
-    let mut answers = record::run(&database, std::slice::from_ref(&event)).await?;
-    answers.pop().ok_or_else(|| Fault::Other("expected an answer for each event".into()))
+/// An event and who waits for its answer.
+struct Waiting {
+    event: NewEvent,
+    reply: oneshot::Sender<Result<Recorded, LedgerError>>,
+}
+
+/// The queue of events that wait to be committed.
+pub(super) struct Writers {
+    queue: mpsc::Sender<Waiting>,
+}
+
+impl Writers {
+    pub(super) fn start(database: &Arc<Database>) -> Self {
+        let (queue, waiting) = mpsc::channel(database.options.queue.max(1));
+        let waiting = Arc::new(Mutex::new(waiting));
+        for _ in 0..WRITERS {
+            drop(database.runtime.spawn(work(Arc::downgrade(database), waiting.clone())));
+        }
+        Self { queue }
+    }
+
+    /// Waits for an event's commit, or answers [`LedgerError::Busy`] if too many wait.
+    pub(super) async fn record(&self, event: NewEvent) -> Result<Recorded, LedgerError> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.try_send(Waiting { event, reply }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => LedgerError::Busy,
+            mpsc::error::TrySendError::Closed(_) => LedgerError::Closed,
+        })?;
+        answer.await.map_err(|_| LedgerError::Closed)?
+    }
+}
+
+/// One writer: ends with the queue.
+async fn work(database: std::sync::Weak<Database>, waiting: Arc<Mutex<mpsc::Receiver<Waiting>>>) {
+    // Those that cannot share a commit with one before them.
+    let mut behind = VecDeque::new();
+    loop {
+        let Some(batch) = next_batch(&waiting, &mut behind).await else { return };
+        let Some(database) = database.upgrade() else { return };
+        commit(&database, batch).await;
+    }
+}
+
+async fn next_batch(waiting: &Mutex<mpsc::Receiver<Waiting>>, behind: &mut VecDeque<Waiting>) -> Option<Vec<Waiting>> {
+    let (mut batch, mut later) = (Vec::new(), VecDeque::new());
+    let (mut bytes, mut ids, mut keys) = (0, HashSet::new(), HashSet::new());
+    // Another writer has the queue for as long as nothing comes in: who has something to do does not wait for it.
+    let mut waiting = match behind.is_empty() {
+        true => Some(waiting.lock().await),
+        false => waiting.try_lock().ok(),
+    };
+    while batch.len() < MOST_EVENTS && bytes < MOST_BYTES {
+        let next = match behind.pop_front() {
+            Some(next) => next,
+            None => match &mut waiting {
+                Some(waiting) if batch.is_empty() && later.is_empty() => waiting.recv().await?,
+                Some(waiting) => match waiting.try_recv() {
+                    Ok(next) => next,
+                    Err(_) => break,
+                },
+                None => break,
+            },
+        };
+        let event = &next.event;
+        let key = event.deduplication.as_ref().map(|key| (event.endpoint.clone(), key.key.clone()));
+        let is_twin = ids.contains(&event.id) || key.as_ref().is_some_and(|key| keys.contains(key));
+        if is_twin {
+            later.push_back(next);
+            continue;
+        }
+        ids.insert(event.id);
+        keys.extend(key);
+        bytes += event.body.as_bytes().len();
+        batch.push(next);
+    }
+    later.append(behind);
+    *behind = later;
+    Some(batch)
+}
+
+async fn commit(database: &Database, batch: Vec<Waiting>) {
+    let (events, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|waiting| (waiting.event, waiting.reply)).unzip();
+    let began = Instant::now();
+    let result = attempt(database, &events).await;
+    if let Some(observer) = &database.options.observer {
+        match &result {
+            Ok(_) => observer.committed(events.len(), began.elapsed()),
+            Err(_) => observer.failed(),
+        }
+    }
+    match result {
+        Ok(kept) => {
+            kept.due.iter().for_each(|destination| database.wake(destination));
+            for (reply, answer) in replies.into_iter().zip(kept.answers) {
+                // A caller who left is no error.
+                let _ = reply.send(Ok(answer));
+            }
+        }
+        Err(Fault::Bad(_)) if events.len() > 1 => {
+            // One of them is at fault: it alone is refused.
+            for (event, reply) in events.into_iter().zip(replies) {
+                Box::pin(commit(database, vec![Waiting { event, reply }])).await;
+            }
+        }
+        Err(fault) => {
+            let error = LedgerError::from(fault);
+            for reply in replies {
+                let _ = reply.send(Err(error.clone()));
+            }
+        }
+    }
+}
+
+async fn attempt(database: &Database, events: &[NewEvent]) -> Result<record::Kept, Fault> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let connection: Connection = database.connection(Use::Write).await?;
+        match record::run(&connection, database.id, events).await {
+            Err(Fault::Again(_)) if tries < MOST_TRIES => {}
+            result => return result,
+        }
+    }
 }

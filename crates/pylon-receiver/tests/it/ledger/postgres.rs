@@ -2,7 +2,8 @@
 
 use super::contract::{Ask, Hands, REFUSED, Subject, claim};
 use pylon_receiver::ledger::{Ledger, PostgresLedger, PostgresOptions};
-use std::sync::Arc;
+use pylon_test_support::postgres::Cluster;
+use std::sync::{Arc, OnceLock};
 use tempfile::TempDir;
 use tokio_postgres::{Client, Config, NoTls};
 
@@ -14,10 +15,14 @@ pub(crate) struct PostgresSubject {
     _folder: TempDir,
 }
 
+/// A database for all of these tests, in which each has a schema.
 fn config() -> Config {
-    let mut config = Config::new();
-    config.host_path("/tmp/h/pgsock").port(5433).user("postgres").dbname("postgres");
-    config
+    static URL: OnceLock<String> = OnceLock::new();
+    let url = URL.get_or_init(|| {
+        let cluster = Cluster::shared().expect("`is_here` was asked before");
+        cluster.url(&cluster.fresh_database())
+    });
+    url.parse().unwrap()
 }
 
 /// A connection beside the ledger, in its schema.
@@ -36,6 +41,10 @@ impl PostgresSubject {
 }
 
 impl Subject for PostgresSubject {
+    fn is_here() -> bool {
+        Cluster::shared().is_some()
+    }
+
     async fn fresh(clock: Hands) -> Self {
         let folder = TempDir::new().unwrap();
         let copy = folder.path().join("clock");

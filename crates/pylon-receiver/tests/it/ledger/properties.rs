@@ -15,6 +15,9 @@ const CASES: u32 = 64;
 
 /// Has a ledger and the model answer the same questions.
 pub(crate) fn check<S: Subject>() {
+    if !S::is_here() {
+        return;
+    }
     let mut config = Config { failure_persistence: None, ..Config::default() };
     if std::env::var_os("PROPTEST_CASES").is_none() {
         config.cases = CASES;

@@ -110,7 +110,11 @@ pub(super) async fn complete<T>(
 }
 
 /// Reads the bodies, and looks into them on a thread that may take its time.
-async fn look_into(database: &Database, wanted: &Arc<Wanted>, events: Vec<About>) -> Result<HashMap<Uuid, Looked>, Fault> {
+async fn look_into(
+    database: &Database,
+    wanted: &Arc<Wanted>,
+    events: Vec<About>,
+) -> Result<HashMap<Uuid, Looked>, Fault> {
     if events.is_empty() {
         return Ok(HashMap::new());
     }

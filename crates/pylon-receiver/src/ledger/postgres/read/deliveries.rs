@@ -141,7 +141,9 @@ fn sql(state: Option<DeliveryState>, order: Order) -> String {
         Some(Waiting | Held) => format!("{OPEN} WHERE {range}"),
         // As few as receivers have slots: sorting them is cheap, and looking for them among all that wait is not.
         Some(Delivering) => {
-            format!("SELECT * FROM (WITH leased AS MATERIALIZED ({OPEN} WHERE state = 2) SELECT * FROM leased) AS leased WHERE {range}")
+            format!(
+                "SELECT * FROM (WITH leased AS MATERIALIZED ({OPEN} WHERE state = 2) SELECT * FROM leased) AS leased WHERE {range}"
+            )
         }
         Some(Delivered) => format!("{FINISHED} WHERE {range}"),
         Some(Dead | Dropped | Redelivered) => format!("{FINISHED} WHERE state <> 3 AND {range}"),

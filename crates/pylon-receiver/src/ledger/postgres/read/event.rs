@@ -21,12 +21,8 @@ pub(in super::super) async fn event(database: Arc<Database>, id: EventId) -> Res
     let id = uuid_of(id);
     let mut connection = database.connection(Use::Read).await?;
     // One snapshot, so that the parts are of one moment.
-    let transaction = connection
-        .build_transaction()
-        .isolation_level(IsolationLevel::RepeatableRead)
-        .read_only(true)
-        .start()
-        .await?;
+    let transaction =
+        connection.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start().await?;
     let find = format!(
         "SELECT id, {COLUMNS}, method, target, query, headers, body
          FROM events CROSS JOIN LATERAL ({SUMMARY}) AS summary WHERE id = $1"

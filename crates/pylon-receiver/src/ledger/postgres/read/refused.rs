@@ -34,8 +34,7 @@ pub(in super::super) async fn refused(
     let connection = database.connection(Use::Read).await?;
     let find = connection.prepare_cached(&find).await?;
     let limit = i64::from(page.limit);
-    let rows =
-        connection.query(&find, &[&range.first, &range.last, &filter.endpoint, &filter.code, &limit]).await?;
+    let rows = connection.query(&find, &[&range.first, &range.last, &filter.endpoint, &filter.code, &limit]).await?;
     rows.iter().map(read).collect()
 }
 

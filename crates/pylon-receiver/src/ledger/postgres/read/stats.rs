@@ -42,7 +42,8 @@ pub(in super::super) async fn stats(database: Arc<Database>) -> Result<Stats, Fa
     let sizes = connection.prepare_cached(SIZES).await?;
     let mut stats = Stats::default();
     for row in connection.query(&sums, &[]).await? {
-        let number = |column: usize| -> Result<u64, Fault> { Ok(row.try_get::<_, i64>(column)?.max(0).cast_unsigned()) };
+        let number =
+            |column: usize| -> Result<u64, Fault> { Ok(row.try_get::<_, i64>(column)?.max(0).cast_unsigned()) };
         stats.events += number(1)?;
         stats.parked += number(2)?;
         let of = read(&row)?;

@@ -1,0 +1,3 @@
+//! What the tests of several crates stand on holds itself.
+
+mod postgres;
