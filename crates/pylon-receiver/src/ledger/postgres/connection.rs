@@ -32,7 +32,7 @@ impl Use {
         match self {
             Self::Write => &[("enable_seqscan", "off")],
             Self::Deliver => &[("enable_seqscan", "off"), ("synchronous_commit", "local")],
-            Self::Read => &[("enable_seqscan", "off"), ("statement_timeout", "30s")],
+            Self::Read => &[("enable_seqscan", "off"), ("statement_timeout", "30000")],
             // What it adds up can be added up again.
             Self::Chores => &[("synchronous_commit", "off")],
         }
