@@ -1,7 +1,7 @@
 //! Lets the first of a line go.
 
+use super::changes::Changes;
 use super::error::Fault;
-use super::transaction::Changes;
 use crate::ledger::DeliveryState;
 use deadpool_postgres::Transaction;
 use std::sync::Arc;

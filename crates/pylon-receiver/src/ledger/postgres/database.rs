@@ -2,6 +2,7 @@
 
 use super::connection::{Connection, Use, pool};
 use super::error::Fault;
+use super::lost::Lost;
 use super::options::PostgresOptions;
 use super::wake::Notifier;
 use crate::ledger::{Bell, LedgerError};
@@ -28,6 +29,8 @@ pub(super) struct Database {
     pub(super) bell: Bell,
     /// Tells other receivers that something is due.
     pub(super) notifier: Notifier,
+    /// Exchanges whose answer was lost.
+    pub(super) lost: Lost,
     writers: Pool,
     couriers: Pool,
     readers: Pool,
@@ -59,6 +62,7 @@ impl Database {
             options,
             id,
             bell,
+            lost: Lost::default(),
             closed: Arc::default(),
         })
     }

@@ -1,13 +1,13 @@
 //! Dead deliveries: redelivered or dropped by an operator's order.
 
-use super::connection::Use;
+use super::changes::Changes;
 use super::database::Database;
 use super::error::Fault;
 use super::insert::{NewRow, insert, lock_events};
 use super::line::{Lines, line_of};
 use super::parts::parts;
 use super::row::uuid_of;
-use super::transaction::{Changes, again, begin};
+use super::transaction::{Job, transact};
 use crate::id::DeliveryId;
 use crate::ledger::DeliveryState;
 use deadpool_postgres::Transaction;
@@ -19,9 +19,9 @@ use uuid::Uuid;
 /// Makes a new delivery in the place of each dead one.
 pub(super) async fn redeliver(database: Arc<Database>, deliveries: Vec<DeliveryId>) -> Result<u64, Fault> {
     let mut made = 0;
-    for part in parts(deliveries, |&delivery| delivery) {
-        let lines = Lines::default();
-        made += again(|| redeliver_part(&database, &part, &lines)).await?;
+    for deliveries in parts(deliveries, |&delivery| delivery) {
+        let ledger = database.id;
+        made += transact(&database, Redeliver { ledger, lines: Lines::default(), deliveries }).await?;
     }
     Ok(made)
 }
@@ -30,9 +30,22 @@ pub(super) async fn redeliver(database: Arc<Database>, deliveries: Vec<DeliveryI
 pub(super) async fn drop_all(database: Arc<Database>, deliveries: Vec<DeliveryId>) -> Result<u64, Fault> {
     let mut dropped = 0;
     for part in parts(deliveries, |&delivery| delivery) {
-        dropped += again(|| drop_part(&database, &part)).await?;
+        dropped += transact(&database, Drop(part)).await?;
     }
     Ok(dropped)
+}
+
+/// Drops some deliveries.
+struct Drop(Vec<DeliveryId>);
+
+impl Job for Drop {
+    type Answer = u64;
+
+    async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes) -> Result<u64, Fault> {
+        // Nothing waits behind them: the next one of each line went on when they died.
+        let dead = find(transaction, LOCKED, &arrays(&self.0)).await?;
+        end(transaction, changes, dead, DeliveryState::Dropped).await
+    }
 }
 
 /// A dead delivery.
@@ -121,46 +134,54 @@ pub(super) async fn end(
     Ok(ended)
 }
 
-async fn redeliver_part(database: &Database, deliveries: &[DeliveryId], lines: &Lines) -> Result<u64, Fault> {
-    let named = arrays(deliveries);
-    let mut connection = database.connection(Use::Read).await?;
-    let transaction = begin(&mut connection).await?;
-    let lines_of = |dead: &[Dead]| -> Result<BTreeSet<i64>, Fault> {
-        let lines = dead.iter().map(|dead| line_of(database.id, &dead.destination, dead.order_key.as_deref()));
-        lines.filter_map(Result::transpose).collect()
-    };
-    let before = find(&transaction, "", &named).await?;
-    lines.lock(&transaction, lines_of(&before)?).await?;
-    let events: BTreeSet<Uuid> = before.iter().map(|dead| dead.event).collect();
-    let events: Vec<Uuid> = events.into_iter().collect();
-    let sizes = lock_events(&transaction, &events).await?;
-    let dead = find(&transaction, LOCKED, &named).await?;
-    lines.check(lines_of(&dead)?)?;
-    let mut dead: HashMap<(Uuid, i32), Dead> = dead.into_iter().map(|dead| ((dead.event, dead.number), dead)).collect();
-    let mut last = last_numbers(&transaction, &events).await?;
+/// Redelivers some deliveries, none of them twice.
+struct Redeliver {
+    ledger: Uuid,
+    lines: Lines,
+    deliveries: Vec<DeliveryId>,
+}
 
-    let (mut rows, mut ended) = (Vec::new(), Vec::new());
-    for place in named.0.into_iter().zip(named.1) {
-        // One that died only after the first look has an event that is not locked: it stays for the next order.
-        let (Some(&size), Some(last)) = (sizes.get(&place.0), last.get_mut(&place.0)) else { continue };
-        let Some(dead) = dead.remove(&place) else { continue };
-        *last = last.saturating_add(1);
-        rows.push(NewRow {
-            event: dead.event,
-            number: *last,
-            destination: dead.destination.clone(),
-            order_key: dead.order_key.clone(),
-            line: line_of(database.id, &dead.destination, dead.order_key.as_deref())?,
-            size,
-            redelivery_of: Some(dead.number),
-        });
-        ended.push(dead);
+impl Job for Redeliver {
+    type Answer = u64;
+
+    async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes) -> Result<u64, Fault> {
+        let Self { ledger, lines, deliveries } = self;
+        let named = arrays(deliveries);
+        let lines_of = |dead: &[Dead]| -> Result<BTreeSet<i64>, Fault> {
+            let lines = dead.iter().map(|dead| line_of(*ledger, &dead.destination, dead.order_key.as_deref()));
+            lines.filter_map(Result::transpose).collect()
+        };
+        let before = find(transaction, "", &named).await?;
+        lines.lock(transaction, lines_of(&before)?).await?;
+        let events: BTreeSet<Uuid> = before.iter().map(|dead| dead.event).collect();
+        let events: Vec<Uuid> = events.into_iter().collect();
+        let sizes = lock_events(transaction, &events).await?;
+        let dead = find(transaction, LOCKED, &named).await?;
+        lines.check(lines_of(&dead)?)?;
+        let mut dead: HashMap<(Uuid, i32), Dead> =
+            dead.into_iter().map(|dead| ((dead.event, dead.number), dead)).collect();
+        let mut last = last_numbers(transaction, &events).await?;
+
+        let (mut rows, mut ended) = (Vec::new(), Vec::new());
+        for place in named.0.into_iter().zip(named.1) {
+            // One that died only after the first look has an event that is not locked: it stays for the next order.
+            let (Some(&size), Some(last)) = (sizes.get(&place.0), last.get_mut(&place.0)) else { continue };
+            let Some(dead) = dead.remove(&place) else { continue };
+            *last = last.saturating_add(1);
+            rows.push(NewRow {
+                event: dead.event,
+                number: *last,
+                destination: dead.destination.clone(),
+                order_key: dead.order_key.clone(),
+                line: line_of(*ledger, &dead.destination, dead.order_key.as_deref())?,
+                size,
+                redelivery_of: Some(dead.number),
+            });
+            ended.push(dead);
+        }
+        end(transaction, changes, ended, DeliveryState::Redelivered).await?;
+        insert(transaction, changes, &rows).await
     }
-    let mut changes = Changes::default();
-    end(&transaction, &mut changes, ended, DeliveryState::Redelivered).await?;
-    let made = insert(&transaction, &mut changes, &rows).await?;
-    changes.commit(transaction, database).await?;
-    Ok(made)
 }
 
 /// The highest number of each event's deliveries.
@@ -173,15 +194,4 @@ async fn last_numbers(transaction: &Transaction<'_>, events: &[Uuid]) -> Result<
     let last = transaction.prepare_cached(last).await?;
     let rows = transaction.query(&last, &[&events]).await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
-}
-
-async fn drop_part(database: &Database, deliveries: &[DeliveryId]) -> Result<u64, Fault> {
-    let mut connection = database.connection(Use::Read).await?;
-    let transaction = begin(&mut connection).await?;
-    // Nothing waits behind them: the next one of each line went on when they died.
-    let dead = find(&transaction, LOCKED, &arrays(deliveries)).await?;
-    let mut changes = Changes::default();
-    let dropped = end(&transaction, &mut changes, dead, DeliveryState::Dropped).await?;
-    changes.commit(transaction, database).await?;
-    Ok(dropped)
 }

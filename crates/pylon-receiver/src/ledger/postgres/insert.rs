@@ -1,8 +1,8 @@
 //! Puts deliveries in that an operator ordered: due at once, or behind those of their line.
 
+use super::changes::Changes;
 use super::error::Fault;
 use super::row::state_of;
-use super::transaction::Changes;
 use deadpool_postgres::Transaction;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use super::error::Fault;
 use super::options::PostgresOptions;
 use super::refused::Refusals;
 use super::writer::Writers;
-use super::{chores, dead, exchange, prune, read, reassign, redeliver};
+use super::{chores, dead, exchange, lease, prune, read, reassign, redeliver};
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
     DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Exchange, Exchanged, Lease, Ledger,
@@ -55,11 +55,11 @@ impl Ledger for PostgresLedger {
     }
 
     fn renew(&self, leases: Vec<Lease>, length: Duration) -> LedgerFuture<'_, Vec<bool>> {
-        Box::pin(self.database.run(move |database| exchange::renew(database, leases, length)))
+        Box::pin(self.database.run(move |database| lease::renew(database, leases, length)))
     }
 
     fn release(&self, owner: Owner) -> LedgerFuture<'_, u64> {
-        Box::pin(self.database.run(move |database| exchange::release(database, owner)))
+        Box::pin(self.database.run(move |database| lease::release(database, owner)))
     }
 
     fn wakes(&self) -> Wakes {

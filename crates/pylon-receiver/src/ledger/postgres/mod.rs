@@ -4,16 +4,23 @@
 //! taken in this order everywhere, each kind sorted: lines, deduplication keys, events, rows of `open`.
 
 mod advance;
+mod changes;
+mod choose;
 mod chores;
+mod claim;
 mod connection;
 mod database;
 mod dead;
 mod error;
 mod exchange;
+mod exhausted;
 mod hold_up;
 mod insert;
+mod lease;
 mod ledger;
+mod lent;
 mod line;
+mod lost;
 mod migrate;
 mod options;
 mod parts;
@@ -24,6 +31,7 @@ mod record;
 mod redeliver;
 mod refused;
 mod row;
+mod settle;
 mod tallies;
 mod transaction;
 mod wake;

@@ -3,11 +3,12 @@
 //! Whoever adds a delivery to an event locks the event. So this locks what it wants to forget, and only then looks whether something is
 //! left to do: in a statement of its own, which sees all that others did before.
 
-use super::connection::Use;
+use super::changes::Changes;
 use super::database::Database;
 use super::error::Fault;
+use super::lease::uuid_of_owner;
 use super::row::{moment_of, uuid_of};
-use super::transaction::{Changes, again, begin};
+use super::transaction::{Job, transact};
 use crate::id::EventId;
 use crate::ledger::{Owner, Prune, Pruned};
 use crate::time::Moment;
@@ -24,23 +25,24 @@ const OWNED_FOR: Duration = Duration::from_secs(180);
 
 /// Goes on where the last call ended, and begins anew at the end.
 pub(super) async fn run(database: Arc<Database>, prune: Prune) -> Result<Pruned, Fault> {
-    again(|| part(&database, prune)).await
+    transact(&database, prune).await
 }
 
-async fn part(database: &Database, prune: Prune) -> Result<Pruned, Fault> {
-    let mut connection = database.connection(Use::Read).await?;
-    let transaction = begin(&mut connection).await?;
-    let Some(Chore { place, wall }) = take(&transaction, prune.owner).await? else { return Ok(Pruned::Elsewhere) };
-    let mut changes = Changes::default();
-    let (events, place) = match prune.kept_for {
-        Some(kept_for) => forget_events(&transaction, &mut changes, place, wall.before(kept_for)).await?,
-        None => (0, None),
-    };
-    // Last, because it waits for nobody: who waits for these keys may hold others.
-    let keys = forget_keys(&transaction).await?;
-    keep_place(&transaction, prune.owner, place).await?;
-    changes.commit(transaction, database).await?;
-    Ok(Pruned::Here { events, more: place.is_some() || keys == MOST.cast_unsigned() })
+impl Job for Prune {
+    type Answer = Pruned;
+
+    async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes) -> Result<Pruned, Fault> {
+        let &Self { owner, kept_for } = self;
+        let Some(Chore { place, wall }) = take(transaction, owner).await? else { return Ok(Pruned::Elsewhere) };
+        let (events, place) = match kept_for {
+            Some(kept_for) => forget_events(transaction, changes, place, wall.before(kept_for)).await?,
+            None => (0, None),
+        };
+        // Last, because it waits for nobody: who waits for these keys may hold others.
+        let keys = forget_keys(transaction).await?;
+        keep_place(transaction, owner, place).await?;
+        Ok(Pruned::Here { events, more: place.is_some() || keys == MOST.cast_unsigned() })
+    }
 }
 
 /// Where to go on, and the present.
@@ -56,7 +58,7 @@ async fn take(transaction: &Transaction<'_>, owner: Owner) -> Result<Option<Chor
         WHERE name = 'prune' AND (owner IS NULL OR owner = $1 OR until <= (SELECT tick()))
         FOR UPDATE SKIP LOCKED";
     let take = transaction.prepare_cached(take).await?;
-    let row = transaction.query_opt(&take, &[&Uuid::from_bytes(*owner.as_bytes())]).await?;
+    let row = transaction.query_opt(&take, &[&uuid_of_owner(owner)]).await?;
     row.map(|row| Ok(Chore { place: row.try_get(0)?, wall: moment_of(row.try_get(1)?) })).transpose()
 }
 
@@ -64,15 +66,7 @@ async fn keep_place(transaction: &Transaction<'_>, owner: Owner, place: Option<U
     let keep = "UPDATE chores SET owner = $1, until = tick() + $2, place = $3 WHERE name = 'prune'";
     let keep = transaction.prepare_cached(keep).await?;
     let owned_for = OWNED_FOR.as_millis() as i64;
-    transaction.execute(&keep, &[&Uuid::from_bytes(*owner.as_bytes()), &owned_for, &place]).await?;
-    Ok(())
-}
-
-/// Gives the chore back, if this owner has it.
-pub(super) async fn let_go(transaction: &Transaction<'_>, owner: Owner) -> Result<(), Fault> {
-    let let_go = "UPDATE chores SET owner = NULL, place = NULL WHERE name = 'prune' AND owner = $1";
-    let let_go = transaction.prepare_cached(let_go).await?;
-    transaction.execute(&let_go, &[&Uuid::from_bytes(*owner.as_bytes())]).await?;
+    transaction.execute(&keep, &[&uuid_of_owner(owner), &owned_for, &place]).await?;
     Ok(())
 }
 

@@ -4,12 +4,12 @@
 //! Three short transactions a call: those in no line, some lines, the dead.
 
 use super::advance::advance;
-use super::connection::Use;
+use super::changes::Changes;
 use super::database::Database;
 use super::error::Fault;
 use super::line::{line_of, lock};
 use super::row::state_of;
-use super::transaction::{Changes, again, begin};
+use super::transaction::{Job, transact};
 use crate::ledger::DeliveryState;
 use deadpool_postgres::Transaction;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -42,10 +42,11 @@ async fn reassign(database: &Database, from: &Arc<str>, to: Option<&Arc<str>>) -
         // PostgreSQL's texts have none.
         return Ok(0);
     }
-    let loose = again(|| loose(database, from, to)).await?;
+    let places = Places { ledger: database.id, from, to };
+    let loose = transact(database, Loose(places)).await?;
     let mut in_line = 0;
     for _ in 0..LOOKS {
-        match again(|| some_lines(database, from, to)).await? {
+        match transact(database, SomeLines(places)).await? {
             Looked::Nothing => break,
             Looked::Done(0) => {}
             Looked::Done(done) => {
@@ -54,8 +55,23 @@ async fn reassign(database: &Database, from: &Arc<str>, to: Option<&Arc<str>>) -
             }
         }
     }
-    Ok(loose + in_line + again(|| dead(database, from, to)).await?)
+    Ok(loose + in_line + transact(database, Dead(places)).await?)
 }
+
+/// Where deliveries are taken from, and where they go: to another destination, or nowhere.
+#[derive(Clone, Copy)]
+struct Places<'a> {
+    ledger: Uuid,
+    from: &'a Arc<str>,
+    to: Option<&'a Arc<str>>,
+}
+
+/// What waits in no line.
+struct Loose<'a>(Places<'a>);
+/// Some lines of which nothing is being delivered.
+struct SomeLines<'a>(Places<'a>);
+/// Dead ones.
+struct Dead<'a>(Places<'a>);
 
 /// Waiting ones in no line, locked: what is being claimed at this moment is waited for, and left out.
 const LOOSE: &str = "
@@ -64,35 +80,36 @@ const LOOSE: &str = "
         ORDER BY is_repeat, due_at, seq LIMIT $2 FOR UPDATE
     )";
 
-async fn loose(database: &Database, from: &Arc<str>, to: Option<&Arc<str>>) -> Result<u64, Fault> {
-    let mut connection = database.connection(Use::Read).await?;
-    let transaction = begin(&mut connection).await?;
-    let mut changes = Changes::default();
-    let done = match to {
-        Some(to) => {
-            let give = format!(
+impl Job for Loose<'_> {
+    type Answer = u64;
+
+    async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes) -> Result<u64, Fault> {
+        let Places { from, to, .. } = self.0;
+        let done = match to {
+            Some(to) => {
+                let give = format!(
                 "{LOOSE} UPDATE open SET destination = $3, due_at = clock.tick FROM loose, (SELECT tick() AS tick) AS clock
                  WHERE open.event_id = loose.event_id AND open.number = loose.number"
             );
-            let give = transaction.prepare_cached(&give).await?;
-            let given = transaction.execute(&give, &[&&**from, &MOST, &&**to]).await?;
-            changes.enter(to, DeliveryState::Waiting, given as usize);
-            given
-        }
-        None => {
-            let drop = format!(
-                "{LOOSE}, gone AS (
+                let give = transaction.prepare_cached(&give).await?;
+                let given = transaction.execute(&give, &[&&**from, &MOST, &&**to]).await?;
+                changes.enter(to, DeliveryState::Waiting, given as usize);
+                given
+            }
+            None => {
+                let drop = format!(
+                    "{LOOSE}, gone AS (
                     DELETE FROM open USING loose WHERE open.event_id = loose.event_id AND open.number = loose.number
                     RETURNING open.*
                 ) {DROPPED}"
-            );
-            let drop = transaction.prepare_cached(&drop).await?;
-            transaction.execute(&drop, &[&&**from, &MOST]).await?
-        }
-    };
-    changes.leave(from, DeliveryState::Waiting, done as usize);
-    changes.commit(transaction, database).await?;
-    Ok(done)
+                );
+                let drop = transaction.prepare_cached(&drop).await?;
+                transaction.execute(&drop, &[&&**from, &MOST]).await?
+            }
+        };
+        changes.leave(from, DeliveryState::Waiting, done as usize);
+        Ok(done)
+    }
 }
 
 /// Where those go that are dropped. A settlement whose answer was lost is known by its token afterwards.
@@ -110,34 +127,35 @@ enum Looked {
     Done(u64),
 }
 
-async fn some_lines(database: &Database, from: &Arc<str>, to: Option<&Arc<str>>) -> Result<Looked, Fault> {
-    let mut connection = database.connection(Use::Read).await?;
-    let transaction = begin(&mut connection).await?;
-    let find = "
+impl Job for SomeLines<'_> {
+    type Answer = Looked;
+
+    async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes) -> Result<Looked, Fault> {
+        let Places { ledger, from, to } = self.0;
+        let find = "
         SELECT line, order_key FROM open WHERE destination = $1 AND state = 0 AND line IS NOT NULL
         ORDER BY is_repeat, due_at, seq LIMIT $2";
-    let find = transaction.prepare_cached(find).await?;
-    // Each line, and where it goes.
-    let mut lines = BTreeMap::new();
-    for row in transaction.query(&find, &[&&**from, &MOST_LINES]).await? {
-        let (line, order_key): (i64, Option<&[u8]>) = (row.try_get(0)?, row.try_get(1)?);
-        let goes_to = to.map(|to| line_of(database.id, to, order_key)).transpose()?.flatten();
-        lines.insert(line, goes_to.unwrap_or(line));
+        let find = transaction.prepare_cached(find).await?;
+        // Each line, and where it goes.
+        let mut lines = BTreeMap::new();
+        for row in transaction.query(&find, &[&&**from, &MOST_LINES]).await? {
+            let (line, order_key): (i64, Option<&[u8]>) = (row.try_get(0)?, row.try_get(1)?);
+            let goes_to = to.map(|to| line_of(ledger, to, order_key)).transpose()?.flatten();
+            lines.insert(line, goes_to.unwrap_or(line));
+        }
+        if lines.is_empty() {
+            return Ok(Looked::Nothing);
+        }
+        let all: BTreeSet<i64> = lines.iter().flat_map(|(&line, &goes_to)| [line, goes_to]).collect();
+        lock(transaction, &all).await?;
+        let stays = under_way(transaction, &all).await?;
+        lines.retain(|line, _| !stays.contains(line));
+        let done = match to {
+            Some(to) => give_lines(transaction, changes, (from, to), &lines).await?,
+            None => drop_lines(transaction, changes, from, &lines).await?,
+        };
+        Ok(Looked::Done(done))
     }
-    if lines.is_empty() {
-        return Ok(Looked::Nothing);
-    }
-    let all: BTreeSet<i64> = lines.iter().flat_map(|(&line, &goes_to)| [line, goes_to]).collect();
-    lock(&transaction, &all).await?;
-    let stays = under_way(&transaction, &all).await?;
-    lines.retain(|line, _| !stays.contains(line));
-    let mut changes = Changes::default();
-    let done = match to {
-        Some(to) => give_lines(&transaction, &mut changes, (from, to), &lines).await?,
-        None => drop_lines(&transaction, &mut changes, from, &lines).await?,
-    };
-    changes.commit(transaction, database).await?;
-    Ok(Looked::Done(done))
 }
 
 /// Locks what is waiting or delivering in the lines, so that nobody claims it meanwhile; says in which lines something is being delivered.
@@ -230,44 +248,45 @@ async fn drop_lines(
     Ok(dropped)
 }
 
-async fn dead(database: &Database, from: &Arc<str>, to: Option<&Arc<str>>) -> Result<u64, Fault> {
-    let mut connection = database.connection(Use::Read).await?;
-    let transaction = begin(&mut connection).await?;
-    let find = "
+impl Job for Dead<'_> {
+    type Answer = u64;
+
+    async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes) -> Result<u64, Fault> {
+        let Places { ledger, from, to } = self.0;
+        let find = "
         SELECT event_id, number, order_key FROM finished WHERE destination = $1 AND state = 4
         ORDER BY event_id, number LIMIT $2 FOR UPDATE";
-    let find = transaction.prepare_cached(find).await?;
-    let (mut events, mut numbers, mut lines): (Vec<Uuid>, Vec<i32>, Vec<Option<i64>>) = Default::default();
-    for row in transaction.query(&find, &[&&**from, &MOST]).await? {
-        events.push(row.try_get(0)?);
-        numbers.push(row.try_get(1)?);
-        let line = to.map(|to| line_of(database.id, to, row.try_get(2)?)).transpose()?;
-        lines.push(line.flatten());
-    }
-    if events.is_empty() {
-        return Ok(0);
-    }
-    let mut changes = Changes::default();
-    changes.leave(from, DeliveryState::Dead, events.len());
-    let done = match to {
-        Some(to) => {
-            let give = "
+        let find = transaction.prepare_cached(find).await?;
+        let (mut events, mut numbers, mut lines): (Vec<Uuid>, Vec<i32>, Vec<Option<i64>>) = Default::default();
+        for row in transaction.query(&find, &[&&**from, &MOST]).await? {
+            events.push(row.try_get(0)?);
+            numbers.push(row.try_get(1)?);
+            let line = to.map(|to| line_of(ledger, to, row.try_get(2)?)).transpose()?;
+            lines.push(line.flatten());
+        }
+        if events.is_empty() {
+            return Ok(0);
+        }
+        changes.leave(from, DeliveryState::Dead, events.len());
+        let done = match to {
+            Some(to) => {
+                let give = "
                 UPDATE finished SET destination = $4, line = dead.line
                 FROM unnest($1::uuid[], $2::integer[], $3::bigint[]) AS dead (event_id, number, line)
                 WHERE finished.event_id = dead.event_id AND finished.number = dead.number";
-            changes.enter(to, DeliveryState::Dead, events.len());
-            let give = transaction.prepare_cached(give).await?;
-            transaction.execute(&give, &[&events, &numbers, &lines, &&**to]).await?
-        }
-        None => {
-            let drop = "
+                changes.enter(to, DeliveryState::Dead, events.len());
+                let give = transaction.prepare_cached(give).await?;
+                transaction.execute(&give, &[&events, &numbers, &lines, &&**to]).await?
+            }
+            None => {
+                let drop = "
                 UPDATE finished SET state = 5, finished_at = wall.now
                 FROM unnest($1::uuid[], $2::integer[]) AS dead (event_id, number), (SELECT wall_ms() AS now) AS wall
                 WHERE finished.event_id = dead.event_id AND finished.number = dead.number";
-            let drop = transaction.prepare_cached(drop).await?;
-            transaction.execute(&drop, &[&events, &numbers]).await?
-        }
-    };
-    changes.commit(transaction, database).await?;
-    Ok(done)
+                let drop = transaction.prepare_cached(drop).await?;
+                transaction.execute(&drop, &[&events, &numbers]).await?
+            }
+        };
+        Ok(done)
+    }
 }

@@ -3,7 +3,7 @@
 //! Many events or deliveries go in parts, each in a short transaction. Who adds deliveries to an event locks it, so that it does not
 //! vanish, and so that nobody else gives out the same number.
 
-use super::connection::Use;
+use super::changes::Changes;
 use super::database::Database;
 use super::dead;
 use super::error::Fault;
@@ -11,7 +11,7 @@ use super::insert::{NewRow, insert, lock_events};
 use super::line::{Lines, line, line_of, lock};
 use super::parts::parts;
 use super::row::uuid_of;
-use super::transaction::{Changes, again, begin};
+use super::transaction::{Job, transact};
 use crate::id::EventId;
 use crate::ledger::{DeliveryState, NewDelivery};
 use deadpool_postgres::Transaction;
@@ -24,8 +24,11 @@ pub(super) async fn events(database: Arc<Database>, events: Vec<EventId>, to: Op
     let mut made = 0;
     for part in parts(events, |&event| event) {
         let part: Vec<Uuid> = part.into_iter().map(uuid_of).collect();
-        let lines = Lines::default();
-        made += again(|| redeliver(&database, &part, to.as_ref(), &lines)).await?;
+        made += transact(
+            &database,
+            Redeliver { ledger: database.id, lines: Lines::default(), events: part, to: to.as_ref() },
+        )
+        .await?;
     }
     Ok(made)
 }
@@ -34,54 +37,43 @@ pub(super) async fn events(database: Arc<Database>, events: Vec<EventId>, to: Op
 pub(super) async fn route(database: Arc<Database>, events: Vec<(EventId, Vec<NewDelivery>)>) -> Result<u64, Fault> {
     let mut made = 0;
     for part in parts(events, |&(event, _)| event) {
-        made += again(|| route_part(&database, &part)).await?;
+        made += transact(&database, Route { ledger: database.id, events: part }).await?;
     }
     Ok(made)
 }
 
-async fn redeliver(database: &Database, events: &[Uuid], to: Option<&Arc<str>>, lines: &Lines) -> Result<u64, Fault> {
-    let mut connection = database.connection(Use::Read).await?;
-    let transaction = begin(&mut connection).await?;
-    let before = plan(&transaction, database.id, events, to).await?;
-    lines.lock(&transaction, lines_of(&before)).await?;
-    let sizes = lock_events(&transaction, events).await?;
-    let known: Vec<Uuid> = events.iter().copied().filter(|event| sizes.contains_key(event)).collect();
-    let planned = plan(&transaction, database.id, &known, to).await?;
-    lines.check(lines_of(&planned))?;
-
-    let mut changes = Changes::default();
-    let ends = planned.iter().map(|again| (again.event, &*again.destination));
-    let ended = dead::lock_at(&transaction, ends).await?;
-    dead::end(&transaction, &mut changes, ended, DeliveryState::Redelivered).await?;
-    let rows: Vec<NewRow> = planned
-        .into_iter()
-        .map(|again| NewRow {
-            event: again.event,
-            number: again.number,
-            size: sizes.get(&again.event).copied().unwrap_or(0),
-            destination: again.destination,
-            order_key: again.order_key,
-            line: again.line,
-            redelivery_of: again.redelivery_of,
-        })
-        .collect();
-    let made = insert(&transaction, &mut changes, &rows).await?;
-    changes.commit(transaction, database).await?;
-    Ok(made)
+/// Redelivers some events, none of them twice.
+struct Redeliver<'a> {
+    ledger: Uuid,
+    lines: Lines,
+    events: Vec<Uuid>,
+    to: Option<&'a Arc<str>>,
 }
 
-/// A delivery to make again.
-struct Again {
-    event: Uuid,
-    number: i32,
-    destination: Arc<str>,
-    order_key: Option<Vec<u8>>,
-    line: Option<i64>,
-    redelivery_of: Option<i32>,
+impl Job for Redeliver<'_> {
+    type Answer = u64;
+
+    async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes) -> Result<u64, Fault> {
+        let Self { ledger, lines, events, to } = self;
+        let before = plan(transaction, *ledger, events, *to).await?;
+        lines.lock(transaction, lines_of(&before)).await?;
+        let sizes = lock_events(transaction, events).await?;
+        let known: Vec<Uuid> = events.iter().copied().filter(|event| sizes.contains_key(event)).collect();
+        let mut planned = plan(transaction, *ledger, &known, *to).await?;
+        lines.check(lines_of(&planned))?;
+
+        let places = planned.iter().map(|row| (row.event, &*row.destination));
+        let ended = dead::lock_at(transaction, places).await?;
+        dead::end(transaction, changes, ended, DeliveryState::Redelivered).await?;
+        for row in &mut planned {
+            row.size = sizes.get(&row.event).copied().unwrap_or(0);
+        }
+        insert(transaction, changes, &planned).await
+    }
 }
 
-fn lines_of(planned: &[Again]) -> BTreeSet<i64> {
-    planned.iter().filter_map(|again| again.line).collect()
+fn lines_of(planned: &[NewRow]) -> BTreeSet<i64> {
+    planned.iter().filter_map(|row| row.line).collect()
 }
 
 /// The last delivery of each event to each destination, and the number of the first one there.
@@ -95,13 +87,13 @@ const LAST: &str = "
     ) AS of_events
     ORDER BY event_id, destination, number DESC";
 
-/// What to make of each event, in the order of the events, and of their first deliveries.
+/// What to make of each event, in the order of the events, and of their first deliveries; without the sizes.
 async fn plan(
     transaction: &Transaction<'_>,
     ledger: Uuid,
     events: &[Uuid],
     to: Option<&Arc<str>>,
-) -> Result<Vec<Again>, Fault> {
+) -> Result<Vec<NewRow>, Fault> {
     struct Last {
         destination: Arc<str>,
         number: i32,
@@ -119,58 +111,58 @@ async fn plan(
     for &event in events {
         let mut last = former.remove(&event).unwrap_or_default();
         last.sort_by_key(|last| last.first);
-        let highest = last.iter().map(|last| last.number).max().unwrap_or(0);
-        if let Some(to) = to {
-            last.retain(|last| last.destination == *to);
-            if last.is_empty() {
-                let number = highest.saturating_add(1);
-                let destination = to.clone();
-                planned.push(Again { event, number, destination, order_key: None, line: None, redelivery_of: None });
-            }
-        }
-        for (last, number) in last.into_iter().zip(highest.saturating_add(1)..) {
-            planned.push(Again {
-                event,
-                number,
-                line: line_of(ledger, &last.destination, last.order_key.as_deref())?,
-                destination: last.destination,
-                order_key: last.order_key,
-                redelivery_of: Some(last.number),
-            });
+        let numbers = last.iter().map(|last| last.number).max().unwrap_or(0).saturating_add(1)..;
+        let row = |number: i32, destination: Arc<str>, last: Option<Last>| -> Result<NewRow, Fault> {
+            let (redelivery_of, order_key) = last.map_or((None, None), |last| (Some(last.number), last.order_key));
+            let line = line_of(ledger, &destination, order_key.as_deref())?;
+            Ok(NewRow { event, number, destination, order_key, line, size: 0, redelivery_of })
+        };
+        let again: Vec<(Arc<str>, Option<Last>)> = match to {
+            Some(to) => vec![(to.clone(), last.into_iter().find(|last| last.destination == *to))],
+            None => last.into_iter().map(|last| (last.destination.clone(), Some(last))).collect(),
+        };
+        for ((destination, last), number) in again.into_iter().zip(numbers) {
+            planned.push(row(number, destination, last)?);
         }
     }
     Ok(planned)
 }
 
-async fn route_part(database: &Database, events: &[(EventId, Vec<NewDelivery>)]) -> Result<u64, Fault> {
-    let ids: Vec<Uuid> = events.iter().map(|&(event, _)| uuid_of(event)).collect();
-    let line_of =
-        |delivery: &NewDelivery| Some(line(database.id, &delivery.destination, delivery.order_key.as_deref()?));
-    let lines = events.iter().flat_map(|(_, deliveries)| deliveries).filter_map(line_of).collect();
-    let mut connection = database.connection(Use::Read).await?;
-    let transaction = begin(&mut connection).await?;
-    lock(&transaction, &lines).await?;
-    let sizes = lock_events(&transaction, &ids).await?;
-    let unsent = without_deliveries(&transaction, &ids).await?;
+/// Routes some events, none of them twice.
+struct Route {
+    ledger: Uuid,
+    events: Vec<(EventId, Vec<NewDelivery>)>,
+}
 
-    let mut rows = Vec::new();
-    for (event, deliveries) in events {
-        let event = uuid_of(*event);
-        let Some(&size) = sizes.get(&event).filter(|_| unsent.contains(&event)) else { continue };
-        rows.extend(deliveries.iter().zip(1..).map(|(delivery, number)| NewRow {
-            event,
-            number,
-            destination: delivery.destination.clone(),
-            order_key: delivery.order_key.as_deref().map(|order_key| order_key.as_bytes().to_vec()),
-            line: line_of(delivery),
-            size,
-            redelivery_of: None,
-        }));
+impl Job for Route {
+    type Answer = u64;
+
+    async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes) -> Result<u64, Fault> {
+        let Self { ledger, events } = self;
+        let ids: Vec<Uuid> = events.iter().map(|&(event, _)| uuid_of(event)).collect();
+        let line_of =
+            |delivery: &NewDelivery| Some(line(*ledger, &delivery.destination, delivery.order_key.as_deref()?));
+        let lines = events.iter().flat_map(|(_, deliveries)| deliveries).filter_map(line_of).collect();
+        lock(transaction, &lines).await?;
+        let sizes = lock_events(transaction, &ids).await?;
+        let unsent = without_deliveries(transaction, &ids).await?;
+
+        let mut rows = Vec::new();
+        for (event, deliveries) in events {
+            let event = uuid_of(*event);
+            let Some(&size) = sizes.get(&event).filter(|_| unsent.contains(&event)) else { continue };
+            rows.extend(deliveries.iter().zip(1..).map(|(delivery, number)| NewRow {
+                event,
+                number,
+                destination: delivery.destination.clone(),
+                order_key: delivery.order_key.as_deref().map(|order_key| order_key.as_bytes().to_vec()),
+                line: line_of(delivery),
+                size,
+                redelivery_of: None,
+            }));
+        }
+        insert(transaction, changes, &rows).await
     }
-    let mut changes = Changes::default();
-    let made = insert(&transaction, &mut changes, &rows).await?;
-    changes.commit(transaction, database).await?;
-    Ok(made)
 }
 
 /// Those of the ids of which there is no delivery.

@@ -1,16 +1,17 @@
 //! The ring of refused requests: what it keeps, and what gives way.
 
-use super::connection::Use;
+use super::changes::Changes;
 use super::database::Database;
 use super::error::Fault;
 use super::line::{line, lock};
-use super::transaction::again;
+use super::transaction::{Job, transact};
 use crate::ledger::{LedgerError, NewRefused};
 use deadpool_postgres::Transaction;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 /// Requests that may wait to be kept; further ones are dropped.
 const MOST_WAITING: usize = 64;
@@ -52,7 +53,7 @@ async fn keep_all(database: Weak<Database>, mut receiver: mpsc::Receiver<NewRefu
 }
 
 async fn keep(database: Arc<Database>, refused: Vec<NewRefused>) -> Result<(), Fault> {
-    again(|| keep_part(&database, &refused)).await
+    transact(&database, Keep { ledger: database.id, most: database.options.refused, refused }).await
 }
 
 /// What is known of one that is kept.
@@ -64,30 +65,38 @@ struct Kept {
 /// Endpoint and code; no endpoint: the path names none.
 type Reason = (Option<Arc<str>>, Box<str>);
 
-async fn keep_part(database: &Database, refused: &[NewRefused]) -> Result<(), Fault> {
-    let mut connection = database.connection(Use::Read).await?;
-    let transaction = connection.transaction().await?;
-    // Nobody waits for this commit.
-    transaction.batch_execute("SET LOCAL synchronous_commit = off").await?;
-    // Of several receivers one at a time. No destination has this name, so no line has this number.
-    lock(&transaction, &BTreeSet::from([line(database.id, "\0refused", "")])).await?;
-    let kept = kept(&transaction).await?;
-    let old: Vec<Reason> = kept.iter().map(|kept| kept.reason.clone()).collect();
-    let new = refused.iter().map(|refused| (refused.endpoint.clone(), refused.code.into()));
-    let stays = ring(old, new, database.options.refused);
+/// Some to keep.
+struct Keep {
+    ledger: Uuid,
+    most: usize,
+    refused: Vec<NewRefused>,
+}
 
-    let (stays_old, stays_new) = stays.split_at(kept.len());
-    let gone: Vec<i64> =
-        kept.iter().zip(stays_old).filter(|(_, stays)| !**stays).map(|(kept, _)| kept.number).collect();
-    if !gone.is_empty() {
-        let drop = transaction.prepare_cached("DELETE FROM refused WHERE number = ANY($1)").await?;
-        transaction.execute(&drop, &[&gone]).await?;
+impl Job for Keep {
+    type Answer = ();
+
+    async fn run(&self, transaction: &Transaction<'_>, _: &mut Changes) -> Result<(), Fault> {
+        let Self { ledger, most, refused } = self;
+        // Nobody waits for this commit.
+        transaction.batch_execute("SET LOCAL synchronous_commit = off").await?;
+        // Of several receivers one at a time. No destination has this name, so no line has this number.
+        lock(transaction, &BTreeSet::from([line(*ledger, "\0refused", "")])).await?;
+        let kept = kept(transaction).await?;
+        let old: Vec<Reason> = kept.iter().map(|kept| kept.reason.clone()).collect();
+        let new = refused.iter().map(|refused| (refused.endpoint.clone(), refused.code.into()));
+        let stays = ring(old, new, *most);
+
+        let (stays_old, stays_new) = stays.split_at(kept.len());
+        let gone: Vec<i64> =
+            kept.iter().zip(stays_old).filter(|(_, stays)| !**stays).map(|(kept, _)| kept.number).collect();
+        if !gone.is_empty() {
+            let drop = transaction.prepare_cached("DELETE FROM refused WHERE number = ANY($1)").await?;
+            transaction.execute(&drop, &[&gone]).await?;
+        }
+        let new: Vec<&NewRefused> =
+            refused.iter().zip(stays_new).filter(|(_, stays)| **stays).map(|(new, _)| new).collect();
+        insert(transaction, &new).await
     }
-    let new: Vec<&NewRefused> =
-        refused.iter().zip(stays_new).filter(|(_, stays)| **stays).map(|(new, _)| new).collect();
-    insert(&transaction, &new).await?;
-    transaction.commit().await?;
-    Ok(())
 }
 
 /// All that are kept, the oldest first.

@@ -4,6 +4,7 @@ use super::error::Fault;
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::DeliveryState;
 use crate::time::Moment;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// The id as PostgreSQL has it.
@@ -48,4 +49,12 @@ pub(super) const fn number_of(state: DeliveryState) -> i16 {
 pub(super) fn state_of(number: i16) -> Result<DeliveryState, Fault> {
     let state = DeliveryState::ALL.iter().copied().find(|&state| number_of(state) == number);
     state.ok_or_else(|| Fault::Other(format!("expected the number of a state, found {number}").into()))
+}
+
+/// A thousand years in milliseconds: no moment that is so far away from the present overflows.
+const LONGEST: i64 = 31_556_952_000_000;
+
+/// The duration in whole milliseconds; those of more than a thousand years are as long as these.
+pub(super) fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(LONGEST).min(LONGEST)
 }

@@ -1,67 +1,74 @@
-//! Transactions that write: the present first, then what is to be done, then what it changed in numbers; after the commit, whom it wakes.
+//! Transactions: bounded in time, and tried again where others are in their way.
 
-use super::connection::Connection;
+use super::changes::Changes;
+use super::connection::{Connection, Use};
 use super::database::Database;
 use super::error::Fault;
-use super::tallies::Tallies;
-use crate::ledger::DeliveryState;
+use super::lent::Lent;
 use deadpool_postgres::Transaction;
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::time::Duration;
 
-/// How often something is tried that others were in the way of. Each time somebody else has come through.
-const TRIES: usize = 10;
+/// How long one transaction may take. The server ends what takes too long, and says so, long before: this is for a server that says
+/// nothing.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
+/// How often something is tried at once when others are in its way.
+const MOST_TRIES: usize = 5;
 
-/// Begins a transaction, and keeps the present: the ledger's time goes on from there.
-pub(super) async fn begin(connection: &mut Connection) -> Result<Transaction<'_>, Fault> {
+/// What an operator orders, or a chore: one transaction.
+pub(super) trait Job: Sync {
+    type Answer: Send;
+
+    /// Does it, and says what it changes in the states of deliveries.
+    fn run(
+        &self,
+        transaction: &Transaction<'_>,
+        changes: &mut Changes,
+    ) -> impl Future<Output = Result<Self::Answer, Fault>> + Send;
+}
+
+/// Does the job in a transaction; at once again where another transaction was in its way. Keeps the present first, so that the ledger's time
+/// goes on from there; after the commit, wakes where something is due.
+pub(super) async fn transact<J: Job>(database: &Database, job: J) -> Result<J::Answer, Fault> {
+    tried(|| on_connection(database, &job)).await
+}
+
+/// Closes the connection if it ends in the middle: an answer may be under way.
+async fn on_connection<J: Job>(database: &Database, job: &J) -> Result<J::Answer, Fault> {
+    let mut connection = Lent::new(database.connection(Use::Read).await?);
+    let result = in_transaction(&mut connection, database, job).await;
+    connection.give_back(result)
+}
+
+async fn in_transaction<J: Job>(connection: &mut Connection, database: &Database, job: &J) -> Result<J::Answer, Fault> {
     let transaction = connection.transaction().await?;
     let keep_time = transaction.prepare_cached("SELECT keep_time()").await?;
     transaction.execute(&keep_time, &[]).await?;
-    Ok(transaction)
+    let mut changes = Changes::default();
+    let answer = job.run(&transaction, &mut changes).await?;
+    changes.tallies.write(&transaction).await?;
+    transaction.commit().await?;
+    changes.wake(database);
+    Ok(answer)
 }
 
-/// Does something in a transaction of its own; again where others were in the way.
-pub(super) async fn again<T, F>(work: impl Fn() -> F) -> Result<T, Fault>
+/// Does the work, which is one transaction, within a bounded time; at once again where another transaction was in its way.
+pub(super) async fn tried<T, W>(mut work: impl FnMut() -> W) -> Result<T, Fault>
 where
-    F: Future<Output = Result<T, Fault>>,
+    W: Future<Output = Result<T, Fault>>,
 {
-    for _ in 1..TRIES {
-        match work().await {
-            Err(Fault::Again(reason)) => tracing::debug!(%reason, "others were in the way: once more"),
-            done => return done,
+    for _ in 1..MOST_TRIES {
+        match once(work()).await {
+            Err(Fault::Again(_)) => {}
+            result => return result,
         }
     }
-    work().await
+    once(work()).await
 }
 
-/// What a transaction changes in the states of deliveries.
-#[derive(Debug, Default)]
-pub(super) struct Changes {
-    pub(super) tallies: Tallies,
-    woken: BTreeSet<Arc<str>>,
-}
-
-impl Changes {
-    /// So many more deliveries to the destination are in this state. Those that wait are due at once, so it is woken.
-    pub(super) fn enter(&mut self, destination: &Arc<str>, state: DeliveryState, number: usize) {
-        if state == DeliveryState::Waiting && number > 0 && !self.woken.contains(destination) {
-            self.woken.insert(destination.clone());
-        }
-        self.tallies.count(destination, state, number as i64);
-    }
-
-    /// So many fewer deliveries to the destination are in this state.
-    pub(super) fn leave(&mut self, destination: &Arc<str>, state: DeliveryState, number: usize) {
-        self.tallies.count(destination, state, -(number as i64));
-    }
-
-    /// Commits, and wakes.
-    pub(super) async fn commit(self, transaction: Transaction<'_>, database: &Database) -> Result<(), Fault> {
-        self.tallies.write(&transaction).await?;
-        transaction.commit().await?;
-        for destination in &self.woken {
-            database.wake(destination);
-        }
-        Ok(())
+/// Does the work, which is one transaction, within a bounded time.
+async fn once<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    match tokio::time::timeout(ANSWERED_WITHIN, work).await {
+        Ok(result) => result,
+        Err(_) => Err(Fault::Away(format!("the database gave no answer in {} s", ANSWERED_WITHIN.as_secs()).into())),
     }
 }

@@ -1,21 +1,23 @@
 //! Takes all events that wait, commits them together, then answers everybody.
 
-use super::connection::{Connection, Use};
+use super::connection::Use;
 use super::database::Database;
 use super::error::Fault;
+use super::lent::Lent;
 use super::record;
 use crate::ledger::{LedgerError, NewEvent, Recorded};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::timeout_at;
 
 /// Connections that record.
 pub(super) const WRITERS: usize = 2;
 /// Events in one commit at most, and the bytes of their bodies.
 const MOST_EVENTS: usize = 256;
 const MOST_BYTES: usize = 8 * 1024 * 1024;
-/// How often a batch is tried again at once when others are in its way.
+/// How often a batch is tried, when others are in its way or its connection is lost.
 const MOST_TRIES: usize = 5;
 
 /// An event and who waits for its answer.
@@ -131,14 +133,22 @@ async fn commit(database: &Database, batch: Vec<Waiting>) {
     }
 }
 
+/// Commits the events. What became of a commit whose answer was lost is not known: the same again by the same ids finds out, on a new
+/// connection, until the time for an answer is over or nothing can be connected to.
 async fn attempt(database: &Database, events: &[NewEvent]) -> Result<record::Kept, Fault> {
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let connection: Connection = database.connection(Use::Write).await?;
-        match record::run(&connection, database.id, events).await {
-            Err(Fault::Again(_)) if tries < MOST_TRIES => {}
-            result => return result,
+    let deadline = Instant::now() + database.options.answer_within;
+    let attempts = async {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let connection = Lent::new(database.connection(Use::Write).await?);
+            let result = record::run(&connection, database.id, events).await;
+            match connection.give_back(result) {
+                Err(Fault::Again(_) | Fault::Away(_)) if tries < MOST_TRIES => {}
+                result => return result,
+            }
         }
-    }
+    };
+    let late = || Fault::Away("the commit was not confirmed in time".into());
+    timeout_at(deadline.into(), attempts).await.unwrap_or_else(|_| Err(late()))
 }

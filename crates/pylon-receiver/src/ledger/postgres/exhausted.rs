@@ -1,0 +1,129 @@
+//! Ends deliveries that are due and cannot be attempted: their attempts are used up, or their event cannot be read.
+
+use super::choose::Due;
+use super::connection::Use;
+use super::database::Database;
+use super::error::Fault;
+use super::lent::Lent;
+use super::row::delivery_of;
+use super::settle::finish;
+use super::transaction::tried;
+use crate::id::DeliveryId;
+use std::collections::HashSet;
+use std::sync::Arc;
+use tokio_postgres::types::ToSql;
+
+/// Locks lines in the order of the array.
+const LOCK_LINES: &str = "SELECT pg_advisory_xact_lock(line) FROM unnest($1::bigint[]) AS line";
+
+/// Ends those that still wait, and have as many attempts that count as were seen.
+const END: &str = concat!(
+    "
+WITH ended AS (
+    DELETE FROM open USING unnest($1::integer[], $2::uuid[], $3::integer[], $4::bigint[], $5::integer[], $6::bytea[])
+        AS given (place, event_id, number, seq, counted, reason)
+    WHERE open.event_id = given.event_id AND open.number = given.number AND open.state = 0 AND open.seq = given.seq
+        AND open.attempts - open.uncounted + greatest(open.interruptions - 1, 0) >= given.counted
+    RETURNING given.place, open.event_id, open.number, open.destination, open.order_key, open.line, 4::smallint AS state,
+        open.attempts + open.interruptions AS tried, open.created_at, open.redelivery_of, given.reason, NULL::bigint AS token
+),
+",
+    finish!()
+);
+
+/// Reads an event, to see whether that can be done.
+const READ: &str = "SELECT * FROM events WHERE id = $1";
+
+/// Why they end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// Their attempts are used up.
+    GaveUp,
+    /// Their event cannot be read.
+    Unreadable,
+}
+
+/// Ends them, and lets the next of each line go; says which have ended: others may have come before.
+pub(super) async fn end(
+    database: &Database,
+    destination: &Arc<str>,
+    due: &[Due],
+    reason: Reason,
+) -> Result<Vec<DeliveryId>, Fault> {
+    let mut sorted: Vec<_> = due.iter().zip(0_i32..).collect();
+    sorted.sort_unstable_by_key(|(due, _)| (due.event, due.number));
+    let (mut places, mut events, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut seqs, mut counted, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
+    for (due, place) in sorted {
+        places.push(place);
+        events.push(due.event);
+        numbers.push(due.number);
+        seqs.push(due.seq);
+        counted.push(due.counted().cast_signed());
+        reasons.push(match reason {
+            Reason::GaveUp => due.gave_up(),
+            Reason::Unreadable => "its event cannot be read: the ledger is damaged".to_owned(),
+        });
+    }
+    let reasons: Vec<_> = reasons.iter().map(|reason| reason.as_bytes()).collect();
+    let mut lines: Vec<i64> = due.iter().filter_map(|due| due.line).collect();
+    lines.sort_unstable();
+    lines.dedup();
+    let columns: &[&(dyn ToSql + Sync)] = &[&places, &events, &numbers, &seqs, &counted, &reasons];
+    let lines: &[&(dyn ToSql + Sync)] = &[&lines];
+    let rows = tried(async || {
+        let transaction = Lent::new(database.connection(Use::Deliver).await?);
+        let lock_lines = transaction.prepare_cached(LOCK_LINES).await?;
+        let end = transaction.prepare_cached(END).await?;
+        let (begun, locked, ended, committed) = tokio::join!(
+            biased;
+            transaction.batch_execute("BEGIN; SELECT keep_time()"),
+            transaction.execute(&lock_lines, lines),
+            transaction.query(&end, columns),
+            transaction.batch_execute("COMMIT"),
+        );
+        begun?;
+        locked?;
+        let ended = ended?;
+        committed?;
+        transaction.done();
+        Ok(ended)
+    })
+    .await?;
+    let mut ended = HashSet::new();
+    for row in rows {
+        match row.try_get::<_, Option<i32>>(0)? {
+            Some(place) => drop(ended.insert(place)),
+            None => {
+                // What it let go at its own destination the claim sees when it begins anew.
+                let freed: &str = row.try_get(1)?;
+                if *freed != **destination {
+                    database.wake(&freed.into());
+                }
+            }
+        }
+    }
+    let has_ended = due.iter().zip(0..).filter(|(_, place)| ended.contains(place));
+    Ok(has_ended.map(|(due, _)| delivery_of(due.event, due.number)).collect())
+}
+
+/// Those of them whose event cannot be read.
+pub(super) async fn unreadable(database: &Database, due: Vec<Due>) -> Result<Vec<Due>, Fault> {
+    let connection = database.connection(Use::Deliver).await?;
+    let read = connection.prepare_cached(READ).await?;
+    let mut unreadable = Vec::new();
+    for due in due {
+        match connection.query_opt(&read, &[&due.event]).await {
+            Ok(Some(_)) => {}
+            Ok(None) => unreadable.push(due),
+            Err(error) if is_damage(&error) => unreadable.push(due),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(unreadable)
+}
+
+/// Whether the server found damage in its files.
+pub(super) fn is_damage(error: &tokio_postgres::Error) -> bool {
+    error.code().is_some_and(|code| code.code().starts_with("XX"))
+}
