@@ -14,12 +14,15 @@ use crate::ledger::DeliveryState;
 use deadpool_postgres::Transaction;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Deliveries without an order key, and dead ones, of one call.
 const MOST: i64 = 500;
 /// Lines of one call.
 const MOST_LINES: i64 = 50;
+/// How long that may take: a line goes as a whole, however long it is.
+const LONGEST: Duration = Duration::from_secs(300);
 /// How often a call looks for lines anew whose first delivery was claimed between its look and its lock.
 const LOOKS: usize = 5;
 
@@ -130,7 +133,10 @@ enum Looked {
 impl Job for SomeLines<'_> {
     type Answer = Looked;
 
+    const WITHIN: Duration = LONGEST;
+
     async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes) -> Result<Looked, Fault> {
+        transaction.batch_execute(&format!("SET LOCAL statement_timeout = {}", LONGEST.as_millis())).await?;
         let Places { ledger, from, to } = self.0;
         let find = "
         SELECT line, order_key FROM open WHERE destination = $1 AND state = 0 AND line IS NOT NULL

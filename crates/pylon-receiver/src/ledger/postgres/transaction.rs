@@ -18,6 +18,9 @@ const MOST_TRIES: usize = 5;
 pub(super) trait Job: Sync {
     type Answer: Send;
 
+    /// How long it may take.
+    const WITHIN: Duration = ANSWERED_WITHIN;
+
     /// Does it, and says what it changes in the states of deliveries.
     fn run(
         &self,
@@ -29,7 +32,7 @@ pub(super) trait Job: Sync {
 /// Does the job in a transaction; at once again where another transaction was in its way. Keeps the present first, so that the ledger's time
 /// goes on from there; after the commit, wakes where something is due.
 pub(super) async fn transact<J: Job>(database: &Database, job: J) -> Result<J::Answer, Fault> {
-    tried(|| on_connection(database, &job)).await
+    tried_within(J::WITHIN, || on_connection(database, &job)).await
 }
 
 /// Closes the connection if it ends in the middle: an answer may be under way.
@@ -52,23 +55,40 @@ async fn in_transaction<J: Job>(connection: &mut Connection, database: &Database
 }
 
 /// Does the work, which is one transaction, within a bounded time; at once again where another transaction was in its way.
-pub(super) async fn tried<T, W>(mut work: impl FnMut() -> W) -> Result<T, Fault>
+pub(super) async fn tried<T, W>(work: impl FnMut() -> W) -> Result<T, Fault>
+where
+    W: Future<Output = Result<T, Fault>>,
+{
+    tried_within(ANSWERED_WITHIN, work).await
+}
+
+async fn tried_within<T, W>(within: Duration, mut work: impl FnMut() -> W) -> Result<T, Fault>
 where
     W: Future<Output = Result<T, Fault>>,
 {
     for _ in 1..MOST_TRIES {
-        match once(work()).await {
+        match once(within, work()).await {
             Err(Fault::Again(_)) => {}
             result => return result,
         }
     }
-    once(work()).await
+    once(within, work()).await
+}
+
+/// Reads something, within a bounded time.
+pub(super) async fn read<T>(
+    database: &Database,
+    work: impl AsyncFnOnce(&mut Connection) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let mut connection = Lent::new(database.connection(Use::Read).await?);
+    let result = once(ANSWERED_WITHIN, work(&mut connection)).await;
+    connection.give_back(result)
 }
 
 /// Does the work, which is one transaction, within a bounded time.
-async fn once<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
-    match tokio::time::timeout(ANSWERED_WITHIN, work).await {
+async fn once<T>(within: Duration, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    match tokio::time::timeout(within, work).await {
         Ok(result) => result,
-        Err(_) => Err(Fault::Away(format!("the database gave no answer in {} s", ANSWERED_WITHIN.as_secs()).into())),
+        Err(_) => Err(Fault::Away(format!("the database gave no answer in {} s", within.as_secs()).into())),
     }
 }

@@ -1,8 +1,8 @@
 //! Conditions on bodies, and what a list shows of them. SQL can say neither.
 
-use super::super::connection::Use;
 use super::super::database::Database;
 use super::super::error::Fault;
+use super::super::transaction as bounded;
 use super::search::Looks;
 use crate::ledger::{IssueSummary, body_contains};
 use std::collections::HashMap;
@@ -119,11 +119,11 @@ async fn look_into(
         return Ok(HashMap::new());
     }
     let ids: Vec<Uuid> = events.iter().map(|about| about.event).collect();
-    let rows = {
-        let connection = database.connection(Use::Read).await?;
+    let rows = bounded::read(database, async |connection| {
         let read = connection.prepare_cached("SELECT id, body FROM events WHERE id = ANY($1)").await?;
-        connection.query(&read, &[&ids]).await?
-    };
+        Ok(connection.query(&read, &[&ids]).await?)
+    })
+    .await?;
     let wanted = wanted.clone();
     let looking = tokio::task::spawn_blocking(move || {
         let about: HashMap<Uuid, About> = events.into_iter().map(|about| (about.event, about)).collect();

@@ -1,9 +1,9 @@
 //! Deliveries in a list.
 
-use super::super::connection::Use;
 use super::super::database::Database;
 use super::super::error::Fault;
 use super::super::row::{delivery_of, event_of, moment_of, number_of, state_of, text_of};
+use super::super::transaction as bounded;
 use super::bodies::{About, Wanted, complete};
 use super::range::{Range, arrived, direction, key_of, uuid_at};
 use super::search::Looks;
@@ -95,27 +95,30 @@ async fn look(
     order: Order,
     rows: i64,
 ) -> Result<Part, Fault> {
-    let connection = database.connection(Use::Read).await?;
-    let statement = connection.prepare_cached(&sql(filter.state, order)).await?;
+    let sql = sql(filter.state, order);
     let (first, last) = (uuid_at(range.first.0), uuid_at(range.last.0));
     let state = filter.state.map(number_of);
     let parameters: [&(dyn ToSql + Sync); 7] =
         [&first, &range.first.1, &last, &range.last.1, &rows, &filter.destination, &state];
-    let mut stream = pin!(connection.query_raw(&statement, parameters).await?);
-    let mut part = Part { entries: Vec::new(), last: None };
-    let mut seen = 0;
-    while let Some(row) = stream.try_next().await? {
-        seen += 1;
-        part.last = Some((row.try_get::<_, Uuid>(0)?.as_u128(), row.try_get(1)?));
-        // One that does not match comes with its id alone.
-        if let Some(body_length) = row.try_get(BODY_LENGTH)? {
-            part.entries.push(Entry { record: read(&row)?, body_length });
+    bounded::read(database, async |connection| {
+        let statement = connection.prepare_cached(&sql).await?;
+        let mut stream = pin!(connection.query_raw(&statement, parameters).await?);
+        let mut part = Part { entries: Vec::new(), last: None };
+        let mut seen = 0;
+        while let Some(row) = stream.try_next().await? {
+            seen += 1;
+            part.last = Some((row.try_get::<_, Uuid>(0)?.as_u128(), row.try_get(1)?));
+            // One that does not match comes with its id alone.
+            if let Some(body_length) = row.try_get(BODY_LENGTH)? {
+                part.entries.push(Entry { record: read(&row)?, body_length });
+            }
         }
-    }
-    if seen < rows {
-        part.last = None;
-    }
-    Ok(part)
+        if seen < rows {
+            part.last = None;
+        }
+        Ok(part)
+    })
+    .await
 }
 
 /// Unfinished deliveries as a list has them.

@@ -1,14 +1,14 @@
 //! One event with all that is told of it.
 
-use super::super::connection::Use;
 use super::super::database::Database;
 use super::super::error::Fault;
 use super::super::row::{moment_of, text_of, uuid_of};
+use super::super::transaction as bounded;
 use super::deliveries::{self, FINISHED, OPEN};
 use super::events::{self, COLUMNS, SUMMARY};
 use crate::headers::Headers;
 use crate::id::EventId;
-use crate::ledger::{AttemptRecord, EventDetail, IssueSummary};
+use crate::ledger::{AttemptRecord, DeliveryRecord, EventDetail, IssueSummary};
 use deadpool_postgres::Transaction;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,20 +18,30 @@ use uuid::Uuid;
 const MOST_SHOWN: usize = EventDetail::MOST_SHOWN;
 
 pub(in super::super) async fn event(database: Arc<Database>, id: EventId) -> Result<Option<EventDetail>, Fault> {
-    let id = uuid_of(id);
-    let mut connection = database.connection(Use::Read).await?;
-    // One snapshot, so that the parts are of one moment.
-    let transaction =
-        connection.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start().await?;
+    bounded::read(&database, async |connection| {
+        // One snapshot, so that the parts are of one moment.
+        let transaction = connection
+            .build_transaction()
+            .isolation_level(IsolationLevel::RepeatableRead)
+            .read_only(true)
+            .start()
+            .await?;
+        let found = find(&transaction, uuid_of(id)).await?;
+        transaction.commit().await?;
+        Ok(found)
+    })
+    .await
+}
+
+async fn find(transaction: &Transaction<'_>, id: Uuid) -> Result<Option<EventDetail>, Fault> {
     let find = format!(
         "SELECT id, {COLUMNS}, method, target, query, headers, body
          FROM events CROSS JOIN LATERAL ({SUMMARY}) AS summary WHERE id = $1"
     );
     let find = transaction.prepare_cached(&find).await?;
     let Some(row) = transaction.query_opt(&find, &[&id]).await? else { return Ok(None) };
-    let mut deliveries = newest(&transaction, id).await?;
-    let mut attempts = attempts(&transaction, id, &deliveries).await?;
-    transaction.commit().await?;
+    let mut deliveries = newest(transaction, id).await?;
+    let mut attempts = attempts(transaction, id, &deliveries).await?;
 
     let mut record = events::read(&row)?;
     let body: Vec<u8> = row.try_get(12)?;
@@ -55,7 +65,7 @@ pub(in super::super) async fn event(database: Arc<Database>, id: EventId) -> Res
 }
 
 /// The newest deliveries of the event, in the order in which they were made.
-async fn newest(transaction: &Transaction<'_>, event: Uuid) -> Result<Vec<crate::ledger::DeliveryRecord>, Fault> {
+async fn newest(transaction: &Transaction<'_>, event: Uuid) -> Result<Vec<DeliveryRecord>, Fault> {
     let newest = format!("WHERE event_id = $1 ORDER BY number DESC LIMIT {MOST_SHOWN}");
     let find = format!(
         "SELECT newest.*, clock.ahead, events.name, events.kind
@@ -72,7 +82,7 @@ async fn newest(transaction: &Transaction<'_>, event: Uuid) -> Result<Vec<crate:
 async fn attempts(
     transaction: &Transaction<'_>,
     event: Uuid,
-    deliveries: &[crate::ledger::DeliveryRecord],
+    deliveries: &[DeliveryRecord],
 ) -> Result<HashMap<u32, Vec<AttemptRecord>>, Fault> {
     let numbers: Vec<i32> = deliveries.iter().map(|delivery| delivery.id.number.cast_signed()).collect();
     let find = format!(

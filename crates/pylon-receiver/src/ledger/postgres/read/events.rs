@@ -1,9 +1,9 @@
 //! Events in a list.
 
-use super::super::connection::Use;
 use super::super::database::Database;
 use super::super::error::Fault;
 use super::super::row::{event_of, text_of};
+use super::super::transaction as bounded;
 use super::bodies::{About, Wanted, complete};
 use super::range::{Range, arrived, direction, key_of, uuid_at};
 use super::search::Looks;
@@ -76,30 +76,33 @@ async fn look(
     order: Order,
     rows: i64,
 ) -> Result<Part, Fault> {
-    let connection = database.connection(Use::Read).await?;
-    let statement = connection.prepare_cached(&sql(filter.state, order)).await?;
+    let sql = sql(filter.state, order);
     let (first, last) = (uuid_at(range.first), uuid_at(range.last));
     let state = filter.state.map(EventState::name);
     let part_of_id = filter.id.as_ref().map(PartOfId::digits);
     let parameters: [&(dyn ToSql + Sync); 6] = [&first, &last, &rows, &filter.endpoint, &part_of_id, &state];
-    let mut stream = pin!(connection.query_raw(&statement, parameters).await?);
-    let mut part = Part { records: Vec::new(), last: None };
-    let mut seen = 0;
-    while let Some(row) = stream.try_next().await? {
-        seen += 1;
-        part.last = Some(row.try_get::<_, Uuid>(0)?.as_u128());
-        // One that does not match comes with its id alone.
-        if row.try_get::<_, Option<&str>>(1)?.is_some() {
-            let record = read(&row)?;
-            if filter.kind.as_ref().is_none_or(|kind| names_match(kind, record.kind_or_name())) {
-                part.records.push(record);
+    bounded::read(database, async |connection| {
+        let statement = connection.prepare_cached(&sql).await?;
+        let mut stream = pin!(connection.query_raw(&statement, parameters).await?);
+        let mut part = Part { records: Vec::new(), last: None };
+        let mut seen = 0;
+        while let Some(row) = stream.try_next().await? {
+            seen += 1;
+            part.last = Some(row.try_get::<_, Uuid>(0)?.as_u128());
+            // One that does not match comes with its id alone.
+            if row.try_get::<_, Option<&str>>(1)?.is_some() {
+                let record = read(&row)?;
+                if filter.kind.as_ref().is_none_or(|kind| names_match(kind, record.kind_or_name())) {
+                    part.records.push(record);
+                }
             }
         }
-    }
-    if seen < rows {
-        part.last = None;
-    }
-    Ok(part)
+        if seen < rows {
+            part.last = None;
+        }
+        Ok(part)
+    })
+    .await
 }
 
 /// Where the events are looked for: those in a rare state have an index of their own.

@@ -1,9 +1,9 @@
 //! Refused requests in a list.
 
-use super::super::connection::Use;
 use super::super::database::Database;
 use super::super::error::Fault;
 use super::super::row::{moment_of, text_of};
+use super::super::transaction as bounded;
 use super::range::{Range, direction};
 use crate::headers::Headers;
 use crate::ledger::{Page, RefusedFilter, RefusedRecord};
@@ -31,11 +31,14 @@ pub(in super::super) async fn refused(
          WHERE number >= $1 AND number <= $2 AND ($3::text IS NULL OR endpoint = $3) AND ($4::text IS NULL OR code = $4)
          ORDER BY number {order} LIMIT $5"
     );
-    let connection = database.connection(Use::Read).await?;
-    let find = connection.prepare_cached(&find).await?;
     let limit = i64::from(page.limit);
-    let rows = connection.query(&find, &[&range.first, &range.last, &filter.endpoint, &filter.code, &limit]).await?;
-    rows.iter().map(read).collect()
+    bounded::read(&database, async |connection| {
+        let find = connection.prepare_cached(&find).await?;
+        let rows =
+            connection.query(&find, &[&range.first, &range.last, &filter.endpoint, &filter.code, &limit]).await?;
+        rows.iter().map(read).collect()
+    })
+    .await
 }
 
 fn read(row: &Row) -> Result<RefusedRecord, Fault> {

@@ -1,9 +1,9 @@
 //! The numbers of the ledger: what the tallies say, and what is being delivered.
 
-use super::super::connection::Use;
 use super::super::database::Database;
 use super::super::error::Fault;
 use super::super::row::moment_of;
+use super::super::transaction as bounded;
 use crate::ledger::{DestinationStats, Stats};
 use std::sync::Arc;
 use tokio_postgres::Row;
@@ -37,11 +37,13 @@ const SIZES: &str = "
     )";
 
 pub(in super::super) async fn stats(database: Arc<Database>) -> Result<Stats, Fault> {
-    let connection = database.connection(Use::Read).await?;
-    let sums = connection.prepare_cached(SUMS).await?;
-    let sizes = connection.prepare_cached(SIZES).await?;
+    let (sums, sizes) = bounded::read(&database, async |connection| {
+        let (sums, sizes) = (connection.prepare_cached(SUMS).await?, connection.prepare_cached(SIZES).await?);
+        Ok(tokio::try_join!(connection.query(&sums, &[]), connection.query_one(&sizes, &[]))?)
+    })
+    .await?;
     let mut stats = Stats::default();
-    for row in connection.query(&sums, &[]).await? {
+    for row in sums {
         let number =
             |column: usize| -> Result<u64, Fault> { Ok(row.try_get::<_, i64>(column)?.max(0).cast_unsigned()) };
         stats.events += number(1)?;
@@ -51,9 +53,8 @@ pub(in super::super) async fn stats(database: Arc<Database>) -> Result<Stats, Fa
             stats.destinations.push(of);
         }
     }
-    let row = connection.query_one(&sizes, &[]).await?;
-    stats.refused = row.try_get::<_, i64>(0)?.cast_unsigned();
-    stats.ledger_bytes = row.try_get::<_, i64>(1)?.cast_unsigned();
+    stats.refused = sizes.try_get::<_, i64>(0)?.cast_unsigned();
+    stats.ledger_bytes = sizes.try_get::<_, i64>(1)?.cast_unsigned();
     Ok(stats)
 }
 
