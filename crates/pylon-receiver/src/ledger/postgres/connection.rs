@@ -23,6 +23,8 @@ pub(super) enum Use {
     Deliver,
     /// Reads, and carries out orders of operators.
     Read,
+    /// Cleans up.
+    Chores,
 }
 
 impl Use {
@@ -30,7 +32,9 @@ impl Use {
         match self {
             Self::Write => &[("enable_seqscan", "off")],
             Self::Deliver => &[("enable_seqscan", "off"), ("synchronous_commit", "local")],
-            Self::Read => &[],
+            Self::Read => &[("enable_seqscan", "off"), ("statement_timeout", "30000")],
+            // What it adds up can be added up again.
+            Self::Chores => &[("synchronous_commit", "off")],
         }
     }
 }

@@ -8,6 +8,7 @@ use super::wake::Notifier;
 use crate::ledger::{Bell, LedgerError};
 use deadpool_postgres::Pool;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Handle;
 use tokio::sync::RwLock;
 use tokio_postgres::Config;
@@ -33,6 +34,9 @@ pub(super) struct Database {
     writers: Pool,
     couriers: Pool,
     readers: Pool,
+    chores: Pool,
+    /// Whether it is about to be closed: what takes long breaks off.
+    is_closing: AtomicBool,
     /// Whether the ledger is closed; locked to read while something is done.
     closed: Arc<RwLock<bool>>,
 }
@@ -52,6 +56,8 @@ impl Database {
             writers: pool(config, schema, Use::Write, super::writer::WRITERS, &runtime)?,
             couriers: pool(config, schema, Use::Deliver, COURIERS, &runtime)?,
             readers,
+            chores: pool(config, schema, Use::Chores, 1, &runtime)?,
+            is_closing: AtomicBool::new(false),
             runtime,
             options,
             id,
@@ -67,6 +73,7 @@ impl Database {
             Use::Write => &self.writers,
             Use::Deliver => &self.couriers,
             Use::Read => &self.readers,
+            Use::Chores => &self.chores,
         };
         Ok(pool.get().await?)
     }
@@ -97,10 +104,16 @@ impl Database {
         self.notifier.tell(destination);
     }
 
+    /// Whether it is about to be closed.
+    pub(super) fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::Relaxed)
+    }
+
     /// Waits for what is being done, and lets nothing else begin.
     pub(super) async fn close(&self) {
+        self.is_closing.store(true, Ordering::Relaxed);
         *self.closed.write().await = true;
-        for pool in [&self.writers, &self.couriers, &self.readers] {
+        for pool in [&self.writers, &self.couriers, &self.readers, &self.chores] {
             pool.close();
         }
     }

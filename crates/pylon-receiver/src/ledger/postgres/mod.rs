@@ -3,13 +3,18 @@
 //! Nothing here may rely on being the only writer: who looks before it writes locks first, and looks in a later statement. Locks are
 //! taken in this order everywhere, each kind sorted: lines, deduplication keys, events, rows of `open`.
 
+mod advance;
 mod choose;
+mod chores;
 mod claim;
 mod connection;
 mod database;
+mod dead;
 mod error;
 mod exchange;
 mod exhausted;
+mod hold_up;
+mod insert;
 mod lease;
 mod ledger;
 mod lent;
@@ -17,6 +22,7 @@ mod line;
 mod lost;
 mod migrate;
 mod options;
+mod parts;
 mod prune;
 mod read;
 mod reassign;
@@ -25,7 +31,9 @@ mod redeliver;
 mod refused;
 mod row;
 mod settle;
+mod tallies;
 mod transaction;
+mod tries;
 mod wake;
 mod writer;
 

@@ -14,13 +14,27 @@ pub struct PostgresOptions {
     pub refused: usize,
     /// How long an event may wait for its commit to be answered.
     pub answer_within: Duration,
+    /// How long bodies may be searched for one page of a list.
+    pub search_within: Duration,
+    /// Between two looks at what there is to clean up.
+    pub clean_up_every: Duration,
+    /// How long another program may keep PostgreSQL from cleaning up before the log tells.
+    pub hold_up: Duration,
     /// Hears of commits.
     pub observer: Option<Arc<dyn CommitObserver>>,
 }
 
 impl Default for PostgresOptions {
     fn default() -> Self {
-        Self { queue: 4096, refused: 1000, answer_within: Duration::from_secs(5), observer: None }
+        Self {
+            queue: 4096,
+            refused: 1000,
+            answer_within: Duration::from_secs(5),
+            search_within: Duration::from_secs(30),
+            clean_up_every: Duration::from_secs(3),
+            hold_up: Duration::from_secs(600),
+            observer: None,
+        }
     }
 }
 
@@ -30,6 +44,9 @@ impl fmt::Debug for PostgresOptions {
             .field("queue", &self.queue)
             .field("refused", &self.refused)
             .field("answer_within", &self.answer_within)
+            .field("search_within", &self.search_within)
+            .field("clean_up_every", &self.clean_up_every)
+            .field("hold_up", &self.hold_up)
             .finish_non_exhaustive()
     }
 }

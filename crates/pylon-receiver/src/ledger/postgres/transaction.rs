@@ -1,32 +1,50 @@
-//! Transactions: bounded in time, and tried again where others are in their way.
+//! Transactions that write: the present first, then what is to be done, then what it changed in numbers; after the commit, whom it wakes.
 
+use super::connection::Connection;
+use super::database::Database;
 use super::error::Fault;
-use std::time::Duration;
+use super::tallies::Tallies;
+use crate::ledger::DeliveryState;
+use deadpool_postgres::Transaction;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-/// How long one transaction may take. The server ends what takes too long, and says so, long before: this is for a server that says
-/// nothing.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
-/// How often something is tried at once when others are in its way.
-const MOST_TRIES: usize = 5;
-
-/// Does the work, which is one transaction, within a bounded time; at once again where another transaction was in its way.
-pub(super) async fn tried<T, W>(mut work: impl FnMut() -> W) -> Result<T, Fault>
-where
-    W: Future<Output = Result<T, Fault>>,
-{
-    for _ in 1..MOST_TRIES {
-        match once(work()).await {
-            Err(Fault::Again(_)) => {}
-            result => return result,
-        }
-    }
-    once(work()).await
+/// Begins a transaction, and keeps the present: the ledger's time goes on from there.
+pub(super) async fn begin(connection: &mut Connection) -> Result<Transaction<'_>, Fault> {
+    let transaction = connection.transaction().await?;
+    let keep_time = transaction.prepare_cached("SELECT keep_time()").await?;
+    transaction.execute(&keep_time, &[]).await?;
+    Ok(transaction)
 }
 
-/// Does the work, which is one transaction, within a bounded time.
-async fn once<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
-    match tokio::time::timeout(ANSWERED_WITHIN, work).await {
-        Ok(result) => result,
-        Err(_) => Err(Fault::Away(format!("the database gave no answer in {} s", ANSWERED_WITHIN.as_secs()).into())),
+/// What a transaction changes in the states of deliveries.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    pub(super) tallies: Tallies,
+    woken: BTreeSet<Arc<str>>,
+}
+
+impl Changes {
+    /// So many more deliveries to the destination are in this state. Those that wait are due at once, so it is woken.
+    pub(super) fn enter(&mut self, destination: &Arc<str>, state: DeliveryState, number: usize) {
+        if state == DeliveryState::Waiting && number > 0 && !self.woken.contains(destination) {
+            self.woken.insert(destination.clone());
+        }
+        self.tallies.count(destination, state, number as i64);
+    }
+
+    /// So many fewer deliveries to the destination are in this state.
+    pub(super) fn leave(&mut self, destination: &Arc<str>, state: DeliveryState, number: usize) {
+        self.tallies.count(destination, state, -(number as i64));
+    }
+
+    /// Commits, and wakes.
+    pub(super) async fn commit(self, transaction: Transaction<'_>, database: &Database) -> Result<(), Fault> {
+        self.tallies.write(&transaction).await?;
+        transaction.commit().await?;
+        for destination in &self.woken {
+            database.wake(destination);
+        }
+        Ok(())
     }
 }
