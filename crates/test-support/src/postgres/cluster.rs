@@ -138,6 +138,11 @@ impl Cluster {
         self.folder.path()
     }
 
+    /// The folder of PostgreSQL's programs, which every user can reach.
+    pub fn programs(&self) -> &Path {
+        self.installation.folder()
+    }
+
     /// Its data.
     pub fn data_folder(&self) -> PathBuf {
         self.folder.path().join("data")
@@ -334,13 +339,21 @@ impl Cluster {
     }
 
     /// Stops the time of the server and its sessions: connections stay open, and nothing is answered, until [`Cluster::thaw`].
+    ///
+    /// # Panics
+    /// If a process does not stop in time.
+    #[track_caller]
     pub fn freeze(&self) {
-        self.server().as_mut().into_iter().for_each(Server::freeze);
+        if let Some(server) = &mut *self.server() {
+            server.freeze();
+        }
     }
 
     /// Lets the time of a frozen server go on.
     pub fn thaw(&self) {
-        self.server().as_mut().into_iter().for_each(Server::thaw);
+        if let Some(server) = &mut *self.server() {
+            server.thaw();
+        }
     }
 
     /// The process id of the server.

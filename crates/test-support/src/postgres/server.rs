@@ -2,7 +2,7 @@
 
 use super::installation::Installation;
 use crate::process::Running;
-use crate::wait::PATIENCE;
+use crate::wait::{PATIENCE, eventually};
 use rustix::process::{Pid, Signal, kill_process};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -83,7 +83,8 @@ impl Server {
         );
     }
 
-    /// Stops the time of all its processes.
+    /// Stops the time of all its processes, and waits for that.
+    #[track_caller]
     pub(super) fn freeze(&mut self) {
         self.running.signal(Signal::STOP);
         let id = self.id();
@@ -91,6 +92,13 @@ impl Server {
         self.frozen = children.split_whitespace().filter_map(|id| Pid::from_raw(id.parse().ok()?)).collect();
         for child in &self.frozen {
             let _ = kill_process(*child, Signal::STOP);
+        }
+        let all = self.frozen.iter().map(|child| child.as_raw_nonzero().to_string()).chain([id.to_string()]);
+        for process in all {
+            // One that has ended has no state.
+            let state = || std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+            let has_stopped = || state().rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['T', 'Z']));
+            eventually("a process of PostgreSQL stops", || has_stopped().then_some(()));
         }
     }
 
