@@ -7,9 +7,8 @@ use std::process::{Child, Command, Stdio};
 
 /// The longest path that leaves room for the name of a Unix socket, in bytes.
 const LONGEST: usize = 60;
-/// Removes the folder once nobody holds the other end of its standard input, so after us. Who still writes there may make it try again.
-const REMOVE: &str =
-    r#"trap '' HUP INT TERM; cat; n=0; until rm -rf -- "$0" || [ $n = 100 ]; do n=$((n+1)); sleep 0.1; done"#;
+/// Removes the folder once nobody holds the other end of its standard input, so after us.
+const REMOVE: &str = include_str!("remove_after.sh");
 
 /// A folder for one user alone, in a place that everybody can reach; removed when it is dropped or the process has ended.
 #[derive(Debug)]
@@ -39,7 +38,7 @@ impl Folder {
             give(folder.path(), user);
         }
         let mut command = Command::new("sh");
-        command.args(["-c", REMOVE]).arg(folder.path()).current_dir("/").process_group(0);
+        command.args(["-c", REMOVE, "sh"]).arg(folder.path()).current_dir("/").process_group(0);
         let remover = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         Self { path: folder.keep(), remover }
     }

@@ -1,10 +1,10 @@
 //! A cluster: its folder, its settings, its databases.
 
 use super::installation::Installation;
-use super::server::{Server, Stop};
+use super::server::{BOUND, Server, Stop};
 use super::setup::Setup;
 use crate::folder::{Folder, give};
-use crate::wait::{PATIENCE, eventually};
+use crate::wait::eventually;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io::Read;
@@ -89,7 +89,7 @@ impl Cluster {
             .arguments(["--locale-provider=icu", "--icu-locale=und", "--username", SUPERUSER])
             .arguments(["--auth-local=trust", "--auth-host=scram-sha-256", "--pwfile"])
             .argument(password)
-            .run("", PATIENCE)
+            .run("", BOUND)
             .unwrap_or_else(|error| panic!("{error}"));
         cluster.write("data/postgresql.conf", "include '../settings.conf'\n");
         cluster.write_settings();
@@ -232,7 +232,7 @@ impl Cluster {
     /// What psql says.
     pub fn psql(&self, url: &str, text: &str) -> Result<String, String> {
         let psql = self.installation.own_program("psql").arguments(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", url]);
-        let output = psql.run(text, PATIENCE)?;
+        let output = psql.run(text, BOUND)?;
         Ok(output.strip_suffix('\n').unwrap_or(&output).to_owned())
     }
 
