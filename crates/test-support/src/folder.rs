@@ -26,13 +26,10 @@ impl Folder {
     pub fn new(prefix: &str, user: Option<&User>) -> Self {
         let own = std::env::temp_dir();
         // The temporary folder of one user may be closed to others.
-        let is_plain =
-            own.to_str().is_some_and(|path| path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-_.".contains(&b)));
-        let place = if is_plain && own.as_os_str().len() + prefix.len() < LONGEST && user.is_none() {
-            &own
-        } else {
-            Path::new("/tmp")
-        };
+        let is_plain = |path: &str| path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte));
+        let is_short = own.as_os_str().len() + prefix.len() < LONGEST;
+        let is_fit = user.is_none() && is_short && own.to_str().is_some_and(is_plain);
+        let place = if is_fit { &own } else { Path::new("/tmp") };
         let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(place).unwrap();
         if let Some(user) = user {
             give(folder.path(), user);
@@ -52,7 +49,7 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         drop(self.remover.stdin.take());
-        // It tries for ten seconds.
+        // It tries for a minute.
         let _ = self.remover.wait();
     }
 }

@@ -4,7 +4,7 @@
 trap '' HUP INT TERM
 cat >/dev/null
 tries=0
-until rm -rf -- "$1" || [ "$tries" = 100 ]; do
+until rm -rf -- "$1" || [ "$tries" = 600 ]; do
   tries=$((tries + 1))
   sleep 0.1
 done
