@@ -14,7 +14,7 @@ use super::lease;
 use super::lent::Lent;
 use super::row::event_of;
 use super::settle::{self, Outcome, Settling};
-use super::transaction::tried;
+use super::tries::tried;
 use crate::id::DeliveryId;
 use crate::ledger::{Claim, Exchange, Exchanged};
 use crate::random::{Randomness, SystemRandomness};

@@ -7,7 +7,7 @@ use super::error::Fault;
 use super::lent::Lent;
 use super::row::delivery_of;
 use super::settle::finish;
-use super::transaction::tried;
+use super::tries::tried;
 use crate::id::DeliveryId;
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use super::database::Database;
 use super::error::Fault;
 use super::lent::Lent;
 use super::row::{milliseconds, uuid_of};
-use super::transaction::tried;
+use super::tries::tried;
 use crate::ledger::{Lease, Owner};
 use std::collections::HashSet;
 use std::sync::Arc;

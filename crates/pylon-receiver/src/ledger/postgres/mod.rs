@@ -34,6 +34,7 @@ mod row;
 mod settle;
 mod tallies;
 mod transaction;
+mod tries;
 mod wake;
 mod writer;
 

@@ -9,7 +9,7 @@ use super::database::Database;
 use super::error::Fault;
 use super::line::{line_of, lock};
 use super::row::state_of;
-use super::transaction::{Job, transact};
+use super::transaction::{Job, Nothing, transact};
 use crate::ledger::DeliveryState;
 use deadpool_postgres::Transaction;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -29,6 +29,7 @@ const LOOKS: usize = 5;
 /// Gives deliveries to another destination.
 pub(super) async fn to_another(database: Arc<Database>, from: Arc<str>, to: Arc<str>) -> Result<u64, Fault> {
     if from == to {
+        transact(&database, Nothing).await?;
         return Ok(0);
     }
     reassign(&database, &from, Some(&to)).await
@@ -43,6 +44,7 @@ pub(super) async fn drop_all(database: Arc<Database>, destination: Arc<str>) -> 
 async fn reassign(database: &Database, from: &Arc<str>, to: Option<&Arc<str>>) -> Result<u64, Fault> {
     if from.contains('\0') {
         // PostgreSQL's texts have none.
+        transact(database, Nothing).await?;
         return Ok(0);
     }
     let places = Places { ledger: database.id, from, to };

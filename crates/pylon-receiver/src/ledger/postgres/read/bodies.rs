@@ -2,7 +2,7 @@
 
 use super::super::database::Database;
 use super::super::error::Fault;
-use super::super::transaction as bounded;
+use super::bounded;
 use super::search::Looks;
 use crate::ledger::{IssueSummary, body_contains};
 use std::collections::HashMap;

@@ -3,8 +3,8 @@
 use super::super::database::Database;
 use super::super::error::Fault;
 use super::super::row::{delivery_of, event_of, moment_of, number_of, state_of, text_of};
-use super::super::transaction as bounded;
 use super::bodies::{About, Wanted, complete};
+use super::bounded;
 use super::range::{Range, arrived, direction, key_of, uuid_at};
 use super::search::Looks;
 use crate::id::DeliveryId;

@@ -3,7 +3,7 @@
 use super::super::database::Database;
 use super::super::error::Fault;
 use super::super::row::{moment_of, text_of, uuid_of};
-use super::super::transaction as bounded;
+use super::bounded;
 use super::deliveries::{self, FINISHED, OPEN};
 use super::events::{self, COLUMNS, SUMMARY};
 use crate::headers::Headers;

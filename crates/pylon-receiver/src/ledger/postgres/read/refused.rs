@@ -3,7 +3,7 @@
 use super::super::database::Database;
 use super::super::error::Fault;
 use super::super::row::{moment_of, text_of};
-use super::super::transaction as bounded;
+use super::bounded;
 use super::range::{Range, direction};
 use crate::headers::Headers;
 use crate::ledger::{Page, RefusedFilter, RefusedRecord};

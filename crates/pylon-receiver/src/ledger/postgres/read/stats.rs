@@ -3,7 +3,7 @@
 use super::super::database::Database;
 use super::super::error::Fault;
 use super::super::row::moment_of;
-use super::super::transaction as bounded;
+use super::bounded;
 use crate::ledger::{DestinationStats, Stats};
 use std::sync::Arc;
 use tokio_postgres::Row;
