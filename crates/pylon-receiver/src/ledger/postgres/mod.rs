@@ -23,4 +23,4 @@ mod wake;
 mod writer;
 
 pub use ledger::PostgresLedger;
-pub use options::PostgresOptions;
+pub use options::{PostgresOptions, ReadPassword};

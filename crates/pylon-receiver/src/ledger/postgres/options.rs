@@ -4,6 +4,10 @@ use crate::ledger::CommitObserver;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// Reads the password for a new connection, or says why there is none.
+pub type ReadPassword = Arc<dyn Fn() -> Result<Zeroizing<Vec<u8>>, Box<str>> + Send + Sync>;
 
 /// How a [`PostgresLedger`](super::PostgresLedger) works.
 #[derive(Clone)]
@@ -16,11 +20,22 @@ pub struct PostgresOptions {
     pub answer_within: Duration,
     /// Hears of commits.
     pub observer: Option<Arc<dyn CommitObserver>>,
+    /// Reads the password, anew for each connection; none: that of the address.
+    pub password: Option<ReadPassword>,
+    /// Whether the tables are made, or brought to this version; otherwise they must be there.
+    pub makes_tables: bool,
 }
 
 impl Default for PostgresOptions {
     fn default() -> Self {
-        Self { queue: 4096, refused: 1000, answer_within: Duration::from_secs(5), observer: None }
+        Self {
+            queue: 4096,
+            refused: 1000,
+            answer_within: Duration::from_secs(5),
+            observer: None,
+            password: None,
+            makes_tables: true,
+        }
     }
 }
 
@@ -30,6 +45,7 @@ impl fmt::Debug for PostgresOptions {
             .field("queue", &self.queue)
             .field("refused", &self.refused)
             .field("answer_within", &self.answer_within)
+            .field("makes_tables", &self.makes_tables)
             .finish_non_exhaustive()
     }
 }
