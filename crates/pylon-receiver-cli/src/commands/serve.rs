@@ -3,6 +3,7 @@
 use crate::fault::Fault;
 use crate::init;
 use crate::input::configuration::load;
+use crate::input::ledger::LedgerParser;
 use crate::service_manager::{self, Inherited};
 use crate::telemetry::Telemetry;
 use clap::Args;
@@ -24,6 +25,7 @@ Examples:
   pylon-receiver serve --forward http://127.0.0.1:8000/webhook
   pylon-receiver serve --config /etc/pylon-receiver.toml --log json
   pylon-receiver serve --listen 0.0.0.0:8080 --ledger sqlite:/var/lib/pylon/pylon.db
+  pylon-receiver serve --ledger postgres://pylon@db.example.com/pylon
 
 Without --config, the receiver accepts webhooks at /webhook that are signed with the secret in
 PYLON_WEBHOOK_SECRET. Options override the configuration. SIGTERM shuts down gracefully, SIGHUP reloads the
@@ -45,8 +47,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) admin: Option<ListenAddress>,
 
-    /// Where to keep events [default: sqlite:pylon.db]
-    #[arg(long, value_name = "sqlite:FILE")]
+    /// Where to keep events: sqlite:FILE or a postgres:// URL [default: sqlite:pylon.db]
+    #[arg(long, value_name = "ADDRESS", value_parser = LedgerParser)]
     pub(crate) ledger: Option<LedgerAddress>,
 
     /// Environment variable with the webhook secret [default: PYLON_WEBHOOK_SECRET]
@@ -138,7 +140,9 @@ async fn reload(args: &ServeArgs, receiver: &Receiver) -> Result<(), String> {
 
 fn start_fault(fault: StartFault) -> Fault {
     match fault {
-        StartFault::Config(_) | StartFault::Token(_) | StartFault::Tls(_) => Fault::configuration(fault),
+        StartFault::Config(_) | StartFault::Token(_) | StartFault::Password(_) | StartFault::Tls(_) => {
+            Fault::configuration(fault)
+        }
         _ => Fault::failed(fault),
     }
 }

@@ -15,8 +15,10 @@ use std::time::Duration;
 pub struct AdminParts {
     /// The ledger.
     pub ledger: Arc<dyn Ledger>,
-    /// The receiver that serves the ledger; none: the ledger is only read.
+    /// The receiver that serves the ledger; none: the ledger is only read, or shared.
     pub running: Option<Arc<dyn Running>>,
+    /// Whether other receivers serve the ledger, so that orders are carried out without one here.
+    pub is_shared: bool,
     /// The process's counters.
     pub metrics: Arc<Metrics>,
     /// The present time.

@@ -30,7 +30,7 @@ pub use exchange::{Claim, Claimed, Exchange, Exchanged, NewAttempt, Settled, Set
 pub use lease::{Lease, LeasedDelivery, Owner};
 pub use observer::CommitObserver;
 #[cfg(feature = "postgres")]
-pub use postgres::{PostgresLedger, PostgresOptions};
+pub use postgres::{PostgresLedger, PostgresOptions, ReadPassword};
 pub use read::{
     AttemptRecord, DeliveryFilter, DeliveryRecord, DestinationStats, EventDetail, EventFilter, EventRecord, EventState,
     Order, Page, RefusedFilter, RefusedRecord, Stats,

@@ -3,6 +3,7 @@
 use super::couriers::{Couriers, Parts};
 use super::descriptors::Connections;
 use super::inherited_addresses::InheritedAddresses;
+use super::open::open;
 use super::preflight::pass;
 use super::{Receiver, Shared, certificates, client_certificates, digest, pruner};
 use crate::accept::{Acceptor, AcceptorParts, InheritedSocket, Listener, ListenerLimits, TlsKeys};
@@ -11,9 +12,10 @@ use crate::config::{
     Config, ConfigFault, DestinationConfig, EndpointConfig, LedgerAddress, ListenAddress, SecretFault, SecretSource,
 };
 use crate::deliver::Handlers;
-use crate::ledger::{Ledger, LedgerError, Owner, SqliteLedger, SqliteOptions};
+use crate::ledger::{Ledger, LedgerError, Owner};
 use crate::metrics::Metrics;
 use crate::pem::TlsFault;
+use crate::postgres_address::PostgresAddress;
 use crate::random::{Randomness, SystemRandomness};
 use crate::time::{SystemWallClock, WallClock};
 use http::Request;
@@ -91,6 +93,12 @@ impl ReceiverBuilder {
         self
     }
 
+    /// Keeps events in this PostgreSQL database; needs the feature `postgres`.
+    pub fn postgres(mut self, address: PostgresAddress) -> Self {
+        self.config.ledger = LedgerAddress::Postgres(address);
+        self
+    }
+
     /// Keeps events in a ledger of your own.
     pub fn ledger(mut self, ledger: Arc<dyn Ledger>) -> Self {
         self.ledger = Some(ledger);
@@ -156,7 +164,7 @@ impl ReceiverBuilder {
         let (admin_listener, admin) = bind("admin", &config.admin, inherited.admin, limits, &metrics).await?;
         let ledger = match ledger {
             Some(ledger) => ledger,
-            None => open(&config, &metrics, &clock)?,
+            None => open(&config, &metrics, &clock).await?,
         };
         let owner = Owner::random(randomness.as_ref());
         // Before anything can be recorded.
@@ -193,7 +201,8 @@ impl ReceiverBuilder {
         let (stop_listening, stop_admin) = (watch::Sender::new(None), watch::Sender::new(None));
         let mut beside = JoinSet::new();
         beside.spawn(certificates::run(shared.clone()));
-        let parts = AdminParts { ledger, running: Some(shared.clone()), metrics: metrics.clone(), clock };
+        let parts =
+            AdminParts { ledger, running: Some(shared.clone()), is_shared: false, metrics: metrics.clone(), clock };
         let health = health.map(|path| (path, Health::new(parts.clone())));
         let pruning = tokio::spawn(pruner::run(shared.clone(), owner, metrics));
         beside.spawn(async move { couriers.follow(wakes).await });
@@ -290,17 +299,6 @@ fn deadline(stop: &watch::Sender<Option<Instant>>) -> impl Future<Output = Insta
     }
 }
 
-fn open(config: &Config, metrics: &Arc<Metrics>, clock: &Arc<dyn WallClock>) -> Result<Arc<dyn Ledger>, StartFault> {
-    let LedgerAddress::Sqlite(path) = &config.ledger;
-    let options = SqliteOptions {
-        queue: config.limits.queue,
-        refused: config.retention.refused,
-        clock: clock.clone(),
-        observer: Some(metrics.clone()),
-    };
-    Ok(Arc::new(SqliteLedger::open(path, options).map_err(StartFault::Ledger)?))
-}
-
 /// Why a receiver did not start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -327,6 +325,8 @@ pub enum StartFault {
         /// What the operating system said.
         kind: std::io::ErrorKind,
     },
+    /// The ledger needs a password, and it is not there.
+    Password(SecretFault),
     /// The ledger cannot be opened.
     Ledger(LedgerError),
 }
@@ -336,6 +336,7 @@ impl fmt::Display for StartFault {
         match self {
             Self::Config(fault) => fault.fmt(f),
             Self::Token(fault) => write!(f, "admin_token: {fault}"),
+            Self::Password(fault) => write!(f, "ledger_password: {fault}"),
             Self::Tls(fault) => fault.fmt(f),
             Self::Bind { key, address, kind } => {
                 write!(

@@ -6,11 +6,13 @@ mod client_certificates;
 mod couriers;
 mod descriptors;
 mod inherited_addresses;
+mod open;
 mod preflight;
 mod pruner;
 
 pub use builder::{ReceiverBuilder, StartFault};
 pub use descriptors::descriptors;
+pub use open::{LedgerAccess, open_ledger};
 pub use preflight::Preflight;
 
 use crate::accept::{Acceptor, Stopped, TlsKeys, deliveries_of};

@@ -2,6 +2,7 @@
 
 use super::client_certificates;
 use super::inherited_addresses::InheritedAddresses;
+use super::open::postgres_fault;
 use crate::accept::TlsKeys;
 use crate::certificate::CertificateEnd;
 use crate::config::{
@@ -34,8 +35,8 @@ use std::sync::Arc;
 pub struct Preflight {
     /// Why the configuration is refused, one sentence each.
     pub faults: Vec<String>,
-    /// Secrets, keys and certificates that are missing or malformed, one sentence each. Without `admin_token` and TLS files the
-    /// receiver does not start. Without another secret, what needs the secret waits.
+    /// Secrets, keys and certificates that are missing or malformed, one sentence each. Without `admin_token`, `ledger_password` and
+    /// TLS files the receiver does not start. Without another secret, what needs the secret waits.
     pub missing: Vec<String>,
     /// Why the ledger cannot be opened, or made; none: it can, as far as can be told without changing anything. The receiver does not
     /// start otherwise.
@@ -61,16 +62,28 @@ impl Preflight {
     }
 
     fn ledger(&mut self, config: &Config) {
-        let LedgerAddress::Sqlite(path) = &config.ledger;
-        self.ledger = SqliteLedger::examine(path).err().map(|error| error.to_string());
-        let [file, wal, shared_memory, ..] = files_of(&config.ledger);
-        // The folder is told of where there is something in it to lose.
-        let folder = file.exists().then(|| folder_of(&file));
-        [file, wal, shared_memory].iter().chain(&folder).for_each(|path| self.open_to_others("ledger", path));
+        match &config.ledger {
+            LedgerAddress::Sqlite(path) => {
+                self.ledger = SqliteLedger::examine(path).err().map(|error| error.to_string());
+                let [file, wal, shared_memory, ..] = files_of(path);
+                // The folder is told of where there is something in it to lose.
+                let folder = file.exists().then(|| folder_of(&file));
+                [file, wal, shared_memory].iter().chain(&folder).for_each(|path| self.open_to_others("ledger", path));
+            }
+            LedgerAddress::Postgres(address) => {
+                self.faults.extend(postgres_fault().map(|fault| format!("`ledger`: {fault}")));
+                for host in address.hosts.iter().filter(|host| !host.is_loopback() && !address.is_secured(host)) {
+                    self.warnings.push(format!(
+                        "ledger: events go to {host} without TLS: they can be read and changed on the way; use `sslmode=verify-full`"
+                    ));
+                }
+            }
+        }
     }
 
     fn secrets(&mut self, config: &Config) {
         config.admin_token.iter().for_each(|source| self.secret("admin token", source));
+        config.ledger_password.iter().for_each(|source| self.secret("ledger password", source));
         if let Some(tls) = &config.tls {
             match TlsKeys::read(tls) {
                 Ok(keys) => self.ending(keys.end().as_slice()),
@@ -185,7 +198,11 @@ impl Preflight {
     }
 
     fn json_lines(&mut self, config: &Config, whose: &str, path: &Path) {
-        if files_of(&config.ledger).iter().any(|file| is_same(file, path)) {
+        let of_ledger = match &config.ledger {
+            LedgerAddress::Sqlite(ledger) => files_of(ledger).iter().any(|file| is_same(file, path)),
+            LedgerAddress::Postgres(_) => false,
+        };
+        if of_ledger {
             let text = "`jsonl` is a file of the ledger; choose another file";
             return self.faults.push(format!("{whose}: {text}"));
         }
@@ -297,9 +314,8 @@ fn is_program(program: &str) -> bool {
 }
 
 /// The files that SQLite and the receiver use, or take for their own, where the ledger is.
-fn files_of(ledger: &LedgerAddress) -> [PathBuf; 5] {
-    let LedgerAddress::Sqlite(path) = ledger;
-    let path = resolved(path).unwrap_or_else(|_| path.clone());
+fn files_of(ledger: &Path) -> [PathBuf; 5] {
+    let path = resolved(ledger).unwrap_or_else(|_| ledger.to_owned());
     ["", "-wal", "-shm", "-journal", "-lock"].map(|suffix| {
         let mut name = OsString::from(&path);
         name.push(suffix);

@@ -20,7 +20,6 @@ mod shortage;
 mod signing;
 mod stream;
 mod tls;
-mod tls_cause;
 mod unanswered;
 
 pub use attempt::Attempt;
@@ -31,9 +30,9 @@ pub use handlers::{DeliveredEvent, HandlerFuture, Handlers, handlers_of};
 pub(crate) use json_lines::examine as examine_json_lines;
 pub use report::{Delivered, Report};
 pub use shortage::Shortage;
-pub use tls_cause::tls_cause;
 
 use crate::config::{CommandTransport, DestinationConfig, JsonLinesTransport, TransportConfig};
+use crate::tls_cause;
 use command::Command;
 use handlers::InProcess;
 use http::Http;

@@ -359,6 +359,7 @@ impl Admin {
         *running.destinations.lock().unwrap() =
             vec![destination("app", CircuitStatus::Closed), destination("archive", CircuitStatus::Closed)];
         let parts = AdminParts {
+            is_shared: false,
             ledger: ledger.clone(),
             running: is_running.then(|| running.clone() as Arc<dyn Running>),
             metrics: metrics.clone(),
