@@ -24,7 +24,9 @@
 //!     .handlers("app", handlers)
 //!     .start()
 //!     .await?;
-//! println!("webhooks come in at http://{}/webhook", receiver.webhooks());
+//! if let Some(address) = receiver.webhooks() {
+//!     println!("webhooks come in at http://{address}/webhook");
+//! }
 //! receiver.shutdown().await?;
 //! # Ok(())
 //! # }
@@ -35,6 +37,7 @@
 //! | Idea | Type |
 //! | --- | --- |
 //! | start, reload and stop a receiver | [`Receiver`], [`ReceiverBuilder`], [`StartFault`], [`ReloadFault`] |
+//! | only accept, or only deliver, beside other receivers on one ledger | [`Role`] |
 //! | sockets that a service manager holds open while the program restarts | [`InheritedSocket`] |
 //! | settings: endpoints, destinations, retries, limits, secrets | [`config`] |
 //! | what a configuration would meet on this machine, before a start | [`Preflight`] |
@@ -73,6 +76,7 @@ mod pem;
 mod random;
 mod rate;
 mod receiver;
+mod role;
 pub mod text;
 mod time;
 pub mod traces;
@@ -86,6 +90,7 @@ pub use id::{DeliveryId, EventId, PartOfId};
 pub use pem::TlsFault;
 pub use random::{Randomness, SystemRandomness};
 pub use receiver::{Preflight, Receiver, ReceiverBuilder, ReloadFault, StartFault, descriptors};
+pub use role::Role;
 pub use time::{Moment, SystemWallClock, WallClock};
 
 /// The parts that this crate's own tests drive one by one. Not part of the API: anything here may change in any release.

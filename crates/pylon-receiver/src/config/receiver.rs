@@ -12,6 +12,7 @@ use super::value::{
     Choice, DURATION, DURATION_OR_FOREVER, FILE, HTTP_URL, SIZE, Value, choice, count, positive, quote, read_text,
     value,
 };
+use crate::role::Role;
 use crate::text::quoted;
 use http::Uri;
 use std::fmt;
@@ -31,6 +32,8 @@ keys! {
         admin_token: Option<SecretSource> = None, SECRET, Reload;
         /// Where events are stored: `sqlite:PATH`.
         ledger: LedgerAddress = LedgerAddress::Sqlite("pylon.db".into()), LEDGER, Restart;
+        /// What this receiver does: `accept_and_deliver`, `accept` or `deliver`. Receivers that share a ledger can divide the work.
+        role: Role = Role::AcceptAndDeliver, choice(), Restart;
         /// A path at `listen` that answers GET with 200 while the receiver is ready, and with 503 otherwise, for load balancers.
         health: Option<String> = None, PATH, Restart;
         /// The format of the log on stderr: `text` or `json`.
@@ -113,6 +116,14 @@ pub enum LogFormat {
 
 impl Choice for LogFormat {
     const WORDS: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
+}
+
+impl Choice for Role {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        (Self::AcceptAndDeliver.name(), Self::AcceptAndDeliver),
+        (Self::Accept.name(), Self::Accept),
+        (Self::Deliver.name(), Self::Deliver),
+    ];
 }
 
 /// Where events are stored.
