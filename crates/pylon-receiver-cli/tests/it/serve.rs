@@ -21,6 +21,7 @@ mod pauses;
 mod process;
 mod reload;
 mod restart;
+mod roles;
 mod shortage;
 mod signals;
 mod signed;

@@ -11,7 +11,8 @@ use super::table::{Reading, Table};
 use std::fmt::Write;
 
 /// Reads a configuration file. Keys that are not in the file have the default of [`Config::default`]. Without any `[[endpoint]]`
-/// there is one at [`DEFAULT_PATH`], with the secret in the environment variable [`DEFAULT_SECRET_VARIABLE`].
+/// there is one at [`DEFAULT_PATH`], with the secret in the environment variable [`DEFAULT_SECRET_VARIABLE`]; but none if the role of
+/// the receiver is only to deliver.
 ///
 /// `parse` reads the text only, no secrets and no certificates.
 ///
@@ -36,7 +37,7 @@ pub fn parse(text: &str) -> Result<Config, ConfigFault> {
     let mut config = Config::read(&mut table);
     table.finish();
     config.endpoints = config.endpoints.into_iter().map(EndpointConfig::named).collect();
-    if !has_endpoints {
+    if !has_endpoints && config.role.accepts() {
         let secret = SecretSource::Environment(DEFAULT_SECRET_VARIABLE.to_owned());
         config.endpoints.push(EndpointConfig::signed(DEFAULT_PATH, [secret]));
     }

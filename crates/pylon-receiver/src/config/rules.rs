@@ -33,14 +33,14 @@ pub(super) fn rules(config: &Config) -> Vec<Fault> {
         let text = format!("expected a loopback address without an `admin_token`, found {admin}; add a token");
         rules.fault(Place::TOP, "admin", text);
     }
-    if overlap(&config.admin, &config.listen) {
+    if config.role.accepts() && overlap(&config.admin, &config.listen) {
         let listen = quoted(&config.listen.to_string());
         let text = format!(
             "expected an address that does not overlap with `listen`, which is {listen}, found {admin}; choose another port"
         );
         rules.fault(Place::TOP, "admin", text);
     }
-    if config.endpoints.is_empty() {
+    if config.role.accepts() && config.endpoints.is_empty() {
         rules.fault(Place::TOP, "endpoint", "expected at least one, found none");
     }
     let (mut names, mut paths) = (HashMap::new(), HashMap::new());
@@ -113,7 +113,9 @@ impl Rules {
 
     fn destination(&mut self, destination: &DestinationConfig, place: Place, endpoints: &[EndpointConfig]) {
         let known = || endpoints.iter().map(|endpoint| &*endpoint.name);
-        for name in destination.endpoints.iter().filter(|name| known().all(|known| known != **name)) {
+        // A receiver that only delivers may leave the endpoints to others.
+        let unknown = destination.endpoints.iter().filter(|name| known().all(|known| known != **name));
+        for name in unknown.filter(|_| !endpoints.is_empty()) {
             let hint = nearest(name, known()).map(|near| format!("; did you mean {}?", quoted(near)));
             let text = format!("expected names of endpoints, found {}{}", quoted(name), hint.unwrap_or_default());
             self.fault(place, "endpoints", text);

@@ -137,6 +137,7 @@ macro_rules! contract {
                 what_is_interrupted_again_and_again_is_dead
                 the_exhausted_make_room_for_others_and_let_those_behind_them_go
                 what_an_owner_gives_back_is_no_interruption
+                what_an_owner_gives_back_another_one_has_at_once
             ]
             settle: [
                 a_delivered_one_is_finished
