@@ -13,6 +13,8 @@ mod exchange;
 mod lease;
 mod read;
 mod refused;
+mod spool;
+mod spool_status;
 mod sqlite;
 mod state;
 mod wake;
@@ -30,6 +32,8 @@ pub use read::{
     Order, Page, RefusedFilter, RefusedRecord, Stats,
 };
 pub use refused::NewRefused;
+pub use spool::{Connect, SpoolOptions, SpooledLedger};
+pub use spool_status::SpoolStatus;
 pub use sqlite::{CommitObserver, SqliteLedger, SqliteOptions};
 pub use state::DeliveryState;
 pub use wake::{Bell, Wake, Wakes};
