@@ -16,6 +16,8 @@ mod full;
 mod health;
 mod killed;
 mod ledger;
+#[cfg(feature = "nats")]
+mod nats;
 mod orphans;
 mod pauses;
 mod process;

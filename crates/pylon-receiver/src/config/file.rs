@@ -1,7 +1,9 @@
 //! The configuration file: read, written and documented.
 
 use super::declare::{Change, Entry, Key, Section, Shown};
-use super::destination::{CommandTransport, DestinationConfig, HttpTransport, JsonLinesTransport, TransportConfig};
+use super::destination::{
+    CommandTransport, DestinationConfig, HttpTransport, JsonLinesTransport, NatsTransport, TransportConfig,
+};
 use super::endpoint::{DEFAULT_PATH, DEFAULT_SECRET_VARIABLE, EndpointConfig};
 use super::fault::{ConfigFault, Place};
 use super::receiver::{Config, Tls};
@@ -126,6 +128,9 @@ fn known() -> Vec<Entry> {
     let place = Place::entry("[[destination]]", 0);
     CommandTransport::default().visit(place, &mut others);
     JsonLinesTransport::default().visit(place, &mut others);
+    NatsTransport::default().visit(place, &mut others);
+    // Some keys belong to two transports.
+    others.retain(|other| known.iter().all(|entry| entry.place != place || entry.key.name != other.key.name));
     let after = HttpTransport::names().pop();
     let at = known.iter().position(|entry| entry.place == place && Some(entry.key.name) == after);
     let at = at.map_or(known.len(), |at| at + 1);

@@ -1,11 +1,12 @@
 //! What must hold between the keys of a configuration.
 
 use super::declare::{Entry, Section};
-use super::destination::{DestinationConfig, HttpTransport, TransportConfig};
+use super::destination::{DestinationConfig, HttpTransport, NatsTransport, TransportConfig};
 use super::endpoint::EndpointConfig;
 use super::fault::{ConfigFault, Fault, Place};
 use super::listen::ListenAddress;
 use super::receiver::Config;
+use super::secret::SecretSource;
 use crate::text::{nearest, quoted, show_bytes, show_duration};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -120,8 +121,10 @@ impl Rules {
             let text = format!("expected names of endpoints, found {}{}", quoted(name), hint.unwrap_or_default());
             self.fault(place, "endpoints", text);
         }
-        if let TransportConfig::Http(http) = &destination.transport {
-            self.http(http, place);
+        match &destination.transport {
+            TransportConfig::Http(http) => self.http(http, place),
+            TransportConfig::Nats(nats) => self.nats(nats, place),
+            TransportConfig::Command(_) | TransportConfig::JsonLines(_) | TransportConfig::InProcess => {}
         }
         let (retry, circuit) = (&destination.retry, &destination.circuit);
         let delays = [("first_delay", retry.first_delay), ("longest_delay", retry.longest_delay)];
@@ -137,6 +140,21 @@ impl Rules {
         }
         if http.socket.is_some() && http.proxy.is_some() {
             self.fault(place, "proxy", "expected none beside `socket`, found one");
+        }
+    }
+
+    fn nats(&mut self, nats: &NatsTransport, place: Place) {
+        if cfg!(not(feature = "nats")) {
+            let text = "expected a build with the feature `nats`, found one without; build with --features nats";
+            self.fault(place, "nats", text);
+        }
+        if nats.token.is_some() && nats.credentials.is_some() {
+            self.fault(place, "nats_token", "expected none beside `nats_credentials`, found one");
+        }
+        let is_plain = matches!(&nats.servers, SecretSource::Plain(text) if !text.contains("tls://"));
+        let of_tls = [("ca", nats.ca.is_some()), ("client_certificate", nats.client.is_some())];
+        for (key, _) in of_tls.iter().filter(|(_, is_given)| *is_given && is_plain) {
+            self.fault(place, key, "expected only beside a `tls://` URL, found one beside `nats://`");
         }
     }
 

@@ -88,6 +88,8 @@ fn of_deliveries(destination: &DestinationConfig) -> usize {
         // Both pipes and the process itself; for a moment both ends of the pipes.
         TransportConfig::Command(_) => destination.concurrency * 3 + 3,
         TransportConfig::JsonLines(_) => 2,
+        // One that ends, one that opens, and the system's certificates while it does.
+        TransportConfig::Nats(_) => 3,
         // The program knows.
         TransportConfig::InProcess => 0,
     }

@@ -7,12 +7,12 @@ use crate::accept::TlsKeys;
 use crate::certificate::CertificateEnd;
 use crate::config::{
     CommandTransport, Config, ConfigFault, DestinationConfig, EndpointConfig, HttpTransport, JsonLinesTransport,
-    LedgerAddress, ListenAddress, SecretSource, TransportConfig, check, is_localhost,
+    LedgerAddress, ListenAddress, NatsTransport, SecretSource, TransportConfig, check, is_localhost,
 };
 use crate::deliver::{examine_json_lines, transport};
 use crate::file::{folder_of, is_same, open_to_others, resolved};
 use crate::ledger::SqliteLedger;
-use crate::text::quoted;
+use crate::text::{NATS_PORT, parse_nats, quoted};
 use crate::time::{SystemWallClock, WallClock};
 use http::Uri;
 use pylon_webhooks::{EventKind, NameSource, Secret};
@@ -108,11 +108,17 @@ impl Preflight {
             let before = self.missing.len();
             destination.transport.needed_secrets().into_iter().for_each(|source| self.secret(&whose, source));
             // Whether a secret, a certificate or a key is malformed depends on its use.
-            let is_there = self.missing.len() == before && destination.transport != TransportConfig::InProcess;
+            let has_transport = match &destination.transport {
+                TransportConfig::InProcess => false,
+                // Without the feature, `check` has said so.
+                TransportConfig::Nats(_) => cfg!(feature = "nats"),
+                _ => true,
+            };
+            let is_there = self.missing.len() == before && has_transport;
             if let (true, Err(fault)) = (is_there, transport(destination, None)) {
                 self.missing.push(format!("{whose}: {fault}"));
             }
-            if let TransportConfig::Http(HttpTransport { client: Some(client), .. }) = &destination.transport {
+            if let Some(client) = destination.transport.client_certificate() {
                 self.open_to_others(&whose, &client.key);
             }
         }
@@ -190,13 +196,10 @@ impl Preflight {
                     }
                 }
                 TransportConfig::Http(HttpTransport { url, .. }) => {
-                    for (key, own) in [("listen", &config.listen), ("admin", &config.admin)] {
-                        let listens = key == "admin" || config.role.accepts();
-                        if listens && is_own(url, own) {
-                            let text =
-                                format!("`url` is the receiver's own `{key}` address; use the address of your app");
-                            self.faults.push(format!("{whose}: {text}"));
-                        }
+                    let port = if url.scheme_str() == Some("https") { 443 } else { 80 };
+                    for key in own_addresses(config, url, port) {
+                        let text = format!("`url` is the receiver's own `{key}` address; use the address of your app");
+                        self.faults.push(format!("{whose}: {text}"));
                     }
                 }
                 TransportConfig::Command(CommandTransport { command, .. }) if config.role.delivers() => {
@@ -207,9 +210,23 @@ impl Preflight {
                 TransportConfig::JsonLines(JsonLinesTransport { path, .. }) => {
                     self.json_lines(config, &whose, path);
                 }
+                TransportConfig::Nats(nats) => self.nats(config, &whose, nats),
                 TransportConfig::Command(_) | TransportConfig::InProcess => {}
             }
         }
+    }
+
+    fn nats(&mut self, config: &Config, whose: &str, nats: &NatsTransport) {
+        if let SecretSource::Plain(text) = &nats.servers {
+            for server in parse_nats(text).unwrap_or_default() {
+                for key in own_addresses(config, &server, NATS_PORT) {
+                    let text =
+                        format!("`nats` is the receiver's own `{key}` address; use the address of a NATS server");
+                    self.faults.push(format!("{whose}: {text}"));
+                }
+            }
+        }
+        nats.credentials.iter().for_each(|path| self.open_to_others(whose, path));
     }
 
     fn json_lines(&mut self, config: &Config, whose: &str, path: &Path) {
@@ -318,7 +335,7 @@ pub(super) fn pass<'n>(
 
 /// Warns of a receiver that stores what nobody can deliver.
 pub(super) fn left_alone(config: &Config) -> Option<String> {
-    let LedgerAddress::Sqlite(path) = &config.ledger;
+    let LedgerAddress::Sqlite(path) = &config.ledger else { return None };
     (!config.role.delivers()).then(|| {
         format!(
             "nothing delivers what this receiver stores as long as it runs: `role` is `accept`, and one process at a time has the ledger \
@@ -328,9 +345,16 @@ pub(super) fn left_alone(config: &Config) -> Option<String> {
     })
 }
 
+/// The keys of the receiver's own addresses that a URL leads to. A URL without a port has the default one.
+fn own_addresses(config: &Config, url: &Uri, default_port: u16) -> impl Iterator<Item = &'static str> {
+    let port = url.port_u16().unwrap_or(default_port);
+    let own = [("listen", &config.listen), ("admin", &config.admin)];
+    let listens = |key| key == "admin" || config.role.accepts();
+    own.into_iter().filter(move |(key, own)| listens(*key) && is_own(url, port, own)).map(|(key, _)| key)
+}
+
 /// Whether a URL leads to where a listener listens, as far as it is known without asking anybody.
-fn is_own(url: &Uri, own: &ListenAddress) -> bool {
-    let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("https") { 443 } else { 80 });
+fn is_own(url: &Uri, port: u16, own: &ListenAddress) -> bool {
     let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
     if let ListenAddress::Name(name, own_port) = own
         && name.eq_ignore_ascii_case(host)

@@ -4,7 +4,8 @@ use http::{HeaderName, HeaderValue, header};
 use proptest::prelude::*;
 use pylon_receiver::config::{
     CommandTransport, Config, DEFAULT_PATH, DestinationConfig, EndpointConfig, HttpTransport, LedgerAddress,
-    RequiredHeader, SecretFault, SecretSource, Signing, TransportConfig, check, parse, reference, restarts, show,
+    NatsTransport, RequiredHeader, SecretFault, SecretSource, Signing, TransportConfig, check, parse, reference,
+    restarts, show,
 };
 use pylon_receiver::text::{parse_bytes, parse_duration, parse_url, show_bytes, show_duration};
 use pylon_webhooks::NameSource;
@@ -26,6 +27,8 @@ struct Vectors {
 #[derive(Deserialize)]
 struct Case {
     id: String,
+    /// A cargo feature.
+    needs: Option<String>,
     file: Vec<String>,
     expect: Expect,
 }
@@ -43,7 +46,12 @@ fn cases() -> Vec<Case> {
     assert_eq!(vectors.schema, 1);
     let ids: HashSet<_> = vectors.cases.iter().map(|case| &case.id).collect();
     assert_eq!(ids.len(), vectors.cases.len(), "ids are unique");
-    vectors.cases
+    let is_built = |case: &Case| match case.needs.as_deref() {
+        None => true,
+        Some("nats") => cfg!(feature = "nats"),
+        Some(unknown) => panic!("no feature {unknown}"),
+    };
+    vectors.cases.into_iter().filter(is_built).collect()
 }
 
 #[test]
@@ -143,7 +151,7 @@ fn every_key_is_in_the_reference_with_its_default() {
     }
     let keys: Vec<_> = reference.lines().filter_map(|line| line.split('`').nth(1)).collect();
     assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len(), "each key once");
-    assert_eq!(keys.len(), 69);
+    assert_eq!(keys.len(), 72);
 }
 
 const EXAMPLE: &str = include_str!("../../../../deploy/pylon-receiver.toml");
@@ -155,6 +163,16 @@ fn the_example_is_read() {
     assert_shows_itself("example", &show(&config));
 }
 
+#[cfg(not(feature = "nats"))]
+#[test]
+fn what_this_build_lacks_is_refused() {
+    let fault = parse("[[destination]]\nname = \"bus\"\nnats = \"nats://127.0.0.1\"").unwrap_err();
+    let expected = "line 3: `nats` in [[destination]] 1: expected a build with the feature `nats`, found one without; build with \
+                    --features nats";
+    assert_eq!(fault.to_string(), expected);
+}
+
+#[cfg(feature = "nats")]
 #[test]
 fn the_settings_that_the_example_comments_out_hold_anyway_unless_they_are_for_instance() {
     let (mut everything, mut defaults) = (String::new(), String::new());
@@ -180,7 +198,7 @@ fn the_settings_that_the_example_comments_out_hold_anyway_unless_they_are_for_in
     }
     assert_eq!(show(&parse(&defaults).unwrap()), show(&parse(EXAMPLE).unwrap()));
     let all = parse(&everything).unwrap();
-    assert_eq!(all.destinations.len(), 5);
+    assert_eq!(all.destinations.len(), 7);
     assert!(all.admin_token.is_some() && all.tls.is_some() && all.traces.is_some());
 }
 
@@ -259,7 +277,7 @@ fn a_configuration_that_a_program_made_is_checked_too() {
             "`longest_delay` in [destination.retry] of [[destination]] 1: expected a duration of at most 36500d, found `36501d`"
         ]
     );
-    let table: [(Change, &[&str]); 13] = [
+    let table: [(Change, &[&str]); 14] = [
         (|_| {}, &[]),
         (|config| config.endpoints.clear(), &["`endpoint`: expected at least one, found none"]),
         (
@@ -318,6 +336,21 @@ fn a_configuration_that_a_program_made_is_checked_too() {
                 "`command` in [[destination]] 3: expected texts without a zero byte, found one",
                 "`environment` in [[destination]] 3: expected names of environment variables, found something else",
             ],
+        ),
+        (
+            |config| {
+                let nats = NatsTransport::new(SecretSource::Plain("nats://user:sk-secret@127.0.0.1".into()));
+                config.destinations[0].transport = TransportConfig::Nats(nats);
+            },
+            if cfg!(feature = "nats") {
+                &["`nats` in [[destination]] 1: expected a URL without a user, or a secret, found a user in it"]
+            } else {
+                &[
+                    "`nats` in [[destination]] 1: expected a URL without a user, or a secret, found a user in it",
+                    "`nats` in [[destination]] 1: expected a build with the feature `nats`, found one without; build with \
+                     --features nats",
+                ]
+            },
         ),
         (
             |config| {

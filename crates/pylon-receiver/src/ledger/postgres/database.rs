@@ -57,7 +57,7 @@ impl Database {
             writers: pool(address, &options, Use::Write, super::writer::WRITERS, &runtime)?,
             couriers: pool(address, &options, Use::Deliver, COURIERS, &runtime)?,
             readers,
-            chores: pool(config, schema, Use::Chores, 1, &runtime)?,
+            chores: pool(address, &options, Use::Chores, 1, &runtime)?,
             is_closing: AtomicBool::new(false),
             runtime,
             options,
