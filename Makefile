@@ -32,7 +32,8 @@ FEATURES := background tower axum actix-web testing proptest
 CRATES := --package=pylon-webhooks --package=pylon-receiver --package=pylon-receiver-cli --all-features
 BUILD = $(PYTHON) tools/build.py
 # Packages of Debian whose programs the tests meet, and where those go that the machine lacks.
-DEBIAN_PACKAGES := nginx haproxy caddy prometheus squid uwsgi-plugin-python3 apache2-bin libapache2-mod-wsgi-py3
+DEBIAN_PACKAGES := nginx haproxy caddy prometheus squid uwsgi-plugin-python3 apache2-bin libapache2-mod-wsgi-py3 \
+	postgresql pgbouncer nats-server
 export PYLON_DEBIAN_PROGRAMS := $(CACHE)/debian
 MDBOOK_VERSION := 0.5.4
 MDBOOK := $(CACHE)/mdbook-$(MDBOOK_VERSION)/bin/mdbook
@@ -46,17 +47,16 @@ demo: wheel ## show the receiver in front of two apps: forgeries, an app that is
 
 test: test-rust test-python test-pythons test-shared ## everything that must hold before a change lands
 
-test-rust: run-tools
+test-rust: run-tools programs
 	cargo fmt --all --check
 	cargo clippy --quiet --locked --workspace --all-targets --all-features -- -D warnings
 	for feature in '' $(FEATURES); do cargo clippy --quiet --locked -p pylon-webhooks --features "$$feature" -- -D warnings; done
 	cargo clippy --quiet --locked -p pylon-receiver-cli -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps $(CRATES)
-	cargo test --quiet --locked $(CRATES)
+	cargo test --quiet --locked $(CRATES) --package=pylon-test-support
 	cd fuzz && cargo fmt --check && cargo test --quiet --locked
 
-test-python: test-tools wheel
-	@tools/debian_programs.sh $(PYLON_DEBIAN_PROGRAMS) $(DEBIAN_PACKAGES)
+test-python: test-tools wheel programs
 	@$(BUILD) "the receiver and the examples" $(CRATES) --bin=pylon-receiver --examples
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -127,5 +127,7 @@ run-tools:
 test-tools:
 	@tools/environment.sh $(PYTHON) $(VENV) requirements/run.txt requirements/test.txt requirements/test-main.txt
 
+programs:
+	@tools/debian_programs.sh $(PYLON_DEBIAN_PROGRAMS) $(DEBIAN_PACKAGES)
 
-.PHONY: help demo test test-rust test-python test-pythons test-shared bench chaos fuzz docs dist fix wheel wheel-released run-tools test-tools
+.PHONY: help demo test test-rust test-python test-pythons test-shared bench chaos fuzz docs dist fix wheel wheel-released run-tools test-tools programs

@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from receiver import Receiver, receiver_program
+from servers import NatsServer, PgBouncer, Postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,3 +34,27 @@ def start_receiver(tmp_path: Path) -> Iterator[Callable[..., Receiver]]:
     yield start
     for receiver in started:
         receiver.end()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL that all tests share; each makes databases of its own."""
+    started = Postgres()
+    yield started
+    started.end()
+
+
+@pytest.fixture
+def pgbouncer(postgres: Postgres) -> Iterator[PgBouncer]:
+    """PgBouncer in transaction mode in front of the shared PostgreSQL."""
+    started = PgBouncer(postgres)
+    yield started
+    started.end()
+
+
+@pytest.fixture
+def nats_server() -> Iterator[NatsServer]:
+    """A NATS server with JetStream for one test."""
+    started = NatsServer()
+    yield started
+    started.end()

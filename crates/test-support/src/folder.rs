@@ -7,9 +7,8 @@ use std::process::{Child, Command, Stdio};
 
 /// The longest path that leaves room for the name of a Unix socket, in bytes.
 const LONGEST: usize = 60;
-/// Removes the folder once nobody holds the other end of its standard input, so after us. Who still writes there may make it try again.
-const REMOVE: &str =
-    r#"trap '' HUP INT TERM; cat; n=0; until rm -rf -- "$0" || [ $n = 100 ]; do n=$((n+1)); sleep 0.1; done"#;
+/// Removes the folder once nobody holds the other end of its standard input, so after us.
+const REMOVE: &str = include_str!("remove_after.sh");
 
 /// A folder for one user alone, in a place that everybody can reach; removed when it is dropped or the process has ended.
 #[derive(Debug)]
@@ -27,19 +26,16 @@ impl Folder {
     pub fn new(prefix: &str, user: Option<&User>) -> Self {
         let own = std::env::temp_dir();
         // The temporary folder of one user may be closed to others.
-        let is_plain =
-            own.to_str().is_some_and(|path| path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-_.".contains(&b)));
-        let place = if is_plain && own.as_os_str().len() + prefix.len() < LONGEST && user.is_none() {
-            &own
-        } else {
-            Path::new("/tmp")
-        };
+        let is_plain = |path: &str| path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte));
+        let is_short = own.as_os_str().len() + prefix.len() < LONGEST;
+        let is_fit = user.is_none() && is_short && own.to_str().is_some_and(is_plain);
+        let place = if is_fit { &own } else { Path::new("/tmp") };
         let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(place).unwrap();
         if let Some(user) = user {
             give(folder.path(), user);
         }
         let mut command = Command::new("sh");
-        command.args(["-c", REMOVE]).arg(folder.path()).current_dir("/").process_group(0);
+        command.args(["-c", REMOVE, "sh"]).arg(folder.path()).current_dir("/").process_group(0);
         let remover = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         Self { path: folder.keep(), remover }
     }
@@ -53,7 +49,7 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         drop(self.remover.stdin.take());
-        // It tries for ten seconds.
+        // It tries for a minute.
         let _ = self.remover.wait();
     }
 }

@@ -41,17 +41,8 @@ pub struct Program {
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     cleared: Vec<String>,
-    user: Option<(User, Reach)>,
+    user: Option<User>,
     last_signal: &'static str,
-}
-
-/// How far a program gets that runs as another user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
-    /// To what that user can reach.
-    Own,
-    /// To all that root can reach: to programs in a folder of root.
-    Roots,
 }
 
 impl Program {
@@ -96,8 +87,8 @@ impl Program {
 
     /// Runs it as this user; only root can.
     #[must_use]
-    pub fn user(mut self, user: Option<User>, reach: Reach) -> Self {
-        self.user = user.map(|user| (user, reach));
+    pub fn user(mut self, user: Option<User>) -> Self {
+        self.user = user;
         self
     }
 
@@ -111,11 +102,8 @@ impl Program {
     fn command(&self) -> Command {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", self.last_signal]);
-        if let Some((user, reach)) = &self.user {
+        if let Some(user) = &self.user {
             command.arg(format!("--reuid={}", user.id)).arg(format!("--regid={}", user.group)).arg("--clear-groups");
-            if *reach == Reach::Roots {
-                command.args(["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]);
-            }
         }
         command.arg(&self.path).args(&self.arguments).current_dir("/").stdin(Stdio::null());
         for (name, _) in std::env::vars_os() {

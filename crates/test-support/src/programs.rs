@@ -2,7 +2,6 @@
 
 use crate::process::Program;
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -19,21 +18,23 @@ const FOLDERS: [&str; 4] = ["usr/sbin", "usr/bin", "sbin", "bin"];
 /// If it is missing and demanded.
 #[track_caller]
 pub fn debian_program(name: &str) -> Option<Program> {
-    let places = roots().into_iter().flat_map(|root| FOLDERS.map(|folder| root.join(folder)));
-    let found = places.chain(search_path()).map(|folder| folder.join(name)).find(|program| program.is_file());
+    let places = roots().into_iter().flat_map(|root| FOLDERS.map(|folder| (root.clone(), root.join(folder))));
+    let places = places.chain(search_path().into_iter().map(|folder| ("/".into(), folder)));
+    let found = places.map(|(root, folder)| (root, folder.join(name))).find(|(_, program)| program.is_file());
     if found.is_none() {
-        missing(name, &format!("no program {name}"));
+        missing(name, &format!("there is no program {name}"));
     }
-    found.map(|program| at(&program))
+    found.map(|(root, program)| program_below(&root, &program))
 }
 
-/// The program at this path. An unpacked one finds its libraries.
-pub fn at(path: &Path) -> Program {
+/// The program at this path, which finds the libraries of the packages below this root folder.
+pub(crate) fn program_below(root: &Path, path: &Path) -> Program {
     let program = Program::new(path);
-    match unpacked() {
-        Some(root) if path.starts_with(&root) => program.environment("LD_LIBRARY_PATH", libraries(&root)),
-        _ => program,
+    if root == Path::new("/") {
+        return program;
     }
+    let libraries = std::env::join_paths(library_folders(root)).expect("no folder of programs has a colon in its name");
+    program.environment("LD_LIBRARY_PATH", libraries)
 }
 
 /// Says in one line, once a process, what is not tested and how to change that.
@@ -75,8 +76,8 @@ fn unpacked() -> Option<PathBuf> {
     Some(PathBuf::from(folder).join("root"))
 }
 
-fn libraries(root: &Path) -> OsString {
+/// The folders of the libraries of packages below a root folder.
+pub(crate) fn library_folders(root: &Path) -> Vec<PathBuf> {
     let all = ["usr/lib", "lib"].into_iter().flat_map(|folder| children(&root.join(folder)));
-    let named = |folder: &PathBuf| folder.file_name().is_some_and(|name| name.to_string_lossy().contains("-linux-gnu"));
-    std::env::join_paths(all.filter(named)).expect("the folder of unpacked programs has no colon in its name")
+    all.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().contains("-linux-gnu"))).collect()
 }

@@ -1,10 +1,10 @@
 //! A cluster: its folder, its settings, its databases.
 
 use super::installation::Installation;
-use super::server::{Server, Stop};
+use super::server::{BOUND, Server, Stop};
 use super::setup::Setup;
 use crate::folder::{Folder, give};
-use crate::wait::{PATIENCE, eventually};
+use crate::wait::eventually;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io::Read;
@@ -89,7 +89,7 @@ impl Cluster {
             .arguments(["--locale-provider=icu", "--icu-locale=und", "--username", SUPERUSER])
             .arguments(["--auth-local=trust", "--auth-host=scram-sha-256", "--pwfile"])
             .argument(password)
-            .run("", PATIENCE)
+            .run("", BOUND)
             .unwrap_or_else(|error| panic!("{error}"));
         cluster.write("data/postgresql.conf", "include '../settings.conf'\n");
         cluster.write_settings();
@@ -136,6 +136,11 @@ impl Cluster {
     /// The folder of its Unix socket, below 100 bytes long. Only the user of the server and root can reach it.
     pub fn socket_folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The folder of PostgreSQL's programs, which every user can reach.
+    pub fn programs(&self) -> &Path {
+        self.installation.folder()
     }
 
     /// Its data.
@@ -227,7 +232,7 @@ impl Cluster {
     /// What psql says.
     pub fn psql(&self, url: &str, text: &str) -> Result<String, String> {
         let psql = self.installation.own_program("psql").arguments(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", url]);
-        let output = psql.run(text, PATIENCE)?;
+        let output = psql.run(text, BOUND)?;
         Ok(output.strip_suffix('\n').unwrap_or(&output).to_owned())
     }
 
@@ -334,13 +339,21 @@ impl Cluster {
     }
 
     /// Stops the time of the server and its sessions: connections stay open, and nothing is answered, until [`Cluster::thaw`].
+    ///
+    /// # Panics
+    /// If a process does not stop in time.
+    #[track_caller]
     pub fn freeze(&self) {
-        self.server().as_mut().into_iter().for_each(Server::freeze);
+        if let Some(server) = &mut *self.server() {
+            server.freeze();
+        }
     }
 
     /// Lets the time of a frozen server go on.
     pub fn thaw(&self) {
-        self.server().as_mut().into_iter().for_each(Server::thaw);
+        if let Some(server) = &mut *self.server() {
+            server.thaw();
+        }
     }
 
     /// The process id of the server.

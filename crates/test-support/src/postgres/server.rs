@@ -2,7 +2,7 @@
 
 use super::installation::Installation;
 use crate::process::Running;
-use crate::wait::PATIENCE;
+use crate::wait::eventually;
 use rustix::process::{Pid, Signal, kill_process};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -20,6 +20,8 @@ pub enum Stop {
     Kill,
 }
 
+/// How long anything that PostgreSQL does may take, loading a million rows on a busy machine included.
+pub(super) const BOUND: Duration = Duration::from_secs(120);
 /// What a start fails with while something ends that will have ended soon.
 const PASSING: [&str; 3] =
     ["Address already in use", "pre-existing shared memory block", "lock file \"postmaster.pid\""];
@@ -45,7 +47,7 @@ impl Server {
             drop(running);
             let written = std::fs::read(log).unwrap_or_default().split_off(usize::try_from(earlier).unwrap());
             let written = String::from_utf8_lossy(&written);
-            let is_passing = PASSING.iter().any(|reason| written.contains(reason)) && began.elapsed() < PATIENCE;
+            let is_passing = PASSING.iter().any(|reason| written.contains(reason)) && began.elapsed() < BOUND;
             assert!(
                 is_passing,
                 "PostgreSQL does not take connections after {:?}; it wrote:\n{written}",
@@ -76,14 +78,12 @@ impl Server {
             Stop::Immediate => Signal::QUIT,
             Stop::Kill => Signal::KILL,
         });
-        let ended = self.running.wait(PATIENCE);
-        assert!(
-            ended.is_some() || std::thread::panicking(),
-            "PostgreSQL has not stopped ({how:?}) within {PATIENCE:?}"
-        );
+        let ended = self.running.wait(BOUND);
+        assert!(ended.is_some() || std::thread::panicking(), "PostgreSQL has not stopped ({how:?}) within {BOUND:?}");
     }
 
-    /// Stops the time of all its processes.
+    /// Stops the time of all its processes, and waits for that.
+    #[track_caller]
     pub(super) fn freeze(&mut self) {
         self.running.signal(Signal::STOP);
         let id = self.id();
@@ -91,6 +91,13 @@ impl Server {
         self.frozen = children.split_whitespace().filter_map(|id| Pid::from_raw(id.parse().ok()?)).collect();
         for child in &self.frozen {
             let _ = kill_process(*child, Signal::STOP);
+        }
+        let all = self.frozen.iter().map(|child| child.as_raw_nonzero().to_string()).chain([id.to_string()]);
+        for process in all {
+            // One that has ended has no state.
+            let state = || std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+            let has_stopped = || state().rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['T', 'Z']));
+            eventually("a process of PostgreSQL stops", || has_stopped().then_some(()));
         }
     }
 
@@ -108,7 +115,7 @@ impl Server {
 fn wait_until_ready(running: &mut Running, data: &Path, began: Instant) -> bool {
     let file: PathBuf = data.join("postmaster.pid");
     let id = running.id().to_string();
-    while running.ended().is_none() && began.elapsed() < PATIENCE {
+    while running.ended().is_none() && began.elapsed() < BOUND {
         // Its first line is the process that wrote it, its eighth the state.
         let text = std::fs::read_to_string(&file).unwrap_or_default();
         let mut lines = text.lines();

@@ -1,7 +1,8 @@
 //! A second cluster that follows a first.
 
 use super::cluster::Cluster;
-use crate::wait::{PATIENCE, eventually};
+use super::server::BOUND;
+use crate::wait::eventually;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Whether commits wait for a standby.
@@ -32,7 +33,7 @@ impl Cluster {
         );
         let backup = self.installation.program("pg_basebackup").arguments(["-D"]).argument(standby.data_folder());
         let backup = backup.arguments(["-X", "stream", "--checkpoint=fast", "--no-sync", "-d"]).argument(&source);
-        backup.run("", PATIENCE).unwrap_or_else(|error| panic!("{error}"));
+        backup.run("", BOUND).unwrap_or_else(|error| panic!("{error}"));
         standby.write("data/standby.signal", "");
         standby.settings.lock().unwrap().insert("primary_conninfo".to_owned(), source);
         standby.write_settings();
@@ -68,7 +69,7 @@ impl Cluster {
     /// If it is none in time, or was none.
     #[track_caller]
     pub fn promote(&self) {
-        let promoted = self.sql("postgres", &format!("SELECT pg_promote(true, {})", PATIENCE.as_secs()));
+        let promoted = self.sql("postgres", &format!("SELECT pg_promote(true, {})", BOUND.as_secs()));
         assert_eq!(promoted, "t", "the standby has not become a primary; it logged:\n{}", self.log());
     }
 }

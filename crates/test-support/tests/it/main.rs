@@ -1,3 +1,4 @@
 //! What the tests of several crates stand on holds itself.
 
 mod postgres;
+mod programs;

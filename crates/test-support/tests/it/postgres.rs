@@ -1,9 +1,11 @@
 //! The tests' own PostgreSQL starts for root and others, replicates, and is gone after its process, however that ends.
 
+use pylon_test_support::folder::{Folder, give};
 use pylon_test_support::postgres::{Cluster, Replication, Stop};
-use pylon_test_support::process::{Program, Reach, User};
+use pylon_test_support::process::{Program, User};
 use pylon_test_support::wait::{PATIENCE, eventually};
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::scope;
@@ -77,10 +79,10 @@ fn a_held_cluster() {
     };
     let sessions = cluster
         .sql("postgres", "SELECT string_agg(pid::text, ' ') FROM pg_stat_activity WHERE pid <> pg_backend_pid()");
-    println!("\nheld {} {} {sessions}", cluster.socket_folder().display(), cluster.id());
     if kind == "frozen" {
         cluster.freeze();
     }
+    println!("\nheld {} {} {sessions}", cluster.socket_folder().display(), cluster.id());
     std::thread::sleep(PATIENCE * 3);
 }
 
@@ -111,17 +113,25 @@ fn a_cluster_is_gone_after_its_process_is_killed() {
 
 #[test]
 fn a_cluster_starts_for_another_user_too() {
-    let is_root = User::named(&["root"])
-        .is_some_and(|root| std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == root.id);
-    // Who is not root, is another user in every other test.
-    if !is_root || Cluster::shared().is_none() {
+    let Some(cluster) = Cluster::shared() else { return };
+    if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
+        // Every other test is one of a user who is not root.
         return;
     }
-    // Neither this program nor an unpacked PostgreSQL need be where that user can reach.
-    let tests = Program::new(std::env::current_exe().unwrap()).user(User::named(&["nobody"]), Reach::Roots);
+    let nobody = User::named(&["nobody"]).unwrap();
+    // Where that user can reach it.
+    let folder = Folder::new("pylon-tests-", Some(&nobody));
+    let program = folder.path().join("tests");
+    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    give(&program, &nobody);
     let name = "postgres::a_cluster_ends_with_its_value_and_leaves_nothing";
-    let printed =
-        tests.arguments(["--exact", name]).environment("PYLON_DEMAND_PROGRAMS", "1").run("", PATIENCE).unwrap();
+    let mut tests = Program::new(program).user(Some(nobody)).arguments(["--exact", name]);
+    tests = tests.without_environment("TMPDIR").environment("PYLON_DEMAND_PROGRAMS", "1");
+    // .../root/usr/lib/postgresql/15/bin, in a copy of unpacked packages.
+    if let Some(unpacked) = cluster.programs().ancestors().nth(6) {
+        tests = tests.environment("PYLON_DEBIAN_PROGRAMS", unpacked);
+    }
+    let printed = tests.run("", PATIENCE).unwrap();
     assert!(printed.contains("1 passed"), "{printed}");
 }
 
@@ -143,8 +153,7 @@ fn what_is_committed_survives_every_way_to_stop() {
     for (number, how) in [Stop::Smart, Stop::Fast, Stop::Immediate, Stop::Kill].into_iter().enumerate() {
         cluster.sql("postgres", &format!("INSERT INTO kept VALUES ({number})"));
         cluster.stop(how);
-        let refused = cluster.psql(&cluster.url("postgres"), "SELECT 1").unwrap_err();
-        assert!(refused.contains("Is the server running"), "{refused}");
+        assert!(cluster.psql(&cluster.url("postgres"), "SELECT 1").is_err(), "{how:?}");
         cluster.restart();
         assert_eq!(cluster.sql("postgres", "SELECT count(*) FROM kept"), (number + 1).to_string(), "{how:?}");
     }
@@ -195,8 +204,6 @@ fn a_frozen_server_answers_once_it_goes_on() {
         eventually("the session sleeps", || (cluster.sql("postgres", is_asleep) == "1").then_some(()));
         cluster.freeze();
         let late = scope.spawn(|| cluster.sql("postgres", "SELECT 'late'"));
-        let stopped = || std::fs::read_to_string(format!("/proc/{}/stat", cluster.id())).unwrap().contains(") T ");
-        eventually("the server has stopped", || stopped().then_some(()));
         // Longer than the session sleeps.
         std::thread::sleep(std::time::Duration::from_millis(600));
         assert!(!session.is_finished() && !late.is_finished());

@@ -6,11 +6,12 @@ use super::lost::Lost;
 use super::options::PostgresOptions;
 use super::wake::Notifier;
 use crate::ledger::{Bell, LedgerError};
+use crate::postgres_address::PostgresAddress;
 use deadpool_postgres::Pool;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Handle;
 use tokio::sync::RwLock;
-use tokio_postgres::Config;
 use uuid::Uuid;
 
 /// Connections for claims and settlements.
@@ -33,25 +34,31 @@ pub(super) struct Database {
     writers: Pool,
     couriers: Pool,
     readers: Pool,
+    chores: Pool,
+    /// Whether it is about to be closed: what takes long breaks off.
+    is_closing: AtomicBool,
     /// Whether the ledger is closed; locked to read while something is done.
     closed: Arc<RwLock<bool>>,
 }
 
 impl Database {
     pub(super) async fn connect(
-        config: &Config,
-        schema: &str,
+        address: &PostgresAddress,
         options: PostgresOptions,
         runtime: Handle,
     ) -> Result<Self, LedgerError> {
-        let readers = pool(config, schema, Use::Read, READERS, &runtime)?;
-        let id = super::migrate::run(&mut readers.get().await.map_err(Fault::from)?, schema).await?;
+        let readers = pool(address, &options, Use::Read, READERS, &runtime)?;
+        let mut connection = readers.get().await.map_err(Fault::from)?;
+        let id = super::migrate::run(&mut connection, &address.schema, options.makes_tables).await?;
+        drop(connection);
         let bell = Bell::default();
         Ok(Self {
             notifier: Notifier::start(id, readers.clone(), &runtime),
-            writers: pool(config, schema, Use::Write, super::writer::WRITERS, &runtime)?,
-            couriers: pool(config, schema, Use::Deliver, COURIERS, &runtime)?,
+            writers: pool(address, &options, Use::Write, super::writer::WRITERS, &runtime)?,
+            couriers: pool(address, &options, Use::Deliver, COURIERS, &runtime)?,
             readers,
+            chores: pool(address, &options, Use::Chores, 1, &runtime)?,
+            is_closing: AtomicBool::new(false),
             runtime,
             options,
             id,
@@ -67,6 +74,7 @@ impl Database {
             Use::Write => &self.writers,
             Use::Deliver => &self.couriers,
             Use::Read => &self.readers,
+            Use::Chores => &self.chores,
         };
         Ok(pool.get().await?)
     }
@@ -97,10 +105,16 @@ impl Database {
         self.notifier.tell(destination);
     }
 
+    /// Whether it is about to be closed.
+    pub(super) fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::Relaxed)
+    }
+
     /// Waits for what is being done, and lets nothing else begin.
     pub(super) async fn close(&self) {
+        self.is_closing.store(true, Ordering::Relaxed);
         *self.closed.write().await = true;
-        for pool in [&self.writers, &self.couriers, &self.readers] {
+        for pool in [&self.writers, &self.couriers, &self.readers, &self.chores] {
             pool.close();
         }
     }

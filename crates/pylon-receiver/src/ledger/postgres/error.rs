@@ -16,6 +16,10 @@ pub(super) enum Fault {
     Again(Box<str>),
     /// The data that was given is at fault.
     Bad(Box<str>),
+    /// A search took too long.
+    Slow,
+    /// The ledger is being closed.
+    Closed,
     /// Anything else.
     Other(Box<str>),
 }
@@ -24,6 +28,8 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full => f.write_str("no room on the disk of the database"),
+            Self::Slow => f.write_str("the search took too long"),
+            Self::Closed => f.write_str("the ledger is being closed"),
             Self::Away(said) | Self::Again(said) | Self::Bad(said) | Self::Other(said) => f.write_str(said),
         }
     }
@@ -94,6 +100,8 @@ impl From<Fault> for LedgerError {
         match fault {
             Fault::Away(said) | Fault::Again(said) => Self::Unreachable(said),
             Fault::Full => Self::Full,
+            Fault::Slow => Self::Slow,
+            Fault::Closed => Self::Closed,
             Fault::Bad(said) | Fault::Other(said) => Self::Failed(said),
         }
     }

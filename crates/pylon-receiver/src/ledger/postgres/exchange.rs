@@ -14,6 +14,7 @@ use super::lease;
 use super::lent::Lent;
 use super::row::event_of;
 use super::settle::{self, Outcome, Settling};
+use super::tries::tried_within;
 use crate::id::DeliveryId;
 use crate::ledger::{Claim, Exchange, Exchanged};
 use crate::random::{Randomness, SystemRandomness};
@@ -78,8 +79,10 @@ impl Exchanging<'_> {
             if most_exhausted == 0 {
                 break;
             }
-            let Round { settled, next } =
-                self.database.tried(async || self.round(unsettled, &chosen, most_exhausted).await).await?;
+            let Round { settled, next } = tried_within(self.database.options.answer_within, async || {
+                self.round(unsettled, &chosen, most_exhausted).await
+            })
+            .await?;
             if let Some(outcome) = settled {
                 self.wake(settling, &outcome, &next);
                 exchanged.settled = settling.answers(&outcome);

@@ -7,6 +7,7 @@ use super::error::Fault;
 use super::lent::Lent;
 use super::row::delivery_of;
 use super::settle::finish;
+use super::tries::tried_within;
 use crate::id::DeliveryId;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -70,26 +71,25 @@ pub(super) async fn end(
     lines.dedup();
     let columns: &[&(dyn ToSql + Sync)] = &[&places, &events, &numbers, &seqs, &counted, &reasons];
     let lines: &[&(dyn ToSql + Sync)] = &[&lines];
-    let rows = database
-        .tried(async || {
-            let transaction = Lent::new(database.connection(Use::Deliver).await?);
-            let lock_lines = transaction.prepare_cached(LOCK_LINES).await?;
-            let end = transaction.prepare_cached(END).await?;
-            let (begun, locked, ended, committed) = tokio::join!(
-                biased;
-                transaction.batch_execute("BEGIN; SELECT keep_time()"),
-                transaction.execute(&lock_lines, lines),
-                transaction.query(&end, columns),
-                transaction.batch_execute("COMMIT"),
-            );
-            begun?;
-            locked?;
-            let ended = ended?;
-            committed?;
-            transaction.done();
-            Ok(ended)
-        })
-        .await?;
+    let rows = tried_within(database.options.answer_within, async || {
+        let transaction = Lent::new(database.connection(Use::Deliver).await?);
+        let lock_lines = transaction.prepare_cached(LOCK_LINES).await?;
+        let end = transaction.prepare_cached(END).await?;
+        let (begun, locked, ended, committed) = tokio::join!(
+            biased;
+            transaction.batch_execute("BEGIN; SELECT keep_time()"),
+            transaction.execute(&lock_lines, lines),
+            transaction.query(&end, columns),
+            transaction.batch_execute("COMMIT"),
+        );
+        begun?;
+        locked?;
+        let ended = ended?;
+        committed?;
+        transaction.done();
+        Ok(ended)
+    })
+    .await?;
     let mut ended = HashSet::new();
     for row in rows {
         match row.try_get::<_, Option<i32>>(0)? {

@@ -8,6 +8,7 @@ use super::database::Database;
 use super::error::Fault;
 use super::lent::Lent;
 use super::row::{milliseconds, uuid_of};
+use super::tries::tried_within;
 use crate::ledger::{Lease, Owner};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -51,8 +52,8 @@ UPDATE open SET state = 0, token = NULL, lease_until = NULL, owner = NULL
 FROM owned WHERE open.event_id = owned.event_id AND open.number = owned.number
 RETURNING destination";
 
-/// Lets others prune, from the beginning.
-const LET_PRUNE: &str = "UPDATE chores SET owner = NULL, place = NULL WHERE name = 'prune' AND owner = $1";
+/// Lets others prune.
+const RELEASE_CHORES: &str = "UPDATE chores SET owner = NULL, until = 0, place = NULL WHERE owner = $1";
 
 /// A token that tells a delivery's leases from each other: its `seq`, and a number that is random for each claim.
 pub(super) fn token(seq: i64, random: i64) -> u128 {
@@ -85,23 +86,22 @@ pub(super) async fn renew(database: Arc<Database>, leases: Vec<Lease>, length: D
     }
     let length = milliseconds(length);
     let columns: &[&(dyn ToSql + Sync)] = &[&length, &places, &events, &numbers, &seqs, &tokens];
-    let renewed = database
-        .tried(async || {
-            let transaction = Lent::new(database.connection(Use::Deliver).await?);
-            let renew = transaction.prepare_cached(RENEW).await?;
-            let (begun, renewed, committed) = tokio::join!(
-                biased;
-                transaction.batch_execute(BEGIN),
-                transaction.query(&renew, columns),
-                transaction.batch_execute("COMMIT"),
-            );
-            begun?;
-            let renewed = renewed?;
-            committed?;
-            transaction.done();
-            Ok(renewed)
-        })
-        .await?;
+    let renewed = tried_within(database.options.answer_within, async || {
+        let transaction = Lent::new(database.connection(Use::Deliver).await?);
+        let renew = transaction.prepare_cached(RENEW).await?;
+        let (begun, renewed, committed) = tokio::join!(
+            biased;
+            transaction.batch_execute(BEGIN),
+            transaction.query(&renew, columns),
+            transaction.batch_execute("COMMIT"),
+        );
+        begun?;
+        let renewed = renewed?;
+        committed?;
+        transaction.done();
+        Ok(renewed)
+    })
+    .await?;
     let mut holds = vec![false; leases.len()];
     for row in renewed {
         let place: i32 = row.try_get(0)?;
@@ -113,29 +113,28 @@ pub(super) async fn renew(database: Arc<Database>, leases: Vec<Lease>, length: D
     Ok(leases.iter().map(|lease| held.contains(lease)).collect())
 }
 
-/// Gives back all leases of an owner, and lets others prune if it did.
+/// Gives back all leases of an owner, and its chores.
 pub(super) async fn release(database: Arc<Database>, owner: Owner) -> Result<u64, Fault> {
     let owner: &[&(dyn ToSql + Sync)] = &[&uuid_of_owner(owner)];
-    let released = database
-        .tried(async || {
-            let transaction = Lent::new(database.connection(Use::Deliver).await?);
-            let release = transaction.prepare_cached(RELEASE).await?;
-            let let_prune = transaction.prepare_cached(LET_PRUNE).await?;
-            let (begun, released, chores, committed) = tokio::join!(
-                biased;
-                transaction.batch_execute(BEGIN),
-                transaction.query(&release, owner),
-                transaction.execute(&let_prune, owner),
-                transaction.batch_execute("COMMIT"),
-            );
-            begun?;
-            let released = released?;
-            chores?;
-            committed?;
-            transaction.done();
-            Ok(released)
-        })
-        .await?;
+    let released = tried_within(database.options.answer_within, async || {
+        let transaction = Lent::new(database.connection(Use::Deliver).await?);
+        let release = transaction.prepare_cached(RELEASE).await?;
+        let release_chores = transaction.prepare_cached(RELEASE_CHORES).await?;
+        let (begun, released, chores, committed) = tokio::join!(
+            biased;
+            transaction.batch_execute(BEGIN),
+            transaction.query(&release, owner),
+            transaction.execute(&release_chores, owner),
+            transaction.batch_execute("COMMIT"),
+        );
+        begun?;
+        let released = released?;
+        chores?;
+        committed?;
+        transaction.done();
+        Ok(released)
+    })
+    .await?;
     let mut destinations: HashSet<Arc<str>> = HashSet::new();
     for row in &released {
         destinations.insert(row.try_get::<_, &str>(0)?.into());

@@ -4,24 +4,26 @@ use super::connection::Use;
 use super::database::Database;
 use super::error::Fault;
 use super::options::PostgresOptions;
+use super::refused::Refusals;
 use super::writer::Writers;
-use super::{exchange, lease, prune, read, reassign, redeliver, refused};
+use super::{chores, dead, exchange, lease, prune, read, reassign, redeliver};
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
     DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Exchange, Exchanged, Lease, Ledger,
     LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded, RefusedFilter,
     RefusedRecord, Stats, Wakes,
 };
+use crate::postgres_address::PostgresAddress;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio_postgres::Config;
 
 /// Keeps events in a PostgreSQL database. Several receivers may share it.
 pub struct PostgresLedger {
     database: Arc<Database>,
     writers: Arc<Writers>,
+    refusals: Refusals,
 }
 
 impl PostgresLedger {
@@ -29,11 +31,12 @@ impl PostgresLedger {
     ///
     /// # Errors
     /// [`LedgerError::Unreachable`]; [`LedgerError::Unknown`] if the tables are those of a later version.
-    pub async fn connect(config: &Config, schema: &str, options: PostgresOptions) -> Result<Self, LedgerError> {
-        let database = Database::connect(config, schema, options, Handle::current()).await?;
+    pub async fn connect(address: &PostgresAddress, options: PostgresOptions) -> Result<Self, LedgerError> {
+        let database = Database::connect(address, options, Handle::current()).await?;
         let database = Arc::new(database);
         let writers = Arc::new(Writers::start(&database));
-        Ok(Self { database, writers })
+        chores::start(&database);
+        Ok(Self { refusals: Refusals::start(&database), database, writers })
     }
 }
 
@@ -44,12 +47,7 @@ impl Ledger for PostgresLedger {
     }
 
     fn keep_refused(&self, refused: NewRefused) {
-        let database = self.database.clone();
-        drop(
-            self.database
-                .runtime
-                .spawn(async move { database.run(move |database| refused::run(database, refused)).await }),
-        );
+        self.refusals.keep(refused);
     }
 
     fn exchange(&self, exchange: Exchange) -> LedgerFuture<'_, Exchanged> {
@@ -77,11 +75,11 @@ impl Ledger for PostgresLedger {
     }
 
     fn redeliver_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
-        Box::pin(self.database.run(move |database| redeliver::dead(database, deliveries)))
+        Box::pin(self.database.run(move |database| dead::redeliver(database, deliveries)))
     }
 
     fn drop_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
-        Box::pin(self.database.run(move |database| redeliver::drop_dead(database, deliveries)))
+        Box::pin(self.database.run(move |database| dead::drop_all(database, deliveries)))
     }
 
     fn move_deliveries(&self, from: Arc<str>, to: Arc<str>) -> LedgerFuture<'_, u64> {

@@ -3,13 +3,19 @@
 //! Nothing here may rely on being the only writer: who looks before it writes locks first, and looks in a later statement. Locks are
 //! taken in this order everywhere, each kind sorted: lines, deduplication keys, events, rows of `open`.
 
+mod advance;
+mod changes;
 mod choose;
+mod chores;
 mod claim;
 mod connection;
 mod database;
+mod dead;
 mod error;
 mod exchange;
 mod exhausted;
+mod hold_up;
+mod insert;
 mod lease;
 mod ledger;
 mod lent;
@@ -17,17 +23,20 @@ mod line;
 mod lost;
 mod migrate;
 mod options;
+mod parts;
 mod prune;
 mod read;
 mod reassign;
 mod record;
 mod redeliver;
 mod refused;
-mod retry;
 mod row;
 mod settle;
+mod tallies;
+mod transaction;
+mod tries;
 mod wake;
 mod writer;
 
 pub use ledger::PostgresLedger;
-pub use options::PostgresOptions;
+pub use options::{PostgresOptions, ReadPassword};

@@ -4,6 +4,10 @@ use crate::ledger::CommitObserver;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// Reads the password for a new connection, or says why there is none.
+pub type ReadPassword = Arc<dyn Fn() -> Result<Zeroizing<Vec<u8>>, Box<str>> + Send + Sync>;
 
 /// How a [`PostgresLedger`](super::PostgresLedger) works.
 #[derive(Clone)]
@@ -14,13 +18,33 @@ pub struct PostgresOptions {
     pub refused: usize,
     /// How long the database may take to answer: an event's commit, or an exchange.
     pub answer_within: Duration,
+    /// How long bodies may be searched for one page of a list.
+    pub search_within: Duration,
+    /// Between two looks at what there is to clean up.
+    pub clean_up_every: Duration,
+    /// How long another program may keep PostgreSQL from cleaning up before the log tells.
+    pub hold_up: Duration,
     /// Hears of commits.
     pub observer: Option<Arc<dyn CommitObserver>>,
+    /// Reads the password, anew for each connection; none: that of the address.
+    pub password: Option<ReadPassword>,
+    /// Whether the tables are made, or brought to this version; otherwise they must be there.
+    pub makes_tables: bool,
 }
 
 impl Default for PostgresOptions {
     fn default() -> Self {
-        Self { queue: 4096, refused: 1000, answer_within: Duration::from_secs(5), observer: None }
+        Self {
+            queue: 4096,
+            refused: 1000,
+            answer_within: Duration::from_secs(5),
+            search_within: Duration::from_secs(30),
+            clean_up_every: Duration::from_secs(3),
+            hold_up: Duration::from_secs(600),
+            observer: None,
+            password: None,
+            makes_tables: true,
+        }
     }
 }
 
@@ -30,6 +54,10 @@ impl fmt::Debug for PostgresOptions {
             .field("queue", &self.queue)
             .field("refused", &self.refused)
             .field("answer_within", &self.answer_within)
+            .field("search_within", &self.search_within)
+            .field("clean_up_every", &self.clean_up_every)
+            .field("hold_up", &self.hold_up)
+            .field("makes_tables", &self.makes_tables)
             .finish_non_exhaustive()
     }
 }

@@ -1,12 +1,12 @@
 //! The ledger on PostgreSQL, held against the contract: each test has a schema of its own, whose clock is that of the test.
 
 use super::contract::{Ask, Hands, REFUSED, Subject, claim};
-use crate::postgres::proxy::{PORT, Proxy};
+use pylon_receiver::PostgresAddress;
 use pylon_receiver::ledger::{Ledger, PostgresLedger, PostgresOptions};
 use pylon_test_support::postgres::Cluster;
 use std::sync::{Arc, OnceLock};
 use tempfile::TempDir;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, NoTls};
 
 pub(crate) struct PostgresSubject {
     ledger: Option<Arc<dyn Ledger>>,
@@ -16,24 +16,18 @@ pub(crate) struct PostgresSubject {
     _folder: TempDir,
 }
 
-/// The server of these tests; none where PostgreSQL is missing, which is said.
-pub(crate) fn cluster() -> Option<&'static Cluster> {
-    Cluster::shared()
-}
-
 /// A database for all of these tests, in which each has a schema.
-fn config() -> Config {
+pub(crate) fn url() -> &'static str {
     static URL: OnceLock<String> = OnceLock::new();
-    let url = URL.get_or_init(|| {
+    URL.get_or_init(|| {
         let cluster = Cluster::shared().expect("`is_here` was asked before");
         cluster.url(&cluster.fresh_database())
-    });
-    url.parse().unwrap()
+    })
 }
 
 /// A connection beside the ledger, in its schema.
 async fn beside(schema: &str) -> Client {
-    let (client, connection) = config().connect(NoTls).await.unwrap();
+    let (client, connection) = tokio_postgres::connect(url(), NoTls).await.unwrap();
     tokio::spawn(connection);
     client.batch_execute(&format!("SET search_path = {schema}")).await.unwrap();
     client
@@ -45,22 +39,17 @@ impl PostgresSubject {
         beside(&self.schema).await
     }
 
-    /// A handle of the ledger behind a proxy.
-    pub(crate) async fn through(&self, proxy: &Proxy, options: PostgresOptions) -> Arc<dyn Ledger> {
-        self.through_as(config().get_user().unwrap(), proxy, options).await
-    }
-
-    /// A handle of the ledger behind a proxy, for this role.
-    pub(crate) async fn through_as(&self, role: &str, proxy: &Proxy, options: PostgresOptions) -> Arc<dyn Ledger> {
-        let mut behind = Config::new();
-        behind.host_path(proxy.socket_folder()).port(PORT).user(role).dbname(config().get_dbname().unwrap());
+    /// A handle of the ledger by this address, which has no schema.
+    pub(crate) async fn by(&self, url: &str, options: PostgresOptions) -> Arc<dyn Ledger> {
+        let address: PostgresAddress = format!("{url}&schema={}", self.schema).parse().unwrap();
         let options = PostgresOptions { refused: REFUSED, ..options };
-        Arc::new(PostgresLedger::connect(&behind, &self.schema, options).await.unwrap())
+        Arc::new(PostgresLedger::connect(&address, options).await.unwrap())
     }
 
     async fn connect(schema: &str) -> Arc<dyn Ledger> {
         let options = PostgresOptions { refused: REFUSED, ..PostgresOptions::default() };
-        Arc::new(PostgresLedger::connect(&config(), schema, options).await.unwrap())
+        let address: PostgresAddress = format!("{}&schema={schema}", url()).parse().unwrap();
+        Arc::new(PostgresLedger::connect(&address, options).await.unwrap())
     }
 }
 

@@ -9,12 +9,19 @@ pub(crate) mod proxy;
 mod trip;
 
 use crate::ledger::contract::Desk;
-use crate::ledger::postgres::{PostgresSubject, cluster};
+use crate::ledger::postgres::{PostgresSubject, url};
 use proxy::Proxy;
 use pylon_receiver::ledger::{Claimed, Exchange, Ledger, PostgresOptions};
+use pylon_test_support::postgres::Cluster;
 use pylon_test_support::wait::PATIENCE;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// The database of these tests.
+fn database() -> &'static str {
+    let (address, _) = url().split_once('?').expect("it has parameters");
+    address.rsplit('/').next().expect("there is a last part")
+}
 
 /// A ledger of its own, and a handle of it behind a proxy.
 struct Place {
@@ -30,10 +37,10 @@ impl Place {
     }
 
     async fn with(options: PostgresOptions) -> Option<Self> {
-        let cluster = cluster()?;
+        let cluster = Cluster::shared()?;
         let desk = Desk::<PostgresSubject>::open().await;
-        let proxy = Proxy::to(&cluster.socket_folder().join(format!(".s.PGSQL.{}", cluster.port())));
-        let behind = desk.subject().through(&proxy, options).await;
+        let proxy = Proxy::to(cluster);
+        let behind = desk.subject().by(&proxy.url_as("postgres", database()), options).await;
         Some(Self { desk, proxy, behind })
     }
 

@@ -1,10 +1,10 @@
 //! How PostgreSQL goes about what an exchange asks: by its indexes, whatever it knows of the tables.
 
-use super::Place;
-use super::proxy::Proxy;
+use super::proxy::{Commit, Proxy};
+use super::{Place, database};
 use crate::ledger::contract::{Ask, Draft, attempt, claim, event, owner, retry};
-use crate::ledger::postgres::cluster;
 use pylon_receiver::ledger::*;
+use pylon_test_support::postgres::Cluster;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -41,9 +41,8 @@ async fn everything_is_found_by_an_index() {
         setup.push_str(&format!("ALTER ROLE {role} SET {name} = '{value}';"));
     }
     beside.batch_execute(&setup).await.unwrap();
-    let cluster = cluster().unwrap();
-    let proxy = Proxy::to(&cluster.socket_folder().join(format!(".s.PGSQL.{}", cluster.port())));
-    let ledger = place.desk.subject().through_as(&role, &proxy, PostgresOptions::default()).await;
+    let proxy = Proxy::to(Cluster::shared().unwrap());
+    let ledger = place.desk.subject().by(&proxy.url_as(&role, database()), PostgresOptions::default()).await;
     proxy.notices();
     for number in 0..8 {
         place.desk.keep(event(0).numbered(number).in_line("app", &(number / 2).to_string())).await;
@@ -75,7 +74,7 @@ async fn all_that_is_asked(place: &Place, ledger: &Arc<dyn Ledger>, proxy: &Prox
         settlements = leases.into_iter().map(settle).collect();
     }
     // Behind a proxy that loses the answer, what was lost is asked for.
-    proxy.next_commit(super::proxy::Commit::AnswerCut);
+    proxy.next_commit(Commit::AnswerCut);
     let exchange = Exchange { settlements, ..ask.exchange() };
     ledger.exchange(exchange.clone()).await.unwrap_err();
     ledger.exchange(exchange).await.unwrap();

@@ -1,7 +1,8 @@
 //! A proxy between a ledger and its PostgreSQL: it loses or holds up the commits that a test names.
 
+use pylon_test_support::postgres::Cluster;
 use pylon_test_support::wait::PATIENCE;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
@@ -10,8 +11,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-/// The port in the name of the proxy's socket.
-pub(crate) const PORT: u16 = 5432;
+/// The name of its socket.
+const SOCKET: &str = ".s.PGSQL.5432";
 
 /// What becomes of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,12 +57,12 @@ struct Shared {
 }
 
 impl Proxy {
-    /// A proxy to the server with this socket.
-    pub(crate) fn to(server: &Path) -> Self {
+    /// A proxy to a server.
+    pub(crate) fn to(cluster: &Cluster) -> Self {
         let folder = TempDir::new().unwrap();
-        let listener = UnixListener::bind(folder.path().join(format!(".s.PGSQL.{PORT}"))).unwrap();
+        let listener = UnixListener::bind(folder.path().join(SOCKET)).unwrap();
         let shared = Arc::new(Shared {
-            server: server.to_owned(),
+            server: cluster.socket_folder().join(format!(".s.PGSQL.{}", cluster.port())),
             next: Mutex::default(),
             met: watch::Sender::new(0),
             let_go: Notify::new(),
@@ -75,9 +76,9 @@ impl Proxy {
         Self { folder, shared, _tasks: tasks }
     }
 
-    /// The folder of its socket.
-    pub(crate) fn socket_folder(&self) -> &Path {
-        self.folder.path()
+    /// The URL of a database behind it.
+    pub(crate) fn url_as(&self, role: &str, database: &str) -> String {
+        format!("postgres://{role}@/{database}?host={}", self.folder.path().display())
     }
 
     /// This becomes of the next commit, whichever connection it comes on.

@@ -65,6 +65,8 @@ CREATE TABLE events (
     body bytea NOT NULL
 );
 
+CREATE INDEX events_parked ON events (id) WHERE parked IS NOT NULL;
+
 -- The order in which deliveries were made. In a line it is drawn under the line's lock, so that there it is the order of commits.
 CREATE SEQUENCE deliveries_seq AS bigint;
 
@@ -128,6 +130,7 @@ CREATE TABLE finished (
 );
 
 CREATE INDEX finished_dead ON finished (destination, event_id, number) WHERE state = 4;
+CREATE INDEX finished_not_delivered ON finished (event_id, number) WHERE state <> 3;
 
 CREATE TABLE attempts (
     event_id uuid NOT NULL,
@@ -164,7 +167,7 @@ CREATE TABLE refused (
     headers bytea NOT NULL,
     body bytea NOT NULL,
     body_length bigint NOT NULL
-);
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, vacuum_truncate = off);
 
 -- Work that one of several receivers does: who has it until when, and how far it came.
 CREATE TABLE chores (
@@ -173,7 +176,7 @@ CREATE TABLE chores (
     until bigint NOT NULL DEFAULT 0,
     place uuid
 );
-INSERT INTO chores (name) VALUES ('prune'), ('fold'), ('vacuum');
+INSERT INTO chores (name) VALUES ('prune'), ('fold');
 
 -- By how much numbers changed, a row for each change; a chore adds them up. An empty destination: events and parked events of all.
 -- Those that are delivering count as waiting.
@@ -184,4 +187,4 @@ CREATE TABLE tallies (
     waiting bigint NOT NULL DEFAULT 0,
     held bigint NOT NULL DEFAULT 0,
     dead bigint NOT NULL DEFAULT 0
-);
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, vacuum_truncate = off);

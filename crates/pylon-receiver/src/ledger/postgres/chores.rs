@@ -1,0 +1,88 @@
+//! Work in the background that any receiver may do for all of them: adding up tallies, cleaning up behind the couriers, and watching for
+//! what keeps PostgreSQL from cleaning up.
+
+use super::connection::Use;
+use super::database::Database;
+use super::error::Fault;
+use super::hold_up::{self, Told};
+use super::tallies;
+use crate::ledger::LedgerError;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+/// Tallies are added up in one of so many looks.
+const FOLD_EVERY: u32 = 5;
+/// Hold-ups are watched for in one of so many.
+const WATCH_EVERY: u32 = 20;
+/// So many dead rows may stay. Autovacuum, which looks once a minute at best, sees to those.
+const MOST_DEAD_ROWS: i64 = 2000;
+
+/// Starts the chores of a ledger; they end with it.
+pub(super) fn start(database: &Arc<Database>) {
+    let every = database.options.clean_up_every.max(Duration::from_millis(1));
+    let (runtime, database) = (database.runtime.clone(), Arc::downgrade(database));
+    runtime.spawn(async move {
+        let mut told = Told::default();
+        for look in 1.. {
+            // After the pause: at first there is nothing to clean up.
+            tokio::time::sleep(every).await;
+            if run(&database, look, &mut told).await.is_none() {
+                return;
+            }
+        }
+    });
+}
+
+/// Does what is to be done in this look; none: the ledger is gone.
+async fn run(database: &Weak<Database>, look: u32, told: &mut Told) -> Option<()> {
+    let database = database.upgrade()?;
+    let done = database.run(move |database| async move {
+        if look.is_multiple_of(FOLD_EVERY) {
+            fold(&database).await?;
+        }
+        clean_up(&database).await?;
+        match look.is_multiple_of(WATCH_EVERY) {
+            true => hold_up::find(&database).await,
+            false => Ok(Vec::new()),
+        }
+    });
+    match done.await {
+        Ok(found) => told.tell(&found, Instant::now()),
+        Err(LedgerError::Closed) => return None,
+        Err(error) => tracing::debug!(%error, "the database could not be looked after"),
+    }
+    Some(())
+}
+
+/// Adds up the tallies, unless another receiver is doing it.
+async fn fold(database: &Database) -> Result<(), Fault> {
+    let mut connection = database.connection(Use::Chores).await?;
+    let transaction = connection.transaction().await?;
+    let take = transaction.prepare_cached("SELECT true FROM chores WHERE name = 'fold' FOR UPDATE SKIP LOCKED").await?;
+    if transaction.query_opt(&take, &[]).await?.is_some() {
+        tallies::fold(&transaction).await?;
+        transaction.commit().await?;
+    }
+    Ok(())
+}
+
+/// The tables whose rows change or go all the time, where they have many dead rows.
+const TO_CLEAN: &str = "
+    SELECT relname FROM pg_stat_user_tables
+    WHERE schemaname = current_schema() AND relname IN ('open', 'tallies', 'refused') AND n_dead_tup > $1";
+
+/// Makes the room of dead rows free again. What another receiver is cleaning up is left to it.
+async fn clean_up(database: &Database) -> Result<(), Fault> {
+    let connection = database.connection(Use::Chores).await?;
+    let look = connection.prepare_cached(TO_CLEAN).await?;
+    for row in connection.query(&look, &[&MOST_DEAD_ROWS]).await? {
+        // Without shortening the file, which needs a lock that stops everybody.
+        let clean = match row.try_get(0)? {
+            "open" => "VACUUM (SKIP_LOCKED, TRUNCATE off) open",
+            "tallies" => "VACUUM (SKIP_LOCKED, TRUNCATE off) tallies",
+            _ => "VACUUM (SKIP_LOCKED, TRUNCATE off) refused",
+        };
+        connection.batch_execute(clean).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,17 @@
+//! One read, within a bounded time.
+
+use super::super::connection::{Connection, Use};
+use super::super::database::Database;
+use super::super::error::Fault;
+use super::super::lent::Lent;
+use super::super::tries::{ANSWERED_WITHIN, once};
+
+/// Reads something. Its connection is closed if it ends in the middle: an answer may be under way.
+pub(super) async fn read<T>(
+    database: &Database,
+    work: impl AsyncFnOnce(&mut Connection) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let mut connection = Lent::new(database.connection(Use::Read).await?);
+    let result = once(ANSWERED_WITHIN, work(&mut connection)).await;
+    connection.give_back(result)
+}

@@ -1,0 +1,20 @@
+//! What is listed, searched and counted.
+//!
+//! A list goes through a part of its rows at a time, in the order of their ids, each part in a statement of its own: a long look would keep
+//! the database from cleaning up behind the couriers.
+
+mod bodies;
+mod bounded;
+mod deliveries;
+mod event;
+mod events;
+mod range;
+mod refused;
+mod search;
+mod stats;
+
+pub(super) use deliveries::deliveries;
+pub(super) use event::event;
+pub(super) use events::events;
+pub(super) use refused::refused;
+pub(super) use stats::stats;

@@ -1,0 +1,61 @@
+//! Jobs of operators and chores, each one transaction.
+
+use super::changes::Changes;
+use super::connection::{Connection, Use};
+use super::database::Database;
+use super::error::Fault;
+use super::lent::Lent;
+use super::tries::{ANSWERED_WITHIN, tried_within};
+use deadpool_postgres::Transaction;
+use std::time::Duration;
+
+/// What an operator orders, or a chore: one transaction.
+pub(super) trait Job: Sync {
+    type Answer: Send;
+
+    /// How long it may take.
+    const WITHIN: Duration = ANSWERED_WITHIN;
+
+    /// Does it, and says what it changes in the states of deliveries.
+    fn run(
+        &self,
+        transaction: &Transaction<'_>,
+        changes: &mut Changes,
+    ) -> impl Future<Output = Result<Self::Answer, Fault>> + Send;
+}
+
+/// Does the job in a transaction; at once again where another transaction was in its way. Keeps the present first, so that the ledger's time
+/// goes on from there; after the commit, wakes where something is due.
+pub(super) async fn transact<J: Job>(database: &Database, job: J) -> Result<J::Answer, Fault> {
+    tried_within(J::WITHIN, || on_connection(database, &job)).await
+}
+
+/// Where there is nothing to do: time goes on from here all the same, as after every order.
+pub(super) struct Nothing;
+
+impl Job for Nothing {
+    type Answer = ();
+
+    async fn run(&self, _: &Transaction<'_>, _: &mut Changes) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+/// Closes the connection if it ends in the middle: an answer may be under way.
+async fn on_connection<J: Job>(database: &Database, job: &J) -> Result<J::Answer, Fault> {
+    let mut connection = Lent::new(database.connection(Use::Read).await?);
+    let result = in_transaction(&mut connection, database, job).await;
+    connection.give_back(result)
+}
+
+async fn in_transaction<J: Job>(connection: &mut Connection, database: &Database, job: &J) -> Result<J::Answer, Fault> {
+    let transaction = connection.transaction().await?;
+    let keep_time = transaction.prepare_cached("SELECT keep_time()").await?;
+    transaction.execute(&keep_time, &[]).await?;
+    let mut changes = Changes::default();
+    let answer = job.run(&transaction, &mut changes).await?;
+    changes.tallies.write(&transaction).await?;
+    transaction.commit().await?;
+    changes.wake(database);
+    Ok(answer)
+}
