@@ -32,8 +32,11 @@ pub(super) enum Use {
 impl Use {
     fn settings(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Write => &[("enable_seqscan", "off")],
-            Self::Deliver => &[("enable_seqscan", "off"), ("synchronous_commit", "local")],
+            // Nor by bitmaps, which are made of all rows that match before the first one is taken: thousands may wait in one line.
+            Self::Write => &[("enable_seqscan", "off"), ("enable_bitmapscan", "off")],
+            Self::Deliver => {
+                &[("enable_seqscan", "off"), ("enable_bitmapscan", "off"), ("synchronous_commit", "local")]
+            }
             Self::Read => &[("enable_seqscan", "off"), ("statement_timeout", "30000")],
             // What it adds up can be added up again.
             Self::Chores => &[("synchronous_commit", "off")],

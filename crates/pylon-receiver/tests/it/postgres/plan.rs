@@ -44,8 +44,9 @@ async fn everything_is_found_by_an_index() {
     let proxy = Proxy::to(Cluster::shared().unwrap());
     let ledger = place.desk.subject().by(&proxy.url_as(&role, database()), PostgresOptions::default()).await;
     proxy.notices();
-    for number in 0..8 {
+    for number in 0..30 {
         place.desk.keep(event(0).numbered(number).in_line("app", &(number / 2).to_string())).await;
+        place.desk.keep(event(0).numbered(100 + number).to("app")).await;
     }
     let few = all_that_is_asked(&place, &ledger, &proxy, 0).await;
     beside.batch_execute(MANY).await.unwrap();
@@ -73,7 +74,8 @@ async fn all_that_is_asked(place: &Place, ledger: &Arc<dyn Ledger>, proxy: &Prox
         let settle = |lease| Settlement { lease, verdict: verdicts.next().unwrap(), attempt: Some(attempt(200, "")) };
         settlements = leases.into_iter().map(settle).collect();
     }
-    // Behind a proxy that loses the answer, what was lost is asked for.
+    assert!(!settlements.is_empty(), "there is something to lose");
+    // Of what is lost it asks what came of it.
     proxy.next_commit(Commit::AnswerCut);
     let exchange = Exchange { settlements, ..ask.exchange() };
     ledger.exchange(exchange.clone()).await.unwrap_err();
