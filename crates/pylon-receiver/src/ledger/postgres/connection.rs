@@ -77,7 +77,7 @@ pub(super) fn pool(
     runtime: &Handle,
 ) -> Result<Pool, Fault> {
     let config = config_of(address, options)?;
-    let mut settings = format!("SET search_path = \"{}\"; SET plan_cache_mode = force_custom_plan;", address.schema);
+    let mut settings = format!("SET search_path = \"{}\"; SET plan_cache_mode = force_custom_plan; SET jit = off;", address.schema);
     for (name, value) in used_for.settings() {
         settings.push_str(&format!("SET {name} = {value};"));
     }
