@@ -24,7 +24,9 @@
 //!     .handlers("app", handlers)
 //!     .start()
 //!     .await?;
-//! println!("webhooks come in at http://{}/webhook", receiver.webhooks());
+//! if let Some(address) = receiver.webhooks() {
+//!     println!("webhooks come in at http://{address}/webhook");
+//! }
 //! receiver.shutdown().await?;
 //! # Ok(())
 //! # }
@@ -35,13 +37,15 @@
 //! | Idea | Type |
 //! | --- | --- |
 //! | start, reload and stop a receiver | [`Receiver`], [`ReceiverBuilder`], [`StartFault`], [`ReloadFault`] |
+//! | only accept, or only deliver, beside other receivers on one ledger | [`Role`] |
 //! | sockets that a service manager holds open while the program restarts | [`InheritedSocket`] |
 //! | settings: endpoints, destinations, retries, limits, secrets | [`config`] |
 //! | what a configuration would meet on this machine, before a start | [`Preflight`] |
 //! | how many files a receiver may have open, to raise the limit of the process | [`descriptors`] |
 //! | deliver to code in this process | [`handlers_of`], [`Handlers`], [`DeliveredEvent`], [`Attempt`] |
 //! | the JSON of the admin API, for a client or a page of your own | [`wire`] |
-//! | read a ledger without a running receiver, through the same API | [`OfflineAdmin`] |
+//! | where a PostgreSQL ledger is | [`PostgresAddress`] |
+//! | read a ledger without a running receiver, through the same API | [`open_ledger`], [`OfflineAdmin`] |
 //! | where events are kept; a ledger of your own (the trait is **not yet stable**) | [`ledger`] |
 //! | ids, times and headers of what is kept | [`EventId`], [`DeliveryId`], [`Moment`], [`Headers`] |
 //! | replace time and randomness in tests | [`WallClock`], [`Randomness`] |
@@ -54,7 +58,7 @@
 //! | accepts Pylon's webhooks and signed requests of the same form | verify the signatures of other senders |
 //! | delivers at least once: an app may see an event twice | deliver exactly once |
 //! | keeps the order of events that share an order key, for each destination | keep one order for all events |
-//! | keeps one SQLite file, which one process serves | share a ledger between machines, for now |
+//! | keeps events in a SQLite file, which one process serves, or with the feature `postgres` in a PostgreSQL database, which several share | run a database |
 //! | logs and traces through `tracing` | install a subscriber or export traces: the command does |
 
 #![forbid(unsafe_code)]
@@ -70,23 +74,31 @@ mod id;
 pub mod ledger;
 mod metrics;
 mod pem;
+mod postgres_address;
 mod random;
 mod rate;
 mod receiver;
+mod role;
 pub mod text;
 mod time;
+mod tls_cause;
 pub mod traces;
 pub mod wire;
 
 pub use accept::InheritedSocket;
 pub use admin::OfflineAdmin;
-pub use deliver::{Attempt, DeliveredEvent, HandlerFuture, Handlers, handlers_of, tls_cause};
+pub use deliver::{Attempt, DeliveredEvent, HandlerFuture, Handlers, handlers_of};
 pub use headers::Headers;
 pub use id::{DeliveryId, EventId, PartOfId};
 pub use pem::TlsFault;
+pub use postgres_address::{PostgresAddress, PostgresHost, PostgresTls};
 pub use random::{Randomness, SystemRandomness};
-pub use receiver::{Preflight, Receiver, ReceiverBuilder, ReloadFault, StartFault, descriptors};
+pub use receiver::{
+    LedgerAccess, Preflight, Receiver, ReceiverBuilder, ReloadFault, StartFault, descriptors, open_ledger,
+};
+pub use role::Role;
 pub use time::{Moment, SystemWallClock, WallClock};
+pub use tls_cause::tls_cause;
 
 /// The parts that this crate's own tests drive one by one. Not part of the API: anything here may change in any release.
 #[doc(hidden)]

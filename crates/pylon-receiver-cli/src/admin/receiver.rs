@@ -1,20 +1,19 @@
-//! The receiver that a command asks, and the ledger file that it reads if none runs.
+//! The receiver that a command asks, and the ledger that it opens if none runs.
 
 use super::client::Client;
 use crate::fault::Fault;
 use crate::http_client::{http_client, parse_url};
 use crate::input::configuration::load;
+use crate::input::ledger::LedgerParser;
 use crate::print::output::note;
 use clap::Args;
 use http::HeaderValue;
-use pylon_receiver::OfflineAdmin;
 use pylon_receiver::config::{LedgerAddress, ListenAddress, SecretSource};
-use pylon_receiver::ledger::{Ledger, LedgerError, SqliteLedger, SqliteOptions};
+use pylon_receiver::{LedgerAccess, OfflineAdmin, StartFault, open_ledger};
 use reqwest::Url;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -43,9 +42,9 @@ pub(crate) struct ReceiverArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "token_env")]
     token_file: Option<PathBuf>,
 
-    /// Ledger to use instead of a running receiver; with --admin-url, if none answers there [default: that of
-    /// --config, or sqlite:pylon.db, if no receiver answers]
-    #[arg(long, value_name = "sqlite:FILE")]
+    /// Ledger to use instead of a running receiver, sqlite:FILE or a postgres:// URL; with --admin-url, if none answers
+    /// there [default: that of --config, or sqlite:pylon.db, if no receiver answers]
+    #[arg(long, value_name = "ADDRESS", value_parser = LedgerParser)]
     ledger: Option<LedgerAddress>,
 }
 
@@ -53,70 +52,67 @@ pub(crate) struct ReceiverArgs {
 struct Named {
     base: Url,
     token: Option<SecretSource>,
-    /// The file to read if no receiver answers.
-    ledger: Option<PathBuf>,
+    /// The ledger to open if no receiver answers.
+    ledger: Option<Fallback>,
+}
+
+/// A ledger to open in the place of a receiver.
+struct Fallback {
+    address: LedgerAddress,
+    password: Option<SecretSource>,
 }
 
 impl ReceiverArgs {
-    /// The client for an order: that of a running receiver.
-    pub(crate) fn to_order(&self) -> Result<Client, Fault> {
-        if let Some(ledger) = self.chosen_ledger() {
-            return Err(Fault::usage(format!(
+    /// The client for an order: that of a running receiver, else of a ledger that others share.
+    pub(crate) async fn to_order(&self) -> Result<Client, Fault> {
+        match self.chosen_ledger()? {
+            Some(Fallback { address: LedgerAddress::Sqlite(path), .. }) => Err(Fault::usage(format!(
                 "expected a running receiver for this command, found --ledger; start one on {} with `pylon-receiver serve`, \
                  and leave out --ledger",
-                ledger.display()
-            )));
+                path.display()
+            ))),
+            Some(shared) => shared.open(LedgerAccess::Change).await,
+            None => {
+                let mut named = self.named()?;
+                // Nobody would deliver what is ordered in a file.
+                named.ledger = named.ledger.filter(|ledger| !matches!(ledger.address, LedgerAddress::Sqlite(_)));
+                named.running_or("changing", LedgerAccess::Change).await
+            }
         }
-        self.named()?.over_http()
     }
 
-    /// The client for reading: that of a running receiver, else of the ledger file; of the file alone if the command line chooses it.
+    /// The client for reading: that of a running receiver, else of the ledger; of the ledger alone if the command line chooses it.
     pub(crate) async fn to_ask(&self) -> Result<Client, Fault> {
-        self.running_or("reading", |ledger| SqliteLedger::open_read_only(ledger)).await
+        self.running_or("reading", LedgerAccess::Read).await
     }
 
     /// The client for a change of the ledger alone: chosen as for reading.
     pub(crate) async fn to_change(&self) -> Result<Client, Fault> {
-        self.running_or("changing", |ledger| SqliteLedger::open(ledger, SqliteOptions::default())).await
+        self.running_or("changing", LedgerAccess::Change).await
     }
 
-    async fn running_or(
-        &self,
-        doing: &str,
-        open: impl FnOnce(&Path) -> Result<SqliteLedger, LedgerError>,
-    ) -> Result<Client, Fault> {
-        if let Some(ledger) = self.chosen_ledger() {
-            if !ledger.is_file() {
-                return Err(Fault::failed(format!(
-                    "expected a ledger at {}, found no file; give the path of one with --ledger",
-                    ledger.display()
-                )));
-            }
-            return offline(ledger, open);
-        }
-        let named = self.named()?;
-        let Some(ledger) = &named.ledger else { return named.over_http() };
-        if !refuses_connections(&named.base).await {
-            return named.over_http();
-        }
-        if !ledger.is_file() {
-            return Err(Fault::no_receiver(format!(
-                "no receiver answers at {}, and no ledger is at {}; start one with `pylon-receiver serve`, or give its \
-                 address with --admin-url or a ledger with --ledger",
-                named.base,
-                ledger.display()
+    async fn running_or(&self, doing: &str, access: LedgerAccess) -> Result<Client, Fault> {
+        let Some(chosen) = self.chosen_ledger()? else { return self.named()?.running_or(doing, access).await };
+        if let LedgerAddress::Sqlite(path) = &chosen.address
+            && !path.is_file()
+        {
+            return Err(Fault::failed(format!(
+                "expected a ledger at {}, found no file; give the path of one with --ledger",
+                path.display()
             )));
         }
-        let client = offline(ledger, open)?;
-        note(&format!("no receiver answers at {}; {doing} {} instead", named.base, ledger.display()));
-        Ok(client)
+        chosen.open(access).await
     }
 
     /// The ledger that the command line names without a receiver: no other may be used in its place.
-    fn chosen_ledger(&self) -> Option<&Path> {
+    fn chosen_ledger(&self) -> Result<Option<Fallback>, Fault> {
         match (&self.ledger, &self.admin_url) {
-            (Some(LedgerAddress::Sqlite(path)), None) => Some(path),
-            _ => None,
+            (Some(address), None) => {
+                let config = self.config.as_deref().map(|path| load(Some(path))).transpose()?;
+                let password = config.and_then(|config| config.ledger_password);
+                Ok(Some(Fallback { address: address.clone(), password }))
+            }
+            _ => Ok(None),
         }
     }
 
@@ -132,21 +128,39 @@ impl ReceiverArgs {
             (None, Some(path)) => Some(SecretSource::File(path.clone())),
             (None, None) => config.as_ref().and_then(|config| config.admin_token.clone()),
         };
-        let ledger = match (&self.ledger, config) {
+        let password = config.as_ref().and_then(|config| config.ledger_password.clone());
+        let address = match (&self.ledger, config) {
             (Some(ledger), _) => Some(ledger.clone()),
             (None, Some(config)) => Some(config.ledger),
             // A file in this folder is not the ledger of a receiver on another machine.
             (None, None) => is_loopback(&base).then(|| LedgerAddress::Sqlite("pylon.db".into())),
         };
-        let ledger = ledger.and_then(|ledger| match ledger {
-            LedgerAddress::Sqlite(path) => Some(path),
-            _ => None,
-        });
-        Ok(Named { base, token, ledger })
+        Ok(Named { base, token, ledger: address.map(|address| Fallback { address, password }) })
     }
 }
 
 impl Named {
+    /// The client of the receiver or, where nothing listens, of its ledger.
+    async fn running_or(self, doing: &str, access: LedgerAccess) -> Result<Client, Fault> {
+        let Some(ledger) = &self.ledger else { return self.over_http() };
+        if !refuses_connections(&self.base).await {
+            return self.over_http();
+        }
+        if let LedgerAddress::Sqlite(path) = &ledger.address
+            && !path.is_file()
+        {
+            return Err(Fault::no_receiver(format!(
+                "no receiver answers at {}, and no ledger is at {}; start one with `pylon-receiver serve`, or give its \
+                 address with --admin-url or a ledger with --ledger",
+                self.base,
+                path.display()
+            )));
+        }
+        let client = ledger.open(access).await?;
+        note(&format!("no receiver answers at {}; {doing} {} instead", self.base, ledger.shown()));
+        Ok(client)
+    }
+
     fn over_http(self) -> Result<Client, Fault> {
         let authorization = match &self.token {
             Some(token) => Some(bearer(token)?),
@@ -162,10 +176,27 @@ impl Named {
     }
 }
 
-fn offline(ledger: &Path, open: impl FnOnce(&Path) -> Result<SqliteLedger, LedgerError>) -> Result<Client, Fault> {
-    let opened = open(ledger).map_err(|error| Fault::failed(format!("{}: {error}", ledger.display())))?;
-    let ledger: Arc<dyn Ledger> = Arc::new(opened);
-    Ok(Client::Offline { admin: OfflineAdmin::new(ledger.clone()), ledger })
+impl Fallback {
+    async fn open(&self, access: LedgerAccess) -> Result<Client, Fault> {
+        let opened = open_ledger(&self.address, self.password.as_ref(), access).await;
+        let ledger = opened.map_err(|fault| match fault {
+            StartFault::Password(_) => Fault::configuration(fault),
+            _ => Fault::failed(format!("{}: {fault}", self.shown())),
+        })?;
+        let admin = match &self.address {
+            LedgerAddress::Sqlite(_) => OfflineAdmin::new(ledger.clone()),
+            // Receivers elsewhere deliver what is ordered here.
+            _ => OfflineAdmin::shared(ledger.clone()),
+        };
+        Ok(Client::Offline { admin, ledger })
+    }
+
+    fn shown(&self) -> String {
+        match &self.address {
+            LedgerAddress::Sqlite(path) => path.display().to_string(),
+            address => address.to_string(),
+        }
+    }
 }
 
 fn bearer(token: &SecretSource) -> Result<HeaderValue, Fault> {

@@ -17,7 +17,7 @@ Examples:
   pylon-receiver dead redeliver --destination app --dry-run
   pylon-receiver dead drop --until 30d
 
-If no receiver runs, `list` reads the ledger file; `redeliver` and `drop` fail with exit code 4.";
+If no receiver runs, `list` reads the ledger. `redeliver` and `drop` then fail with exit code 4, except on PostgreSQL.";
 
 /// List, redeliver and drop dead deliveries: those that ran out of attempts or time
 #[derive(Debug, Subcommand)]
@@ -88,7 +88,7 @@ pub(crate) async fn run(command: DeadCommand, out: &mut Output) -> Result<(), Fa
 }
 
 async fn give(args: DeadOrderArgs, path: &str, out: &mut Output) -> Result<(), Fault> {
-    let client = args.receiver.to_order()?;
+    let client = args.receiver.to_order().await?;
     // These orders are about dead deliveries only: the filter need not say so.
     let filter = args.filter.filter(&client, None).await?;
     let Selection { ids, filter, all } = args.order.selection(args.ids, filter)?;

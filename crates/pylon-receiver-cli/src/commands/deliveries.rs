@@ -57,14 +57,14 @@ Examples:
   pylon-receiver deliveries move --from old-name --to new-name
 
 Waiting, held and dead deliveries are moved; waiting ones are due at once, and lines keep their order. What is being attempted stays,
-with its line: give the order again when it is over. If no receiver runs, the ledger file is changed.";
+with its line: give the order again when it is over. If no receiver runs, the ledger is changed.";
 
 const DROP_EXAMPLES: &str = "\
 Examples:
   pylon-receiver deliveries drop --destination old-name --dry-run
   pylon-receiver deliveries drop --destination old-name
 
-Waiting, held and dead deliveries are dropped; their events stay until their retention ends. If no receiver runs, the ledger file is
+Waiting, held and dead deliveries are dropped; their events stay until their retention ends. If no receiver runs, the ledger is
 changed.";
 
 /// Give what is left of a destination that is not configured any more to another one

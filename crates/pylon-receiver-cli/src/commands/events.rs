@@ -38,7 +38,7 @@ Examples:
   pylon-receiver events show 019aaf3c-9f10-7aa0-8000-0123456789ab
   pylon-receiver events redeliver --since 3d --kind issue_new --dry-run
 
-If no receiver runs, `list` and `show` read the ledger file; `redeliver` fails with exit code 4.";
+If no receiver runs, `list` and `show` read the ledger. `redeliver` then fails with exit code 4, except on PostgreSQL.";
 
 /// List, show and redeliver events
 #[derive(Debug, Subcommand)]
@@ -217,7 +217,7 @@ fn print_delivery(DeliveryDetail { record, log }: &DeliveryDetail, out: &mut Out
 
 async fn redeliver(args: RedeliverArgs, out: &mut Output) -> Result<(), Fault> {
     let Selection { ids, filter, all } = args.order.selection(args.ids, args.filter.filter())?;
-    let client = args.receiver.to_order()?;
+    let client = args.receiver.to_order().await?;
     let ids = find_all(ids, &client).await?;
     let order = EventOrder { ids, filter, all, destination: args.destination, dry_run: args.order.dry_run };
     args.order.give(&client, path::EVENTS_REDELIVER, &order, out).await

@@ -17,7 +17,8 @@ use std::sync::Arc;
 use tower_service::Service;
 
 /// The admin API over a ledger that no receiver serves: it answers what a receiver would answer, and refuses orders that a receiver carries
-/// out. What is left of a destination can be moved or dropped, if the ledger is open to write.
+/// out. What is left of a destination can be moved or dropped, if the ledger is open to write. Over a [shared](Self::shared) ledger all
+/// orders are carried out.
 ///
 /// ```
 /// use pylon_receiver::ledger::{SqliteLedger, SqliteOptions};
@@ -43,8 +44,17 @@ pub struct OfflineAdmin(Router);
 impl OfflineAdmin {
     /// The API over this ledger, for this process: nobody else can ask it.
     pub fn new(ledger: Arc<dyn Ledger>) -> Self {
+        Self::over(ledger, false)
+    }
+
+    /// The API over a ledger that receivers elsewhere serve too: they deliver what is ordered here.
+    pub fn shared(ledger: Arc<dyn Ledger>) -> Self {
+        Self::over(ledger, true)
+    }
+
+    fn over(ledger: Arc<dyn Ledger>, is_shared: bool) -> Self {
         let (metrics, clock) = (Arc::new(Metrics::new()), Arc::new(SystemWallClock));
-        Self(router(AdminParts { ledger, running: None, metrics, clock }, Access::Loopback))
+        Self(router(AdminParts { ledger, running: None, is_shared, metrics, clock }, Access::Loopback))
     }
 
     /// The answer to a request. The request needs a path, and a method and a body where the route has them; no headers.

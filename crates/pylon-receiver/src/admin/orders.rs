@@ -45,12 +45,13 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 }
 
 pub(super) async fn redeliver_events(State(parts): State<AdminParts>, uri: Uri, body: Body) -> Answer {
-    let running = parts.running.clone().ok_or_else(Refusal::not_running)?;
+    let running = ordered(&parts)?;
     let mut fields = fields_of(&uri, body)?;
     let EventOrder { ids, filter, all, destination, dry_run } = fields.read()?;
     fields.finish()?;
     let selection = Selection::<EventId>::new(ids, filter, all, &fields)?;
-    let destination = destination.map(|name| find_destination(&fields, "destination", &name, &*running)).transpose()?;
+    let find = |name: String| find_destination(&fields, "destination", &name, running.as_deref());
+    let destination = destination.map(find).transpose()?;
     let act: Act<EventId> = match destination {
         Some(destination) => Box::new(move |ledger, events| {
             let ids = events.iter().map(|event| event.id).collect();
@@ -59,7 +60,7 @@ pub(super) async fn redeliver_events(State(parts): State<AdminParts>, uri: Uri, 
         }),
         None => Box::new(move |ledger, events| {
             let running = running.clone();
-            Box::pin(async move { again(ledger, &*running, events).await })
+            Box::pin(async move { again(ledger, running.as_deref(), events).await })
         }),
     };
     carry_out(parts, Order { selection, dry_run, verb: Verb::Redeliver, act }).await
@@ -80,14 +81,14 @@ async fn dead(
     verb: Verb,
     act: impl for<'l> Fn(&'l dyn Ledger, Vec<DeliveryId>) -> LedgerFuture<'l, u64> + Send + Sync + 'static,
 ) -> Answer {
-    let running = parts.running.clone().ok_or_else(Refusal::not_running)?;
+    let running = ordered(&parts)?;
     let mut fields = fields_of(uri, body)?;
     let DeadOrder { ids, filter, all, dry_run } = fields.read()?;
     fields.finish()?;
     let destination = filter.as_ref().and_then(|filter| filter.destination.clone());
     let selection = Selection::<DeliveryId>::new(ids, filter, all, &fields)?;
     if let Some(name) = destination {
-        check_known(&fields, &name, &*running, &*parts.ledger).await?;
+        check_known(&fields, &name, running.as_deref(), &*parts.ledger).await?;
     }
     let act: Act<DeliveryId> = Box::new(move |ledger, dead| {
         let done = act(ledger, dead);
@@ -96,8 +97,20 @@ async fn dead(
     carry_out(parts, Order { selection, dry_run, verb, act }).await
 }
 
+/// The receiver that an order is for; none: those that share the ledger.
+fn ordered(parts: &AdminParts) -> Result<Option<Arc<dyn Running>>, Refusal> {
+    match &parts.running {
+        None if !parts.is_shared => Err(Refusal::not_running()),
+        running => Ok(running.clone()),
+    }
+}
+
 /// Delivers events again wherever they went before, and those that went nowhere to the destinations that would take them now.
-async fn again(ledger: &dyn Ledger, running: &dyn Running, events: Vec<SelectedEvent>) -> Result<Done, LedgerError> {
+async fn again(
+    ledger: &dyn Ledger,
+    running: Option<&dyn Running>,
+    events: Vec<SelectedEvent>,
+) -> Result<Done, LedgerError> {
     let (new, former): (Vec<_>, Vec<_>) = events.into_iter().partition(|event| event.is_new);
     let mut done = Done::default();
     if !former.is_empty() {
@@ -105,7 +118,10 @@ async fn again(ledger: &dyn Ledger, running: &dyn Running, events: Vec<SelectedE
     }
     let mut routed = Vec::new();
     for SelectedEvent { id, is_routable, .. } in new {
-        let deliveries = if is_routable { routes(ledger, running, id).await? } else { Vec::new() };
+        let deliveries = match running.filter(|_| is_routable) {
+            Some(running) => routes(ledger, running, id).await?,
+            None => Vec::new(),
+        };
         match deliveries.is_empty() {
             true => done.unrouted += 1,
             false => routed.push((id, deliveries)),
@@ -145,13 +161,21 @@ pub(super) fn fields_of(uri: &Uri, body: Body) -> Result<Fields, Refusal> {
     Fields::of_body(&body)
 }
 
-/// A destination of the receiver: nobody would deliver to another one.
+/// A destination of the receiver: nobody would deliver to another one. Those of receivers elsewhere are not known.
 pub(super) fn find_destination(
     fields: &Fields,
     field: &str,
     name: &str,
-    running: &dyn Running,
+    running: Option<&dyn Running>,
 ) -> Result<Arc<str>, Refusal> {
+    let Some(running) = running else {
+        let is_blank = name.trim().is_empty();
+        return if is_blank {
+            Err(fields.malformed(field, "expected a name, found a blank one"))
+        } else {
+            Ok(name.into())
+        };
+    };
     let destinations: Vec<Arc<str>> = running.destinations().into_iter().map(|destination| destination.name).collect();
     let found = destinations.iter().find(|known| ***known == *name);
     found.cloned().ok_or_else(|| {
@@ -161,8 +185,14 @@ pub(super) fn find_destination(
 }
 
 /// Refuses a condition on a destination that neither the configuration nor the ledger knows: it would match nothing.
-async fn check_known(fields: &Fields, name: &str, running: &dyn Running, ledger: &dyn Ledger) -> Result<(), Refusal> {
-    let configured = running.destinations().into_iter().map(|destination| destination.name.to_string());
+async fn check_known(
+    fields: &Fields,
+    name: &str,
+    running: Option<&dyn Running>,
+    ledger: &dyn Ledger,
+) -> Result<(), Refusal> {
+    let configured = running.map(Running::destinations).unwrap_or_default();
+    let configured = configured.into_iter().map(|destination| destination.name.to_string());
     let left = ledger.stats().await?.destinations.into_iter().map(|left| left.destination);
     let known: Vec<String> = configured.chain(left).collect();
     if known.iter().any(|known| known == name) {

@@ -3,6 +3,7 @@
 use crate::certificate::CertificateEnd;
 use crate::ledger::{Ledger, NewDelivery};
 use crate::metrics::Metrics;
+use crate::role::Role;
 use crate::time::WallClock;
 use crate::wire::CircuitStatus;
 use pylon_webhooks::WebhookEvent;
@@ -15,8 +16,10 @@ use std::time::Duration;
 pub struct AdminParts {
     /// The ledger.
     pub ledger: Arc<dyn Ledger>,
-    /// The receiver that serves the ledger; none: the ledger is only read.
+    /// The receiver that serves the ledger; none: the ledger is only read, or shared.
     pub running: Option<Arc<dyn Running>>,
+    /// Whether other receivers serve the ledger, so that orders are carried out without one here.
+    pub is_shared: bool,
     /// The process's counters.
     pub metrics: Arc<Metrics>,
     /// The present time.
@@ -31,6 +34,9 @@ impl fmt::Debug for AdminParts {
 
 /// A running receiver.
 pub trait Running: Send + Sync + 'static {
+    /// What it does.
+    fn role(&self) -> Role;
+
     /// Its destinations.
     fn destinations(&self) -> Vec<RunningDestination>;
 
@@ -55,8 +61,8 @@ pub trait Running: Send + Sync + 'static {
 pub struct RunningDestination {
     /// The name.
     pub name: Arc<str>,
-    /// Whether deliveries go out.
-    pub circuit: CircuitStatus,
+    /// Whether deliveries go out; none: the receiver makes no deliveries.
+    pub circuit: Option<CircuitStatus>,
     /// How long an open circuit stays open.
     pub open_for: Option<Duration>,
 }

@@ -17,11 +17,7 @@ pub(super) async fn move_deliveries(State(parts): State<AdminParts>, uri: Uri, b
     let MoveOrder { from, to, dry_run } = fields.read()?;
     fields.finish()?;
     let left = left_of(&parts, &fields, "from", &from).await?;
-    let to: Arc<str> = match &parts.running {
-        Some(running) => find_destination(&fields, "to", &to, &**running)?,
-        None if to.trim().is_empty() => return Err(fields.malformed("to", "expected a name, found a blank one")),
-        None => to.into(),
-    };
+    let to = find_destination(&fields, "to", &to, parts.running.as_deref())?;
     let from: Arc<str> = from.into();
     carry_out(parts, left, dry_run, Verb::Move, move |ledger| ledger.move_deliveries(from.clone(), to.clone())).await
 }

@@ -12,6 +12,8 @@ use super::value::{
     Choice, DURATION, DURATION_OR_FOREVER, FILE, HTTP_URL, SIZE, Value, choice, count, positive, quote, read_text,
     value,
 };
+use crate::postgres_address::PostgresAddress;
+use crate::role::Role;
 use crate::text::quoted;
 use http::Uri;
 use std::fmt;
@@ -29,8 +31,12 @@ keys! {
         admin: ListenAddress = (Ipv4Addr::LOCALHOST, 8081).into(), LISTEN_TCP, Restart;
         /// What operators present as `Authorization: Bearer ...`. Another value needs a restart.
         admin_token: Option<SecretSource> = None, SECRET, Reload;
-        /// Where events are stored: `sqlite:PATH`.
+        /// Where events are stored: `sqlite:PATH`, or a PostgreSQL URL such as `postgres://pylon@db.example.com/pylon`.
         ledger: LedgerAddress = LedgerAddress::Sqlite("pylon.db".into()), LEDGER, Restart;
+        /// The password of a PostgreSQL ledger, read anew for each connection. Without it, `PGPASSWORD` counts.
+        ledger_password: Option<SecretSource> = None, SECRET, Restart;
+        /// What this receiver does: `accept_and_deliver`, `accept` or `deliver`. Receivers that share a ledger can divide the work.
+        role: Role = Role::AcceptAndDeliver, choice(), Restart;
         /// A path at `listen` that answers GET with 200 while the receiver is ready, and with 503 otherwise, for load balancers.
         health: Option<String> = None, PATH, Restart;
         /// The format of the log on stderr: `text` or `json`.
@@ -115,20 +121,36 @@ impl Choice for LogFormat {
     const WORDS: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
 }
 
+impl Choice for Role {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        (Self::AcceptAndDeliver.name(), Self::AcceptAndDeliver),
+        (Self::Accept.name(), Self::Accept),
+        (Self::Deliver.name(), Self::Deliver),
+    ];
+}
+
 /// Where events are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LedgerAddress {
     /// In a SQLite file: `sqlite:PATH`.
     Sqlite(PathBuf),
+    /// In a PostgreSQL database: `postgres://USER@HOST/DATABASE`.
+    Postgres(PostgresAddress),
 }
 
 impl FromStr for LedgerAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let path = text.strip_prefix("sqlite:");
-        let path = path.ok_or_else(|| format!("expected `sqlite:PATH`, found {}", quoted(text)))?;
+        if PostgresAddress::is_meant(text) {
+            return Ok(Self::Postgres(text.parse()?));
+        }
+        let path = text.strip_prefix("sqlite:").ok_or_else(|| {
+            // Another URL may hold a password.
+            let found = if text.contains('@') { "another text".to_owned() } else { quoted(text) };
+            format!("expected `sqlite:PATH` or `postgres://USER@HOST/DATABASE`, found {found}")
+        })?;
         let address = Self::Sqlite(path.into());
         ledger_fault(&address).map_or(Ok(address), Err)
     }
@@ -136,17 +158,29 @@ impl FromStr for LedgerAddress {
 
 impl fmt::Display for LedgerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Sqlite(path) = self;
-        write!(f, "sqlite:{}", path.display())
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(address) => address.fmt(f),
+        }
     }
 }
 
 const LEDGER: Value<LedgerAddress> =
-    value("text", |value| Ok(read_text(value)?.parse::<LedgerAddress>()?), |address| Some(quote(&address.to_string())))
+    value("text", |value| Ok(read_ledger(&read_text(value)?)?), |address| Some(quote(&address.to_string())))
         .checked(ledger_fault);
 
+/// Reads the address of a ledger in a configuration file, which holds no secret.
+fn read_ledger(text: &str) -> Result<LedgerAddress, String> {
+    let variable = |name: &str| std::env::var_os(name).filter(|_| name != "PGPASSWORD");
+    if PostgresAddress::is_meant(text) && PostgresAddress::read(text, variable)?.password().is_some() {
+        let advice = "name the environment variable or the file that has it with `ledger_password`";
+        return Err(format!("expected a URL without a password, found one with a password; {advice}"));
+    }
+    text.parse()
+}
+
 fn ledger_fault(address: &LedgerAddress) -> Option<String> {
-    let LedgerAddress::Sqlite(path) = address;
+    let LedgerAddress::Sqlite(path) = address else { return None };
     // SQLite takes these for something other than the name of a file.
     let is_file = !path.as_os_str().is_empty()
         && path != Path::new(":memory:")

@@ -17,6 +17,6 @@ pub use retry::{Backoff, Failure};
 pub(crate) use transport::examine_json_lines;
 pub use transport::{
     Attempt, Delivered, DeliveredEvent, HandlerFuture, Handlers, Report, Shortage, Transport, TransportFault,
-    TransportFuture, dial, handlers_of, tls_cause, transport,
+    TransportFuture, dial, handlers_of, transport,
 };
 pub use work::Work;

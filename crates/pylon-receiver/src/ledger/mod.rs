@@ -16,6 +16,8 @@ mod observer;
 mod postgres;
 mod read;
 mod refused;
+mod spool;
+mod spool_status;
 mod sqlite;
 mod state;
 mod wake;
@@ -30,12 +32,14 @@ pub use exchange::{Claim, Claimed, Exchange, Exchanged, NewAttempt, Settled, Set
 pub use lease::{Lease, LeasedDelivery, Owner};
 pub use observer::CommitObserver;
 #[cfg(feature = "postgres")]
-pub use postgres::{PostgresLedger, PostgresOptions};
+pub use postgres::{PostgresLedger, PostgresOptions, ReadPassword};
 pub use read::{
     AttemptRecord, DeliveryFilter, DeliveryRecord, DestinationStats, EventDetail, EventFilter, EventRecord, EventState,
     Order, Page, RefusedFilter, RefusedRecord, Stats,
 };
 pub use refused::NewRefused;
+pub use spool::{Connect, SpoolOptions, SpooledLedger};
+pub use spool_status::SpoolStatus;
 pub use sqlite::{SqliteLedger, SqliteOptions};
 pub use state::DeliveryState;
 pub use wake::{Bell, Wake, Wakes};

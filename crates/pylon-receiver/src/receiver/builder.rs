@@ -3,7 +3,8 @@
 use super::couriers::{Couriers, Parts};
 use super::descriptors::Connections;
 use super::inherited_addresses::InheritedAddresses;
-use super::preflight::pass;
+use super::open::open;
+use super::preflight::{left_alone, pass};
 use super::{Receiver, Shared, certificates, client_certificates, digest, pruner};
 use crate::accept::{Acceptor, AcceptorParts, InheritedSocket, Listener, ListenerLimits, TlsKeys};
 use crate::admin::{Access, AdminParts, Health, router};
@@ -11,10 +12,12 @@ use crate::config::{
     Config, ConfigFault, DestinationConfig, EndpointConfig, LedgerAddress, ListenAddress, SecretFault, SecretSource,
 };
 use crate::deliver::Handlers;
-use crate::ledger::{Ledger, LedgerError, Owner, SqliteLedger, SqliteOptions};
+use crate::ledger::{Ledger, LedgerError, Owner};
 use crate::metrics::Metrics;
 use crate::pem::TlsFault;
+use crate::postgres_address::PostgresAddress;
 use crate::random::{Randomness, SystemRandomness};
+use crate::role::Role;
 use crate::time::{SystemWallClock, WallClock};
 use http::Request;
 use hyper::body::Incoming;
@@ -60,6 +63,12 @@ impl ReceiverBuilder {
         self
     }
 
+    /// What it does of its two jobs; both, unless this says otherwise.
+    pub fn role(mut self, role: Role) -> Self {
+        self.config.role = role;
+        self
+    }
+
     /// Where webhooks come in; port 0 is any that is free.
     pub fn listen(mut self, address: impl Into<ListenAddress>) -> Self {
         self.config.listen = address.into();
@@ -88,6 +97,12 @@ impl ReceiverBuilder {
     /// Keeps events in this SQLite file.
     pub fn sqlite(mut self, path: impl Into<PathBuf>) -> Self {
         self.config.ledger = LedgerAddress::Sqlite(path.into());
+        self
+    }
+
+    /// Keeps events in this PostgreSQL database; needs the feature `postgres`.
+    pub fn postgres(mut self, address: PostgresAddress) -> Self {
+        self.config.ledger = LedgerAddress::Postgres(address);
         self
     }
 
@@ -141,22 +156,33 @@ impl ReceiverBuilder {
         let Self { config, inherited, handlers, ledger, clock, randomness } = self;
         let given = inherited.addresses()?;
         let (config, mut warnings) = pass(config, &given, handlers.keys()).map_err(StartFault::Config)?;
+        let role = config.role;
         let token = config.admin_token.as_ref().map(SecretSource::read).transpose().map_err(StartFault::Token)?;
         let token_digest = token.as_deref().map(|token| digest(token));
         // Operators on this machine are let in; those elsewhere need a token, without which the configuration is not in order.
         let access = token.map_or(Access::Loopback, Access::Token);
-        let tls = config.tls.as_ref().map(TlsKeys::read).transpose().map_err(StartFault::Tls)?.map(Arc::new);
+        let tls = config.tls.as_ref().filter(|_| role.accepts()).map(TlsKeys::read).transpose();
+        let tls = tls.map_err(StartFault::Tls)?.map(Arc::new);
         let metrics = Arc::new(Metrics::new());
         // Bound before the ledger is opened, so that nothing is stored by one that cannot serve.
         let connections = Connections::allowed(&config);
         warnings.extend(connections.warning);
-        let limits = ListenerLimits::new(&config.limits, connections.webhooks);
-        let (listener, webhooks) = bind("listen", &config.listen, inherited.webhooks, limits, &metrics).await?;
+        let (listener, webhooks) = match role.accepts() {
+            true => {
+                let limits = ListenerLimits::new(&config.limits, connections.webhooks);
+                let bound = bind("listen", &config.listen, inherited.webhooks, limits, &metrics).await?;
+                (Some(bound.0), bound.1)
+            }
+            false => (None, Vec::new()),
+        };
         let limits = ListenerLimits::new(&config.limits, connections.admin);
         let (admin_listener, admin) = bind("admin", &config.admin, inherited.admin, limits, &metrics).await?;
         let ledger = match ledger {
             Some(ledger) => ledger,
-            None => open(&config, &metrics, &clock)?,
+            None => {
+                warnings.extend(left_alone(&config));
+                open(&config, &metrics, &clock).await?
+            }
         };
         let owner = Owner::random(randomness.as_ref());
         // Before anything can be recorded.
@@ -169,14 +195,15 @@ impl ReceiverBuilder {
             randomness: randomness.clone(),
             handlers,
         }));
-        let acceptor = Arc::new(Acceptor::new(
-            &config,
-            AcceptorParts { ledger: ledger.clone(), metrics: metrics.clone(), clock: clock.clone(), randomness },
-        ));
+        let acceptor = role.accepts().then(|| {
+            let (ledger, metrics, clock) = (ledger.clone(), metrics.clone(), clock.clone());
+            Arc::new(Acceptor::new(&config, AcceptorParts { ledger, metrics, clock, randomness }))
+        });
         couriers.install(couriers.prepare(&config));
         let health = config.health.clone();
         let client_certificates = client_certificates::ends(&config);
-        let missing = [acceptor.unmet(), couriers.unmet()].concat();
+        let of_acceptor = acceptor.as_ref().map(|acceptor| acceptor.unmet()).unwrap_or_default();
+        let missing = [of_acceptor, couriers.unmet()].concat();
         let shared = Arc::new(Shared {
             missing: Mutex::new(missing),
             config: RwLock::new(Arc::new(config)),
@@ -193,7 +220,8 @@ impl ReceiverBuilder {
         let (stop_listening, stop_admin) = (watch::Sender::new(None), watch::Sender::new(None));
         let mut beside = JoinSet::new();
         beside.spawn(certificates::run(shared.clone()));
-        let parts = AdminParts { ledger, running: Some(shared.clone()), metrics: metrics.clone(), clock };
+        let parts =
+            AdminParts { ledger, running: Some(shared.clone()), is_shared: false, metrics: metrics.clone(), clock };
         let health = health.map(|path| (path, Health::new(parts.clone())));
         let pruning = tokio::spawn(pruner::run(shared.clone(), owner, metrics));
         beside.spawn(async move { couriers.follow(wakes).await });
@@ -201,25 +229,31 @@ impl ReceiverBuilder {
         beside.spawn(async move { orphaned.tell_of_orphans().await });
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let also = webhooks.get(1..).filter(|others| !others.is_empty()).map(listed);
-        tracing::info!(webhooks = %webhooks[0], also, admin = %admin[0], "listening");
+        let first = webhooks.first().map(tracing::field::display);
+        // The usual role goes without saying.
+        let role = Some(role).filter(|&role| role != Role::default()).map(Role::name);
+        tracing::info!(webhooks = first, also, admin = %admin[0], role, "listening");
         for admin in admin.iter().filter(|address| !address.is_loopback()) {
             tracing::warn!(%admin, "the admin API is open to the network without TLS: token and events can be read on the way");
         }
-        let listener = match tls {
-            Some(keys) => listener.with_tls(keys),
-            None => listener,
-        };
-        let answer = move |request: Request<Incoming>, remote| {
-            let acceptor = acceptor.clone();
-            let health =
-                health.as_ref().filter(|(path, _)| request.uri().path() == path).map(|(_, health)| health.clone());
-            async move {
-                match health {
-                    Some(health) => health.answer(request.method()).await,
-                    None => acceptor.answer(request, remote).await,
+        let listening = acceptor.zip(listener).map(|(acceptor, listener)| {
+            let listener = match tls {
+                Some(keys) => listener.with_tls(keys),
+                None => listener,
+            };
+            let answer = move |request: Request<Incoming>, remote| {
+                let acceptor = acceptor.clone();
+                let health =
+                    health.as_ref().filter(|(path, _)| request.uri().path() == path).map(|(_, health)| health.clone());
+                async move {
+                    match health {
+                        Some(health) => health.answer(request.method()).await,
+                        None => acceptor.answer(request, remote).await,
+                    }
                 }
-            }
-        };
+            };
+            tokio::spawn(listener.run(answer, deadline(&stop_listening)))
+        });
         let ask = router(parts, access);
         let tell = move |mut request: Request<Incoming>, remote: SocketAddr| {
             let mut ask = ask.clone();
@@ -230,7 +264,7 @@ impl ReceiverBuilder {
             }
         };
         Ok(Receiver {
-            listening: tokio::spawn(listener.run(answer, deadline(&stop_listening))),
+            listening,
             administering: tokio::spawn(admin_listener.run(tell, deadline(&stop_admin))),
             shared,
             webhooks,
@@ -290,17 +324,6 @@ fn deadline(stop: &watch::Sender<Option<Instant>>) -> impl Future<Output = Insta
     }
 }
 
-fn open(config: &Config, metrics: &Arc<Metrics>, clock: &Arc<dyn WallClock>) -> Result<Arc<dyn Ledger>, StartFault> {
-    let LedgerAddress::Sqlite(path) = &config.ledger;
-    let options = SqliteOptions {
-        queue: config.limits.queue,
-        refused: config.retention.refused,
-        clock: clock.clone(),
-        observer: Some(metrics.clone()),
-    };
-    Ok(Arc::new(SqliteLedger::open(path, options).map_err(StartFault::Ledger)?))
-}
-
 /// Why a receiver did not start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -327,6 +350,8 @@ pub enum StartFault {
         /// What the operating system said.
         kind: std::io::ErrorKind,
     },
+    /// The ledger needs a password, and it is not there.
+    Password(SecretFault),
     /// The ledger cannot be opened.
     Ledger(LedgerError),
 }
@@ -336,6 +361,7 @@ impl fmt::Display for StartFault {
         match self {
             Self::Config(fault) => fault.fmt(f),
             Self::Token(fault) => write!(f, "admin_token: {fault}"),
+            Self::Password(fault) => write!(f, "ledger_password: {fault}"),
             Self::Tls(fault) => fault.fmt(f),
             Self::Bind { key, address, kind } => {
                 write!(

@@ -1,6 +1,8 @@
 //! Connections: made within a time-out, with their settings, kept in pools.
 
 use super::error::Fault;
+use super::options::PostgresOptions;
+use crate::postgres_address::{PostgresAddress, PostgresHost};
 use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use std::pin::Pin;
 use std::time::Duration;
@@ -64,15 +66,20 @@ impl Connect for Connector {
 }
 
 /// Makes a pool of connections for a use.
-pub(super) fn pool(config: &Config, schema: &str, used_for: Use, size: usize, runtime: &Handle) -> Result<Pool, Fault> {
-    let quoted = schema.replace('"', "\"\"");
-    let mut settings = format!("SET search_path = \"{quoted}\"; SET plan_cache_mode = force_custom_plan;");
+pub(super) fn pool(
+    address: &PostgresAddress,
+    options: &PostgresOptions,
+    used_for: Use,
+    size: usize,
+    runtime: &Handle,
+) -> Result<Pool, Fault> {
+    let config = config_of(address, options)?;
+    let mut settings = format!("SET search_path = \"{}\"; SET plan_cache_mode = force_custom_plan;", address.schema);
     for (name, value) in used_for.settings() {
         settings.push_str(&format!("SET {name} = {value};"));
     }
     let connector = Connector { settings, runtime: runtime.clone() };
-    let manager =
-        Manager::from_connect(config.clone(), connector, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+    let manager = Manager::from_connect(config, connector, ManagerConfig { recycling_method: RecyclingMethod::Fast });
     Pool::builder(manager)
         .max_size(size)
         .runtime(Runtime::Tokio1)
@@ -80,4 +87,20 @@ pub(super) fn pool(config: &Config, schema: &str, used_for: Use, size: usize, ru
         .create_timeout(Some(CONNECT_WITHIN))
         .build()
         .map_err(|error| Fault::Other(error.to_string().into()))
+}
+
+fn config_of(address: &PostgresAddress, options: &PostgresOptions) -> Result<Config, Fault> {
+    let mut config = Config::new();
+    for host in &address.hosts {
+        match host {
+            PostgresHost::Tcp { name, port } => config.host(name).port(*port),
+            PostgresHost::Socket { folder, port } => config.host_path(folder).port(*port),
+        };
+    }
+    config.user(&address.user).dbname(&address.database).application_name(&address.application_name);
+    let password = options.password.as_ref().map(|read| read()).transpose().map_err(Fault::Away)?;
+    if let Some(password) = password.as_deref().map(Vec::as_slice).or(address.password().map(str::as_bytes)) {
+        config.password(password);
+    }
+    Ok(config)
 }

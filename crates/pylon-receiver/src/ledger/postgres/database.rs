@@ -6,12 +6,12 @@ use super::lost::Lost;
 use super::options::PostgresOptions;
 use super::wake::Notifier;
 use crate::ledger::{Bell, LedgerError};
+use crate::postgres_address::PostgresAddress;
 use deadpool_postgres::Pool;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Handle;
 use tokio::sync::RwLock;
-use tokio_postgres::Config;
 use uuid::Uuid;
 
 /// Connections for claims and settlements.
@@ -43,20 +43,21 @@ pub(super) struct Database {
 
 impl Database {
     pub(super) async fn connect(
-        config: &Config,
-        schema: &str,
+        address: &PostgresAddress,
         options: PostgresOptions,
         runtime: Handle,
     ) -> Result<Self, LedgerError> {
-        let readers = pool(config, schema, Use::Read, READERS, &runtime)?;
-        let id = super::migrate::run(&mut readers.get().await.map_err(Fault::from)?, schema).await?;
+        let readers = pool(address, &options, Use::Read, READERS, &runtime)?;
+        let mut connection = readers.get().await.map_err(Fault::from)?;
+        let id = super::migrate::run(&mut connection, &address.schema, options.makes_tables).await?;
+        drop(connection);
         let bell = Bell::default();
         Ok(Self {
             notifier: Notifier::start(id, readers.clone(), &runtime),
-            writers: pool(config, schema, Use::Write, super::writer::WRITERS, &runtime)?,
-            couriers: pool(config, schema, Use::Deliver, COURIERS, &runtime)?,
+            writers: pool(address, &options, Use::Write, super::writer::WRITERS, &runtime)?,
+            couriers: pool(address, &options, Use::Deliver, COURIERS, &runtime)?,
             readers,
-            chores: pool(config, schema, Use::Chores, 1, &runtime)?,
+            chores: pool(address, &options, Use::Chores, 1, &runtime)?,
             is_closing: AtomicBool::new(false),
             runtime,
             options,

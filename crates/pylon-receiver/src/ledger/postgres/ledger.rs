@@ -13,11 +13,11 @@ use crate::ledger::{
     LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded, RefusedFilter,
     RefusedRecord, Stats, Wakes,
 };
+use crate::postgres_address::PostgresAddress;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio_postgres::Config;
 
 /// Keeps events in a PostgreSQL database. Several receivers may share it.
 pub struct PostgresLedger {
@@ -31,8 +31,8 @@ impl PostgresLedger {
     ///
     /// # Errors
     /// [`LedgerError::Unreachable`]; [`LedgerError::Unknown`] if the tables are those of a later version.
-    pub async fn connect(config: &Config, schema: &str, options: PostgresOptions) -> Result<Self, LedgerError> {
-        let database = Database::connect(config, schema, options, Handle::current()).await?;
+    pub async fn connect(address: &PostgresAddress, options: PostgresOptions) -> Result<Self, LedgerError> {
+        let database = Database::connect(address, options, Handle::current()).await?;
         let database = Arc::new(database);
         let writers = Arc::new(Writers::start(&database));
         chores::start(&database);

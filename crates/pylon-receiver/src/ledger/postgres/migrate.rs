@@ -11,12 +11,21 @@ const MIGRATIONS: [&str; 1] = [include_str!("schema/001.sql")];
 const VERSION: i32 = MIGRATIONS.len() as i32;
 
 /// Makes the schema and its tables, or brings them to this version; says the ledger's id.
-pub(super) async fn run(connection: &mut Connection, schema: &str) -> Result<Uuid, LedgerError> {
-    migrate(connection, schema).await?
+pub(super) async fn run(connection: &mut Connection, schema: &str, makes_tables: bool) -> Result<Uuid, LedgerError> {
+    migrate(connection, schema, makes_tables).await?
 }
 
-async fn migrate(connection: &mut Connection, schema: &str) -> Result<Result<Uuid, LedgerError>, Fault> {
+async fn migrate(
+    connection: &mut Connection,
+    schema: &str,
+    makes_tables: bool,
+) -> Result<Result<Uuid, LedgerError>, Fault> {
     let transaction = connection.transaction().await?;
+    let is_there: bool = transaction.query_one("SELECT to_regclass('ledger') IS NOT NULL", &[]).await?.try_get(0)?;
+    if !is_there && !makes_tables {
+        let found = format!("expected the tables of a ledger in the schema {schema} of this database, found none");
+        return Ok(Err(LedgerError::Unknown(found.into())));
+    }
     // One receiver at a time.
     transaction
         .execute("SELECT pg_advisory_xact_lock(hashtextextended('pylon-receiver ' || $1, 0))", &[&schema])

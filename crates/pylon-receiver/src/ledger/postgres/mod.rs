@@ -39,4 +39,4 @@ mod wake;
 mod writer;
 
 pub use ledger::PostgresLedger;
-pub use options::PostgresOptions;
+pub use options::{PostgresOptions, ReadPassword};

@@ -4,6 +4,10 @@ use crate::ledger::CommitObserver;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// Reads the password for a new connection, or says why there is none.
+pub type ReadPassword = Arc<dyn Fn() -> Result<Zeroizing<Vec<u8>>, Box<str>> + Send + Sync>;
 
 /// How a [`PostgresLedger`](super::PostgresLedger) works.
 #[derive(Clone)]
@@ -12,7 +16,7 @@ pub struct PostgresOptions {
     pub queue: usize,
     /// How many refused requests are kept.
     pub refused: usize,
-    /// How long an event may wait for its commit to be answered.
+    /// How long the database may take to answer: an event's commit, or an exchange.
     pub answer_within: Duration,
     /// How long bodies may be searched for one page of a list.
     pub search_within: Duration,
@@ -22,6 +26,10 @@ pub struct PostgresOptions {
     pub hold_up: Duration,
     /// Hears of commits.
     pub observer: Option<Arc<dyn CommitObserver>>,
+    /// Reads the password, anew for each connection; none: that of the address.
+    pub password: Option<ReadPassword>,
+    /// Whether the tables are made, or brought to this version; otherwise they must be there.
+    pub makes_tables: bool,
 }
 
 impl Default for PostgresOptions {
@@ -34,6 +42,8 @@ impl Default for PostgresOptions {
             clean_up_every: Duration::from_secs(3),
             hold_up: Duration::from_secs(600),
             observer: None,
+            password: None,
+            makes_tables: true,
         }
     }
 }
@@ -47,6 +57,7 @@ impl fmt::Debug for PostgresOptions {
             .field("search_within", &self.search_within)
             .field("clean_up_every", &self.clean_up_every)
             .field("hold_up", &self.hold_up)
+            .field("makes_tables", &self.makes_tables)
             .finish_non_exhaustive()
     }
 }

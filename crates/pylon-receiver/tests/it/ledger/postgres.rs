@@ -1,11 +1,12 @@
 //! The ledger on PostgreSQL, held against the contract: each test has a schema of its own, whose clock is that of the test.
 
 use super::contract::{Ask, Hands, REFUSED, Subject, claim};
+use pylon_receiver::PostgresAddress;
 use pylon_receiver::ledger::{Ledger, PostgresLedger, PostgresOptions};
 use pylon_test_support::postgres::Cluster;
 use std::sync::{Arc, OnceLock};
 use tempfile::TempDir;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, NoTls};
 
 pub(crate) struct PostgresSubject {
     ledger: Option<Arc<dyn Ledger>>,
@@ -16,27 +17,39 @@ pub(crate) struct PostgresSubject {
 }
 
 /// A database for all of these tests, in which each has a schema.
-fn config() -> Config {
+pub(crate) fn url() -> &'static str {
     static URL: OnceLock<String> = OnceLock::new();
-    let url = URL.get_or_init(|| {
+    URL.get_or_init(|| {
         let cluster = Cluster::shared().expect("`is_here` was asked before");
         cluster.url(&cluster.fresh_database())
-    });
-    url.parse().unwrap()
+    })
 }
 
 /// A connection beside the ledger, in its schema.
 async fn beside(schema: &str) -> Client {
-    let (client, connection) = config().connect(NoTls).await.unwrap();
+    let (client, connection) = tokio_postgres::connect(url(), NoTls).await.unwrap();
     tokio::spawn(connection);
     client.batch_execute(&format!("SET search_path = {schema}")).await.unwrap();
     client
 }
 
 impl PostgresSubject {
+    /// A connection beside the ledger, in its schema.
+    pub(crate) async fn beside(&self) -> Client {
+        beside(&self.schema).await
+    }
+
+    /// A handle of the ledger by this address, which has no schema.
+    pub(crate) async fn by(&self, url: &str, options: PostgresOptions) -> Arc<dyn Ledger> {
+        let address: PostgresAddress = format!("{url}&schema={}", self.schema).parse().unwrap();
+        let options = PostgresOptions { refused: REFUSED, ..options };
+        Arc::new(PostgresLedger::connect(&address, options).await.unwrap())
+    }
+
     async fn connect(schema: &str) -> Arc<dyn Ledger> {
         let options = PostgresOptions { refused: REFUSED, ..PostgresOptions::default() };
-        Arc::new(PostgresLedger::connect(&config(), schema, options).await.unwrap())
+        let address: PostgresAddress = format!("{}&schema={schema}", url()).parse().unwrap();
+        Arc::new(PostgresLedger::connect(&address, options).await.unwrap())
     }
 }
 

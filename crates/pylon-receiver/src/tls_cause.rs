@@ -20,7 +20,7 @@ pub fn tls_cause(error: &(dyn Error + 'static)) -> Option<&'static str> {
     None
 }
 
-pub(super) fn of_tls(error: &rustls::Error) -> &'static str {
+pub(crate) fn of_tls(error: &rustls::Error) -> &'static str {
     let fault = match error {
         rustls::Error::InvalidCertificate(fault) => fault,
         rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {

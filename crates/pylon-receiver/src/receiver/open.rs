@@ -1,0 +1,109 @@
+//! The ledger that an address names, opened.
+
+use super::builder::StartFault;
+use crate::config::{Config, LedgerAddress, SecretSource};
+use crate::ledger::{Ledger, LedgerError, SqliteLedger, SqliteOptions};
+#[cfg(feature = "postgres")]
+use crate::ledger::{PostgresLedger, PostgresOptions};
+use crate::metrics::Metrics;
+#[cfg(feature = "postgres")]
+use crate::postgres_address::PostgresAddress;
+use crate::time::WallClock;
+use std::sync::Arc;
+
+/// What a ledger is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LedgerAccess {
+    /// To look into it.
+    Read,
+    /// To change what is in it.
+    Change,
+}
+
+/// Opens a ledger that is there, for a program that is no receiver. A SQLite ledger must have none to be changed.
+///
+/// The password is that of a PostgreSQL ledger; without one, that of its address counts.
+///
+/// # Errors
+/// [`StartFault::Password`], [`StartFault::Ledger`].
+pub async fn open_ledger(
+    address: &LedgerAddress,
+    password: Option<&SecretSource>,
+    access: LedgerAccess,
+) -> Result<Arc<dyn Ledger>, StartFault> {
+    match (address, access) {
+        (LedgerAddress::Sqlite(path), LedgerAccess::Read) => shared(SqliteLedger::open_read_only(path)),
+        (LedgerAddress::Sqlite(path), LedgerAccess::Change) => {
+            shared(SqliteLedger::open(path, SqliteOptions::default()))
+        }
+        #[cfg(feature = "postgres")]
+        (LedgerAddress::Postgres(address), _) => {
+            connect(address, password, PostgresOptions { makes_tables: false, ..PostgresOptions::default() }).await
+        }
+        #[cfg(not(feature = "postgres"))]
+        (LedgerAddress::Postgres(_), _) => no_postgres(password),
+    }
+}
+
+/// Opens the ledger of a receiver; makes it if it is not there.
+pub(super) async fn open(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    clock: &Arc<dyn WallClock>,
+) -> Result<Arc<dyn Ledger>, StartFault> {
+    match &config.ledger {
+        LedgerAddress::Sqlite(path) => {
+            let options = SqliteOptions {
+                queue: config.limits.queue,
+                refused: config.retention.refused,
+                clock: clock.clone(),
+                observer: Some(metrics.clone()),
+            };
+            shared(SqliteLedger::open(path, options))
+        }
+        #[cfg(feature = "postgres")]
+        LedgerAddress::Postgres(address) => {
+            let options = PostgresOptions {
+                queue: config.limits.queue,
+                refused: config.retention.refused,
+                observer: Some(metrics.clone()),
+                ..PostgresOptions::default()
+            };
+            connect(address, config.ledger_password.as_ref(), options).await
+        }
+        #[cfg(not(feature = "postgres"))]
+        LedgerAddress::Postgres(_) => no_postgres(config.ledger_password.as_ref()),
+    }
+}
+
+fn shared(opened: Result<impl Ledger, LedgerError>) -> Result<Arc<dyn Ledger>, StartFault> {
+    match opened {
+        Ok(ledger) => Ok(Arc::new(ledger)),
+        Err(error) => Err(StartFault::Ledger(error)),
+    }
+}
+
+/// Why this program cannot use PostgreSQL; none: it can.
+pub(super) fn postgres_fault() -> Option<String> {
+    let text = "expected `sqlite:PATH`, found a PostgreSQL URL: this program was built without the feature `postgres`; use one that has it";
+    cfg!(not(feature = "postgres")).then(|| text.to_owned())
+}
+
+#[cfg(feature = "postgres")]
+async fn connect(
+    address: &PostgresAddress,
+    password: Option<&SecretSource>,
+    options: PostgresOptions,
+) -> Result<Arc<dyn Ledger>, StartFault> {
+    let Some(source) = password.cloned() else { return shared(PostgresLedger::connect(address, options).await) };
+    // Missing now, it is a fault of the configuration; missing later, of a connection.
+    source.read().map_err(StartFault::Password)?;
+    let read = move || source.read().map_err(|fault| fault.to_string().into());
+    let options = PostgresOptions { password: Some(Arc::new(read)), ..options };
+    shared(PostgresLedger::connect(address, options).await)
+}
+
+#[cfg(not(feature = "postgres"))]
+fn no_postgres(_: Option<&SecretSource>) -> Result<Arc<dyn Ledger>, StartFault> {
+    Err(StartFault::Ledger(LedgerError::Failed(postgres_fault().unwrap_or_default().into())))
+}
