@@ -1,6 +1,6 @@
 //! Tells other receivers that something is due, and hears from them.
 
-use deadpool_postgres::Pool;
+use super::connection::Pool;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use uuid::Uuid;
