@@ -24,7 +24,9 @@
 //!     .handlers("app", handlers)
 //!     .start()
 //!     .await?;
-//! println!("webhooks come in at http://{}/webhook", receiver.webhooks());
+//! if let Some(address) = receiver.webhooks() {
+//!     println!("webhooks come in at http://{address}/webhook");
+//! }
 //! receiver.shutdown().await?;
 //! # Ok(())
 //! # }
@@ -35,6 +37,7 @@
 //! | Idea | Type |
 //! | --- | --- |
 //! | start, reload and stop a receiver | [`Receiver`], [`ReceiverBuilder`], [`StartFault`], [`ReloadFault`] |
+//! | only accept, or only deliver, beside other receivers on one ledger | [`Role`] |
 //! | sockets that a service manager holds open while the program restarts | [`InheritedSocket`] |
 //! | settings: endpoints, destinations, retries, limits, secrets | [`config`] |
 //! | what a configuration would meet on this machine, before a start | [`Preflight`] |
@@ -75,6 +78,7 @@ mod postgres_address;
 mod random;
 mod rate;
 mod receiver;
+mod role;
 pub mod text;
 mod time;
 mod tls_cause;
@@ -92,6 +96,7 @@ pub use random::{Randomness, SystemRandomness};
 pub use receiver::{
     LedgerAccess, Preflight, Receiver, ReceiverBuilder, ReloadFault, StartFault, descriptors, open_ledger,
 };
+pub use role::Role;
 pub use time::{Moment, SystemWallClock, WallClock};
 pub use tls_cause::tls_cause;
 

@@ -44,7 +44,7 @@ impl<T> Verified<T> {
         Self { value, signed: None }
     }
 
-    /// What was signed; none for a [stored](Self::stored) event.
+    /// What was signed; none for what was [stored](Self::stored).
     pub fn signed(&self) -> Option<Signed> {
         self.signed
     }

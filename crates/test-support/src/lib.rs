@@ -5,6 +5,7 @@
 //! | [`folder`] | a temporary folder that goes with the process, however that ends |
 //! | [`http`] | a small HTTP server that remembers its requests, and a client of one request |
 //! | [`log`] | the lines that a piece of code logs |
+//! | [`nats`] | a NATS server with JetStream, and a client of it |
 //! | [`postgres`] | a PostgreSQL of the tests' own |
 //! | [`process`] | other programs, which end with this process and are waited for with a bound |
 //! | [`programs`] | where other programs are, and what is said where they are missing |
@@ -18,6 +19,7 @@
 pub mod folder;
 pub mod http;
 pub mod log;
+pub mod nats;
 pub mod postgres;
 pub mod process;
 pub mod programs;

@@ -70,7 +70,8 @@ async fn show(out: &mut Output) -> Result<(), Fault> {
 
     say(out, "A receiver starts, with a ledger on disk. The app behind it is down.")?;
     let receiver = start(&ledger, &app).await?;
-    let url = parse_url(&format!("http://{}{DEFAULT_PATH}", receiver.webhooks())).map_err(Fault::failed)?;
+    let webhooks = receiver.webhooks().ok_or_else(|| Fault::failed("the receiver listens for no webhooks"))?;
+    let url = parse_url(&format!("http://{webhooks}{DEFAULT_PATH}")).map_err(Fault::failed)?;
     let secret = Secret::new(SECRET).map_err(Fault::failed)?;
     say(out, "It answers signed webhooks of all kinds, and some other requests:")?;
     let answers = send_all(&url, &secret, out).await?;

@@ -14,7 +14,7 @@ use pylon_receiver::config::{
     TransportConfig, check,
 };
 use pylon_receiver::text::parse_url;
-use pylon_receiver::{Receiver, StartFault, descriptors};
+use pylon_receiver::{Receiver, Role, StartFault, descriptors};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::path::PathBuf;
 use tokio::signal;
@@ -26,6 +26,7 @@ Examples:
   pylon-receiver serve --config /etc/pylon-receiver.toml --log json
   pylon-receiver serve --listen 0.0.0.0:8080 --ledger sqlite:/var/lib/pylon/pylon.db
   pylon-receiver serve --ledger postgres://pylon@db.example.com/pylon
+  pylon-receiver serve --config /etc/pylon-receiver.toml --no-deliver
 
 Without --config, the receiver accepts webhooks at /webhook that are signed with the secret in
 PYLON_WEBHOOK_SECRET. Options override the configuration. SIGTERM shuts down gracefully, SIGHUP reloads the
@@ -58,6 +59,14 @@ pub(crate) struct ServeArgs {
     /// Deliver every event to this URL; repeatable
     #[arg(long, value_name = "URL", value_parser = parse_url)]
     pub(crate) forward: Vec<Uri>,
+
+    /// Only deliver what other receivers on the ledger store: listen for no webhooks
+    #[arg(long, conflicts_with = "no_deliver")]
+    pub(crate) no_accept: bool,
+
+    /// Only accept and store: leave deliveries to other receivers on the ledger
+    #[arg(long)]
+    pub(crate) no_deliver: bool,
 
     /// Format of the log [default: text]
     #[arg(long, value_name = "FORMAT", value_parser = log_formats())]
@@ -108,12 +117,13 @@ async fn serve(args: &ServeArgs, config: Config, inherited: Inherited) -> Result
     let mut signals =
         Signals::new().map_err(|error| Fault::failed(format!("signals cannot be waited for: {error}")))?;
     let Inherited { webhooks, admin } = inherited;
+    let role = config.role;
     let builder = Receiver::builder().config(config).inherited(webhooks).inherited_admin(admin);
     let receiver = builder.start().await.map_err(start_fault)?;
     for unmet in receiver.unmet() {
         tracing::warn!(%unmet, "not ready");
     }
-    service_manager::ready(&format!("accepts webhooks at {}", receiver.webhooks()));
+    service_manager::ready(&at_work(&receiver, role));
     while let Signal::Reload = signals.next().await {
         service_manager::reloading();
         let status = match reload(args, &receiver).await {
@@ -128,6 +138,15 @@ async fn serve(args: &ServeArgs, config: Config, inherited: Inherited) -> Result
     tracing::info!("stopping");
     service_manager::stopping("lets attempts end");
     receiver.shutdown().await.map_err(Fault::failed)
+}
+
+/// What the receiver does, for the service manager.
+fn at_work(receiver: &Receiver, role: Role) -> String {
+    match receiver.webhooks() {
+        Some(webhooks) if role.delivers() => format!("accepts webhooks at {webhooks}"),
+        Some(webhooks) => format!("accepts webhooks at {webhooks}, delivers nothing"),
+        None => "delivers, accepts no webhooks".to_owned(),
+    }
 }
 
 /// Reads the configuration again and uses it, or says why not.
@@ -153,6 +172,7 @@ fn configured(args: &ServeArgs) -> Result<Config, Fault> {
     config.listen = args.listen.clone().unwrap_or(config.listen);
     config.admin = args.admin.clone().unwrap_or(config.admin);
     config.log = args.log.unwrap_or(config.log);
+    config.role = role(config.role, args)?;
     if let Some(ledger) = &args.ledger {
         config.ledger = ledger.clone();
     }
@@ -172,6 +192,18 @@ fn configured(args: &ServeArgs) -> Result<Config, Fault> {
     }
     check(&config).map_err(Fault::configuration)?;
     Ok(config)
+}
+
+/// The role of the configuration, less what the options take away.
+fn role(configured: Role, args: &ServeArgs) -> Result<Role, Fault> {
+    let role = Role::of(configured.accepts() && !args.no_accept, configured.delivers() && !args.no_deliver);
+    role.ok_or_else(|| {
+        let option = if args.no_accept { "--no-accept" } else { "--no-deliver" };
+        Fault::configuration(format!(
+            "expected something to do, found none: the configuration has `role = \"{configured}\"`, and {option} takes that away; \
+             leave out one of them"
+        ))
+    })
 }
 
 /// The meaning of a signal.

@@ -10,7 +10,8 @@ use lines::{Lines, LinesEnd};
 use otlp::Traces;
 use pylon_receiver::config::{Config, LogFormat};
 use pylon_receiver::traces;
-use tracing_subscriber::filter::Directive;
+use tracing::Metadata;
+use tracing_subscriber::filter::{Directive, FilterExt, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
@@ -28,7 +29,7 @@ pub(crate) struct Telemetry {
 impl Telemetry {
     /// Starts the log on standard error, and the traces if they are configured.
     pub(crate) fn start(config: &Config) -> Result<Self, Fault> {
-        let filter = filter()?;
+        let filter = filter()?.and(filter_fn(is_told));
         if let Some(fault) = unsupported(config) {
             return Err(Fault::configuration(fault));
         }
@@ -69,6 +70,11 @@ pub(crate) fn unsupported(config: &Config) -> Option<String> {
     let is_unsupported = config.traces.is_some() && cfg!(not(feature = "otlp"));
     let fault = "`traces`: expected a build with the feature `otlp`, found one without; build with --features otlp";
     is_unsupported.then(|| fault.to_owned())
+}
+
+/// Whether a line may be in the log at any level. Those of the NATS client may hold headers; the receiver itself tells of connections.
+fn is_told(metadata: &Metadata<'_>) -> bool {
+    !metadata.target().starts_with("async_nats")
 }
 
 /// The filter of the log. It excludes the spans, which are for a collector.

@@ -16,11 +16,14 @@ mod full;
 mod health;
 mod killed;
 mod ledger;
+#[cfg(feature = "nats")]
+mod nats;
 mod orphans;
 mod pauses;
 mod process;
 mod reload;
 mod restart;
+mod roles;
 mod shortage;
 mod signals;
 mod signed;

@@ -77,6 +77,11 @@ fn gauges(stats: Option<Stats>, running: Option<&dyn Running>, is_ready: bool, n
         "Whether the receiver is ready, as /readyz says (this process)",
         number(is_ready.into()),
     );
+    if let Some(role) = running.map(Running::role) {
+        let (accepts, delivers) = (number(role.accepts().into()), number(role.delivers().into()));
+        registry.register("accepts", "Whether the receiver accepts webhooks, by its role (this process)", accepts);
+        registry.register("delivers", "Whether the receiver makes deliveries, by its role (this process)", delivers);
+    }
     let circuits = Family::<DestinationLabel, Gauge>::default();
     registry.register(
         "circuit_open",

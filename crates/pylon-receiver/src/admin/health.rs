@@ -92,7 +92,8 @@ pub(super) async fn ready(Extension(health): Extension<Health>, Extension(caller
         false => (ReadyStatus::NotReady, StatusCode::SERVICE_UNAVAILABLE),
     };
     let shown = |sentences: Vec<String>| (caller == Caller::Operator && !sentences.is_empty()).then_some(sentences);
-    let answer = Readiness { status, unmet: shown(unmet), warnings: shown(warnings) };
+    let role = health.parts.running.as_ref().map(|running| running.role()).filter(|_| caller == Caller::Operator);
+    let answer = Readiness { status, role, unmet: shown(unmet), warnings: shown(warnings) };
     Ok((code, Json(answer)).into_response())
 }
 

@@ -3,6 +3,7 @@
 use crate::certificate::CertificateEnd;
 use crate::ledger::{Ledger, NewDelivery};
 use crate::metrics::Metrics;
+use crate::role::Role;
 use crate::time::WallClock;
 use crate::wire::CircuitStatus;
 use pylon_webhooks::WebhookEvent;
@@ -33,6 +34,9 @@ impl fmt::Debug for AdminParts {
 
 /// A running receiver.
 pub trait Running: Send + Sync + 'static {
+    /// What it does.
+    fn role(&self) -> Role;
+
     /// Its destinations.
     fn destinations(&self) -> Vec<RunningDestination>;
 
@@ -57,8 +61,8 @@ pub trait Running: Send + Sync + 'static {
 pub struct RunningDestination {
     /// The name.
     pub name: Arc<str>,
-    /// Whether deliveries go out.
-    pub circuit: CircuitStatus,
+    /// Whether deliveries go out; none: the receiver makes no deliveries.
+    pub circuit: Option<CircuitStatus>,
     /// How long an open circuit stays open.
     pub open_for: Option<Duration>,
 }

@@ -27,7 +27,7 @@ pub(super) fn destinations(stats: ledger::Stats, running: Option<&dyn Running>) 
         let name = configured.name.to_string();
         let nothing = DestinationStats { destination: name.clone(), ..DestinationStats::default() };
         let entry = all.entry(name).or_insert_with(|| of_ledger(nothing));
-        entry.circuit = Some(configured.circuit);
+        entry.circuit = configured.circuit;
         entry.open_for_seconds = configured.open_for.map(|left| left.as_secs_f64());
         entry.orphaned = Some(false);
     }

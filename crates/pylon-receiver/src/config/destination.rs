@@ -7,9 +7,11 @@ use super::fault::Place;
 use super::nested::nested;
 use super::pointer::pointer_fault;
 use super::secret::SecretSource;
-use super::source::{HEADERS, PROXY, SECRET, VARIABLES};
+use super::source::{HEADERS, NATS, PROXY, SECRET, VARIABLES};
+use super::subject::{SUBJECT, SubjectTemplate};
 use super::table::Table;
 use super::value::{BOOLEAN, Choice, DURATION, FILE, HTTP_URL, RATE, TEXTS, positive, quote, read_choice, text};
+use crate::text::one_of;
 use http::{HeaderName, Uri};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -95,7 +97,6 @@ keys! {
 /// How events go to a destination.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "a configuration has few, and most are the largest")]
 pub enum TransportConfig {
     /// By HTTP POST.
     Http(HttpTransport),
@@ -103,6 +104,8 @@ pub enum TransportConfig {
     Command(CommandTransport),
     /// To a file of JSON lines.
     JsonLines(JsonLinesTransport),
+    /// To JetStream of a NATS server. Needs the cargo feature `nats`.
+    Nats(NatsTransport),
     /// To the handlers that the program gives to [`ReceiverBuilder::handlers`](crate::ReceiverBuilder::handlers) under the
     /// destination's name. A file cannot say this.
     InProcess,
@@ -111,7 +114,7 @@ pub enum TransportConfig {
 keys! {
     /// An HTTP POST of the raw body.
     HttpTransport {
-        /// Forward events to this URL by HTTP POST. Give one of `url`, `command` and `jsonl`. Put a credential into `headers`, because commands show the URL.
+        /// Forward events to this URL by HTTP POST. Give one of `url`, `command`, `jsonl` and `nats`. Put a credential into `headers`, because commands show the URL.
         url: Uri = Uri::default(), HTTP_URL.without_default(), Reload;
         /// How deliveries are signed.
         signing: Signing = Signing::AsReceived, SigningKeys, Reload;
@@ -171,6 +174,24 @@ keys! {
     }
 }
 
+keys! {
+    /// A NATS server with JetStream.
+    NatsTransport {
+        /// Publish events to JetStream of this NATS server, `nats://127.0.0.1:4222`; of a cluster, name all servers with commas between them. `tls://` demands TLS. A URL with a user and a password must come from `env` or `file`.
+        servers as "nats": SecretSource = SecretSource::Plain(String::new()), NATS.without_default(), Reload;
+        /// The subject of each message. `{kind}`, `{endpoint}` and `{name}` become the event's own; what a subject cannot hold becomes `_`.
+        subject: SubjectTemplate = SubjectTemplate::default(), SUBJECT, Reload;
+        /// The token that the NATS server asks for.
+        token as "nats_token": Option<SecretSource> = None, SECRET, Reload;
+        /// The credentials file (`.creds`) of the NATS user, with its JWT and its seed.
+        credentials as "nats_credentials": Option<PathBuf> = None, FILE, Reload;
+        /// Trust these authorities (certificates in a PEM file) and no others, in place of those that the system trusts.
+        ca: Option<PathBuf> = None, FILE, Reload;
+        /// The certificate that the receiver shows to the server.
+        client: Option<ClientCertificate> = None, ClientKeys, Reload;
+    }
+}
+
 impl HttpTransport {
     /// Sends to this URL.
     pub fn new(url: Uri) -> Self {
@@ -192,11 +213,32 @@ impl JsonLinesTransport {
     }
 }
 
+impl NatsTransport {
+    /// Publishes to these servers: one URL, or several with commas between them.
+    pub fn new(servers: SecretSource) -> Self {
+        Self::default().servers(servers)
+    }
+}
+
 impl TransportConfig {
     /// The secrets that the transport needs.
     pub fn needed_secrets(&self) -> Vec<&SecretSource> {
-        let Self::Http(HttpTransport { headers, signing, proxy, .. }) = self else { return Vec::new() };
-        headers.iter().map(|(_, value)| value).chain(signing.secret()).chain(proxy).collect()
+        match self {
+            Self::Http(HttpTransport { headers, signing, proxy, .. }) => {
+                headers.iter().map(|(_, value)| value).chain(signing.secret()).chain(proxy).collect()
+            }
+            Self::Nats(NatsTransport { servers, token, .. }) => [servers].into_iter().chain(token).collect(),
+            Self::Command(_) | Self::JsonLines(_) | Self::InProcess => Vec::new(),
+        }
+    }
+
+    /// The certificate that the receiver shows to the server.
+    pub fn client_certificate(&self) -> Option<&ClientCertificate> {
+        match self {
+            Self::Http(http) => http.client.as_ref(),
+            Self::Nats(nats) => nats.client.as_ref(),
+            Self::Command(_) | Self::JsonLines(_) | Self::InProcess => None,
+        }
     }
 }
 
@@ -213,26 +255,30 @@ struct TransportKeys;
 
 impl Format<TransportConfig> for TransportKeys {
     fn read(&self, _: &'static Key, transport: &mut TransportConfig, table: &mut Table<'_, '_>) {
-        let transports = [HttpTransport::names(), CommandTransport::names(), JsonLinesTransport::names()];
+        let transports =
+            [HttpTransport::names(), CommandTransport::names(), JsonLinesTransport::names(), NatsTransport::names()];
         // The first key of a transport chooses it.
         let given: Vec<_> = transports.iter().map(|keys| keys[0]).filter(|key| table.has(key)).collect();
         let chosen = if let [one] = *given { Some(one) } else { None };
-        for keys in transports.iter().filter(|keys| chosen.is_some_and(|chosen| keys[0] != chosen)) {
-            for key in &keys[1..] {
-                let (owner, chosen) = (keys[0], given[0]);
-                table.refuse(key, &format!("expected only beside `{owner}`, found beside `{chosen}`"));
+        if let Some(own) = transports.iter().find(|keys| chosen == Some(keys[0])) {
+            for &key in transports.iter().flat_map(|keys| &keys[1..]).filter(|key| !own.contains(key)) {
+                let owners = transports.iter().filter(|keys| keys.contains(&key)).map(|keys| keys[0]);
+                table.refuse(key, &format!("expected only beside {}, found beside `{}`", one_of(owners), own[0]));
             }
         }
         if chosen.is_none() {
             let found = if given.is_empty() { "none".to_owned() } else { format!("`{}`", given.join("` and `")) };
-            table.fault(None, format!("expected one of `url`, `command` and `jsonl`, found {found}"));
+            table.fault(None, format!("expected one of `url`, `command`, `jsonl` and `nats`, found {found}"));
         }
-        // All are read, so that every fault is reported.
+        // All are read, so that every fault is reported. A key that two of them have belongs to the chosen one.
+        let nats = (chosen == Some("nats")).then(|| NatsTransport::read(table));
         let (http, command) = (HttpTransport::read(table), CommandTransport::read(table));
         let json_lines = JsonLinesTransport::read(table);
+        let nats = nats.unwrap_or_else(|| NatsTransport::read(table));
         *transport = match chosen {
             Some("command") => TransportConfig::Command(command),
             Some("jsonl") => TransportConfig::JsonLines(json_lines),
+            Some("nats") => TransportConfig::Nats(nats),
             _ => TransportConfig::Http(http),
         };
     }
@@ -242,6 +288,7 @@ impl Format<TransportConfig> for TransportKeys {
             TransportConfig::Http(http) => http.visit(place, entries),
             TransportConfig::Command(command) => command.visit(place, entries),
             TransportConfig::JsonLines(json_lines) => json_lines.visit(place, entries),
+            TransportConfig::Nats(nats) => nats.visit(place, entries),
             TransportConfig::InProcess => entries.push(Entry::new(place, key, "handlers", Shown::Given)),
         }
     }

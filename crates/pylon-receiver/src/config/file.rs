@@ -1,7 +1,9 @@
 //! The configuration file: read, written and documented.
 
 use super::declare::{Change, Entry, Key, Section, Shown};
-use super::destination::{CommandTransport, DestinationConfig, HttpTransport, JsonLinesTransport, TransportConfig};
+use super::destination::{
+    CommandTransport, DestinationConfig, HttpTransport, JsonLinesTransport, NatsTransport, TransportConfig,
+};
 use super::endpoint::{DEFAULT_PATH, DEFAULT_SECRET_VARIABLE, EndpointConfig};
 use super::fault::{ConfigFault, Place};
 use super::receiver::{Config, Tls};
@@ -11,7 +13,8 @@ use super::table::{Reading, Table};
 use std::fmt::Write;
 
 /// Reads a configuration file. Keys that are not in the file have the default of [`Config::default`]. Without any `[[endpoint]]`
-/// there is one at [`DEFAULT_PATH`], with the secret in the environment variable [`DEFAULT_SECRET_VARIABLE`].
+/// there is one at [`DEFAULT_PATH`], with the secret in the environment variable [`DEFAULT_SECRET_VARIABLE`]; but none if the role of
+/// the receiver is only to deliver.
 ///
 /// `parse` reads the text only, no secrets and no certificates.
 ///
@@ -36,7 +39,7 @@ pub fn parse(text: &str) -> Result<Config, ConfigFault> {
     let mut config = Config::read(&mut table);
     table.finish();
     config.endpoints = config.endpoints.into_iter().map(EndpointConfig::named).collect();
-    if !has_endpoints {
+    if !has_endpoints && config.role.accepts() {
         let secret = SecretSource::Environment(DEFAULT_SECRET_VARIABLE.to_owned());
         config.endpoints.push(EndpointConfig::signed(DEFAULT_PATH, [secret]));
     }
@@ -125,6 +128,9 @@ fn known() -> Vec<Entry> {
     let place = Place::entry("[[destination]]", 0);
     CommandTransport::default().visit(place, &mut others);
     JsonLinesTransport::default().visit(place, &mut others);
+    NatsTransport::default().visit(place, &mut others);
+    // Some keys belong to two transports.
+    others.retain(|other| known.iter().all(|entry| entry.place != place || entry.key.name != other.key.name));
     let after = HttpTransport::names().pop();
     let at = known.iter().position(|entry| entry.place == place && Some(entry.key.name) == after);
     let at = at.map_or(known.len(), |at| at + 1);

@@ -16,13 +16,14 @@ mod receiver;
 mod rules;
 mod secret;
 mod source;
+mod subject;
 mod table;
 mod value;
 
 pub use condition::Condition;
 pub use destination::{
     CircuitPolicy, ClientCertificate, CommandTransport, DestinationConfig, HttpTransport, JsonLinesTransport,
-    RetryPolicy, Signing, TransportConfig,
+    NatsTransport, RetryPolicy, Signing, TransportConfig,
 };
 pub use endpoint::{
     DEFAULT_PATH, DEFAULT_SECRET_VARIABLE, Deduplication, EndpointConfig, RequiredHeader, SignatureRule,
@@ -35,3 +36,4 @@ pub use network::{Network, Source};
 pub use receiver::{Config, LedgerAddress, Limits, LogFormat, Retention, Tls};
 pub use rules::check;
 pub use secret::{SecretFault, SecretSource};
+pub use subject::SubjectTemplate;

@@ -13,6 +13,7 @@ use super::value::{
     value,
 };
 use crate::postgres_address::PostgresAddress;
+use crate::role::Role;
 use crate::text::quoted;
 use http::Uri;
 use std::fmt;
@@ -34,6 +35,8 @@ keys! {
         ledger: LedgerAddress = LedgerAddress::Sqlite("pylon.db".into()), LEDGER, Restart;
         /// The password of a PostgreSQL ledger, read anew for each connection. Without it, `PGPASSWORD` counts.
         ledger_password: Option<SecretSource> = None, SECRET, Restart;
+        /// What this receiver does: `accept_and_deliver`, `accept` or `deliver`. Receivers that share a ledger can divide the work.
+        role: Role = Role::AcceptAndDeliver, choice(), Restart;
         /// A path at `listen` that answers GET with 200 while the receiver is ready, and with 503 otherwise, for load balancers.
         health: Option<String> = None, PATH, Restart;
         /// The format of the log on stderr: `text` or `json`.
@@ -116,6 +119,14 @@ pub enum LogFormat {
 
 impl Choice for LogFormat {
     const WORDS: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
+}
+
+impl Choice for Role {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        (Self::AcceptAndDeliver.name(), Self::AcceptAndDeliver),
+        (Self::Accept.name(), Self::Accept),
+        (Self::Deliver.name(), Self::Deliver),
+    ];
 }
 
 /// Where events are stored.

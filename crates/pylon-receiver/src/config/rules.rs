@@ -1,11 +1,12 @@
 //! What must hold between the keys of a configuration.
 
 use super::declare::{Entry, Section};
-use super::destination::{DestinationConfig, HttpTransport, TransportConfig};
+use super::destination::{DestinationConfig, HttpTransport, NatsTransport, TransportConfig};
 use super::endpoint::EndpointConfig;
 use super::fault::{ConfigFault, Fault, Place};
 use super::listen::ListenAddress;
 use super::receiver::Config;
+use super::secret::SecretSource;
 use crate::text::{nearest, quoted, show_bytes, show_duration};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -33,14 +34,14 @@ pub(super) fn rules(config: &Config) -> Vec<Fault> {
         let text = format!("expected a loopback address without an `admin_token`, found {admin}; add a token");
         rules.fault(Place::TOP, "admin", text);
     }
-    if overlap(&config.admin, &config.listen) {
+    if config.role.accepts() && overlap(&config.admin, &config.listen) {
         let listen = quoted(&config.listen.to_string());
         let text = format!(
             "expected an address that does not overlap with `listen`, which is {listen}, found {admin}; choose another port"
         );
         rules.fault(Place::TOP, "admin", text);
     }
-    if config.endpoints.is_empty() {
+    if config.role.accepts() && config.endpoints.is_empty() {
         rules.fault(Place::TOP, "endpoint", "expected at least one, found none");
     }
     let (mut names, mut paths) = (HashMap::new(), HashMap::new());
@@ -113,13 +114,17 @@ impl Rules {
 
     fn destination(&mut self, destination: &DestinationConfig, place: Place, endpoints: &[EndpointConfig]) {
         let known = || endpoints.iter().map(|endpoint| &*endpoint.name);
-        for name in destination.endpoints.iter().filter(|name| known().all(|known| known != **name)) {
+        // A receiver that only delivers may leave the endpoints to others.
+        let unknown = destination.endpoints.iter().filter(|name| known().all(|known| known != **name));
+        for name in unknown.filter(|_| !endpoints.is_empty()) {
             let hint = nearest(name, known()).map(|near| format!("; did you mean {}?", quoted(near)));
             let text = format!("expected names of endpoints, found {}{}", quoted(name), hint.unwrap_or_default());
             self.fault(place, "endpoints", text);
         }
-        if let TransportConfig::Http(http) = &destination.transport {
-            self.http(http, place);
+        match &destination.transport {
+            TransportConfig::Http(http) => self.http(http, place),
+            TransportConfig::Nats(nats) => self.nats(nats, place),
+            TransportConfig::Command(_) | TransportConfig::JsonLines(_) | TransportConfig::InProcess => {}
         }
         let (retry, circuit) = (&destination.retry, &destination.circuit);
         let delays = [("first_delay", retry.first_delay), ("longest_delay", retry.longest_delay)];
@@ -135,6 +140,21 @@ impl Rules {
         }
         if http.socket.is_some() && http.proxy.is_some() {
             self.fault(place, "proxy", "expected none beside `socket`, found one");
+        }
+    }
+
+    fn nats(&mut self, nats: &NatsTransport, place: Place) {
+        if cfg!(not(feature = "nats")) {
+            let text = "expected a build with the feature `nats`, found one without; build with --features nats";
+            self.fault(place, "nats", text);
+        }
+        if nats.token.is_some() && nats.credentials.is_some() {
+            self.fault(place, "nats_token", "expected none beside `nats_credentials`, found one");
+        }
+        let is_plain = matches!(&nats.servers, SecretSource::Plain(text) if !text.contains("tls://"));
+        let of_tls = [("ca", nats.ca.is_some()), ("client_certificate", nats.client.is_some())];
+        for (key, _) in of_tls.iter().filter(|(_, is_given)| *is_given && is_plain) {
+            self.fault(place, key, "expected only beside a `tls://` URL, found one beside `nats://`");
         }
     }
 

@@ -4,7 +4,7 @@ use super::secret::SecretSource;
 use super::table::{Wrong, parts};
 use super::value::{FILE, TEXTS, Value, array, expected, quote, read_array, read_text, value};
 use crate::headers::{is_credential, is_hop_by_hop};
-use crate::text::{parse_proxy, quoted};
+use crate::text::{parse_nats, parse_proxy, quoted};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderName, HeaderValue};
 use toml::de::DeValue;
@@ -30,8 +30,8 @@ pub(super) const SECRETS: Value<Vec<SecretSource>> = value(
     },
 );
 
-/// The URL of a proxy: a text, or a secret.
-pub(super) const PROXY: Value<SecretSource> = value(
+/// A URL in the file itself, or one that is a secret because it holds a user and a password.
+const URL_OR_SECRET: Value<SecretSource> = value(
     "URL or secret",
     |value| match value {
         DeValue::String(text) if text.contains('@') => {
@@ -45,9 +45,20 @@ pub(super) const PROXY: Value<SecretSource> = value(
         SecretSource::Plain(text) => Some(quote(text)),
         secret => (SECRET.show)(secret),
     },
-)
-.checked(|source| match source {
+);
+
+/// The URL of a proxy: a text, or a secret.
+pub(super) const PROXY: Value<SecretSource> = URL_OR_SECRET.checked(|source| match source {
     SecretSource::Plain(text) => parse_proxy(text).err(),
+    _ => None,
+});
+
+/// The URLs of NATS servers: a text, or a secret.
+pub(super) const NATS: Value<SecretSource> = URL_OR_SECRET.checked(|source| match source {
+    SecretSource::Plain(text) if text.contains('@') => {
+        Some("expected a URL without a user, or a secret, found a user in it".to_owned())
+    }
+    SecretSource::Plain(text) => parse_nats(text).err(),
     _ => None,
 });
 

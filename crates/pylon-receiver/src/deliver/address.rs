@@ -1,8 +1,8 @@
 //! Where a destination is, as the log shows it.
 
-use crate::config::TransportConfig;
+use crate::config::{SecretSource, TransportConfig};
 
-/// The URL without its query and the socket, the program, or the file. Neither a query nor an argument is shown: they may hold a credential.
+/// The URL without its query and the socket, the program, the file, or the servers. Neither a query nor an argument is shown: they may hold a credential.
 pub(super) fn address(transport: &TransportConfig) -> Box<str> {
     match transport {
         TransportConfig::Http(http) => {
@@ -14,6 +14,11 @@ pub(super) fn address(transport: &TransportConfig) -> Box<str> {
         }
         TransportConfig::Command(command) => command.command.first().cloned().unwrap_or_default().into(),
         TransportConfig::JsonLines(json_lines) => json_lines.path.display().to_string().into(),
+        TransportConfig::Nats(nats) => match &nats.servers {
+            SecretSource::Plain(text) => text.as_str().into(),
+            // It may hold a password.
+            secret => format!("NATS: {secret}").into(),
+        },
         TransportConfig::InProcess => "handlers".into(),
     }
 }

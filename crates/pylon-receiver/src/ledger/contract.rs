@@ -10,6 +10,7 @@ use super::read::{
     DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Page, RefusedFilter, RefusedRecord, Stats,
 };
 use super::refused::NewRefused;
+use super::spool_status::SpoolStatus;
 use super::wake::Wakes;
 use crate::id::{DeliveryId, EventId};
 use std::pin::Pin;
@@ -72,6 +73,39 @@ pub trait Ledger: Send + Sync + 'static {
     /// # Errors
     /// [`LedgerError::Busy`] at once when too much waits to be committed; any other error if the commit failed.
     fn record(&self, event: NewEvent) -> LedgerFuture<'_, Recorded>;
+
+    /// Keeps events that waited elsewhere, in their order, each all or nothing, as [`record`](Self::record) does; says for each what
+    /// became of it. Of two in one line, the earlier one goes first.
+    ///
+    /// An event that is refused for its own sake, with [`LedgerError::Failed`], stops none of those behind it. Any other error
+    /// would meet every event: then none behind that one is kept, and all of them get that answer.
+    ///
+    /// # Errors
+    /// As [`record`](Self::record), if nothing of it could be tried.
+    fn hand_over(&self, events: Vec<NewEvent>) -> LedgerFuture<'_, Vec<Result<Recorded, LedgerError>>> {
+        Box::pin(async move {
+            let mut answers = Vec::with_capacity(events.len());
+            let mut stopped = None;
+            for event in events {
+                let answer = match &stopped {
+                    None => self.record(event).await,
+                    Some(error) => Err(LedgerError::clone(error)),
+                };
+                if let Err(error) = &answer
+                    && !matches!(error, LedgerError::Failed(_))
+                {
+                    stopped = Some(error.clone());
+                }
+                answers.push(answer);
+            }
+            Ok(answers)
+        })
+    }
+
+    /// What waits in a spool in front of the ledger; none: there is no spool.
+    fn spool(&self) -> Option<SpoolStatus> {
+        None
+    }
 
     /// Keeps a refused request for the operator to see. When there are too many, another one gives way: while more than a quarter
     /// of all name no endpoint, the oldest of these; else the oldest of the most frequent endpoint and code, and of equally frequent

@@ -16,6 +16,9 @@ pub enum LedgerError {
     ReadOnly,
     /// It cannot be reached, or does not answer; the text says what was found.
     Unreachable(Box<str>),
+    /// It does not keep the promise that its configuration makes: no standby confirms what is committed; the text says what was
+    /// found. What was to be kept may be on one disk.
+    Unconfirmed(Box<str>),
     /// What is stored is damaged; the text says what was found.
     Damaged(Box<str>),
     /// Its files were moved, deleted, replaced or written by somebody else while they were open; the text says what was found.
@@ -39,6 +42,7 @@ impl LedgerError {
             Self::Full => "full",
             Self::ReadOnly => "read_only",
             Self::Unreachable(_) => "unreachable",
+            Self::Unconfirmed(_) => "unconfirmed",
             Self::Damaged(_) => "damaged",
             Self::Displaced(_) => "displaced",
             Self::InUse(_) => "in_use",
@@ -60,6 +64,9 @@ impl fmt::Display for LedgerError {
             ),
             Self::Unreachable(found) => {
                 write!(f, "the ledger cannot be reached: {found}; check that it runs and that this machine may connect")
+            }
+            Self::Unconfirmed(found) => {
+                write!(f, "the ledger does not keep its promise: {found}; bring the standby back, or promise less")
             }
             Self::Damaged(found) => write!(
                 f,

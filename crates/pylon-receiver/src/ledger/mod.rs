@@ -16,6 +16,8 @@ mod observer;
 mod postgres;
 mod read;
 mod refused;
+mod spool;
+mod spool_status;
 mod sqlite;
 mod state;
 mod wake;
@@ -36,6 +38,8 @@ pub use read::{
     Order, Page, RefusedFilter, RefusedRecord, Stats,
 };
 pub use refused::NewRefused;
+pub use spool::{Connect, SpoolOptions, SpooledLedger};
+pub use spool_status::SpoolStatus;
 pub use sqlite::{SqliteLedger, SqliteOptions};
 pub use state::DeliveryState;
 pub use wake::{Bell, Wake, Wakes};

@@ -11,13 +11,13 @@ const MOST_BEHIND: usize = 1024;
 pub enum Wake {
     /// At this destination.
     At(Arc<str>),
-    /// Messages were missed: it may be anywhere.
+    /// It may be anywhere: messages may have been missed.
     Everywhere,
 }
 
 /// A stream of destinations that have something due.
 #[derive(Debug)]
-pub struct Wakes(broadcast::Receiver<Arc<str>>);
+pub struct Wakes(broadcast::Receiver<Wake>);
 
 impl Wakes {
     /// Waits for the next message; none: the ledger is gone.
@@ -25,7 +25,7 @@ impl Wakes {
     /// Dropping the future loses no message.
     pub async fn next(&mut self) -> Option<Wake> {
         match self.0.recv().await {
-            Ok(destination) => Some(Wake::At(destination)),
+            Ok(wake) => Some(wake),
             Err(RecvError::Lagged(_)) => Some(Wake::Everywhere),
             Err(RecvError::Closed) => None,
         }
@@ -34,7 +34,7 @@ impl Wakes {
 
 /// The sending side of [`Wakes`], for implementations of the ledger. Clones ring for the same listeners.
 #[derive(Debug, Clone)]
-pub struct Bell(broadcast::Sender<Arc<str>>);
+pub struct Bell(broadcast::Sender<Wake>);
 
 impl Default for Bell {
     fn default() -> Self {
@@ -46,7 +46,12 @@ impl Bell {
     /// Tells every listener that something is due at the destination.
     pub fn ring(&self, destination: &Arc<str>) {
         // Without a listener there is nobody to tell.
-        let _ = self.0.send(destination.clone());
+        let _ = self.0.send(Wake::At(destination.clone()));
+    }
+
+    /// Tells every listener that something may be due anywhere.
+    pub fn ring_everywhere(&self) {
+        let _ = self.0.send(Wake::Everywhere);
     }
 
     /// A new listener: hears what is rung from now on.

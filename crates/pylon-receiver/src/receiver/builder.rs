@@ -4,7 +4,7 @@ use super::couriers::{Couriers, Parts};
 use super::descriptors::Connections;
 use super::inherited_addresses::InheritedAddresses;
 use super::open::open;
-use super::preflight::pass;
+use super::preflight::{left_alone, pass};
 use super::{Receiver, Shared, certificates, client_certificates, digest, pruner};
 use crate::accept::{Acceptor, AcceptorParts, InheritedSocket, Listener, ListenerLimits, TlsKeys};
 use crate::admin::{Access, AdminParts, Health, router};
@@ -17,6 +17,7 @@ use crate::metrics::Metrics;
 use crate::pem::TlsFault;
 use crate::postgres_address::PostgresAddress;
 use crate::random::{Randomness, SystemRandomness};
+use crate::role::Role;
 use crate::time::{SystemWallClock, WallClock};
 use http::Request;
 use hyper::body::Incoming;
@@ -59,6 +60,12 @@ impl ReceiverBuilder {
     /// The whole configuration, in place of what was said before.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
+        self
+    }
+
+    /// What it does of its two jobs; both, unless this says otherwise.
+    pub fn role(mut self, role: Role) -> Self {
+        self.config.role = role;
         self
     }
 
@@ -149,22 +156,33 @@ impl ReceiverBuilder {
         let Self { config, inherited, handlers, ledger, clock, randomness } = self;
         let given = inherited.addresses()?;
         let (config, mut warnings) = pass(config, &given, handlers.keys()).map_err(StartFault::Config)?;
+        let role = config.role;
         let token = config.admin_token.as_ref().map(SecretSource::read).transpose().map_err(StartFault::Token)?;
         let token_digest = token.as_deref().map(|token| digest(token));
         // Operators on this machine are let in; those elsewhere need a token, without which the configuration is not in order.
         let access = token.map_or(Access::Loopback, Access::Token);
-        let tls = config.tls.as_ref().map(TlsKeys::read).transpose().map_err(StartFault::Tls)?.map(Arc::new);
+        let tls = config.tls.as_ref().filter(|_| role.accepts()).map(TlsKeys::read).transpose();
+        let tls = tls.map_err(StartFault::Tls)?.map(Arc::new);
         let metrics = Arc::new(Metrics::new());
         // Bound before the ledger is opened, so that nothing is stored by one that cannot serve.
         let connections = Connections::allowed(&config);
         warnings.extend(connections.warning);
-        let limits = ListenerLimits::new(&config.limits, connections.webhooks);
-        let (listener, webhooks) = bind("listen", &config.listen, inherited.webhooks, limits, &metrics).await?;
+        let (listener, webhooks) = match role.accepts() {
+            true => {
+                let limits = ListenerLimits::new(&config.limits, connections.webhooks);
+                let bound = bind("listen", &config.listen, inherited.webhooks, limits, &metrics).await?;
+                (Some(bound.0), bound.1)
+            }
+            false => (None, Vec::new()),
+        };
         let limits = ListenerLimits::new(&config.limits, connections.admin);
         let (admin_listener, admin) = bind("admin", &config.admin, inherited.admin, limits, &metrics).await?;
         let ledger = match ledger {
             Some(ledger) => ledger,
-            None => open(&config, &metrics, &clock).await?,
+            None => {
+                warnings.extend(left_alone(&config));
+                open(&config, &metrics, &clock).await?
+            }
         };
         let owner = Owner::random(randomness.as_ref());
         // Before anything can be recorded.
@@ -177,14 +195,15 @@ impl ReceiverBuilder {
             randomness: randomness.clone(),
             handlers,
         }));
-        let acceptor = Arc::new(Acceptor::new(
-            &config,
-            AcceptorParts { ledger: ledger.clone(), metrics: metrics.clone(), clock: clock.clone(), randomness },
-        ));
+        let acceptor = role.accepts().then(|| {
+            let (ledger, metrics, clock) = (ledger.clone(), metrics.clone(), clock.clone());
+            Arc::new(Acceptor::new(&config, AcceptorParts { ledger, metrics, clock, randomness }))
+        });
         couriers.install(couriers.prepare(&config));
         let health = config.health.clone();
         let client_certificates = client_certificates::ends(&config);
-        let missing = [acceptor.unmet(), couriers.unmet()].concat();
+        let of_acceptor = acceptor.as_ref().map(|acceptor| acceptor.unmet()).unwrap_or_default();
+        let missing = [of_acceptor, couriers.unmet()].concat();
         let shared = Arc::new(Shared {
             missing: Mutex::new(missing),
             config: RwLock::new(Arc::new(config)),
@@ -210,25 +229,31 @@ impl ReceiverBuilder {
         beside.spawn(async move { orphaned.tell_of_orphans().await });
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let also = webhooks.get(1..).filter(|others| !others.is_empty()).map(listed);
-        tracing::info!(webhooks = %webhooks[0], also, admin = %admin[0], "listening");
+        let first = webhooks.first().map(tracing::field::display);
+        // The usual role goes without saying.
+        let role = Some(role).filter(|&role| role != Role::default()).map(Role::name);
+        tracing::info!(webhooks = first, also, admin = %admin[0], role, "listening");
         for admin in admin.iter().filter(|address| !address.is_loopback()) {
             tracing::warn!(%admin, "the admin API is open to the network without TLS: token and events can be read on the way");
         }
-        let listener = match tls {
-            Some(keys) => listener.with_tls(keys),
-            None => listener,
-        };
-        let answer = move |request: Request<Incoming>, remote| {
-            let acceptor = acceptor.clone();
-            let health =
-                health.as_ref().filter(|(path, _)| request.uri().path() == path).map(|(_, health)| health.clone());
-            async move {
-                match health {
-                    Some(health) => health.answer(request.method()).await,
-                    None => acceptor.answer(request, remote).await,
+        let listening = acceptor.zip(listener).map(|(acceptor, listener)| {
+            let listener = match tls {
+                Some(keys) => listener.with_tls(keys),
+                None => listener,
+            };
+            let answer = move |request: Request<Incoming>, remote| {
+                let acceptor = acceptor.clone();
+                let health =
+                    health.as_ref().filter(|(path, _)| request.uri().path() == path).map(|(_, health)| health.clone());
+                async move {
+                    match health {
+                        Some(health) => health.answer(request.method()).await,
+                        None => acceptor.answer(request, remote).await,
+                    }
                 }
-            }
-        };
+            };
+            tokio::spawn(listener.run(answer, deadline(&stop_listening)))
+        });
         let ask = router(parts, access);
         let tell = move |mut request: Request<Incoming>, remote: SocketAddr| {
             let mut ask = ask.clone();
@@ -239,7 +264,7 @@ impl ReceiverBuilder {
             }
         };
         Ok(Receiver {
-            listening: tokio::spawn(listener.run(answer, deadline(&stop_listening))),
+            listening,
             administering: tokio::spawn(admin_listener.run(tell, deadline(&stop_admin))),
             shared,
             webhooks,

@@ -64,10 +64,12 @@ impl Couriers {
         self.parts.handlers.keys()
     }
 
-    /// Makes couriers for the configured destinations and reads their secrets; the couriers do nothing yet.
+    /// Makes couriers for the configured destinations and reads their secrets; the couriers do nothing yet. None where the receiver
+    /// leaves deliveries to others.
     pub(super) fn prepare(&self, config: &Config) -> Prepared {
         let place = |destination: &DestinationConfig| (destination.name.clone(), self.courier(destination));
-        Prepared { by_name: config.destinations.iter().map(place).collect(), patience: config.limits.shutdown_timeout }
+        let delivering = config.destinations.iter().filter(|_| config.role.delivers());
+        Prepared { by_name: delivering.map(place).collect(), patience: config.limits.shutdown_timeout }
     }
 
     /// Sets the new couriers to work. The couriers before them end their attempts and begin no more.

@@ -25,7 +25,7 @@ const FEWEST: usize = 16;
 /// assert!(descriptors(&config) > config.limits.connections);
 /// ```
 pub fn descriptors(config: &Config) -> usize {
-    open() + LEDGER + OTHERS + LATER + ADMIN + of_all_deliveries(config) + config.limits.connections
+    open() + LEDGER + OTHERS + LATER + ADMIN + of_all_deliveries(config) + of_senders(config)
 }
 
 /// How many connections there may be.
@@ -50,7 +50,7 @@ impl Connections {
 
     fn within(limit: usize, open: usize, config: &Config) -> Self {
         let admin = (limit / 8).clamp(1, ADMIN);
-        let configured = config.limits.connections;
+        let configured = of_senders(config);
         let left = limit.saturating_sub(open + LEDGER + OTHERS + admin);
         let deliveries = of_all_deliveries(config).min((left / 2).max(left.saturating_sub(configured)));
         let webhooks = configured.min((left - deliveries).max(FEWEST.min(left)).max(1));
@@ -71,8 +71,14 @@ fn open() -> usize {
     std::fs::read_dir("/dev/fd").map_or(16, Iterator::count)
 }
 
+/// None where the receiver accepts nothing.
+fn of_senders(config: &Config) -> usize {
+    if config.role.accepts() { config.limits.connections } else { 0 }
+}
+
 fn of_all_deliveries(config: &Config) -> usize {
-    config.destinations.iter().map(of_deliveries).sum()
+    let delivering = config.destinations.iter().filter(|_| config.role.delivers());
+    delivering.map(of_deliveries).sum()
 }
 
 /// What the attempts to one destination have open at a time.
@@ -82,6 +88,8 @@ fn of_deliveries(destination: &DestinationConfig) -> usize {
         // Both pipes and the process itself; for a moment both ends of the pipes.
         TransportConfig::Command(_) => destination.concurrency * 3 + 3,
         TransportConfig::JsonLines(_) => 2,
+        // One that ends, one that opens, and the system's certificates while it does.
+        TransportConfig::Nats(_) => 3,
         // The program knows.
         TransportConfig::InProcess => 0,
     }

@@ -22,6 +22,7 @@ use crate::config::{Config, ConfigFault, ListenAddress, SecretSource, restarts, 
 use crate::deliver::CircuitState;
 use crate::ledger::{Ledger, LedgerError, NewDelivery};
 use crate::pem::TlsFault;
+use crate::role::Role;
 use crate::time::WallClock;
 use crate::wire::CircuitStatus;
 use couriers::Couriers;
@@ -59,7 +60,7 @@ const LAST_ANSWERS: Duration = Duration::from_millis(100);
 ///     .handlers("app", handlers)
 ///     .start()
 ///     .await?;
-/// println!("webhooks come in at {}", receiver.webhooks());
+/// println!("operators ask at {}", receiver.admin());
 /// receiver.shutdown().await?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # });
@@ -77,7 +78,8 @@ pub struct Receiver {
     stop_listening: watch::Sender<Option<Instant>>,
     /// Tells that of operators, which ends last.
     stop_admin: watch::Sender<Option<Instant>>,
-    listening: JoinHandle<Stopped>,
+    /// None: it accepts no webhooks.
+    listening: Option<JoinHandle<Stopped>>,
     administering: JoinHandle<Stopped>,
     pruning: JoinHandle<()>,
     /// Work beside: it is broken off at the end.
@@ -92,7 +94,8 @@ struct Shared {
     /// The secrets that the configuration names and that are missing, a sentence each. A reload holds the lock until all parts go
     /// by its configuration.
     missing: Mutex<Vec<String>>,
-    acceptor: Arc<Acceptor>,
+    /// None: it accepts no webhooks.
+    acceptor: Option<Arc<Acceptor>>,
     couriers: Arc<Couriers>,
     ledger: Arc<dyn Ledger>,
     tls: Option<Arc<TlsKeys>>,
@@ -109,9 +112,10 @@ impl Receiver {
         ReceiverBuilder::default()
     }
 
-    /// The first address at which webhooks come in: with the port that was chosen, or with the address that a name has.
-    pub fn webhooks(&self) -> &ListenAddress {
-        &self.webhooks[0]
+    /// The first address at which webhooks come in: with the port that was chosen, or with the address that a name has. None: by its
+    /// role it accepts no webhooks.
+    pub fn webhooks(&self) -> Option<&ListenAddress> {
+        self.webhooks.first()
     }
 
     /// The first address at which operators ask.
@@ -149,7 +153,8 @@ impl Receiver {
             self.shared.couriers.stop(deadline_of_attempts).await;
             self.stop_listening.send_replace(Some(deadline));
             let listening = async {
-                if let Ok(Stopped { aborted: 1.. }) = (&mut self.listening).await {
+                let Some(listening) = &mut self.listening else { return };
+                if let Ok(Stopped { aborted: 1.. }) = listening.await {
                     tracing::warn!("connections were broken off: they took longer than the shutdown may");
                 }
             };
@@ -170,7 +175,7 @@ impl Receiver {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        self.listening.abort();
+        self.listening.iter().for_each(JoinHandle::abort);
         self.administering.abort();
         self.pruning.abort();
         self.shared.couriers.abort();
@@ -201,8 +206,10 @@ impl Shared {
             return Err(ReloadFault::NeedsRestart(changed));
         }
         // Everything is made, and judged, before any of it is put in its place.
-        let (couriers, settings) = (self.couriers.prepare(&config), Acceptor::prepare(&config));
-        let missing = [settings.unmet(), couriers.unmet()].concat();
+        let couriers = self.couriers.prepare(&config);
+        let accepting = self.acceptor.as_ref().map(|acceptor| (acceptor, Acceptor::prepare(&config)));
+        let of_acceptor = accepting.as_ref().map(|(_, settings)| settings.unmet()).unwrap_or_default();
+        let missing = [of_acceptor, couriers.unmet()].concat();
         let newly: Vec<String> = missing.iter().filter(|missing| !known.contains(missing)).cloned().collect();
         if !newly.is_empty() {
             return Err(ReloadFault::Missing(newly));
@@ -218,7 +225,9 @@ impl Shared {
         }
         // From here on nothing can fail.
         self.couriers.install(couriers);
-        self.acceptor.install(settings);
+        if let Some((acceptor, settings)) = accepting {
+            acceptor.install(settings);
+        }
         *known = missing;
         *self.client_certificates() = client_certificates::ends(&config);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
@@ -248,6 +257,10 @@ impl Shared {
 }
 
 impl Running for Shared {
+    fn role(&self) -> Role {
+        Shared::config(self).role
+    }
+
     fn destinations(&self) -> Vec<RunningDestination> {
         let shown = |(name, state)| {
             let (circuit, open_for) = match state {
@@ -255,9 +268,14 @@ impl Running for Shared {
                 CircuitState::Open(left) => (CircuitStatus::Open, Some(left)),
                 CircuitState::Probing => (CircuitStatus::Probing, None),
             };
-            RunningDestination { name, circuit, open_for }
+            RunningDestination { name, circuit: Some(circuit), open_for }
         };
-        self.couriers.states().into_iter().map(shown).collect()
+        let config = Shared::config(self);
+        if config.role.delivers() {
+            return self.couriers.states().into_iter().map(shown).collect();
+        }
+        let configured = config.destinations.iter().map(|destination| destination.name.clone());
+        configured.map(|name| RunningDestination { name, circuit: None, open_for: None }).collect()
     }
 
     fn routes(&self, endpoint: &str, event: &WebhookEvent) -> Vec<NewDelivery> {
@@ -265,11 +283,12 @@ impl Running for Shared {
     }
 
     fn unmet(&self) -> Vec<String> {
-        let stopping = self
-            .stopping
-            .borrow()
-            .then(|| "shutting down: webhooks are stored until the attempts under way have ended".to_owned());
-        stopping.into_iter().chain(self.acceptor.unmet()).chain(self.couriers.unmet()).collect()
+        let stopping = self.stopping.borrow().then(|| match self.acceptor {
+            Some(_) => "shutting down: webhooks are stored until the attempts under way have ended".to_owned(),
+            None => "shutting down: the attempts under way end".to_owned(),
+        });
+        let of_acceptor = self.acceptor.iter().flat_map(|acceptor| acceptor.unmet());
+        stopping.into_iter().chain(of_acceptor).chain(self.couriers.unmet()).collect()
     }
 
     fn warnings(&self) -> Vec<String> {

@@ -7,12 +7,12 @@ use crate::accept::TlsKeys;
 use crate::certificate::CertificateEnd;
 use crate::config::{
     CommandTransport, Config, ConfigFault, DestinationConfig, EndpointConfig, HttpTransport, JsonLinesTransport,
-    LedgerAddress, ListenAddress, SecretSource, TransportConfig, check, is_localhost,
+    LedgerAddress, ListenAddress, NatsTransport, SecretSource, TransportConfig, check, is_localhost,
 };
 use crate::deliver::{examine_json_lines, transport};
 use crate::file::{folder_of, is_same, open_to_others, resolved};
 use crate::ledger::SqliteLedger;
-use crate::text::quoted;
+use crate::text::{NATS_PORT, parse_nats, quoted};
 use crate::time::{SystemWallClock, WallClock};
 use http::Uri;
 use pylon_webhooks::{EventKind, NameSource, Secret};
@@ -48,6 +48,13 @@ pub struct Preflight {
 impl Preflight {
     /// Checks a configuration. Reads secrets, certificates and the beginnings of files that would be written, and changes nothing.
     pub fn of(config: &Config) -> Self {
+        let mut preflight = Self::beside_any_ledger(config);
+        preflight.warnings.extend(left_alone(config));
+        preflight
+    }
+
+    /// The same without what depends on the ledger being the configured one: a program may bring its own.
+    fn beside_any_ledger(config: &Config) -> Self {
         let mut preflight = Self::default();
         if let Err(fault) = check(config) {
             preflight.faults.extend(fault.faults().map(str::to_owned));
@@ -58,6 +65,7 @@ impl Preflight {
         preflight.sources(config);
         preflight.destinations(config);
         preflight.kinds(config);
+        preflight.role(config);
         preflight
     }
 
@@ -84,27 +92,33 @@ impl Preflight {
     fn secrets(&mut self, config: &Config) {
         config.admin_token.iter().for_each(|source| self.secret("admin token", source));
         config.ledger_password.iter().for_each(|source| self.secret("ledger password", source));
-        if let Some(tls) = &config.tls {
+        if let Some(tls) = config.tls.as_ref().filter(|_| config.role.accepts()) {
             match TlsKeys::read(tls) {
                 Ok(keys) => self.ending(keys.end().as_slice()),
                 Err(fault) => self.missing.push(fault.to_string()),
             }
             self.open_to_others("TLS", &tls.key);
         }
-        for endpoint in &config.endpoints {
+        for endpoint in config.endpoints.iter().filter(|_| config.role.accepts()) {
             let whose = format!("endpoint {}", endpoint.name);
             endpoint.needed_secrets().for_each(|source| self.secret(&whose, source));
         }
-        for destination in &config.destinations {
+        for destination in config.destinations.iter().filter(|_| config.role.delivers()) {
             let whose = format!("destination {}", destination.name);
             let before = self.missing.len();
             destination.transport.needed_secrets().into_iter().for_each(|source| self.secret(&whose, source));
             // Whether a secret, a certificate or a key is malformed depends on its use.
-            let is_there = self.missing.len() == before && destination.transport != TransportConfig::InProcess;
+            let has_transport = match &destination.transport {
+                TransportConfig::InProcess => false,
+                // Without the feature, `check` has said so.
+                TransportConfig::Nats(_) => cfg!(feature = "nats"),
+                _ => true,
+            };
+            let is_there = self.missing.len() == before && has_transport;
             if let (true, Err(fault)) = (is_there, transport(destination, None)) {
                 self.missing.push(format!("{whose}: {fault}"));
             }
-            if let TransportConfig::Http(HttpTransport { client: Some(client), .. }) = &destination.transport {
+            if let Some(client) = destination.transport.client_certificate() {
                 self.open_to_others(&whose, &client.key);
             }
         }
@@ -137,7 +151,7 @@ impl Preflight {
     }
 
     fn sources(&mut self, config: &Config) {
-        let is_behind_proxy = config.listen.is_loopback() && config.trusted_proxies.is_empty();
+        let is_behind_proxy = config.role.accepts() && config.listen.is_loopback() && config.trusted_proxies.is_empty();
         for endpoint in config.endpoints.iter().filter(|endpoint| is_behind_proxy && !endpoint.sources.is_empty()) {
             self.warnings.push(format!(
                 "endpoint {}: `sources` sees the address of the proxy only, because `listen` is a loopback address; name the proxy in `trusted_proxies`",
@@ -147,7 +161,11 @@ impl Preflight {
     }
 
     fn destinations(&mut self, config: &Config) {
-        if config.destinations.is_empty() {
+        if config.destinations.is_empty() && !config.role.delivers() {
+            let text = "`destination`: expected at least one where `role` is `accept`, found none; give this receiver the \
+                        destinations of those that deliver: it makes each event's deliveries when it stores the event";
+            self.faults.push(text.into());
+        } else if config.destinations.is_empty() {
             let text = "no destination: events are stored and delivered nowhere; add a `[[destination]]`, or `--forward` \
                         a URL";
             self.warnings.push(text.into());
@@ -155,7 +173,8 @@ impl Preflight {
         let takes = |destination: &DestinationConfig, endpoint: &str| {
             destination.endpoints.is_empty() || destination.endpoints.iter().any(|name| name == endpoint)
         };
-        for EndpointConfig { name, .. } in config.endpoints.iter().filter(|_| !config.destinations.is_empty()) {
+        let routed = config.role.accepts() && !config.destinations.is_empty();
+        for EndpointConfig { name, .. } in config.endpoints.iter().filter(|_| routed) {
             if !config.destinations.iter().any(|destination| takes(destination, name)) {
                 self.warnings.push(format!(
                     "endpoint {name}: its events are stored and delivered nowhere; add it to the `endpoints` of a destination"
@@ -166,25 +185,24 @@ impl Preflight {
             let whose = format!("destination {}", destination.name);
             match &destination.transport {
                 TransportConfig::Http(HttpTransport { socket: Some(path), .. }) => {
-                    if matches!(&config.listen, ListenAddress::Unix(own) if is_same(own, path)) {
+                    let accepts = config.role.accepts();
+                    if accepts && matches!(&config.listen, ListenAddress::Unix(own) if is_same(own, path)) {
                         let text = "`socket` is the receiver's own `listen` address; use the address of your app";
                         self.faults.push(format!("{whose}: {text}"));
                     }
                     // The app may make the socket later.
-                    if path.metadata().is_ok_and(|file| !file.file_type().is_socket()) {
+                    if config.role.delivers() && path.metadata().is_ok_and(|file| !file.file_type().is_socket()) {
                         self.warnings.push(format!("{whose}: `socket` {} is no socket", path.display()));
                     }
                 }
                 TransportConfig::Http(HttpTransport { url, .. }) => {
-                    for (key, own) in [("listen", &config.listen), ("admin", &config.admin)] {
-                        if is_own(url, own) {
-                            let text =
-                                format!("`url` is the receiver's own `{key}` address; use the address of your app");
-                            self.faults.push(format!("{whose}: {text}"));
-                        }
+                    let port = if url.scheme_str() == Some("https") { 443 } else { 80 };
+                    for key in own_addresses(config, url, port) {
+                        let text = format!("`url` is the receiver's own `{key}` address; use the address of your app");
+                        self.faults.push(format!("{whose}: {text}"));
                     }
                 }
-                TransportConfig::Command(CommandTransport { command, .. }) => {
+                TransportConfig::Command(CommandTransport { command, .. }) if config.role.delivers() => {
                     if let Some(program) = command.first().filter(|program| !is_program(program)) {
                         self.warnings.push(format!("{whose}: the program {} cannot be found or run", quoted(program)));
                     }
@@ -192,9 +210,23 @@ impl Preflight {
                 TransportConfig::JsonLines(JsonLinesTransport { path, .. }) => {
                     self.json_lines(config, &whose, path);
                 }
-                TransportConfig::InProcess => {}
+                TransportConfig::Nats(nats) => self.nats(config, &whose, nats),
+                TransportConfig::Command(_) | TransportConfig::InProcess => {}
             }
         }
+    }
+
+    fn nats(&mut self, config: &Config, whose: &str, nats: &NatsTransport) {
+        if let SecretSource::Plain(text) = &nats.servers {
+            for server in parse_nats(text).unwrap_or_default() {
+                for key in own_addresses(config, &server, NATS_PORT) {
+                    let text =
+                        format!("`nats` is the receiver's own `{key}` address; use the address of a NATS server");
+                    self.faults.push(format!("{whose}: {text}"));
+                }
+            }
+        }
+        nats.credentials.iter().for_each(|path| self.open_to_others(whose, path));
     }
 
     fn json_lines(&mut self, config: &Config, whose: &str, path: &Path) {
@@ -205,6 +237,9 @@ impl Preflight {
         if of_ledger {
             let text = "`jsonl` is a file of the ledger; choose another file";
             return self.faults.push(format!("{whose}: {text}"));
+        }
+        if !config.role.delivers() {
+            return;
         }
         if let Err(error) = examine_json_lines(path) {
             self.warnings.push(format!("{whose}: nothing can be written to {}: {error}", path.display()));
@@ -218,6 +253,15 @@ impl Preflight {
         if let Some(also) = also {
             let text = format!("`jsonl` is the file of destination {} too: lines do not say whose they are", also.name);
             self.warnings.push(format!("{whose}: {text}"));
+        }
+    }
+
+    fn role(&mut self, config: &Config) {
+        if let (Some(path), false) = (&config.health, config.role.accepts()) {
+            let path = quoted(path);
+            self.warnings.push(format!(
+                "`health`: nothing answers at {path} where `role` is `deliver`; have load balancers and probes ask /readyz at the admin address"
+            ));
         }
     }
 
@@ -264,12 +308,21 @@ pub(super) fn pass<'n>(
         }
     }
     let in_process = config.destinations.iter().filter(|there| there.transport == TransportConfig::InProcess);
-    for destination in in_process.filter(|destination| !handled.contains(&&destination.name)) {
+    for destination in
+        in_process.filter(|_| config.role.delivers()).filter(|destination| !handled.contains(&&destination.name))
+    {
         faults.push(format!("destination {}: expected handlers of the program, found none", destination.name));
     }
-    let preflight = Preflight::of(&config);
+    if !config.role.accepts() && !given.listen.is_empty() {
+        let count = given.listen.len();
+        faults.push(format!(
+            "`role` is `deliver`: expected no socket for webhooks from the service manager, found {count}; stop and disable the \
+             socket unit, or let the receiver accept"
+        ));
+    }
+    let preflight = Preflight::beside_any_ledger(&config);
     faults.extend(preflight.faults);
-    for fault in given.further(&config).flat_map(|further| Preflight::of(&further).faults) {
+    for fault in given.further(&config).flat_map(|further| Preflight::beside_any_ledger(&further).faults) {
         if !faults.contains(&fault) {
             faults.push(fault);
         }
@@ -280,9 +333,28 @@ pub(super) fn pass<'n>(
     Ok((config, preflight.warnings))
 }
 
+/// Warns of a receiver that stores what nobody can deliver.
+pub(super) fn left_alone(config: &Config) -> Option<String> {
+    let LedgerAddress::Sqlite(path) = &config.ledger else { return None };
+    (!config.role.delivers()).then(|| {
+        format!(
+            "nothing delivers what this receiver stores as long as it runs: `role` is `accept`, and one process at a time has the ledger \
+             sqlite:{}; let this receiver deliver, or use a ledger that receivers share",
+            path.display()
+        )
+    })
+}
+
+/// The keys of the receiver's own addresses that a URL leads to. A URL without a port has the default one.
+fn own_addresses(config: &Config, url: &Uri, default_port: u16) -> impl Iterator<Item = &'static str> {
+    let port = url.port_u16().unwrap_or(default_port);
+    let own = [("listen", &config.listen), ("admin", &config.admin)];
+    let listens = |key| key == "admin" || config.role.accepts();
+    own.into_iter().filter(move |(key, own)| listens(*key) && is_own(url, port, own)).map(|(key, _)| key)
+}
+
 /// Whether a URL leads to where a listener listens, as far as it is known without asking anybody.
-fn is_own(url: &Uri, own: &ListenAddress) -> bool {
-    let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("https") { 443 } else { 80 });
+fn is_own(url: &Uri, port: u16, own: &ListenAddress) -> bool {
     let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
     if let ListenAddress::Name(name, own_port) = own
         && name.eq_ignore_ascii_case(host)

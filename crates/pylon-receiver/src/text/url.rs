@@ -81,7 +81,7 @@ pub fn url_fault(url: &Uri) -> Option<String> {
 }
 
 /// `Authority::port` has none where there is a number too large.
-fn has_port_in_range(authority: &Authority) -> bool {
+pub(super) fn has_port_in_range(authority: &Authority) -> bool {
     let after_host = authority.as_str().rsplit(['@', ']']).next().unwrap_or_default();
     let digits = after_host.rsplit_once(':').map_or("", |(_, digits)| digits);
     digits.is_empty() || digits.parse::<u16>().is_ok()

@@ -1,6 +1,7 @@
 //! Health, counts and configuration of a receiver.
 
 use crate::ledger::DestinationStats;
+use crate::role::Role;
 use serde::{Deserialize, Serialize};
 
 /// The process is alive.
@@ -23,6 +24,9 @@ pub enum LiveStatus {
 pub struct Readiness {
     /// Whether it is ready.
     pub status: ReadyStatus,
+    /// What the receiver does. Left out for callers without a required token, and where no receiver runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
     /// Why it is not, a sentence for each reason. Left out if it is ready, and for callers without a required token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unmet: Option<Vec<String>>,
@@ -63,7 +67,7 @@ pub struct Destination {
     /// Its deliveries.
     #[serde(flatten)]
     pub stats: DestinationStats,
-    /// The circuit; none if it is not configured, or no receiver runs.
+    /// The circuit; none if it is not configured, the receiver makes no deliveries, or no receiver runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub circuit: Option<CircuitStatus>,
     /// How long an open circuit stays open, in seconds.

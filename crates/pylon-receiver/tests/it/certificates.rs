@@ -98,7 +98,7 @@ async fn a_renewed_certificate_is_used_without_an_order() {
         .endpoints(vec![EndpointConfig::signed("/webhook", [SecretSource::given("secret")])])
         .tls(Some(files.clone()));
     let receiver = within("it starts", Receiver::builder().config(config).start()).await.unwrap();
-    assert_eq!(shown_at(receiver.webhooks().ip().unwrap()).await, expired);
+    assert_eq!(shown_at(receiver.webhooks().unwrap().ip().unwrap()).await, expired);
     let path = files.certificate.display();
     let metric = |end: i64| format!("pylon_receiver_certificate_expiry_seconds{{certificate=\"{path}\"}} {end}\n");
     assert!(get(&receiver, "/metrics").await.contains(&metric(END_OF_2019)));
@@ -108,12 +108,16 @@ async fn a_renewed_certificate_is_used_without_an_order() {
     assert!(ready.starts_with("HTTP/1.1 200") && ready.contains(&warning), "{ready}");
 
     let renewed = write(&files, 2100);
-    assert_eq!(shown_at(receiver.webhooks().ip().unwrap()).await, expired, "the files are looked at once a minute");
+    assert_eq!(
+        shown_at(receiver.webhooks().unwrap().ip().unwrap()).await,
+        expired,
+        "the files are looked at once a minute"
+    );
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(61)).await;
     tokio::time::resume();
     within("it is shown", async {
-        while shown_at(receiver.webhooks().ip().unwrap()).await != renewed {
+        while shown_at(receiver.webhooks().unwrap().ip().unwrap()).await != renewed {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     })

@@ -4,7 +4,8 @@ use http::{HeaderName, HeaderValue, header};
 use proptest::prelude::*;
 use pylon_receiver::config::{
     CommandTransport, Config, DEFAULT_PATH, DestinationConfig, EndpointConfig, HttpTransport, LedgerAddress,
-    RequiredHeader, SecretFault, SecretSource, Signing, TransportConfig, check, parse, reference, restarts, show,
+    NatsTransport, RequiredHeader, SecretFault, SecretSource, Signing, TransportConfig, check, parse, reference,
+    restarts, show,
 };
 use pylon_receiver::text::{parse_bytes, parse_duration, parse_url, show_bytes, show_duration};
 use pylon_webhooks::NameSource;
@@ -26,6 +27,8 @@ struct Vectors {
 #[derive(Deserialize)]
 struct Case {
     id: String,
+    /// A cargo feature.
+    needs: Option<String>,
     file: Vec<String>,
     expect: Expect,
 }
@@ -43,7 +46,12 @@ fn cases() -> Vec<Case> {
     assert_eq!(vectors.schema, 1);
     let ids: HashSet<_> = vectors.cases.iter().map(|case| &case.id).collect();
     assert_eq!(ids.len(), vectors.cases.len(), "ids are unique");
-    vectors.cases
+    let is_built = |case: &Case| match case.needs.as_deref() {
+        None => true,
+        Some("nats") => cfg!(feature = "nats"),
+        Some(unknown) => panic!("no feature {unknown}"),
+    };
+    vectors.cases.into_iter().filter(is_built).collect()
 }
 
 #[test]
@@ -82,6 +90,7 @@ fn an_empty_file_is_shown_with_every_default() {
     let expected = r#"listen = "127.0.0.1:8080"
 admin = "127.0.0.1:8081"
 ledger = "sqlite:pylon.db"
+role = "accept_and_deliver"
 log = "text"
 trusted_proxies = []
 
@@ -142,7 +151,7 @@ fn every_key_is_in_the_reference_with_its_default() {
     }
     let keys: Vec<_> = reference.lines().filter_map(|line| line.split('`').nth(1)).collect();
     assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len(), "each key once");
-    assert_eq!(keys.len(), 68);
+    assert_eq!(keys.len(), 72);
 }
 
 const EXAMPLE: &str = include_str!("../../../../deploy/pylon-receiver.toml");
@@ -154,6 +163,16 @@ fn the_example_is_read() {
     assert_shows_itself("example", &show(&config));
 }
 
+#[cfg(not(feature = "nats"))]
+#[test]
+fn what_this_build_lacks_is_refused() {
+    let fault = parse("[[destination]]\nname = \"bus\"\nnats = \"nats://127.0.0.1\"").unwrap_err();
+    let expected = "line 3: `nats` in [[destination]] 1: expected a build with the feature `nats`, found one without; build with \
+                    --features nats";
+    assert_eq!(fault.to_string(), expected);
+}
+
+#[cfg(feature = "nats")]
 #[test]
 fn the_settings_that_the_example_comments_out_hold_anyway_unless_they_are_for_instance() {
     let (mut everything, mut defaults) = (String::new(), String::new());
@@ -179,7 +198,7 @@ fn the_settings_that_the_example_comments_out_hold_anyway_unless_they_are_for_in
     }
     assert_eq!(show(&parse(&defaults).unwrap()), show(&parse(EXAMPLE).unwrap()));
     let all = parse(&everything).unwrap();
-    assert_eq!(all.destinations.len(), 5);
+    assert_eq!(all.destinations.len(), 7);
     assert!(all.admin_token.is_some() && all.tls.is_some() && all.traces.is_some());
 }
 
@@ -258,7 +277,7 @@ fn a_configuration_that_a_program_made_is_checked_too() {
             "`longest_delay` in [destination.retry] of [[destination]] 1: expected a duration of at most 36500d, found `36501d`"
         ]
     );
-    let table: [(Change, &[&str]); 13] = [
+    let table: [(Change, &[&str]); 14] = [
         (|_| {}, &[]),
         (|config| config.endpoints.clear(), &["`endpoint`: expected at least one, found none"]),
         (
@@ -320,6 +339,21 @@ fn a_configuration_that_a_program_made_is_checked_too() {
         ),
         (
             |config| {
+                let nats = NatsTransport::new(SecretSource::Plain("nats://user:sk-secret@127.0.0.1".into()));
+                config.destinations[0].transport = TransportConfig::Nats(nats);
+            },
+            if cfg!(feature = "nats") {
+                &["`nats` in [[destination]] 1: expected a URL without a user, or a secret, found a user in it"]
+            } else {
+                &[
+                    "`nats` in [[destination]] 1: expected a URL without a user, or a secret, found a user in it",
+                    "`nats` in [[destination]] 1: expected a build with the feature `nats`, found one without; build with \
+                     --features nats",
+                ]
+            },
+        ),
+        (
+            |config| {
                 let http = HttpTransport::new("/webhook".parse().unwrap());
                 config.destinations[0].transport = TransportConfig::Http(http);
             },
@@ -346,7 +380,7 @@ fn a_configuration_that_a_program_made_is_checked_too() {
 
 #[test]
 fn the_keys_that_need_a_restart_are_those_that_the_reference_names() {
-    let changed = "listen = \"127.0.0.1:1\"\nadmin = \"127.0.0.1:2\"\nadmin_token = { env = \"A\" }\nledger = \"sqlite:a\"\n\
+    let changed = "listen = \"127.0.0.1:1\"\nadmin = \"127.0.0.1:2\"\nadmin_token = { env = \"A\" }\nledger = \"sqlite:a\"\nrole = \"accept\"\n\
                    health = \"/healthz\"\nlog = \"json\"\ntraces = \"http://a/\"\ntls = { certificate = \"a\", key = \"a\" }\n\
                    [limits]\nconnections = 1\nheader_timeout = \"1s\"\nidle_timeout = \"1s\"\nbody_timeout = \"1s\"\n\
                    body_memory = \"2MiB\"\nkeep_alive_requests = 1\nqueue = 1\nshutdown_timeout = \"1s\"\n[retention]\ndelivered = \"1d\"\nrefused = 1\n\

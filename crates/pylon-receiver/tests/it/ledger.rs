@@ -9,10 +9,11 @@ mod operation;
 mod postgres;
 mod properties;
 mod race;
+pub(crate) mod switch;
 
 use contract::{Hands, REFUSED, Subject, contract};
 use memory::MemoryLedger;
-use pylon_receiver::ledger::{Ledger, LedgerError, SqliteLedger, SqliteOptions};
+use pylon_receiver::ledger::{Ledger, LedgerError, SpoolOptions, SpooledLedger, SqliteLedger, SqliteOptions};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -84,6 +85,54 @@ impl Subject for SqliteSubject {
     }
 }
 
+/// The model with a spool in front of it, which stays empty.
+struct SpooledSubject {
+    /// None while it is down.
+    ledger: Option<Arc<dyn Ledger>>,
+    beyond: Arc<MemoryLedger>,
+    folder: TempDir,
+    clock: Hands,
+}
+
+impl SpooledSubject {
+    /// What had the spool may still be about to let it go.
+    async fn start(folder: &TempDir, clock: &Hands, beyond: &Arc<MemoryLedger>) -> Arc<dyn Ledger> {
+        for _ in 0..1000 {
+            let options = SpoolOptions { clock: Arc::new(clock.clone()), ..SpoolOptions::default() };
+            let beyond = beyond.clone();
+            let connect = move || std::future::ready(Ok(beyond.clone() as Arc<dyn Ledger>));
+            match SpooledLedger::start(folder.path().join("spool.db"), options, connect).await {
+                Ok(ledger) => return Arc::new(ledger),
+                Err(LedgerError::InUse(_)) => tokio::time::sleep(Duration::from_millis(5)).await,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        panic!("the file is never let go");
+    }
+}
+
+impl Subject for SpooledSubject {
+    async fn fresh(clock: Hands) -> Self {
+        let beyond = Arc::new(MemoryLedger::new(REFUSED, Arc::new(clock.clone())));
+        let folder = TempDir::new().unwrap();
+        Self { ledger: Some(Self::start(&folder, &clock, &beyond).await), beyond, folder, clock }
+    }
+
+    fn ledger(&self) -> Arc<dyn Ledger> {
+        self.ledger.clone().unwrap()
+    }
+
+    fn second(&self) -> Arc<dyn Ledger> {
+        Arc::new(self.beyond.shared())
+    }
+
+    async fn crash(&mut self) {
+        self.ledger = None;
+        self.beyond = Arc::new(self.beyond.crashed());
+        self.ledger = Some(Self::start(&self.folder, &self.clock, &self.beyond).await);
+    }
+}
+
 /// Makes the tests that race a [`Subject`].
 macro_rules! races {
     ($subject:ty: $($promise:ident)*) => {
@@ -108,6 +157,11 @@ mod sqlite {
     fn it_answers_as_the_model_does_whatever_is_asked() {
         crate::ledger::properties::check::<crate::ledger::SqliteSubject>();
     }
+}
+
+mod behind_a_spool {
+    super::contract!(crate::ledger::SpooledSubject);
+    super::races!(crate::ledger::SpooledSubject: order deduplication idempotence retention);
 }
 
 mod in_memory {

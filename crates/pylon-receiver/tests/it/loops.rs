@@ -48,7 +48,8 @@ async fn webhook(receiver: &Receiver) {
     let signature = sign(&Secret::new(SECRET).unwrap(), BODY.as_bytes(), None);
     let head = format!("POST /webhook HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Pylon-Signature: {signature}\r\n");
     let answer =
-        ask(receiver.webhooks().ip().unwrap(), format!("{head}Content-Length: {}\r\n\r\n{BODY}", BODY.len())).await;
+        ask(receiver.webhooks().unwrap().ip().unwrap(), format!("{head}Content-Length: {}\r\n\r\n{BODY}", BODY.len()))
+            .await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
@@ -71,12 +72,12 @@ async fn ring(receivers: usize) -> Vec<(u64, u64)> {
         let mut config = config(&folder, &number.to_string());
         // From the last one on: each knows the next one's address.
         if let Some(next) = ring.last() {
-            config = delivering_to(config, next.webhooks().ip().unwrap());
+            config = delivering_to(config, next.webhooks().unwrap().ip().unwrap());
         }
         ring.push(within("it starts", Receiver::builder().config(config).start()).await.unwrap());
     }
     let (last, first) = (&ring[0], ring.last().unwrap());
-    let closed = delivering_to(config(&folder, "0"), first.webhooks().ip().unwrap());
+    let closed = delivering_to(config(&folder, "0"), first.webhooks().unwrap().ip().unwrap());
     within("it reloads", last.reload(closed)).await.unwrap();
     webhook(first).await;
     let is_quiet = async || {
@@ -120,7 +121,7 @@ async fn what_an_operator_redelivers_goes_on_to_the_next_receiver() {
     // Two deliveries of one second have one signature.
     config_of_next.endpoints[0].deduplication = Deduplication::Off;
     let next = within("it starts", Receiver::builder().config(config_of_next).start()).await.unwrap();
-    let config = delivering_to(config(&folder, "first"), next.webhooks().ip().unwrap());
+    let config = delivering_to(config(&folder, "first"), next.webhooks().unwrap().ip().unwrap());
     let first = within("it starts", Receiver::builder().config(config).start()).await.unwrap();
     webhook(&first).await;
     let order = "{\"all\":true}";

@@ -14,6 +14,7 @@ mod metrics;
 mod postgres;
 mod preflight;
 mod receiver;
+mod roles;
 mod sqlite;
 mod transports;
 mod wait;

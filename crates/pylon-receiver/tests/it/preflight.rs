@@ -2,7 +2,7 @@
 
 use pylon_receiver::config::{
     ClientCertificate, CommandTransport, Config, DestinationConfig, EndpointConfig, HttpTransport, JsonLinesTransport,
-    LedgerAddress, SecretSource, Signing, Tls, TransportConfig, parse,
+    LedgerAddress, NatsTransport, SecretSource, Signing, Tls, TransportConfig, parse,
 };
 use pylon_receiver::ledger::{SqliteLedger, SqliteOptions};
 use pylon_receiver::{Preflight, Receiver, StartFault};
@@ -275,7 +275,7 @@ fn a_ledger_that_cannot_be_opened_is_told_and_nothing_is_changed() {
         (
             path("newer"),
             format!(
-                "not a ledger of this version: expected at most version 2 in {}, found 99; run a newer pylon-receiver",
+                "not a ledger of this version: expected at most version 3 in {}, found 99; run a newer pylon-receiver",
                 shown("newer")
             ),
         ),
@@ -453,6 +453,54 @@ fn the_files_of_a_destination_are_read() {
     let not_set = "destination app: no secret: expected one in environment variable PYLON_NEVER_SET, found it not set; \
                    set it";
     assert_finds(&at(unset), &[], &[not_set], &[]);
+}
+
+#[cfg(feature = "nats")]
+#[test]
+fn a_nats_server_is_not_asked_and_its_secrets_are_looked_at() {
+    let folder = TempDir::new().unwrap();
+    let at = |servers: &str| NatsTransport::new(SecretSource::Plain(servers.into()));
+    let config =
+        |nats: NatsTransport| config().destinations(vec![DestinationConfig::new("bus", TransportConfig::Nats(nats))]);
+    assert_finds(&config(at("nats://192.0.2.1")), &[], &[], &[]);
+    for (servers, key) in [("nats://127.0.0.1:8080", "listen"), ("nats://a,nats://localhost:8081", "admin")] {
+        let fault =
+            format!("destination bus: `nats` is the receiver's own `{key}` address; use the address of a NATS server");
+        assert_finds(&config(at(servers)), &[&fault], &[], &[]);
+    }
+    let credentials = folder.path().join("nats.creds");
+    let missing = format!(
+        "destination bus: no NATS credentials: expected a JWT and a seed in {}, found that it cannot be read (entity not \
+         found)",
+        credentials.display()
+    );
+    let with = || config(at("nats://a").credentials(Some(credentials.clone())));
+    assert_finds(&with(), &[], &[&missing], &[]);
+    file(&folder, "nats.creds", "no seed", 0o644);
+    let path = credentials.display();
+    let malformed =
+        format!("destination bus: no NATS credentials: expected a JWT and a seed in {path}, found something else");
+    let open = format!("destination bus: every user of this machine can read {path}; run `chmod o-r {path}`");
+    assert_finds(&with(), &[], &[&malformed], &[&open]);
+    let url = |text: &str| config(NatsTransport::new(SecretSource::given(text)));
+    assert_finds(&url("nats://user:sesame@a"), &[], &[], &[]);
+    let malformed = "destination bus: malformed secret: expected the URL of a NATS server such as \
+                     `nats://user:password@127.0.0.1:4222`, or several with commas between them, found another form";
+    assert_finds(&url("http://a"), &[], &[malformed], &[]);
+    let unset = at("nats://a").token(Some(SecretSource::Environment("PYLON_NEVER_SET".into())));
+    let not_set = "destination bus: no secret: expected one in environment variable PYLON_NEVER_SET, found it not set; \
+                   set it";
+    assert_finds(&config(unset), &[], &[not_set], &[]);
+}
+
+#[cfg(not(feature = "nats"))]
+#[test]
+fn a_build_without_nats_says_so_once() {
+    let nats = NatsTransport::new(SecretSource::Plain("nats://192.0.2.1".into()));
+    let fault = "`nats` in [[destination]] 1: expected a build with the feature `nats`, found one without; build with \
+                 --features nats";
+    let config = config().destinations(vec![DestinationConfig::new("bus", TransportConfig::Nats(nats))]);
+    assert_finds(&config, &[fault], &[], &[]);
 }
 
 /// Its URL need not lead anywhere.

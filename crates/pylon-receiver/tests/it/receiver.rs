@@ -43,7 +43,7 @@ fn memory() -> Arc<MemoryLedger> {
 }
 
 fn webhooks_of(receiver: &Receiver) -> SocketAddr {
-    receiver.webhooks().ip().unwrap()
+    receiver.webhooks().unwrap().ip().unwrap()
 }
 
 fn admin_of(receiver: &Receiver) -> SocketAddr {

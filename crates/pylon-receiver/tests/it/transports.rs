@@ -7,6 +7,8 @@ mod dial;
 mod handlers;
 mod http;
 mod json_lines;
+#[cfg(feature = "nats")]
+mod nats;
 mod proxy;
 pub(crate) mod secure;
 mod server;

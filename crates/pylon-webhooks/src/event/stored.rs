@@ -47,3 +47,18 @@ impl Verified<WebhookEvent> {
         Self::without_request(event)
     }
 }
+
+impl Verified<Payload<'static>> {
+    /// Marks a body that was verified before you stored it, and that you read from your own storage. Use it for nothing
+    /// else, as with [`stored`](Verified::stored).
+    ///
+    /// ```
+    /// use pylon_webhooks::Verified;
+    ///
+    /// let body = Verified::stored_body(b"{}".to_vec());
+    /// assert_eq!((body.as_bytes(), body.signed()), (&b"{}"[..], None));
+    /// ```
+    pub fn stored_body(body: impl Into<Payload<'static>>) -> Self {
+        Self::without_request(body.into())
+    }
+}

@@ -283,10 +283,10 @@ pub(super) fn states(event: &Value) -> Vec<String> {
     deliveries.iter().map(|delivery| delivery["state"].as_str().unwrap().to_owned()).collect()
 }
 
-/// An address in a line of the log; none where it is a Unix socket.
+/// An address in a line of the log; none where it is a Unix socket, or where nothing listens.
 fn address(line: &str, name: &str) -> SocketAddr {
-    let (_, rest) =
-        line.split_once(&format!(" {name}=")).or_else(|| line.split_once(&format!("\"{name}\":\""))).unwrap();
+    let found = line.split_once(&format!(" {name}=")).or_else(|| line.split_once(&format!("\"{name}\":\"")));
+    let Some((_, rest)) = found else { return SocketAddr::from(([127, 0, 0, 1], 0)) };
     let address = &rest[..rest.find([' ', '"']).unwrap_or(rest.len())];
     if address.starts_with("unix:") { SocketAddr::from(([127, 0, 0, 1], 0)) } else { address.parse().unwrap() }
 }

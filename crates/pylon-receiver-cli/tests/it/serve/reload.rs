@@ -68,7 +68,7 @@ fn a_bad_configuration_is_refused_and_the_old_one_stays() {
         ("[[destination]]\nname = app\n", "not TOML: string values must be quoted"),
         ("listen = 127.0.0.1:0\n", "; put text in quotes"),
         ("lisen = \"127.0.0.1:0\"\n", "unknown key `lisen`: did you mean `listen`?"),
-        ("[[destination]]\nname = \"app\"\n", "expected one of `url`, `command` and `jsonl`, found none"),
+        ("[[destination]]\nname = \"app\"\n", "expected one of `url`, `command`, `jsonl` and `nats`, found none"),
         (
             "[[destination]]\nname = \"app\"\nurl = \"http://127.0.0.1:1\"\nsecret = { file = \"{}/none\" }\n",
             "destination app: no secret: expected one in file {}/none, found that it cannot be read (entity not found)",

@@ -160,7 +160,6 @@ mod tests {
     use super::super::route::Way;
     use super::super::tls::Tls;
     use super::*;
-    use crate::config::HttpTransport;
     use std::io;
     use std::pin::Pin;
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -205,7 +204,7 @@ mod tests {
     async fn a_request_that_an_idle_connection_gives_back_goes_out_on_a_new_one() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
-        let tls = Tls::read(&HttpTransport::default()).unwrap();
+        let tls = Tls::read(None, None).unwrap();
         let connections = Connections::new(Route::new(&url, Way::Network, tls).unwrap(), 2);
         let written: Arc<AtomicBool> = Arc::default();
         for _ in 0..2 {

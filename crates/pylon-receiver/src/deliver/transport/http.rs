@@ -71,7 +71,8 @@ impl Http {
     /// Reads the secrets and the files.
     pub(super) fn new(config: &HttpTransport, timeout: Duration, concurrency: usize) -> Result<Self, TransportFault> {
         let proxy = config.proxy.as_ref().map(Proxy::read).transpose().map_err(TransportFault::Secret)?;
-        let tls = Tls::read(config).map_err(TransportFault::Tls)?;
+        let tls = Tls::read(config.ca.as_deref(), config.client.as_ref()).map_err(TransportFault::Tls)?;
+        let tls = tls.speaking(b"http/1.1");
         let route = Route::new(&config.url, Way::new(config, proxy), tls);
         Ok(Self {
             url: config.url.clone(),

@@ -12,6 +12,10 @@ mod hearing;
 mod http;
 mod json_lines;
 mod line;
+#[cfg(feature = "nats")]
+mod nats;
+#[cfg(feature = "nats")]
+mod nats_connection;
 mod outgoing;
 mod proxy;
 mod report;
@@ -37,6 +41,8 @@ use command::Command;
 use handlers::InProcess;
 use http::Http;
 use json_lines::JsonLines;
+#[cfg(feature = "nats")]
+use nats::Nats;
 use std::sync::Arc;
 
 /// The transport of a configured destination, with its secrets read once. A destination in this process goes to the handlers.
@@ -54,6 +60,10 @@ pub fn transport(
             Arc::new(Command::new(command, environment, timeout))
         }
         TransportConfig::JsonLines(JsonLinesTransport { path, .. }) => Arc::new(JsonLines::new(path, timeout)),
+        #[cfg(feature = "nats")]
+        TransportConfig::Nats(nats) => Arc::new(Nats::new(&destination.name, nats, timeout)?),
+        #[cfg(not(feature = "nats"))]
+        TransportConfig::Nats(_) => return Err(TransportFault::NotBuilt("nats")),
         TransportConfig::InProcess => {
             let handlers = handlers.ok_or(TransportFault::NoHandlers)?;
             Arc::new(InProcess::new(Arc::clone(handlers), timeout))

@@ -57,21 +57,7 @@ impl Outgoing {
 
     /// The headers of an attempt.
     pub(super) fn headers(&self, attempt: &Attempt) -> HeaderMap {
-        let mut headers = attempt.headers.to_map();
-        remove_what_does_not_travel(&mut headers);
-        headers.insert(EVENT_ID, ascii(attempt.event().to_string()));
-        headers.insert(ATTEMPT, attempt.number.into());
-        for (name, text) in [(ENDPOINT, &*attempt.endpoint), (NAME, &*attempt.name)] {
-            if let Some(value) = plain(text) {
-                headers.insert(name, value);
-            }
-        }
-        if let Some(kind) = attempt.kind {
-            headers.insert(KIND, HeaderValue::from_static(kind.name()));
-        }
-        if let Some(number) = attempt.redelivery_of {
-            headers.insert(REDELIVERY_OF, ascii(DeliveryId { number, ..attempt.delivery }.to_string()));
-        }
+        let mut headers = of_event(attempt);
         self.remove_what_is_replaced(&mut headers);
         for (name, value) in &self.configured {
             headers.append(name, value.clone());
@@ -94,6 +80,26 @@ impl Outgoing {
             headers.remove(name);
         }
     }
+}
+
+/// The original headers that travel, and those that say which event and attempt this is.
+pub(super) fn of_event(attempt: &Attempt) -> HeaderMap {
+    let mut headers = attempt.headers.to_map();
+    remove_what_does_not_travel(&mut headers);
+    headers.insert(EVENT_ID, ascii(attempt.event().to_string()));
+    headers.insert(ATTEMPT, attempt.number.into());
+    for (name, text) in [(ENDPOINT, &*attempt.endpoint), (NAME, &*attempt.name)] {
+        if let Some(value) = plain(text) {
+            headers.insert(name, value);
+        }
+    }
+    if let Some(kind) = attempt.kind {
+        headers.insert(KIND, HeaderValue::from_static(kind.name()));
+    }
+    if let Some(number) = attempt.redelivery_of {
+        headers.insert(REDELIVERY_OF, ascii(DeliveryId { number, ..attempt.delivery }.to_string()));
+    }
+    headers
 }
 
 /// A value that is shown nowhere.

@@ -210,7 +210,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
         std::fs::write(&path, trusted.cert.pem()).unwrap();
-        let tls = Tls::read(&HttpTransport::default().ca(Some(path))).unwrap();
+        let tls = Tls::read(Some(&path), None).unwrap();
         let name = ServerName::try_from("app.example").unwrap();
         let tls = Some((tls.connector().unwrap(), &name));
         for first in [Host::SpeaksNoTls, Host::SaysNothing, Host::Answers(acceptor(&stranger))] {

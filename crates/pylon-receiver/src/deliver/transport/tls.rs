@@ -1,6 +1,6 @@
 //! TLS to a destination: whom it trusts, and how the receiver shows who it is.
 
-use crate::config::{ClientCertificate, HttpTransport};
+use crate::config::ClientCertificate;
 use crate::pem::{TlsFault, read_certificates, read_key};
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::{CryptoProvider, ring};
@@ -17,20 +17,27 @@ pub(super) struct Tls {
     /// None: trust what the system trusts.
     authorities: Option<Arc<RootCertStore>>,
     client: Option<Arc<dyn ResolvesClientCert>>,
+    /// What is spoken within TLS, where the server is told so.
+    protocol: Option<&'static [u8]>,
     /// Made when it is needed first: the system may have no root certificates yet.
     connector: OnceLock<TlsConnector>,
 }
 
 impl Tls {
-    /// Reads the files.
+    /// Reads the files: the authorities to trust, unless it is those of the system, and the certificate to show.
     ///
     /// # Errors
     /// [`TlsFault`]: a file cannot be used.
-    pub(super) fn read(config: &HttpTransport) -> Result<Self, TlsFault> {
+    pub(super) fn read(ca: Option<&Path>, client: Option<&ClientCertificate>) -> Result<Self, TlsFault> {
         let provider = Arc::new(ring::default_provider());
-        let authorities = config.ca.as_deref().map(authorities).transpose()?;
-        let client = config.client.as_ref().map(|client| certified(client, &provider)).transpose()?;
-        Ok(Self { provider, authorities, client, connector: OnceLock::new() })
+        let authorities = ca.map(authorities).transpose()?;
+        let client = client.map(|client| certified(client, &provider)).transpose()?;
+        Ok(Self { provider, authorities, client, protocol: None, connector: OnceLock::new() })
+    }
+
+    /// The same, and the server is told that this is spoken within TLS.
+    pub(super) fn speaking(self, protocol: &'static [u8]) -> Self {
+        Self { protocol: Some(protocol), ..self }
     }
 
     /// What makes connections secure.
@@ -47,6 +54,16 @@ impl Tls {
         }
     }
 
+    /// The settings of a client that believes no server.
+    #[cfg(feature = "nats")]
+    pub(super) fn of_nobody(&self) -> ClientConfig {
+        ClientConfig::builder_with_provider(self.provider.clone())
+            .with_safe_default_protocol_versions()
+            .expect("the provider that is named here has the cipher suites of both versions")
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth()
+    }
+
     fn new_connector(&self) -> Result<TlsConnector, &'static str> {
         let config = ClientConfig::builder_with_provider(self.provider.clone())
             .with_safe_default_protocol_versions()
@@ -59,7 +76,7 @@ impl Tls {
             Some(client) => config.with_client_cert_resolver(client.clone()),
             None => config.with_no_client_auth(),
         };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = self.protocol.map(<[u8]>::to_vec).into_iter().collect();
         Ok(Arc::new(config).into())
     }
 }

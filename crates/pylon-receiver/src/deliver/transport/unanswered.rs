@@ -91,7 +91,8 @@ fn of_proxy(fault: &ProxyFault) -> Cow<'static, str> {
     }
 }
 
-fn of_causes(first: &(dyn Error + 'static)) -> Cow<'static, str> {
+/// The sentence for an error, or for what caused it.
+pub(super) fn of_causes(first: &(dyn Error + 'static)) -> Cow<'static, str> {
     let mut next = Some(first);
     while let Some(cause) = next {
         if let Some(fault) = cause.downcast_ref::<ProxyFault>() {

@@ -15,6 +15,7 @@ use crate::ledger::{
     RefusedFilter, RefusedRecord, Stats, Wakes,
 };
 use crate::time::{SystemWallClock, WallClock};
+use rusqlite::Connection;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,16 +51,26 @@ impl SqliteLedger {
     /// [`LedgerError::Damaged`] or [`LedgerError::Unknown`] if it is no sound ledger of this version or an earlier one;
     /// [`LedgerError::ReadOnly`], [`LedgerError::Full`], [`LedgerError::Failed`].
     pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, LedgerError> {
-        let files = Arc::new(LedgerFiles::take(path.as_ref(), open::VERSION)?);
+        Self::open_with(path.as_ref(), options, |_| Ok(())).map(|(ledger, ())| ledger)
+    }
+
+    /// The same, once something is done by the connection that writes.
+    pub(super) fn open_with<T>(
+        path: &Path,
+        options: SqliteOptions,
+        begin: impl FnOnce(&mut Connection) -> Result<T, LedgerError>,
+    ) -> Result<(Self, T), LedgerError> {
+        let files = Arc::new(LedgerFiles::take(path, open::VERSION)?);
         backup::remove_unfinished(files.path());
         let mut connection = open::to_write(files.path())?;
+        let begun = begin(&mut connection)?;
         let (damage, bell, clock) = (Damage::default(), Bell::default(), options.clock.clone());
         let readers = Readers::beside(files.clone(), damage.clone())?;
         let checkpointer = Checkpointer::start(files.clone(), &mut connection)?;
         files.watch(open::page_size(&connection)?)?;
         let path = files.path().to_owned();
         let writer = Writer::start(connection, checkpointer, files, options, damage.clone(), bell.clone())?;
-        Ok(Self { writer: Some(writer), readers, bell, clock, damage, path })
+        Ok((Self { writer: Some(writer), readers, bell, clock, damage, path }, begun))
     }
 
     /// Whether a ledger could be opened or made at a path, as far as can be told without changing anything. That another process has it
@@ -88,14 +99,37 @@ impl SqliteLedger {
     }
 
     /// Does a job on the writing thread, once there is room for it.
-    fn write<I: Send + 'static, O: Send + 'static>(&self, input: I, run: Run<I, O>) -> LedgerFuture<'_, O> {
+    pub(super) fn write<I: Send + 'static, O: Send + 'static>(&self, input: I, run: Run<I, O>) -> LedgerFuture<'_, O> {
         Box::pin(async move { self.writer.as_ref().ok_or(LedgerError::ReadOnly)?.submit(input, run).await })
+    }
+
+    /// The same, or [`LedgerError::Busy`] if there is no room now.
+    pub(super) fn write_now<I: Send + 'static, O: Send + 'static>(
+        &self,
+        input: I,
+        run: Run<I, O>,
+    ) -> LedgerFuture<'_, O> {
+        Box::pin(async move { self.writer.as_ref().ok_or(LedgerError::ReadOnly)?.submit_now(input, run).await })
+    }
+
+    /// Reads beside the writing thread, by this clock.
+    pub(super) fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection, Arc<dyn WallClock>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> LedgerFuture<'_, T> {
+        let clock = self.clock.clone();
+        self.readers.read(move |connection| query(connection, clock))
+    }
+
+    /// The path without links.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 }
 
 impl Ledger for SqliteLedger {
     fn record(&self, event: NewEvent) -> LedgerFuture<'_, Recorded> {
-        Box::pin(async move { self.writer.as_ref().ok_or(LedgerError::ReadOnly)?.submit_now(event, record::run).await })
+        self.write_now(event, record::run)
     }
 
     fn keep_refused(&self, refused: NewRefused) {
@@ -153,13 +187,11 @@ impl Ledger for SqliteLedger {
     }
 
     fn event(&self, id: EventId) -> LedgerFuture<'_, Option<EventDetail>> {
-        let clock = self.clock.clone();
-        self.readers.read(move |connection| read::event(connection, clock, id))
+        self.read(move |connection, clock| read::event(connection, clock, id))
     }
 
     fn deliveries(&self, filter: DeliveryFilter, page: Page<DeliveryId>) -> LedgerFuture<'_, Vec<DeliveryRecord>> {
-        let clock = self.clock.clone();
-        self.readers.read(move |connection| read::deliveries(connection, clock, &filter, page))
+        self.read(move |connection, clock| read::deliveries(connection, clock, &filter, page))
     }
 
     fn refused(&self, filter: RefusedFilter, page: Page<u64>) -> LedgerFuture<'_, Vec<RefusedRecord>> {
@@ -167,8 +199,8 @@ impl Ledger for SqliteLedger {
     }
 
     fn stats(&self) -> LedgerFuture<'_, Stats> {
-        let (path, clock) = (self.path.clone(), self.clock.clone());
-        self.readers.read(move |connection| {
+        let path = self.path.clone();
+        self.read(move |connection, clock| {
             let ledger_bytes = files::files_of(&path).iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum();
             read::stats(connection, clock, ledger_bytes)
         })

@@ -24,9 +24,12 @@ mod refused;
 mod row;
 mod search;
 mod settle;
+mod spool;
 mod transaction;
 mod wal;
 mod writer;
 
 pub use ledger::SqliteLedger;
 pub use options::SqliteOptions;
+pub(in crate::ledger) use record::Kept;
+pub(in crate::ledger) use spool::{Left, Said, SpoolFile, Spooled, bytes_of};

@@ -1,5 +1,6 @@
 //! Forgets what is done and old, a little at a time.
 
+use super::clock::Tick;
 use super::transaction::Transaction;
 use crate::id::EventId;
 use crate::ledger::{Prune, Pruned};
@@ -27,12 +28,7 @@ pub(super) fn run(transaction: &mut Transaction<'_>, prune: &Prune) -> rusqlite:
         Some(kept_for) => forget_events(transaction, &place.unwrap_or_default(), kept_for)?,
         None => (0, None),
     };
-    let keys = connection
-        .prepare_cached(
-            "DELETE FROM deduplication_keys WHERE (endpoint, key) IN
-             (SELECT endpoint, key FROM deduplication_keys WHERE expires_at_ms <= ?1 LIMIT ?2)",
-        )?
-        .execute(params![now.tick, MOST_EVENTS as i64])?;
+    let keys = forget_keys(connection, now.tick)?;
     connection
         .prepare_cached(
             "INSERT INTO chores (name, owner, until_ms, place) VALUES ('prune', ?1, ?2, ?3)
@@ -40,6 +36,16 @@ pub(super) fn run(transaction: &mut Transaction<'_>, prune: &Prune) -> rusqlite:
         )?
         .execute(params![prune.owner, now.tick.after(OWNED_FOR), place.map(|id| *id.as_bytes())])?;
     Ok(Pruned::Here { events, more: place.is_some() || keys == MOST_EVENTS })
+}
+
+/// Forgets some of the deduplication keys whose time is over; says how many.
+pub(super) fn forget_keys(connection: &Connection, now: Tick) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "DELETE FROM deduplication_keys WHERE (endpoint, key) IN
+             (SELECT endpoint, key FROM deduplication_keys WHERE expires_at_ms <= ?1 LIMIT ?2)",
+        )?
+        .execute(params![now, MOST_EVENTS as i64])
 }
 
 /// Forgets some of the events behind the place; says how many, and where to go on.
@@ -79,7 +85,8 @@ fn is_done(connection: &Connection, seq: i64, is_parked: bool) -> rusqlite::Resu
         || connection.prepare_cached("SELECT 1 FROM deliveries WHERE event_seq = ?1 LIMIT 1")?.exists([seq])?)
 }
 
-fn forget(connection: &Connection, seq: i64, id: EventId) -> rusqlite::Result<()> {
+/// Forgets an event and all that belongs to it, except for a deduplication key that has a time of its own.
+pub(super) fn forget(connection: &Connection, seq: i64, id: EventId) -> rusqlite::Result<()> {
     connection
         .prepare_cached("DELETE FROM attempts WHERE delivery_seq IN (SELECT seq FROM deliveries WHERE event_seq = ?1)")?
         .execute([seq])?;

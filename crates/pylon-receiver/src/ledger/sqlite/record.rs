@@ -8,23 +8,75 @@ use super::row::number_of;
 use super::transaction::Transaction;
 use crate::ledger::{DeduplicationKey, DeliveryState, NewEvent, Recorded};
 use crate::time::Moment;
-use rusqlite::params;
+use rusqlite::{Connection, params};
 use std::sync::Arc;
 
 /// Keeps the event, unless it has been here before or its deduplication key is remembered.
 pub(super) fn run(transaction: &mut Transaction<'_>, event: &NewEvent) -> rusqlite::Result<Recorded> {
+    keep(transaction, event, insert_event).map(|kept| kept.answer)
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::ledger) struct Kept {
+    pub(in crate::ledger) answer: Recorded,
+    /// Whether it was not here before, and is now.
+    pub(in crate::ledger) is_new: bool,
+}
+
+impl Kept {
+    const fn before(answer: Recorded) -> Self {
+        Self { answer, is_new: false }
+    }
+}
+
+/// Puts an event's row in, unless there is one with its id; says how many rows that were.
+pub(super) type InsertEvent = fn(&Connection, &NewEvent) -> rusqlite::Result<usize>;
+
+/// Keeps the event as above, in a row of this form.
+pub(super) fn keep(
+    transaction: &mut Transaction<'_>,
+    event: &NewEvent,
+    insert_event: InsertEvent,
+) -> rusqlite::Result<Kept> {
     for &id in &event.passed {
         if transaction.connection.prepare_cached("SELECT 1 FROM events WHERE id = ?1")?.exists([id])? {
-            return Ok(Recorded::Looped(id));
+            return Ok(Kept::before(Recorded::Looped(id)));
         }
     }
     if let Some(key) = &event.deduplication
         && let Some(answer) = remembered(transaction, event, key)?
     {
-        return Ok(answer);
+        return Ok(Kept::before(answer));
     }
-    let inserted = transaction
-        .connection
+    if insert_event(transaction.connection, event)? == 0 {
+        // The same event again, whose key is forgotten by now: it is as before.
+        if let Some(key) = &event.deduplication {
+            transaction
+                .connection
+                .prepare_cached("DELETE FROM deduplication_keys WHERE endpoint = ?1 AND key = ?2 AND event_id = ?3")?
+                .execute(params![event.endpoint, key.key, event.id])?;
+        }
+        return Ok(Kept::before(Recorded::Stored));
+    }
+    let event_seq = transaction.connection.last_insert_rowid();
+    transaction.count_events(1, i64::from(event.parked.is_some()));
+    for (delivery, number) in event.deliveries.iter().zip(1..) {
+        let row = NewRow {
+            event_seq,
+            number,
+            destination: &delivery.destination,
+            order_key: delivery.order_key.as_deref(),
+            created_at: None,
+            redelivery_of: None,
+        };
+        insert(transaction, row)?;
+    }
+    Ok(Kept { answer: Recorded::Stored, is_new: true })
+}
+
+fn insert_event(connection: &Connection, event: &NewEvent) -> rusqlite::Result<usize> {
+    connection
         .prepare_cached(
             "INSERT INTO events (id, endpoint, name, kind, method, target, query, parked, headers, body)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (id) DO NOTHING",
@@ -40,31 +92,7 @@ pub(super) fn run(transaction: &mut Transaction<'_>, event: &NewEvent) -> rusqli
             event.parked,
             event.headers.as_bytes(),
             event.body.as_bytes()
-        ])?;
-    if inserted == 0 {
-        // The same event again, whose key is forgotten by now: it is as before.
-        if let Some(key) = &event.deduplication {
-            transaction
-                .connection
-                .prepare_cached("DELETE FROM deduplication_keys WHERE endpoint = ?1 AND key = ?2 AND event_id = ?3")?
-                .execute(params![event.endpoint, key.key, event.id])?;
-        }
-        return Ok(Recorded::Stored);
-    }
-    let event_seq = transaction.connection.last_insert_rowid();
-    transaction.count_events(1, i64::from(event.parked.is_some()));
-    for (delivery, number) in event.deliveries.iter().zip(1..) {
-        let row = NewRow {
-            event_seq,
-            number,
-            destination: &delivery.destination,
-            order_key: delivery.order_key.as_deref(),
-            created_at: None,
-            redelivery_of: None,
-        };
-        insert(transaction, row)?;
-    }
-    Ok(Recorded::Stored)
+        ])
 }
 
 /// The answer, where the key is remembered; where it is not, it is from now on.

@@ -63,7 +63,15 @@ pub(super) fn end(transaction: &mut Transaction<'_>, delivery: Unfinished<'_>, e
         .execute(params![seq, number_of(end.state), transaction.now.wall, end.attempts, end.reason])?;
     transaction.leaves(destination, DeliveryState::Waiting);
     transaction.enters(destination, end.state);
-    let Some(order_key) = order_key else { return Ok(false) };
+    order_key.map_or(Ok(false), |order_key| let_the_next_go(transaction, destination, order_key))
+}
+
+/// Lets the first that is held in a line go, of which nothing else is waiting; says whether there was one.
+pub(super) fn let_the_next_go(
+    transaction: &mut Transaction<'_>,
+    destination: &Arc<str>,
+    order_key: &str,
+) -> rusqlite::Result<bool> {
     let freed = transaction
         .connection
         .prepare_cached(

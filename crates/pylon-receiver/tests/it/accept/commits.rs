@@ -11,6 +11,7 @@ fn what_the_ledger_does_not_keep_is_never_answered_200() {
         (LedgerError::Full, "ledger_full"),
         (LedgerError::ReadOnly, "ledger_read_only"),
         (LedgerError::Unreachable(text()), "ledger_unreachable"),
+        (LedgerError::Unconfirmed(text()), "ledger_unconfirmed"),
         (LedgerError::Damaged(text()), "ledger_damaged"),
         (LedgerError::Displaced(text()), "ledger_displaced"),
         (LedgerError::InUse(text()), "ledger_in_use"),

@@ -7,7 +7,7 @@ use http::{HeaderMap, Request, StatusCode};
 use pylon_receiver::internals::{Access, AdminParts, CertificateEnd, Metrics, Running, RunningDestination, router};
 use pylon_receiver::ledger::*;
 use pylon_receiver::wire::CircuitStatus;
-use pylon_receiver::{DeliveryId, EventId, Headers, Moment};
+use pylon_receiver::{DeliveryId, EventId, Headers, Moment, Role};
 use pylon_webhooks::{EventKind, WebhookEvent};
 use serde_json::Value;
 use std::net::{IpAddr, SocketAddr};
@@ -297,6 +297,7 @@ impl Ledger for FakeLedger {
 /// A receiver that does nothing.
 #[derive(Default)]
 pub(crate) struct FakeRunning {
+    pub(crate) role: Mutex<Role>,
     pub(crate) destinations: Mutex<Vec<RunningDestination>>,
     pub(crate) unmet: Mutex<Vec<String>>,
     pub(crate) warnings: Mutex<Vec<String>>,
@@ -304,6 +305,9 @@ pub(crate) struct FakeRunning {
 }
 
 impl Running for FakeRunning {
+    fn role(&self) -> Role {
+        *self.role.lock().unwrap()
+    }
     fn destinations(&self) -> Vec<RunningDestination> {
         self.destinations.lock().unwrap().clone()
     }
@@ -331,7 +335,7 @@ impl Running for FakeRunning {
 /// A destination of the fake receiver; an open circuit stays open for 1.5 s.
 pub(crate) fn destination(name: &str, circuit: CircuitStatus) -> RunningDestination {
     let open_for = (circuit == CircuitStatus::Open).then_some(Duration::from_millis(1500));
-    RunningDestination { name: name.into(), circuit, open_for }
+    RunningDestination { name: name.into(), circuit: Some(circuit), open_for }
 }
 
 /// A router with what is behind it.

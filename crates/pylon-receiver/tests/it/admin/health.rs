@@ -1,6 +1,7 @@
 //! Whether the process lives, and whether it keeps its promises.
 
 use super::fake::{Admin, Mood};
+use pylon_receiver::Role;
 use pylon_receiver::internals::Access;
 use pylon_receiver::ledger::LedgerError;
 use serde_json::json;
@@ -15,7 +16,7 @@ const CHECK_HOLDS: Duration = Duration::from_secs(1);
 async fn a_receiver_that_keeps_its_promises_is_live_and_ready() {
     let admin = Admin::new(Access::Loopback);
     assert_eq!(admin.get("/livez").await.json(200), json!({ "status": "live" }));
-    assert_eq!(admin.get("/readyz").await.json(200), json!({ "status": "ready" }));
+    assert_eq!(admin.get("/readyz").await.json(200), json!({ "status": "ready", "role": "accept_and_deliver" }));
     let head = admin.send("HEAD", "/livez", &[("host", "localhost")], "").await;
     assert_eq!((head.status.as_u16(), head.text()), (200, ""));
 }
@@ -24,12 +25,14 @@ async fn a_receiver_that_keeps_its_promises_is_live_and_ready() {
 async fn every_promise_that_is_not_met_is_told() {
     let admin = Admin::new(Access::Loopback);
     *admin.running.unmet.lock().unwrap() = vec!["endpoint support has no secret".to_owned()];
-    let unmet = json!({ "status": "not_ready", "unmet": ["endpoint support has no secret"] });
+    let unmet =
+        json!({ "status": "not_ready", "role": "accept_and_deliver", "unmet": ["endpoint support has no secret"] });
     assert_eq!(admin.get("/readyz").await.json(503), unmet);
     *admin.ledger.mood.lock().unwrap() = Mood::Failing(LedgerError::Full);
     tokio::time::advance(CHECK_HOLDS).await;
     let full = "the ledger is full: expected room for more, found none; make room where it is stored";
-    let unmet = json!({ "status": "not_ready", "unmet": [full, "endpoint support has no secret"] });
+    *admin.running.role.lock().unwrap() = Role::Deliver;
+    let unmet = json!({ "status": "not_ready", "role": "deliver", "unmet": [full, "endpoint support has no secret"] });
     assert_eq!(admin.get("/readyz").await.json(503), unmet);
     assert_eq!(admin.get("/livez").await.json(200), json!({ "status": "live" }));
 }
@@ -39,7 +42,10 @@ async fn a_ledger_that_never_answers_is_told_in_time() {
     let admin = Admin::new(Access::Loopback);
     *admin.ledger.mood.lock().unwrap() = Mood::Hanging;
     let slow = "the ledger is slow: expected a commit within 2 s, found none";
-    assert_eq!(admin.get("/readyz").await.json(503), json!({ "status": "not_ready", "unmet": [slow] }));
+    assert_eq!(
+        admin.get("/readyz").await.json(503),
+        json!({ "status": "not_ready", "role": "accept_and_deliver", "unmet": [slow] })
+    );
 }
 
 #[tokio::test]
@@ -90,6 +96,7 @@ async fn whoever_has_no_token_is_not_told_which_promise_is_not_met() {
     for headers in strangers {
         assert_eq!(ask(headers, 503).await, json!({ "status": "not_ready" }));
     }
-    let told = json!({ "status": "not_ready", "unmet": ["endpoint support has no secret"] });
+    let told =
+        json!({ "status": "not_ready", "role": "accept_and_deliver", "unmet": ["endpoint support has no secret"] });
     assert_eq!(ask(&token, 503).await, told);
 }

@@ -107,6 +107,8 @@ macro_rules! contract {
                 a_key_with_expiry_is_remembered_even_without_its_event
                 of_many_at_once_with_one_key_one_is_kept
                 a_caller_who_stops_waiting_has_it_kept_all_the_same
+                what_is_handed_over_is_kept_in_its_order_and_each_is_answered
+                what_is_handed_over_twice_is_kept_once
             ]
             claim: [
                 the_longest_due_comes_first_and_of_equals_the_first_made
@@ -137,6 +139,7 @@ macro_rules! contract {
                 what_is_interrupted_again_and_again_is_dead
                 the_exhausted_make_room_for_others_and_let_those_behind_them_go
                 what_an_owner_gives_back_is_no_interruption
+                what_an_owner_gives_back_another_one_has_at_once
             ]
             settle: [
                 a_delivered_one_is_finished

@@ -65,6 +65,11 @@ impl MemoryLedger {
         Self { model, bell, clock, is_closed, takes: *takes, is_endless: *is_endless, outage: outage.clone() }
     }
 
+    /// The same ledger as another process has it: it stays open when this one is closed.
+    pub(crate) fn another_process(&self) -> Self {
+        Self { is_closed: Arc::default(), ..self.shared() }
+    }
+
     /// The ledger that another process finds after this one has ended; this one is used no more.
     pub(crate) fn crashed(&self) -> Self {
         let mut model = self.model.lock().unwrap().clone();

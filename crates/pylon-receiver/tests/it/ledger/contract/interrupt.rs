@@ -139,3 +139,19 @@ pub(crate) async fn what_an_owner_gives_back_is_no_interruption<S: Subject>(desk
     let got = desk.claim(Ask { free: 0, ahead: 1, ..claim(3) }).await;
     assert_eq!(ids(&got), [all[1]], "it is no suspect");
 }
+
+pub(crate) async fn what_an_owner_gives_back_another_one_has_at_once<S: Subject>(desk: Desk<S>) {
+    let id = delivery(desk.keep(event(0).in_line("app", "a")).await, 1);
+    desk.keep(event(0).numbered(1).in_line("app", "a")).await;
+    let held = desk.claim(Ask { lease: 3600, ..claim(0) }).await;
+    assert_eq!(ids(&held), [id]);
+    let (mine, others) = (desk.ledger(), desk.second());
+    let theirs = Ask { owner: owner(2), ..claim(1) };
+    desk.now(1);
+    let claimed = async || others.exchange(theirs.exchange()).await.unwrap().claimed.deliveries;
+    assert!(claimed().await.is_empty(), "it is leased");
+    assert_eq!(mine.release(owner(1)).await, Ok(1));
+    let claimed = claimed().await;
+    let [leased] = claimed.as_slice() else { panic!("{claimed:?}") };
+    assert_eq!((leased.lease.delivery, leased.attempt, leased.is_suspect), (id, 1, false));
+}

@@ -314,3 +314,49 @@ pub(crate) async fn an_event_that_has_passed_the_ledger_is_not_kept_again<S: Sub
     desk.crash().await;
     assert_eq!(desk.ledger().record(back(&[first])).await, Ok(Recorded::Looped(first)));
 }
+
+pub(crate) async fn what_is_handed_over_is_kept_in_its_order_and_each_is_answered<S: Subject>(desk: Desk<S>) {
+    let kept = desk.keep(event(5).keyed("a", None).in_line("app", "line")).await;
+    // They came in before that one, are known by their ids, and come in another order than that of their ids.
+    let in_line = |seconds| event(seconds).in_line("app", "line");
+    let (first, second, third) = (in_line(3), in_line(1), in_line(2));
+    let batch = vec![
+        first.clone(),
+        event(1).numbered(1).keyed("a", None),
+        second.clone().keyed("b", Some(60)),
+        event(2).numbered(1).keyed("b", Some(60)),
+        NewEvent { passed: vec![kept], ..event(4) },
+        first.clone(),
+        third.clone().parked("it is not JSON"),
+    ];
+    let answers = desk.ledger().hand_over(batch).await.unwrap();
+    let expected = [
+        Recorded::Stored,
+        Recorded::Duplicate(kept),
+        Recorded::Stored,
+        Recorded::Duplicate(second.id),
+        Recorded::Looped(kept),
+        Recorded::Stored,
+        Recorded::Stored,
+    ];
+    assert_eq!(answers, expected.map(Ok));
+    assert_eq!(desk.matching(EventFilter::default()).await, [second.id, third.id, first.id, kept]);
+    assert_eq!(desk.event(third.id).await.record.parked.as_deref(), Some("it is not JSON"));
+    for id in [kept, first.id, second.id, third.id] {
+        assert_eq!(desk.end(5, Verdict::Delivered).await, delivery(id, 1), "the line is that of handing over");
+    }
+    assert_eq!(desk.ledger().hand_over(Vec::new()).await, Ok(Vec::new()));
+}
+
+pub(crate) async fn what_is_handed_over_twice_is_kept_once<S: Subject>(mut desk: Desk<S>) {
+    let batch: Vec<_> = (0..300).map(|number| event(number).keyed(&number.to_string(), Some(60)).to("app")).collect();
+    let (one, other) = (desk.ledger(), desk.second());
+    let (first, second) = tokio::join!(one.hand_over(batch.clone()), other.hand_over(batch.clone()));
+    assert_eq!((first, second), (Ok(vec![Ok(Recorded::Stored); 300]), Ok(vec![Ok(Recorded::Stored); 300])));
+    drop((one, other));
+    let before = desk.everything().await;
+    desk.crash().await;
+    assert_eq!(desk.ledger().hand_over(batch.clone()).await, Ok(vec![Ok(Recorded::Stored); 300]));
+    assert_eq!(desk.everything().await, before);
+    assert_eq!(before.iter().map(|detail| detail.deliveries.len()).sum::<usize>(), 300);
+}

@@ -1,0 +1,228 @@
+//! The ledger with a spool in front of it.
+
+use super::connect::Connect;
+use super::drain;
+use super::fate::{is_away, may_come};
+use super::gate::Told;
+use super::options::SpoolOptions;
+use super::room::Room;
+use super::shared::Shared;
+use crate::id::{DeliveryId, EventId};
+use crate::ledger::sqlite::SpoolFile;
+use crate::ledger::{
+    Backup, DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Exchange, Exchanged, Lease, Ledger,
+    LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded, RefusedFilter,
+    RefusedRecord, SpoolStatus, SqliteOptions, Stats, Wakes,
+};
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// How long the ledger may take to say whether it could keep events. Probes wait for two seconds.
+const CHECK: Duration = Duration::from_secs(1);
+
+/// A ledger that may be away, with a spool in front of it: a SQLite file that keeps new events meanwhile.
+///
+/// An event goes to the spool when the ledger is unreachable, full or read-only, or does not answer in time. From then on all new
+/// events do, until everything is handed over: in the order in which it was kept, with the same ids. So each receiver's events of one
+/// line keep their order. What the spool has is in no list and is not delivered before it is handed over.
+///
+/// Duplicates are found among the events in the spool, and in the ledger once they are handed over.
+///
+/// Everything but [`record`](Ledger::record) needs the ledger.
+pub struct SpooledLedger {
+    shared: Arc<Shared>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+impl SpooledLedger {
+    /// Opens the spool, or makes it, and connects. If the ledger is away, it keeps trying. What is in the spool is handed over first.
+    ///
+    /// # Errors
+    /// What [`SqliteLedger::open`](crate::ledger::SqliteLedger::open) says of the file; [`LedgerError::Failed`] if it is a ledger and no
+    /// spool; what the ledger says, unless it may be there later.
+    pub async fn start(
+        path: impl AsRef<Path>,
+        options: SpoolOptions,
+        connect: impl Connect,
+    ) -> Result<Self, LedgerError> {
+        let (clock, observer) = (options.clock.clone(), options.observer.clone());
+        let of_file = SqliteOptions { queue: options.queue, clock, observer, ..SqliteOptions::default() };
+        let (spool, left) = SpoolFile::open(path.as_ref(), of_file)?;
+        let connect: Arc<dyn Connect> = Arc::new(connect);
+        let shared = Arc::new(Shared::new(spool, Room::new(options.size, left), options));
+        let away = match shared.in_time(shared.options.answer, connect.connect()).await {
+            Ok(ledger) => {
+                shared.reached(ledger);
+                None
+            }
+            Err(error) if may_come(&error) => Some(error),
+            Err(error) => return Err(error),
+        };
+        let (waiting, path) = (shared.room.waiting(), shared.path.display());
+        if waiting > 0 || away.is_some() {
+            let open = shared.gate.open().await;
+            let told = shared.gate.begin(&open, shared.options.clock.now(), away.clone());
+            match away {
+                Some(error) if told == Told::Yes => {
+                    tracing::error!(%error, %path, waiting, "the ledger is away: events go to the spool, on one disk");
+                }
+                _ => tracing::info!(%path, waiting, "events of the spool are handed over first"),
+            }
+        }
+        let mut tasks = JoinSet::new();
+        tasks.spawn(drain::run(shared.clone(), connect));
+        tasks.spawn(drain::remind(shared.clone()));
+        Ok(Self { shared, tasks: Mutex::new(tasks) })
+    }
+
+    /// What the ledger answers, once it was reached.
+    fn ask<'a, T: Send + 'static>(
+        &'a self,
+        ask: impl FnOnce(&'a dyn Ledger) -> LedgerFuture<'a, T>,
+    ) -> LedgerFuture<'a, T> {
+        match self.shared.beyond() {
+            Ok(ledger) => ask(&**ledger),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+}
+
+impl Ledger for SpooledLedger {
+    fn record(&self, event: NewEvent) -> LedgerFuture<'_, Recorded> {
+        Box::pin(self.shared.record(event))
+    }
+
+    fn spool(&self) -> Option<SpoolStatus> {
+        Some(self.shared.status())
+    }
+
+    fn keep_refused(&self, refused: NewRefused) {
+        if let Some(ledger) = self.shared.direct() {
+            ledger.keep_refused(refused);
+        }
+    }
+
+    fn exchange(&self, exchange: Exchange) -> LedgerFuture<'_, Exchanged> {
+        self.ask(|ledger| ledger.exchange(exchange))
+    }
+
+    fn renew(&self, leases: Vec<Lease>, length: Duration) -> LedgerFuture<'_, Vec<bool>> {
+        self.ask(move |ledger| ledger.renew(leases, length))
+    }
+
+    fn release(&self, owner: Owner) -> LedgerFuture<'_, u64> {
+        self.ask(move |ledger| ledger.release(owner))
+    }
+
+    fn wakes(&self) -> Wakes {
+        match self.shared.ledger() {
+            Some(ledger) => ledger.wakes(),
+            None => self.shared.bell.wakes(),
+        }
+    }
+
+    fn redeliver(&self, events: Vec<EventId>, destination: Option<Arc<str>>) -> LedgerFuture<'_, u64> {
+        self.ask(|ledger| ledger.redeliver(events, destination))
+    }
+
+    fn route(&self, events: Vec<(EventId, Vec<NewDelivery>)>) -> LedgerFuture<'_, u64> {
+        self.ask(|ledger| ledger.route(events))
+    }
+
+    fn redeliver_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
+        self.ask(|ledger| ledger.redeliver_dead(deliveries))
+    }
+
+    fn drop_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
+        self.ask(|ledger| ledger.drop_dead(deliveries))
+    }
+
+    fn move_deliveries(&self, from: Arc<str>, to: Arc<str>) -> LedgerFuture<'_, u64> {
+        self.ask(|ledger| ledger.move_deliveries(from, to))
+    }
+
+    fn drop_deliveries(&self, destination: Arc<str>) -> LedgerFuture<'_, u64> {
+        self.ask(|ledger| ledger.drop_deliveries(destination))
+    }
+
+    fn prune(&self, prune: Prune) -> LedgerFuture<'_, Pruned> {
+        self.ask(move |ledger| ledger.prune(prune))
+    }
+
+    fn events(&self, filter: EventFilter, page: Page<EventId>) -> LedgerFuture<'_, Vec<EventRecord>> {
+        self.ask(move |ledger| ledger.events(filter, page))
+    }
+
+    fn event(&self, id: EventId) -> LedgerFuture<'_, Option<EventDetail>> {
+        self.ask(move |ledger| ledger.event(id))
+    }
+
+    fn deliveries(&self, filter: DeliveryFilter, page: Page<DeliveryId>) -> LedgerFuture<'_, Vec<DeliveryRecord>> {
+        self.ask(move |ledger| ledger.deliveries(filter, page))
+    }
+
+    fn refused(&self, filter: RefusedFilter, page: Page<u64>) -> LedgerFuture<'_, Vec<RefusedRecord>> {
+        self.ask(move |ledger| ledger.refused(filter, page))
+    }
+
+    fn stats(&self) -> LedgerFuture<'_, Stats> {
+        self.ask(|ledger| ledger.stats())
+    }
+
+    fn check(&self) -> LedgerFuture<'_, ()> {
+        Box::pin(async move {
+            let shared = &self.shared;
+            shared.not_closed()?;
+            if let Some(ledger) = shared.direct() {
+                match shared.in_time(CHECK, ledger.check()).await {
+                    // An event that came now would go to the spool.
+                    Err(error) if is_away(&error) => {}
+                    checked => return checked,
+                }
+            } else {
+                shared.gate.admits()?;
+            }
+            if shared.room.is_full() {
+                return Err(LedgerError::Full);
+            }
+            shared.spool.check().await
+        })
+    }
+
+    fn backup(&self) -> LedgerFuture<'_, Backup> {
+        self.ask(|ledger| ledger.backup())
+    }
+
+    fn close(&self) -> LedgerFuture<'_, ()> {
+        Box::pin(async move {
+            let shared = &self.shared;
+            if shared.is_closing() {
+                return Ok(());
+            }
+            let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+            // What is handed over at this moment is handed over once more after the start.
+            tasks.shutdown().await;
+            // What is on its way into the spool is in it by then.
+            let _shut = shared.gate.shut().await;
+            if let Ok(events @ 1..) = shared.spool.events().await {
+                let path = shared.path.display();
+                tracing::warn!(events, %path, "events stay in the spool: they are handed over after the next start");
+            }
+            let spool = shared.spool.close().await;
+            let ledger = match shared.ledger() {
+                Some(ledger) => shared.in_time(shared.options.answer, ledger.close()).await,
+                None => Ok(()),
+            };
+            spool.and(ledger)
+        })
+    }
+}
+
+impl fmt::Debug for SpooledLedger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpooledLedger").field("path", &self.shared.path).finish_non_exhaustive()
+    }
+}
