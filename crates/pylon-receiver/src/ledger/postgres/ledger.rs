@@ -36,7 +36,7 @@ impl PostgresLedger {
         let database = Arc::new(database);
         let writers = Arc::new(Writers::start(&database));
         chores::start(&database);
-        wake::start(&database);
+        wake::start(&database).await?;
         Ok(Self { refusals: Refusals::start(&database), database, writers })
     }
 }
