@@ -1,11 +1,18 @@
 //! The ledger on PostgreSQL: what the contract cannot ask.
 
+mod chores;
 mod damage;
 mod fence;
+mod lists;
 mod lock;
 mod lost;
+mod orders;
 mod plan;
+mod plans;
 pub(crate) mod proxy;
+mod refused;
+mod retention;
+mod stage;
 mod trip;
 
 use crate::ledger::contract::Desk;
