@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! The ledger on PostgreSQL as it meets the world: addresses, connections, servers that come and go, standbys.
 
 mod address;
@@ -43,3 +44,14 @@ async fn until_it_works<T, W: Future<Output = Result<T, LedgerError>>>(mut work:
 async fn record(ledger: &dyn Ledger, seconds: i64) -> Result<(), LedgerError> {
     ledger.record(crate::ledger::contract::event(seconds)).await.map(drop)
 }
+=======
+//! The ledger on PostgreSQL, beyond the contract: what several sessions do to each other, and what it costs.
+
+mod chores;
+mod lists;
+mod orders;
+mod plans;
+mod refused;
+mod retention;
+mod stage;
+>>>>>>> pg

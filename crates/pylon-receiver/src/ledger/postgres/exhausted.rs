@@ -7,7 +7,7 @@ use super::error::Fault;
 use super::lent::Lent;
 use super::row::delivery_of;
 use super::settle::finish;
-use super::tries::tried;
+use super::tries::tried_within;
 use crate::id::DeliveryId;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -71,7 +71,7 @@ pub(super) async fn end(
     lines.dedup();
     let columns: &[&(dyn ToSql + Sync)] = &[&places, &events, &numbers, &seqs, &counted, &reasons];
     let lines: &[&(dyn ToSql + Sync)] = &[&lines];
-    let rows = tried(async || {
+    let rows = tried_within(database.options.answer_within, async || {
         let transaction = Lent::new(database.connection(Use::Deliver).await?);
         let lock_lines = transaction.prepare_cached(LOCK_LINES).await?;
         let end = transaction.prepare_cached(END).await?;
