@@ -47,6 +47,8 @@ struct State {
     first: usize,
     failed: Option<Failed>,
     cluster: Option<Cluster>,
+    /// The other cluster that the log has heard of.
+    told: Option<String>,
 }
 
 struct Failed {
@@ -190,7 +192,10 @@ impl Connector {
                     "another database cluster: expected system identifier {identifier}, found {}; restart the receiver if that is intended",
                     found.identifier
                 );
-                tracing::error!(%host, "the database is not used: {text}");
+                if state.told.as_ref() != Some(&found.identifier) {
+                    state.told = Some(found.identifier.clone());
+                    tracing::error!(%host, "the database is not used: {text}");
+                }
                 return Err(Unfit::Now(text));
             }
             (Some(known), Some(found)) if known.timeline != found.timeline => {
@@ -198,7 +203,7 @@ impl Connector {
             }
             (None, Some(Cluster { identifier, timeline })) => {
                 let version = server.version;
-                tracing::info!(%host, version, system_identifier = identifier, timeline, "connected to the database");
+                tracing::info!(%host, version, system_identifier = %identifier, timeline, "connected to the database");
             }
             _ => {}
         }

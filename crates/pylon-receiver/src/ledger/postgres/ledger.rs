@@ -36,6 +36,7 @@ impl PostgresLedger {
         let database = Arc::new(database);
         let writers = Arc::new(Writers::start(&database));
         chores::start(&database);
+        database.keep_fresh();
         Ok(Self { refusals: Refusals::start(&database), database, writers })
     }
 }

@@ -1,11 +1,21 @@
 //! The ledger on PostgreSQL: what the contract cannot ask.
 
+mod address;
+mod chores;
+mod connect;
 mod damage;
 mod fence;
+mod lists;
 mod lock;
 mod lost;
+mod orders;
 mod plan;
+mod plans;
 pub(crate) mod proxy;
+mod reach;
+mod refused;
+mod retention;
+mod stage;
 mod trip;
 
 use crate::ledger::contract::Desk;

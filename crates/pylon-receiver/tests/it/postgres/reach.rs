@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-//! The ledger on PostgreSQL as it meets the world: addresses, connections, servers that come and go, standbys.
-
-mod address;
-mod connect;
+//! A ledger by its address, and what it takes to find it there or away.
 
 use pylon_receiver::PostgresAddress;
 use pylon_receiver::ledger::{Ledger, LedgerError, PostgresLedger, PostgresOptions};
@@ -10,18 +6,18 @@ use std::time::{Duration, Instant};
 
 /// The address in this URL, and nothing from the environment.
 #[track_caller]
-fn address(url: &str) -> PostgresAddress {
+pub(super) fn address(url: &str) -> PostgresAddress {
     PostgresAddress::read(url, |_| None).unwrap()
 }
 
 /// A ledger with every default.
-async fn connect(url: &str) -> Result<PostgresLedger, LedgerError> {
+pub(super) async fn connect(url: &str) -> Result<PostgresLedger, LedgerError> {
     PostgresLedger::connect(&address(url), PostgresOptions::default()).await
 }
 
 /// Why the ledger cannot be reached, without what is said of all that cannot.
 #[track_caller]
-fn unreachable<T: std::fmt::Debug>(result: Result<T, LedgerError>) -> String {
+pub(super) fn unreachable<T: std::fmt::Debug>(result: Result<T, LedgerError>) -> String {
     match result.unwrap_err() {
         LedgerError::Unreachable(found) => found.into(),
         other => panic!("expected it to be unreachable, found {other:?}"),
@@ -29,7 +25,9 @@ fn unreachable<T: std::fmt::Debug>(result: Result<T, LedgerError>) -> String {
 }
 
 /// Asks until it succeeds; says how long that took.
-async fn until_it_works<T, W: Future<Output = Result<T, LedgerError>>>(mut work: impl FnMut() -> W) -> (T, Duration) {
+pub(super) async fn until_it_works<T, W: Future<Output = Result<T, LedgerError>>>(
+    mut work: impl FnMut() -> W,
+) -> (T, Duration) {
     let began = Instant::now();
     loop {
         match work().await {
@@ -41,17 +39,6 @@ async fn until_it_works<T, W: Future<Output = Result<T, LedgerError>>>(mut work:
 }
 
 /// Records an event that came in so many seconds after the tests began.
-async fn record(ledger: &dyn Ledger, seconds: i64) -> Result<(), LedgerError> {
+pub(super) async fn record(ledger: &dyn Ledger, seconds: i64) -> Result<(), LedgerError> {
     ledger.record(crate::ledger::contract::event(seconds)).await.map(drop)
 }
-=======
-//! The ledger on PostgreSQL, beyond the contract: what several sessions do to each other, and what it costs.
-
-mod chores;
-mod lists;
-mod orders;
-mod plans;
-mod refused;
-mod retention;
-mod stage;
->>>>>>> pg
