@@ -59,7 +59,7 @@ impl Database {
         let couriers = pool(&connector, Use::Deliver, COURIERS)?;
         let chores = pool(&connector, Use::Chores, 1)?;
         Ok(Self {
-            notifier: Notifier::start(id, readers.clone(), &runtime),
+            notifier: Notifier::default(),
             connector,
             writers,
             couriers,
@@ -141,6 +141,7 @@ impl Database {
     /// Waits for what is being done, and lets nothing else begin.
     pub(super) async fn close(&self) {
         self.is_closing.store(true, Ordering::Relaxed);
+        self.notifier.end();
         *self.closed.write().await = true;
         for pool in [&self.writers, &self.couriers, &self.readers, &self.chores] {
             pool.close();

@@ -6,7 +6,7 @@ use super::error::Fault;
 use super::options::PostgresOptions;
 use super::refused::Refusals;
 use super::writer::Writers;
-use super::{chores, dead, exchange, lease, prune, read, reassign, redeliver};
+use super::{chores, dead, exchange, lease, prune, read, reassign, redeliver, wake};
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
     DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Exchange, Exchanged, Lease, Ledger,
@@ -37,6 +37,7 @@ impl PostgresLedger {
         let writers = Arc::new(Writers::start(&database));
         chores::start(&database);
         database.keep_fresh();
+        wake::start(&database);
         Ok(Self { refusals: Refusals::start(&database), database, writers })
     }
 }

@@ -1,6 +1,6 @@
 //! Addresses: what is read from a URL and the environment, what is refused, and that no password is shown.
 
-use super::reach::address;
+use super::address;
 use pylon_receiver::config::{Config, EndpointConfig, LedgerAddress, SecretSource, show};
 use pylon_receiver::{PostgresAddress, PostgresHost};
 use std::ffi::OsString;

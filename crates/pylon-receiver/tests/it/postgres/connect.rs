@@ -1,6 +1,6 @@
 //! Connections: hosts in turn, servers that stop, freeze, fail over, have no room, or are another one.
 
-use super::reach::{address, connect, record, unreachable, until_it_works};
+use super::{address, connect, record, unreachable, until_it_works};
 use pylon_receiver::ledger::{Ledger, PostgresLedger, PostgresOptions};
 use pylon_test_support::http::nowhere;
 use pylon_test_support::log::logged;

@@ -1,6 +1,6 @@
 //! Events that cannot be read: they end, and nobody waits behind them.
 
-use super::Place;
+use super::place::Place;
 use crate::ledger::contract::{Draft, claim, delivery, event};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

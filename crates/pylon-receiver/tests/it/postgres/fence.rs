@@ -1,6 +1,6 @@
 //! Receivers that stop for a while: others go on, and what the one that stopped says then counts only as far as its leases hold.
 
-use super::Place;
+use super::place::Place;
 use super::proxy::Commit;
 use crate::ledger::contract::{Ask, Draft, attempt, claim, delivery, event, ids, owner};
 use pylon_receiver::ledger::*;

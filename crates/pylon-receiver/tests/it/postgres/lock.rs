@@ -1,6 +1,6 @@
 //! Others in the way: deadlocks and the like are tried again at once, a bounded number of times.
 
-use super::Place;
+use super::place::Place;
 use crate::ledger::contract::{Draft, claim, event};
 use pylon_receiver::ledger::*;
 

@@ -1,6 +1,6 @@
 //! Exchanges whose answer is lost: nobody knows whether they were committed.
 
-use super::Place;
+use super::place::Place;
 use super::proxy::Commit;
 use crate::ledger::contract::{Ask, Draft, attempt, claim, event, retry};
 use pylon_receiver::ledger::*;

@@ -1,20 +1,21 @@
 //! A ledger in a schema of its own, a second handle of it, and a session beside it.
 
-use crate::ledger::contract::{Draft, attempt, claim, event, owner};
+use crate::ledger::contract::{Ask, Draft, attempt, claim, event, owner};
+use crate::ledger::postgres::url;
 use futures_util::future::join_all;
-use pylon_receiver::EventId;
 use pylon_receiver::ledger::*;
+use pylon_receiver::{EventId, PostgresAddress};
 use pylon_test_support::postgres::Cluster;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, NoTls};
 
 /// Nothing that a test waits for takes longer.
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// A ledger's tables, and a session that looks at them.
 pub(super) struct Stage {
-    config: Config,
+    url: String,
     schema: String,
     pub(super) session: Client,
 }
@@ -22,19 +23,16 @@ pub(super) struct Stage {
 impl Stage {
     /// An empty ledger in the database that these tests share; none where PostgreSQL is missing.
     pub(super) async fn open() -> Option<Self> {
-        static URL: OnceLock<String> = OnceLock::new();
-        let cluster = Cluster::shared()?;
-        let url = URL.get_or_init(|| cluster.url(&cluster.fresh_database()));
-        Some(Self::at(url).await)
+        Cluster::shared()?;
+        Some(Self::at(url()).await)
     }
 
     /// An empty ledger in this database.
     pub(super) async fn at(url: &str) -> Self {
         let schema = format!("stage_{:016x}", fastrand::u64(..));
-        let config: Config = url.parse().unwrap();
-        PostgresLedger::connect(&config, &schema, PostgresOptions::default()).await.unwrap().close().await.unwrap();
-        let session = connect(&config, &schema).await;
-        Self { config, schema, session }
+        let address: PostgresAddress = format!("{url}&schema={schema}").parse().unwrap();
+        PostgresLedger::connect(&address, PostgresOptions::default()).await.unwrap().close().await.unwrap();
+        Self { url: url.to_owned(), session: connect(url, &schema).await, schema }
     }
 
     /// A handle of the ledger.
@@ -43,19 +41,23 @@ impl Stage {
     }
 
     pub(super) async fn ledger_with(&self, options: PostgresOptions) -> Arc<dyn Ledger> {
-        Arc::new(PostgresLedger::connect(&self.config, &self.schema, options).await.unwrap())
+        self.handle("pylon-receiver", options).await
     }
 
     /// A handle whose sessions have this name.
     pub(super) async fn ledger_called(&self, name: &str) -> Arc<dyn Ledger> {
-        let mut config = self.config.clone();
-        config.application_name(name);
-        Arc::new(PostgresLedger::connect(&config, &self.schema, PostgresOptions::default()).await.unwrap())
+        self.handle(&name.replace(' ', "%20"), PostgresOptions::default()).await
+    }
+
+    async fn handle(&self, name: &str, options: PostgresOptions) -> Arc<dyn Ledger> {
+        let Self { url, schema, .. } = self;
+        let address: PostgresAddress = format!("{url}&schema={schema}&application_name={name}").parse().unwrap();
+        Arc::new(PostgresLedger::connect(&address, options).await.unwrap())
     }
 
     /// Another session.
     pub(super) async fn another_session(&self) -> Client {
-        connect(&self.config, &self.schema).await
+        connect(&self.url, &self.schema).await
     }
 
     /// A number that SQL tells.
@@ -115,8 +117,8 @@ impl Stage {
     }
 }
 
-async fn connect(config: &Config, schema: &str) -> Client {
-    let (session, connection) = config.connect(NoTls).await.unwrap();
+async fn connect(url: &str, schema: &str) -> Client {
+    let (session, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     tokio::spawn(connection);
     session.batch_execute(&format!("SET search_path = {schema}")).await.unwrap();
     session
@@ -155,7 +157,7 @@ pub(super) async fn keep_all(ledger: &Arc<dyn Ledger>, events: impl IntoIterator
 pub(super) async fn deliver_all(ledger: &dyn Ledger, verdict: &Verdict) -> usize {
     let (mut settlements, mut all) = (Vec::new(), 0);
     loop {
-        let ask = crate::ledger::contract::Ask { free: 500, most_repeats: 500, owner: owner(1), ..claim(0) };
+        let ask = Ask { free: 500, most_repeats: 500, owner: owner(1), ..claim(0) };
         let exchange = Exchange { settlements: std::mem::take(&mut settlements), ..ask.exchange() };
         let exchanged = ledger.exchange(exchange).await.unwrap();
         assert!(exchanged.settled.iter().all(|settled| *settled == Settled::Recorded));

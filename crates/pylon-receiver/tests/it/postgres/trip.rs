@@ -1,6 +1,6 @@
 //! How often an exchange waits for the server, and what it asks of it.
 
-use super::Place;
+use super::place::Place;
 use super::proxy::Commit;
 use crate::ledger::contract::{Draft, claim, event};
 use pylon_receiver::ledger::*;

@@ -1,7 +1,7 @@
 //! How PostgreSQL goes about what an exchange asks: by its indexes, whatever it knows of the tables.
 
+use super::place::{Place, database};
 use super::proxy::{Commit, Proxy};
-use super::{Place, database};
 use crate::ledger::contract::{Ask, Draft, attempt, claim, event, owner, retry};
 use pylon_receiver::ledger::*;
 use pylon_test_support::postgres::Cluster;

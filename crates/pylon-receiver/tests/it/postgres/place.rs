@@ -1,26 +1,8 @@
-//! The ledger on PostgreSQL: what the contract cannot ask.
+//! A ledger, and a handle of it behind a proxy that can cut connections.
 
-mod address;
-mod chores;
-mod connect;
-mod damage;
-mod fence;
-mod lists;
-mod lock;
-mod lost;
-mod orders;
-mod plan;
-mod plans;
-pub(crate) mod proxy;
-mod reach;
-mod refused;
-mod retention;
-mod stage;
-mod trip;
-
+use super::proxy::Proxy;
 use crate::ledger::contract::Desk;
 use crate::ledger::postgres::{PostgresSubject, url};
-use proxy::Proxy;
 use pylon_receiver::ledger::{Claimed, Exchange, Ledger, PostgresOptions};
 use pylon_test_support::postgres::Cluster;
 use pylon_test_support::wait::PATIENCE;
@@ -28,25 +10,25 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The database of these tests.
-fn database() -> &'static str {
+pub(super) fn database() -> &'static str {
     let (address, _) = url().split_once('?').expect("it has parameters");
     address.rsplit('/').next().expect("there is a last part")
 }
 
 /// A ledger of its own, and a handle of it behind a proxy.
-struct Place {
-    desk: Desk<PostgresSubject>,
-    proxy: Proxy,
-    behind: Arc<dyn Ledger>,
+pub(super) struct Place {
+    pub(super) desk: Desk<PostgresSubject>,
+    pub(super) proxy: Proxy,
+    pub(super) behind: Arc<dyn Ledger>,
 }
 
 impl Place {
     /// None where PostgreSQL is missing, which is said.
-    async fn new() -> Option<Self> {
+    pub(super) async fn new() -> Option<Self> {
         Self::with(PostgresOptions::default()).await
     }
 
-    async fn with(options: PostgresOptions) -> Option<Self> {
+    pub(super) async fn with(options: PostgresOptions) -> Option<Self> {
         let cluster = Cluster::shared()?;
         let desk = Desk::<PostgresSubject>::open().await;
         let proxy = Proxy::to(cluster);
@@ -55,12 +37,12 @@ impl Place {
     }
 
     /// What the SQL selects: one number.
-    async fn count(&self, sql: &str) -> i64 {
+    pub(super) async fn count(&self, sql: &str) -> i64 {
         self.desk.subject().beside().await.query_one(sql, &[]).await.unwrap().get(0)
     }
 
     /// Waits until the SQL selects this number.
-    async fn until(&self, sql: &str, expected: i64) {
+    pub(super) async fn until(&self, sql: &str, expected: i64) {
         let beside = self.desk.subject().beside().await;
         let began = Instant::now();
         loop {
@@ -74,7 +56,7 @@ impl Place {
     }
 
     /// Claims behind the proxy until so many are leased: the transaction of a connection that was cut may take a moment to end.
-    async fn claim(&self, exchange: Exchange, count: usize) -> Claimed {
+    pub(super) async fn claim(&self, exchange: Exchange, count: usize) -> Claimed {
         let began = Instant::now();
         let mut all = Claimed::default();
         while all.deliveries.len() < count {

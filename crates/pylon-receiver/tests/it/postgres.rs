@@ -1,4 +1,23 @@
-//! A ledger by its address, and what it takes to find it there or away.
+//! The ledger on PostgreSQL, beyond the contract: what several sessions do to each other, what it costs, and how it meets the world:
+//! addresses, connections, servers that come and go, standbys.
+
+mod address;
+mod chores;
+mod claim_plans;
+mod connect;
+mod damage;
+mod fence;
+mod lists;
+mod lock;
+mod lost;
+mod order_plans;
+mod orders;
+mod place;
+pub(crate) mod proxy;
+mod refused;
+mod retention;
+mod stage;
+mod trip;
 
 use pylon_receiver::PostgresAddress;
 use pylon_receiver::ledger::{Ledger, LedgerError, PostgresLedger, PostgresOptions};
@@ -6,18 +25,18 @@ use std::time::{Duration, Instant};
 
 /// The address in this URL, and nothing from the environment.
 #[track_caller]
-pub(super) fn address(url: &str) -> PostgresAddress {
+fn address(url: &str) -> PostgresAddress {
     PostgresAddress::read(url, |_| None).unwrap()
 }
 
 /// A ledger with every default.
-pub(super) async fn connect(url: &str) -> Result<PostgresLedger, LedgerError> {
+async fn connect(url: &str) -> Result<PostgresLedger, LedgerError> {
     PostgresLedger::connect(&address(url), PostgresOptions::default()).await
 }
 
 /// Why the ledger cannot be reached, without what is said of all that cannot.
 #[track_caller]
-pub(super) fn unreachable<T: std::fmt::Debug>(result: Result<T, LedgerError>) -> String {
+fn unreachable<T: std::fmt::Debug>(result: Result<T, LedgerError>) -> String {
     match result.unwrap_err() {
         LedgerError::Unreachable(found) => found.into(),
         other => panic!("expected it to be unreachable, found {other:?}"),
@@ -25,9 +44,7 @@ pub(super) fn unreachable<T: std::fmt::Debug>(result: Result<T, LedgerError>) ->
 }
 
 /// Asks until it succeeds; says how long that took.
-pub(super) async fn until_it_works<T, W: Future<Output = Result<T, LedgerError>>>(
-    mut work: impl FnMut() -> W,
-) -> (T, Duration) {
+async fn until_it_works<T, W: Future<Output = Result<T, LedgerError>>>(mut work: impl FnMut() -> W) -> (T, Duration) {
     let began = Instant::now();
     loop {
         match work().await {
@@ -39,6 +56,6 @@ pub(super) async fn until_it_works<T, W: Future<Output = Result<T, LedgerError>>
 }
 
 /// Records an event that came in so many seconds after the tests began.
-pub(super) async fn record(ledger: &dyn Ledger, seconds: i64) -> Result<(), LedgerError> {
+async fn record(ledger: &dyn Ledger, seconds: i64) -> Result<(), LedgerError> {
     ledger.record(crate::ledger::contract::event(seconds)).await.map(drop)
 }
