@@ -37,6 +37,7 @@ impl PostgresLedger {
         let writers = Arc::new(Writers::start(&database));
         chores::start(&database);
         wake::start(&database).await?;
+        database.keep_fresh();
         Ok(Self { refusals: Refusals::start(&database), database, writers })
     }
 }
