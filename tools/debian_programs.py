@@ -15,7 +15,7 @@ class MissingProgram(Exception):
     """A program that is not on this machine and not among the unpacked ones."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"no {name}: `make test-python` fetches it where Debian's packages can be had")
+        super().__init__(f"no {name}: `make programs` fetches it where Debian's packages can be had")
 
 
 def find_program(name: str) -> Path:
