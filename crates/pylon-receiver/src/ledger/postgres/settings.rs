@@ -30,7 +30,7 @@ pub(super) fn settings(used_for: Use, schema: &str, application: &str, version: 
         settings.push(("enable_seqscan", own("off")));
     }
     if matches!(used_for, Use::Write | Use::Deliver) {
-        // A bitmap is made of all rows that match before the first one is taken: of all that wait in a line, for the first of them.
+        // A bitmap is made of all rows that match before the first one is taken: thousands may wait in one line.
         settings.push(("enable_bitmapscan", own("off")));
     }
     match used_for {
