@@ -20,6 +20,8 @@ pub(super) type Pool = managed::Pool<Keeper>;
 
 /// How long to wait for a connection that others use.
 const WAIT: Duration = Duration::from_secs(5);
+/// A connection that is given up after a silence of this length shows that its server is gone.
+const SILENT: Duration = Duration::from_secs(2);
 /// How long a transaction that somebody left may take to end.
 const ROLL_BACK: Duration = Duration::from_secs(1);
 
@@ -89,7 +91,21 @@ pub(super) struct Session {
     pub(super) client: ClientWrapper,
     pub(super) pulse: Arc<Pulse>,
     pub(super) warnings: Arc<AtomicU64>,
+    pub(super) connector: Arc<Connector>,
+    /// The place of its host in the address.
+    pub(super) place: usize,
     pub(super) generation: u64,
+}
+
+impl Drop for Session {
+    /// What its end says of the server concerns the other connections too.
+    fn drop(&mut self) {
+        if self.pulse.silence() > SILENT {
+            self.connector.distrust(self.place, self.generation);
+        } else if self.pulse.is_unfit() {
+            self.connector.renew(self.generation);
+        }
+    }
 }
 
 impl Session {
@@ -143,7 +159,7 @@ impl managed::Manager for Keeper {
             return Err(RecycleError::message("closed"));
         }
         if session.pulse.is_unfit() {
-            self.connector.renew(session.generation);
+            return Err(RecycleError::message("no longer fit"));
         }
         if session.generation != *self.connector.generations().borrow() {
             return Err(RecycleError::message("to be renewed"));

@@ -47,6 +47,8 @@ struct State {
     first: usize,
     failed: Option<Failed>,
     cluster: Option<Cluster>,
+    /// The other cluster that the log has heard of.
+    told: Option<String>,
 }
 
 struct Failed {
@@ -72,6 +74,16 @@ impl Connector {
     /// Tells when connections are to be renewed.
     pub(super) fn generations(&self) -> watch::Receiver<u64> {
         self.generation.subscribe()
+    }
+
+    /// Has connections renewed, unless that has been done since this generation, and begins with the host after this one.
+    pub(super) fn distrust(&self, place: usize, generation: u64) {
+        let mut state = self.state();
+        if state.first == place {
+            state.first = (place + 1) % self.address.hosts.len();
+        }
+        drop(state);
+        self.renew(generation);
     }
 
     /// Has connections renewed, unless that has been done since this generation.
@@ -100,7 +112,7 @@ impl Connector {
         for place in (first..hosts.len()).chain(0..first) {
             let host = &hosts[place];
             let deadline = Instant::now() + self.address.connect_timeout;
-            let trying = self.try_host(host, used_for, password.as_deref().map(Vec::as_slice), deadline);
+            let trying = self.try_host(place, used_for, password.as_deref().map(Vec::as_slice), deadline);
             let tried = timeout_at(deadline, trying).await;
             match tried.unwrap_or_else(|_| Err(Unfit::Now("no answer in time".to_owned()))) {
                 Ok(connected) => {
@@ -133,11 +145,12 @@ impl Connector {
 
     async fn try_host(
         self: &Arc<Self>,
-        host: &PostgresHost,
+        place: usize,
         used_for: Use,
         password: Option<&[u8]>,
         deadline: Instant,
     ) -> Result<Dedicated, Unfit> {
+        let host = &self.address.hosts[place];
         let generation = *self.generation.borrow();
         let pulse = Arc::new(Pulse::default());
         let stream = dial(&self.address, host, deadline, &pulse).await.map_err(Unfit::Now)?;
@@ -153,7 +166,7 @@ impl Connector {
                     && ended == Ended::Broken
                     && is_in_use.load(Ordering::Acquire)
                 {
-                    connector.renew(generation);
+                    connector.distrust(place, generation);
                 }
             }
         });
@@ -166,7 +179,8 @@ impl Connector {
         self.recognize(host, &server)?;
         is_in_use.store(true, Ordering::Release);
         warnings.store(0, Ordering::Release);
-        Ok(Dedicated { session: Session { client, pulse, warnings, generation }, notifications })
+        let connector = self.clone();
+        Ok(Dedicated { session: Session { client, pulse, warnings, connector, place, generation }, notifications })
     }
 
     /// Holds a server against the one before it.
@@ -178,7 +192,10 @@ impl Connector {
                     "another database cluster: expected system identifier {identifier}, found {}; restart the receiver if that is intended",
                     found.identifier
                 );
-                tracing::error!(%host, "the database is not used: {text}");
+                if state.told.as_ref() != Some(&found.identifier) {
+                    state.told = Some(found.identifier.clone());
+                    tracing::error!(%host, "the database is not used: {text}");
+                }
                 return Err(Unfit::Now(text));
             }
             (Some(known), Some(found)) if known.timeline != found.timeline => {
@@ -186,7 +203,7 @@ impl Connector {
             }
             (None, Some(Cluster { identifier, timeline })) => {
                 let version = server.version;
-                tracing::info!(%host, version, system_identifier = identifier, timeline, "connected to the database");
+                tracing::info!(%host, version, system_identifier = %identifier, timeline, "connected to the database");
             }
             _ => {}
         }

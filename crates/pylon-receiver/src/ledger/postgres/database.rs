@@ -60,15 +60,6 @@ impl Database {
         let writers = pool(&connector, Use::Write, super::writer::WRITERS)?;
         let couriers = pool(&connector, Use::Deliver, COURIERS)?;
         let chores = pool(&connector, Use::Chores, CHORES)?;
-        let mut generations = connector.generations();
-        let pools = [&readers, &writers, &couriers, &chores].map(Pool::clone);
-        // Ends with the connector.
-        runtime.spawn(async move {
-            while generations.changed().await.is_ok() {
-                let generation = *generations.borrow_and_update();
-                pools.iter().for_each(|pool| renew(pool, generation));
-            }
-        });
         Ok(Self {
             notifier: Notifier::default(),
             connector,
@@ -84,6 +75,20 @@ impl Database {
             lost: Lost::default(),
             closed: Arc::default(),
         })
+    }
+
+    /// Gives up connections that are to be renewed as soon as that is known, also those that nobody uses. Ends with the ledger.
+    pub(super) fn keep_fresh(self: &Arc<Self>) {
+        let (mut generations, database) = (self.connector.generations(), Arc::downgrade(self));
+        self.runtime.spawn(async move {
+            while generations.changed().await.is_ok() {
+                let Some(database) = database.upgrade() else { return };
+                let generation = *generations.borrow_and_update();
+                for pool in [&database.writers, &database.couriers, &database.readers, &database.chores] {
+                    renew(pool, generation);
+                }
+            }
+        });
     }
 
     /// A connection for this use.

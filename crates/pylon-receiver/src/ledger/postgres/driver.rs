@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_postgres::error::Severity;
 use tokio_postgres::{AsyncMessage, Connection, Notification};
 
@@ -64,7 +64,6 @@ pub(super) async fn drive(
 ) -> Ended {
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut silence = Silence::default();
     loop {
         tokio::select! {
             biased;
@@ -77,29 +76,11 @@ pub(super) async fn drive(
                 None => return Ended::Unused,
             },
             _ = look.tick() => {
-                if silence.of(&pulse) > patience {
+                if pulse.silence() > patience {
                     tracing::warn!(seconds = patience.as_secs(), "the database owes an answer for too long: the connection is given up");
                     return Ended::Broken;
                 }
             }
         }
-    }
-}
-
-/// How long the server has said nothing while it owes an answer.
-#[derive(Default)]
-struct Silence {
-    since: Option<(u64, Instant)>,
-}
-
-impl Silence {
-    fn of(&mut self, pulse: &Pulse) -> Duration {
-        let heard = pulse.heard();
-        match self.since {
-            _ if !pulse.is_owed() => self.since = None,
-            Some((before, _)) if before == heard => {}
-            _ => self.since = Some((heard, Instant::now())),
-        }
-        self.since.map(|(_, since)| since.elapsed()).unwrap_or_default()
     }
 }

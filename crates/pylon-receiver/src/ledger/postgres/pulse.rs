@@ -2,6 +2,7 @@
 //! is, whether the server has said that it is no longer fit.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// Bytes of an error that are kept: its severity, in the server's language, and its code stand first.
 const ERROR_KEPT: usize = 256;
@@ -10,13 +11,14 @@ const ERROR_KEPT: usize = 256;
 const HEAD: usize = 5;
 
 /// Shared by the stream, which sees the messages, and those who want to know.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pulse {
     /// Requests that end with the server's word that it is ready for the next.
     asked: AtomicU64,
     answered: AtomicU64,
-    /// Bytes that came: as long as some come, the server is at work.
-    heard: AtomicU64,
+    /// When the server was last heard, or began to owe an answer, in milliseconds since the beginning.
+    heard_at: AtomicU64,
+    began: Instant,
     /// The transaction's state by the last answer: `I` for none.
     state: AtomicU8,
     is_unfit: AtomicBool,
@@ -38,9 +40,37 @@ impl Pulse {
         self.is_unfit.load(Ordering::Acquire)
     }
 
-    /// A number that changes when the server says anything.
-    pub(super) fn heard(&self) -> u64 {
-        self.heard.load(Ordering::Acquire)
+    /// How long the server has said nothing while it owes an answer.
+    pub(super) fn silence(&self) -> Duration {
+        match self.is_owed() {
+            true => self.began.elapsed().saturating_sub(Duration::from_millis(self.heard_at.load(Ordering::Acquire))),
+            false => Duration::ZERO,
+        }
+    }
+
+    fn ask(&self) {
+        if !self.is_owed() {
+            self.note_time();
+        }
+        self.asked.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn note_time(&self) {
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.heard_at.store(now, Ordering::Release);
+    }
+}
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self {
+            asked: AtomicU64::default(),
+            answered: AtomicU64::default(),
+            heard_at: AtomicU64::default(),
+            began: Instant::now(),
+            state: AtomicU8::default(),
+            is_unfit: AtomicBool::default(),
+        }
     }
 }
 
@@ -125,7 +155,7 @@ impl Watch {
                     if let [a, b, c, d] = length[..] {
                         let left = (u32::from_be_bytes([a, b, c, d]) as usize).saturating_sub(4);
                         self.greeting = Greeting::Left(left);
-                        pulse.asked.fetch_add(1, Ordering::AcqRel);
+                        pulse.ask();
                     }
                 }
             }
@@ -133,14 +163,14 @@ impl Watch {
         self.sent.feed(bytes, |kind, _| {
             // Query, Sync, FunctionCall.
             if matches!(kind, b'Q' | b'S' | b'F') {
-                pulse.asked.fetch_add(1, Ordering::AcqRel);
+                pulse.ask();
             }
         });
     }
 
     /// Bytes come from the server.
     pub(super) fn received(&mut self, bytes: &[u8], pulse: &Pulse) {
-        pulse.heard.fetch_add(bytes.len() as u64, Ordering::AcqRel);
+        pulse.note_time();
         self.received.feed(bytes, |kind, kept| match kind {
             b'Z' => {
                 pulse.state.store(kept.first().copied().unwrap_or_default(), Ordering::Release);
@@ -165,6 +195,7 @@ fn is_unfit(code: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Pulse, Watch};
+    use std::time::Duration;
 
     fn message(kind: u8, text: &[u8]) -> Vec<u8> {
         [&[kind][..], &(text.len() as u32 + 4).to_be_bytes(), text].concat()
@@ -193,7 +224,7 @@ mod tests {
             watch.sent(&message(b'Q', b"ROLLBACK\0"), &pulse);
             watch.received(&message(b'Z', b"I"), &pulse);
             assert!(pulse.is_at_rest());
-            assert_eq!(pulse.heard(), received.len() as u64 + 12);
+            assert_eq!(pulse.silence(), Duration::ZERO);
         }
     }
 
