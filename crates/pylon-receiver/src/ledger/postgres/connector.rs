@@ -12,6 +12,7 @@ use super::stream::Secured;
 use crate::postgres_address::{PostgresAddress, PostgresHost};
 use crate::random::{Randomness, SystemRandomness};
 use deadpool_postgres::ClientWrapper;
+use std::future::pending;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -151,7 +152,8 @@ impl Connector {
         deadline: Instant,
     ) -> Result<Dedicated, Unfit> {
         let host = &self.address.hosts[place];
-        let generation = *self.generation.borrow();
+        let mut generations = self.generation.subscribe();
+        let generation = *generations.borrow_and_update();
         let pulse = Arc::new(Pulse::default());
         let stream = dial(&self.address, host, deadline, &pulse).await.map_err(Unfit::Now)?;
         let (client, connection) = self.config(host, password).connect_raw(stream, Secured).await.map_err(refused)?;
@@ -160,8 +162,14 @@ impl Connector {
         let is_in_use = Arc::new(AtomicBool::new(false));
         let task = self.runtime.spawn({
             let (connector, pulse, is_in_use) = (Arc::downgrade(self), pulse.clone(), is_in_use.clone());
+            // A pool renews its own.
+            let renewed = async move {
+                if used_for.has_pool() || generations.changed().await.is_err() {
+                    pending().await
+                }
+            };
             async move {
-                let ended = drive(connection, pulse, used_for.patience(), unasked).await;
+                let ended = drive(connection, pulse, used_for.patience(), unasked, renewed).await;
                 if let Some(connector) = connector.upgrade()
                     && ended == Ended::Broken
                     && is_in_use.load(Ordering::Acquire)
