@@ -1,4 +1,4 @@
-"""The shell of a page that documents `pylon-receiver`: its blocks share a folder, a receiver and an app, on free ports.
+"""The shell of a page that documents `pylon-receiver`: its blocks share a folder, receivers, an app and a PostgreSQL, on free ports.
 
 Documented addresses are replaced by those ports, and put back in what is printed. An event's id in a command stands for the one
 that was printed last.
@@ -16,13 +16,19 @@ import sys
 import tempfile
 import time
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from private_servers import Postgres
 from servers import free_port, wait_until_it_listens
 
 #: Where the documented receiver and the documented app listen.
 WEBHOOKS, ADMIN, APP = "127.0.0.1:8080", "127.0.0.1:8081", "127.0.0.1:8000"
+#: Where further receivers of a page listen, for webhooks and for operators.
+_FURTHER = ("127.0.0.1:8082", "127.0.0.1:8083", "127.0.0.1:8084", "127.0.0.1:8085")
+DATABASE = "127.0.0.1:5432"
+_ADMIN_OPTION = re.compile(r"--admin 127\.0\.0\.1:(\d+)")
 _ID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 #: What differs from run to run, and what stands for it where outputs are compared.
 _MASKS = [
@@ -55,19 +61,33 @@ def receiver_program() -> str:
     return str(program.resolve())
 
 
+@dataclass
+class _Running:
+    name: str
+    process: subprocess.Popen[str]
+    log: IO[str]
+    #: Where it listens, a receiver for operators.
+    port: int
+
+
 class ReceiverShell:
     """What the shell blocks of one page have in common."""
 
     def __init__(self) -> None:
         self._temporary = tempfile.TemporaryDirectory()
         self.folder = Path(self._temporary.name)
-        self._ports = {address: free_port() for address in (WEBHOOKS, ADMIN, APP)}
-        self._running: list[tuple[str, subprocess.Popen[str], IO[str]]] = []
+        self._ports = {address: free_port() for address in (WEBHOOKS, ADMIN, APP, *_FURTHER)}
+        self._running: list[_Running] = []
+        self._postgres: Postgres | None = None
         self._last_id = ""
         program = shlex.quote(receiver_program())
         # What the documented command does not say, it need not: the ports come from here.
         listen = f"--listen {self._here(WEBHOOKS)} --admin {self._here(ADMIN)}"
-        wrapper = f'#!/bin/sh\n[ "$1" = serve ] && shift && exec {program} serve {listen} "$@"\nexec {program} "$@"\n'
+        wrapper = (
+            '#!/bin/sh\ncase "$*" in\n'
+            f'serve*--listen*) ;;\nserve*) shift; exec {program} serve {listen} "$@" ;;\n'
+            f'esac\nexec {program} "$@"\n'
+        )
         tools = self.folder / ".bin"
         tools.mkdir()
         (tools / "pylon-receiver").write_text(wrapper)
@@ -105,10 +125,19 @@ class ReceiverShell:
         )
         assert done.returncode in (0, 1), done.stderr
 
-    def serve(self, code: str) -> None:
-        """Start a receiver in the background, until the page or a later block ends it."""
-        self.stop("receiver")
-        self._start("receiver", ["bash", "-e", "-c", self._real(code)], self._ports[ADMIN])
+    def serve(self, code: str, name: str = "receiver") -> None:
+        """Start a receiver in the background, until the page or a later block ends it; another one of that name ends before."""
+        self.stop(name)
+        code = self._real(code)
+        said = _ADMIN_OPTION.search(code)
+        self._start(name, ["bash", "-e", "-c", code], int(said[1]) if said else self._ports[ADMIN])
+
+    def sql(self, code: str) -> None:
+        """Run SQL as the superuser of a PostgreSQL that lasts until the page ends; raises MissingProgram."""
+        if self._postgres is None:
+            self._postgres = Postgres()
+            self._ports[DATABASE] = self._postgres.port
+        self._postgres.sql(code)
 
     def serve_app(self, code: str) -> None:
         """Start the app behind the receiver, until the page ends."""
@@ -124,7 +153,7 @@ class ReceiverShell:
         process = subprocess.Popen(
             command, cwd=self.folder, env=self._environment, stdout=log, stderr=log, text=True, start_new_session=True
         )
-        self._running.append((name, process, log))
+        self._running.append(_Running(name, process, log, port))
         try:
             wait_until_it_listens(process, port)
         except (AssertionError, RuntimeError, OSError) as error:
@@ -153,36 +182,40 @@ class ReceiverShell:
 
     def _settle(self) -> None:
         """Wait until everything has been tried, so that the next block sees the end and not the middle."""
-        if not any(name == "receiver" for name, _, _ in self._running):
+        # Those of a page that are several share a ledger.
+        receiver = next((there for there in self._running if there.name != "app"), None)
+        if receiver is None:
             return
         deadline = time.monotonic() + _SETTLING
         while time.monotonic() < deadline:
-            under_way, untried = self._deliveries("delivering"), self._deliveries("waiting")
+            under_way, untried = (_deliveries(receiver.port, state) for state in ("delivering", "waiting"))
             if not under_way and all(delivery["attempts"] for delivery in untried):
                 return
             time.sleep(0.02)
 
-    def _deliveries(self, state: str) -> list[dict[str, Any]]:
-        url = f"http://{self._here(ADMIN)}/api/deliveries?state={state}"
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            found: list[dict[str, Any]] = json.load(answer)["deliveries"]
-        return found
-
-    def stop(self, wanted: str) -> None:
-        """End the receiver, or the app, in order."""
-        for entry in [entry for entry in self._running if entry[0] == wanted]:
+    def stop(self, wanted: str, by: signal.Signals = signal.SIGTERM) -> None:
+        """End a receiver, or the app: in order, unless by another signal."""
+        for entry in [entry for entry in self._running if entry.name == wanted]:
             self._running.remove(entry)
-            _, process, log = entry
-            os.killpg(process.pid, signal.SIGTERM)
+            os.killpg(entry.process.pid, by)
             try:
-                process.wait(timeout=30)
+                entry.process.wait(timeout=30)
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-            log.close()
+                os.killpg(entry.process.pid, signal.SIGKILL)
+                entry.process.wait()
+            entry.log.close()
 
     def close(self) -> None:
         """End everything that still runs."""
-        for name in ("receiver", "app"):
-            self.stop(name)
+        # The app last.
+        for entry in sorted(self._running, key=lambda entry: entry.name == "app"):
+            self.stop(entry.name)
+        if self._postgres is not None:
+            self._postgres.end()
         self._temporary.cleanup()
+
+
+def _deliveries(admin: int, state: str) -> list[dict[str, Any]]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{admin}/api/deliveries?state={state}", timeout=5) as answer:
+        found: list[dict[str, Any]] = json.load(answer)["deliveries"]
+    return found

@@ -13,7 +13,9 @@ A comment right above a block says what to do with it, unless its language says 
     <!-- docs: fresh environment -->   shell commands, run at the root of the repository with a new virtual environment
     <!-- docs: delivery uvicorn -->    shell commands that start the app above and send it a delivery, which must be handled
     <!-- docs: serve -->               shell commands that start a receiver, which runs until the page ends
-    <!-- docs: stopped -->             shell commands that run once that receiver has ended
+    <!-- docs: serve NAME -->          the same of a further receiver, whose addresses the commands say
+    <!-- docs: stopped -->             shell commands that run once that receiver has ended; `stopped NAME` of a further one
+    <!-- docs: killed NAME -->         shell commands that run once that receiver was killed
     <!-- docs: app -->                 a FastAPI app behind that receiver, or the shell commands that start the app above;
                                        it runs until the page ends
     <!-- docs: file NAME -->           a file that later blocks of the page use: Python modules stand beside the app, Rust
@@ -23,7 +25,7 @@ A comment right above a block says what to do with it, unless its language says 
 
 Python blocks of a page share their names, in the order of the page. Rust blocks are whole programs. Shell blocks of a page share
 a folder; an `output` can follow them too, compared with ids and times masked. TOML blocks are configurations of the receiver,
-which must hold.
+which must hold. SQL blocks run as the superuser of a PostgreSQL that the page then has; where there is none, the rest is left out.
 
 Usage: python tools/run_docs.py [--renew] [PAGE...]        all pages unless named; exit status 0 when all hold
 
@@ -39,6 +41,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -50,6 +53,7 @@ from pathlib import Path
 from types import ModuleType
 
 import picture
+from debian_programs import MissingProgram, is_demanded
 from pages import ROOT, faults, pages
 from receiver_shell import ADMIN, WEBHOOKS, ReceiverShell, masked
 from servers import Server, free_port, serve
@@ -152,6 +156,8 @@ class Page:
         sys.modules["documented"] = self.module
         self.printed = ""
         self.app: Block | None = None
+        #: Why the rest of it is left out; empty: it is not.
+        self.lack = ""
         self._shell: ReceiverShell | None = None
 
     @property
@@ -334,16 +340,19 @@ def run(block: Block, page: Page) -> None:
         case ["output"]:
             if masked(page.printed) != masked(block.code):
                 raise Outdated(page.printed)
-        case ["serve"]:
-            page.shell.serve(block.code)
+        case ["serve", *names]:
+            page.shell.serve(block.code, *names)
         case ["app"] if block.language == "sh":
             assert page.app is not None, "no app stands above it"
             page.shell.keep("app.py", page.app.code)
             page.shell.start_app(block.code)
         case ["app"]:
             page.shell.serve_app(block.code)
-        case ["stopped"]:
-            page.shell.stop("receiver")
+        case ["stopped", *names]:
+            page.shell.stop(names[0] if names else "receiver")
+            page.printed = page.shell.run(block.code)
+        case ["killed", name]:
+            page.shell.stop(name, signal.SIGKILL)
             page.printed = page.shell.run(block.code)
         case ["file", _] if block.language == "python":
             compile(block.code, str(block.page), "exec", dont_inherit=True)
@@ -360,6 +369,8 @@ def run(block: Block, page: Page) -> None:
             page.run(block)
         case [] if block.language == "sh":
             page.printed = page.shell.run(block.code)
+        case [] if block.language == "sql":
+            page.shell.sql(block.code)
         case [] if block.language == "toml":
             page.shell.check(block.code)
         case [] if block.language == "json":
@@ -397,6 +408,9 @@ def main() -> int:
             if missing:
                 print(f"left  {block.place}: this machine has no {' and no '.join(missing)}")
                 continue
+            if page.lack:
+                print(f"left  {block.place}: {page.lack}")
+                continue
             if block.language == "rust":
                 if not block.order.startswith("file "):
                     rust.append(block)
@@ -404,6 +418,10 @@ def main() -> int:
             try:
                 run(block, page)
                 print(f"ok    {block.place}")
+            except MissingProgram as error:
+                page.lack = str(error)
+                failed += is_demanded()
+                print(f"{'FAIL' if is_demanded() else 'left'}  {block.place}: {error}")
             except Outdated as error:
                 outdated.append((block, error))
                 failed += not renews

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).resolve().parents[2] / "tools")]
 
+from private_servers import NatsServer, PgBouncer, Postgres
+from programs import skips_where_missing
 from receiver import Receiver, receiver_program
-from servers import NatsServer, PgBouncer, Postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +40,8 @@ def start_receiver(tmp_path: Path) -> Iterator[Callable[..., Receiver]]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL that all tests share; each makes databases of its own."""
-    started = Postgres()
+    with skips_where_missing():
+        started = Postgres()
     yield started
     started.end()
 
@@ -47,7 +49,8 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture
 def pgbouncer(postgres: Postgres) -> Iterator[PgBouncer]:
     """PgBouncer in transaction mode in front of the shared PostgreSQL."""
-    started = PgBouncer(postgres)
+    with skips_where_missing():
+        started = PgBouncer(postgres)
     yield started
     started.end()
 
@@ -55,6 +58,7 @@ def pgbouncer(postgres: Postgres) -> Iterator[PgBouncer]:
 @pytest.fixture
 def nats_server() -> Iterator[NatsServer]:
     """A NATS server with JetStream for one test."""
-    started = NatsServer()
+    with skips_where_missing():
+        started = NatsServer()
     yield started
     started.end()

@@ -9,18 +9,19 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import private_servers
 import pytest
+from private_servers import Postgres, Server
 from receiver import PATIENCE
-from servers import Postgres, Server
 
 if TYPE_CHECKING:
-    from servers import NatsServer, PgBouncer
+    from private_servers import NatsServer, PgBouncer
 
 #: Starts each server, says where, and waits to be killed.
 _HOLDS = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
-from servers import NatsServer, PgBouncer, Postgres
+from private_servers import NatsServer, PgBouncer, Postgres
 postgres = Postgres()
 servers = [postgres, PgBouncer(postgres), NatsServer()]
 print(*(f"{server.process.pid} {server.folder}" for server in servers), flush=True)
@@ -69,7 +70,7 @@ def test_nats_says_who_it_is_and_keeps_streams(nats_server: NatsServer) -> None:
 
 
 def test_servers_are_gone_after_the_tests_are_killed(postgres: Postgres) -> None:
-    command = [sys.executable, "-c", _HOLDS, str(Path(__file__).parent)]
+    command = [sys.executable, "-c", _HOLDS, str(Path(private_servers.__file__).parent)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ) as tests:
         assert tests.stdout is not None
         words = tests.stdout.readline().split()

@@ -67,7 +67,7 @@ ORDER BY due_at DESC, seq DESC LIMIT $6 FOR UPDATE SKIP LOCKED";
 const LEASE: &str = "
 UPDATE open SET state = 2, token = $1, lease_until = $2, owner = $3
 FROM unnest($4::integer[], $5::uuid[], $6::integer[]) AS given (place, event_id, number) JOIN events ON events.id = given.event_id
-WHERE open.event_id = given.event_id AND open.number = given.number AND open.state = 0
+WHERE open.event_id = given.event_id AND open.number = given.number
 RETURNING given.place, events.endpoint, events.name, events.kind, events.method, events.target, events.query, events.headers,
     events.body";
 

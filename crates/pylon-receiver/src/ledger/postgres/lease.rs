@@ -40,7 +40,7 @@ const RENEW: &str = "
 UPDATE open SET lease_until = (SELECT tick()) + $1::bigint
 FROM unnest($2::integer[], $3::uuid[], $4::integer[], $5::bigint[], $6::bigint[]) AS given (place, event_id, number, seq, token)
 WHERE open.event_id = given.event_id AND open.number = given.number
-    AND open.state = 2 AND open.seq = given.seq AND open.token = given.token
+    AND open.seq = given.seq AND open.token = given.token
 RETURNING given.place";
 
 /// Ends an owner's leases, in the order in which all lock rows; answers their destinations.

@@ -36,8 +36,8 @@ impl PostgresLedger {
         let database = Arc::new(database);
         let writers = Arc::new(Writers::start(&database));
         chores::start(&database);
+        wake::start(&database).await?;
         database.keep_fresh();
-        wake::start(&database);
         Ok(Self { refusals: Refusals::start(&database), database, writers })
     }
 }

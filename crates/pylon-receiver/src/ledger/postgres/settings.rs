@@ -29,6 +29,10 @@ pub(super) fn settings(used_for: Use, schema: &str, application: &str, version: 
     if matches!(used_for, Use::Write | Use::Deliver | Use::Read) {
         settings.push(("enable_seqscan", own("off")));
     }
+    if matches!(used_for, Use::Write | Use::Deliver) {
+        // A bitmap is made of all rows that match before the first one is taken: thousands may wait in one line.
+        settings.push(("enable_bitmapscan", own("off")));
+    }
     match used_for {
         // As the server is set up: it decides what an answer of 200 means.
         Use::Write | Use::Probe => {}

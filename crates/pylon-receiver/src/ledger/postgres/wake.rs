@@ -58,44 +58,38 @@ impl Notifier {
     }
 }
 
-/// Begins to tell and to hear; ends with the ledger.
-pub(super) fn start(database: &Arc<Database>) {
+/// Begins to hear, and from then on to tell; ends with the ledger.
+pub(super) async fn start(database: &Arc<Database>) -> Result<(), Fault> {
     let gathered = database.notifier.gathered.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(gathered) = gathered {
-        drop(database.runtime.spawn(run(Arc::downgrade(database), gathered)));
+        let connection = listen(database).await?;
+        drop(database.runtime.spawn(run(Arc::downgrade(database), connection, gathered)));
     }
+    Ok(())
 }
 
-async fn run(database: Weak<Database>, mut due: UnboundedReceiver<Arc<str>>) {
-    let mut is_told = false;
-    while let Some(open) = database.upgrade().filter(|database| !database.is_closing()) {
-        let channel = channel(open.id);
-        let heard = match listen(&open, &channel).await {
-            Ok(connection) => {
-                if std::mem::take(&mut is_told) {
-                    tracing::info!("messages from other receivers come through again");
-                }
-                // What was due before is in no message.
-                open.bell.ring_everywhere();
-                drop(open);
-                hear(&database, connection, &channel, &mut due).await
+async fn run(database: Weak<Database>, mut connection: Dedicated, mut due: UnboundedReceiver<Arc<str>>) {
+    loop {
+        let Err(fault) = hear(&database, connection, &mut due).await else { return };
+        tracing::warn!(%fault, "no messages from other receivers come through: looking for what is due every second");
+        connection = loop {
+            let Some(open) = database.upgrade().filter(|database| !database.is_closing()) else { return };
+            let listening = listen(&open).await;
+            // What became due meanwhile was in no message.
+            open.bell.ring_everywhere();
+            drop(open);
+            match listening {
+                Ok(connection) => break connection,
+                Err(_) => sleep(DEAF_EVERY).await,
             }
-            Err(fault) => Err(fault),
         };
-        let Err(fault) = heard else { return };
-        if !std::mem::replace(&mut is_told, true) {
-            tracing::warn!(%fault, "no messages from other receivers come through: looking for what is due every second");
-        }
-        let Some(open) = database.upgrade() else { return };
-        open.bell.ring_everywhere();
-        drop(open);
-        sleep(DEAF_EVERY).await;
+        tracing::info!("messages from other receivers come through again");
     }
 }
 
-async fn listen(database: &Database, channel: &str) -> Result<Dedicated, Fault> {
+async fn listen(database: &Database) -> Result<Dedicated, Fault> {
     let connection = database.dedicated(Use::Listen).await?;
-    connection.session.batch_execute(&format!("LISTEN \"{channel}\"")).await?;
+    connection.session.batch_execute(&format!("LISTEN \"{}\"", channel(database.id))).await?;
     Ok(connection)
 }
 
@@ -103,9 +97,9 @@ async fn listen(database: &Database, channel: &str) -> Result<Dedicated, Fault> 
 async fn hear(
     database: &Weak<Database>,
     mut connection: Dedicated,
-    channel: &str,
     due: &mut UnboundedReceiver<Arc<str>>,
 ) -> Result<(), Fault> {
+    let Some(channel) = database.upgrade().map(|database| channel(database.id)) else { return Ok(()) };
     let own = backend(&connection).await?;
     let mut gathered = BTreeSet::new();
     let mut tell_at = None;
@@ -139,13 +133,13 @@ async fn hear(
                 if tell_at.is_some_and(|at| at <= now) {
                     tell_at = None;
                     for message in messages(&std::mem::take(&mut gathered)) {
-                        notify(&connection, channel, &message).await?;
+                        notify(&connection, &channel, &message).await?;
                     }
                 }
                 if probe_at <= now {
                     probe_at = now + PROBE_EVERY;
                     heard_by = Some(now + HEARD_WITHIN);
-                    notify(&connection, channel, PROBE).await?;
+                    notify(&connection, &channel, PROBE).await?;
                 }
             }
         }

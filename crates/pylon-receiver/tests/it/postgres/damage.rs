@@ -25,7 +25,10 @@ async fn a_delivery_whose_event_is_damaged_is_dead_and_lets_the_next_one_go() {
     let beside = place.desk.subject().beside().await;
     let toast = "SELECT reltoastrelid::regclass::text FROM pg_class WHERE oid = 'events'::regclass";
     let toast: String = beside.query_one(toast, &[]).await.unwrap().get(0);
-    let damage = format!("SET allow_system_table_mods = on; DELETE FROM {toast}");
+    let damage = format!(
+        "CREATE EXTENSION IF NOT EXISTS pg_surgery SCHEMA public;
+         SELECT public.heap_force_kill('{toast}', ARRAY(SELECT ctid FROM {toast}))"
+    );
     beside.batch_execute(&damage).await.unwrap();
     dead_then_the_others(&place, damaged, [next, other]).await;
 }

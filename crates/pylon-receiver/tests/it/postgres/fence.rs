@@ -63,7 +63,7 @@ async fn one_that_stops_in_a_claim_keeps_others_from_nothing_but_what_it_has_loc
 async fn what_is_about_to_be_settled_does_not_run_out() {
     let Some(place) = Place::new().await else { return };
     place.desk.keep(event(0).to("app")).await;
-    let leased = place.claim(claim(0).exchange(), 1).await.deliveries.remove(0);
+    let leased = place.lease().await;
     place.proxy.next_commit(Commit::Held);
     let settlements = vec![Settlement { lease: leased.lease, verdict: Verdict::Delivered, attempt: None }];
     let (ledger, settle) = (place.behind.clone(), Exchange { destination: "app".into(), settlements, claim: None });

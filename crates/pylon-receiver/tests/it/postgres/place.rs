@@ -1,9 +1,9 @@
 //! A ledger, and a handle of it behind a proxy that can cut connections.
 
 use super::proxy::Proxy;
-use crate::ledger::contract::Desk;
+use crate::ledger::contract::{Desk, claim};
 use crate::ledger::postgres::{PostgresSubject, url};
-use pylon_receiver::ledger::{Claimed, Exchange, Ledger, PostgresOptions};
+use pylon_receiver::ledger::{Claimed, Exchange, LeasedDelivery, Ledger, LedgerError, PostgresOptions};
 use pylon_test_support::postgres::Cluster;
 use pylon_test_support::wait::PATIENCE;
 use std::sync::Arc;
@@ -61,10 +61,20 @@ impl Place {
         let mut all = Claimed::default();
         while all.deliveries.len() < count {
             assert!(began.elapsed() < PATIENCE, "only these: {all:#?}");
-            let claimed = self.behind.exchange(exchange.clone()).await.unwrap().claimed;
+            let claimed = match self.behind.exchange(exchange.clone()).await {
+                Ok(exchanged) => exchanged.claimed,
+                // The end of a connection may be found out by its use.
+                Err(LedgerError::Unreachable(_)) => continue,
+                Err(error) => panic!("{error}"),
+            };
             all.deliveries.extend(claimed.deliveries);
             tokio::time::sleep(claimed.next_due.unwrap_or(Duration::ZERO).min(Duration::from_millis(10))).await;
         }
         all
+    }
+
+    /// A lease behind the proxy of the one delivery to "app" that is due at the beginning.
+    pub(super) async fn lease(&self) -> LeasedDelivery {
+        self.claim(claim(0).exchange(), 1).await.deliveries.remove(0)
     }
 }

@@ -198,8 +198,10 @@ async fn down(
         if message[0] == b'Z' {
             shared.answers.send_if_modified(|answers| answers.as_mut().map(|answers| *answers -= 1).is_some());
         }
-        has_committed |= message[0] == b'C' && message.ends_with(b"COMMIT\0");
-        let meant = if has_committed { *on_its_way.lock().unwrap() } else { None };
+        // The answers to earlier commits are through, or their next one would not be on its way.
+        let meant = *on_its_way.lock().unwrap();
+        has_committed |= meant.is_some() && message[0] == b'C' && message.ends_with(b"COMMIT\0");
+        let meant = meant.filter(|_| has_committed);
         match (meant, message[0]) {
             (Some(Commit::AnswerCut), _) => {
                 let _ = client.write_all(&message[..message.len() / 2]).await;

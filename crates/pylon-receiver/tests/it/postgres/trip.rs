@@ -28,7 +28,7 @@ async fn a_settlement_is_one_round_trip() {
     for verdict in [Verdict::Delivered, Verdict::Released] {
         let Some(place) = Place::new().await else { return };
         place.desk.keep(event(0).in_line("app", "a")).await;
-        let leased = place.claim(claim(0).exchange(), 1).await.deliveries.remove(0);
+        let leased = place.lease().await;
         // What is asked for the first time is prepared.
         let stale = Lease { token: 0, ..leased.lease };
         place.behind.exchange(settle(stale, verdict.clone())).await.unwrap();
@@ -43,7 +43,7 @@ async fn a_claim_with_settlements_is_two_round_trips() {
     for number in 0..3 {
         place.desk.keep(event(0).numbered(number).in_line("app", "a")).await;
     }
-    let first = place.claim(claim(0).exchange(), 1).await.deliveries.remove(0);
+    let first = place.lease().await;
     let exchange = |lease| Exchange { claim: Some(claim(0).claim()), ..settle(lease, Verdict::Delivered) };
     let second = place.behind.exchange(exchange(first.lease)).await.unwrap().claimed.deliveries.remove(0);
     // The answers to what is sent at first: to begin, to lock lines, to end, to expire, the present, what is due.
@@ -57,7 +57,7 @@ async fn nothing_is_prepared_twice() {
     let mut prepared = 0;
     for round in 0..10_u8 {
         place.desk.keep(event(0).numbered(round).in_line("app", "a")).await;
-        let leased = place.claim(claim(0).exchange(), 1).await.deliveries.remove(0);
+        let leased = place.lease().await;
         place.behind.renew(vec![leased.lease], Duration::from_secs(60)).await.unwrap();
         let verdict = if round % 2 == 0 { Verdict::Delivered } else { Verdict::Dead("over".into()) };
         let exchange = Exchange { claim: Some(claim(0).claim()), ..settle(leased.lease, verdict) };

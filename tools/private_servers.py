@@ -1,4 +1,4 @@
-"""Servers beside a receiver, private and gone after the tests, however those end: PostgreSQL, PgBouncer, NATS."""
+"""Servers beside a receiver, private and gone with the process that started them: PostgreSQL, PgBouncer, NATS."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from programs import debian_program, environment_of_programs, library_folders, missing, unpacked_root
-from receiver import PATIENCE
+from debian_programs import MissingProgram, environment_of_programs, find_program, library_folders, unpacked_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_REMOVE_AFTER = Path(__file__).resolve().parents[2] / "crates/test-support/src/remove_after.sh"
+_REMOVE_AFTER = Path(__file__).resolve().parents[1] / "crates/test-support/src/remove_after.sh"
+#: How long anything may take, seconds.
+PATIENCE = 30
 #: The oldest PostgreSQL that is tested with.
 _OLDEST = 15
 
@@ -49,8 +50,7 @@ class Server:
     """A program at work over a folder of its own, on a free port of 127.0.0.1."""
 
     def __init__(self, name: str) -> None:
-        if shutil.which("setpriv") is None:
-            missing("setpriv")
+        find_program("setpriv")
         self.name = name
         #: As whom it runs; None: as ourselves. PostgreSQL and PgBouncer refuse root.
         self.user = _other_user()
@@ -194,7 +194,7 @@ class PgBouncer(Server):
     """PgBouncer in front of all databases of a PostgreSQL; it asks for the same password."""
 
     def __init__(self, postgres: Postgres, pool_mode: str = "transaction", **settings: str) -> None:
-        program = _reachable(debian_program("pgbouncer"))
+        program = _reachable(find_program("pgbouncer"))
         super().__init__("pgbouncer")
         self.password = postgres.password
         users = self.write("users", f'"postgres" "{self.password}"\n')
@@ -225,7 +225,7 @@ class NatsServer(Server):
     """A NATS server with JetStream, and what else the configuration says."""
 
     def __init__(self, configuration: str = "") -> None:
-        program = _reachable(debian_program("nats-server"))
+        program = _reachable(find_program("nats-server"))
         super().__init__("nats")
         own = f'host: "127.0.0.1"\nport: {self.port}\njetstream {{ store_dir: "{self.folder}/jetstream" }}\n'
         self._command = (program, "-c", self.write("nats.conf", own + configuration))
@@ -249,7 +249,8 @@ class NatsServer(Server):
         with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as connection:
             line = connection.makefile().readline()
         assert line.startswith("INFO "), line
-        return json.loads(line.removeprefix("INFO "))
+        info: dict[str, object] = json.loads(line.removeprefix("INFO "))
+        return info
 
 
 def _takes_connections(port: int) -> bool:
@@ -291,7 +292,7 @@ def _as_user(user: pwd.struct_passwd | None) -> list[str]:
 
 
 def _postgres_programs() -> Path:
-    """The folder of PostgreSQL's programs; the test is skipped where they cannot be had."""
+    """The folder of PostgreSQL's programs; raises MissingProgram."""
     roots = [root for root in (unpacked_root(), Path("/")) if root is not None]
     found = [path for root in roots for path in sorted(root.glob("usr/lib/postgresql/*/bin"), reverse=True)]
     found += [Path(folder) for folder in os.environ["PATH"].split(os.pathsep)]
@@ -302,7 +303,7 @@ def _postgres_programs() -> Path:
             ).stdout
             if int(re.findall(r"\d+", version)[0]) >= _OLDEST:
                 return folder
-    missing("PostgreSQL")
+    raise MissingProgram("PostgreSQL")
 
 
 def _reachable(path: Path) -> Path:
@@ -317,7 +318,7 @@ def _root() -> Path | None:
     root, user = unpacked_root(), _other_user()
     if root is None or user is None or not root.exists():
         return root
-    looks = [*_as_user(user), "sh", "-c", 'test -x "$0"', root]
+    looks = [*_as_user(user), "sh", "-c", 'test -x "$0"', str(root)]
     if subprocess.run(looks, check=False, timeout=PATIENCE).returncode == 0:
         return root
     copy = Folder("pylon-programs-", user)
