@@ -259,7 +259,7 @@ impl Connector {
 /// Whether the database has this ledger: a program of a later version may have changed its tables, or it may be another database.
 async fn is_of(client: &ClientWrapper, expected: Uuid) -> Result<(), Unfit> {
     let found = client.query_opt(LEDGER, &[&VERSION]).await?;
-    match found.map(|row| (row.try_get(0), row.try_get(1))) {
+    match found.map(|row| (row.try_get::<_, Uuid>(0), row.try_get(1))) {
         Some((Ok(id), Ok(is_newer))) if id == expected && !is_newer => Ok(()),
         Some((Ok(id), Ok(true))) if id == expected => Err(Unfit::Ever(
             "tables of a later version, found while this program runs; use the newer pylon-receiver".to_owned(),

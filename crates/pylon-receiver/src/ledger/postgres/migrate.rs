@@ -2,7 +2,8 @@
 
 use super::connection::Connection;
 use super::error::Fault;
-use deadpool_postgres::{GenericClient, Transaction};
+use deadpool_postgres::Transaction;
+use tokio_postgres::GenericClient;
 use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
@@ -26,7 +27,7 @@ const RIGHTS: &str = "
 
 /// Makes the schema and its tables, or brings them to this version, if that is allowed; says the ledger's id.
 pub(super) async fn run(connection: &mut Connection, schema: &str, makes_tables: bool) -> Result<Uuid, Fault> {
-    let found = find(&***connection, schema).await?;
+    let found = find(&****connection, schema).await?;
     match found {
         Some(found) if found.version == VERSION => Ok(found.id),
         Some(found) if found.version > VERSION => Err(newer(schema, found.version)),
@@ -60,7 +61,7 @@ async fn migrate(transaction: &Transaction<'_>, schema: &str) -> Result<Uuid, Fa
     })?;
     make_schema(transaction, schema).await?;
     // Another program may have done it meanwhile.
-    let found = find(transaction, schema).await?.map_or(0, |found| found.version);
+    let found = find(&**transaction, schema).await?.map_or(0, |found| found.version);
     if found > VERSION {
         return Err(newer(schema, found));
     }
@@ -72,7 +73,7 @@ async fn migrate(transaction: &Transaction<'_>, schema: &str) -> Result<Uuid, Fa
             _ => transaction.execute("UPDATE ledger SET version = $1", &[&version]).await?,
         };
     }
-    let found = find(transaction, schema).await?;
+    let found = find(&**transaction, schema).await?;
     found.map(|found| found.id).ok_or_else(|| Fault::Other("expected the ledger that was just made, found none".into()))
 }
 
@@ -108,7 +109,7 @@ struct Found {
 
 /// The ledger in the schema; none: it has no table of this name.
 async fn find(client: &impl GenericClient, schema: &str) -> Result<Option<Found>, Fault> {
-    let is_there = client.query_one("SELECT to_regclass('ledger') IS NOT NULL", &[]).await?.try_get(0)?;
+    let is_there: bool = client.query_one("SELECT to_regclass('ledger') IS NOT NULL", &[]).await?.try_get(0)?;
     if !is_there {
         return Ok(None);
     }
