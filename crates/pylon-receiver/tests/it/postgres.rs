@@ -10,6 +10,7 @@ mod fence;
 mod lists;
 mod lock;
 mod lost;
+mod migrate;
 mod order_plans;
 mod orders;
 mod place;

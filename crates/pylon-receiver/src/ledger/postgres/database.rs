@@ -52,14 +52,15 @@ impl Database {
         runtime: Handle,
     ) -> Result<Self, LedgerError> {
         let connector = Arc::new(Connector::new(address, &options, runtime.clone()));
-        let readers = pool(&connector, Use::Read, READERS)?;
-        let mut connection = readers.get().await.map_err(Fault::from)?;
+        let chores = pool(&connector, Use::Chores, CHORES)?;
+        let mut connection = chores.get().await.map_err(Fault::from)?;
         let id = super::migrate::run(&mut connection, &address.schema, options.makes_tables).await?;
         drop(connection);
+        connector.expect(id);
+        let readers = pool(&connector, Use::Read, READERS)?;
         let bell = Bell::default();
         let writers = pool(&connector, Use::Write, super::writer::WRITERS)?;
         let couriers = pool(&connector, Use::Deliver, COURIERS)?;
-        let chores = pool(&connector, Use::Chores, CHORES)?;
         Ok(Self {
             notifier: Notifier::default(),
             connector,
