@@ -51,7 +51,7 @@ test-rust: run-tools programs
 	cargo fmt --all --check
 	cargo clippy --quiet --locked --workspace --all-targets --all-features -- -D warnings
 	for feature in '' $(FEATURES); do cargo clippy --quiet --locked -p pylon-webhooks --features "$$feature" -- -D warnings; done
-	cargo clippy --quiet --locked -p pylon-receiver-cli -- -D warnings
+	cargo clippy --quiet --locked -p pylon-receiver-cli --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps $(CRATES)
 	cargo test --quiet --locked $(CRATES) --package=pylon-test-support
 	cd fuzz && cargo fmt --check && cargo test --quiet --locked

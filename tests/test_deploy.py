@@ -66,7 +66,7 @@ def test_every_setting_of_the_sample_is_one_that_the_receiver_takes(tmp_path: Pa
     settings = re.sub(r"(?m)^traces = .*\n", "", with_settings(examples=True))
     held = tomllib.loads(what_holds(settings, tmp_path))
     names = [destination["name"] for destination in held["destination"]]
-    assert names == ["app", "script", "archive", "elsewhere", "here"]
+    assert names == ["app", "script", "archive", "bus", "other-bus", "elsewhere", "here"]
 
 
 @needs_the_program

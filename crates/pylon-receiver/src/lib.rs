@@ -51,6 +51,12 @@
 //! | replace time and randomness in tests | [`WallClock`], [`Randomness`] |
 //! | collect traces of requests and attempts | [`traces`] |
 //!
+//! # Features
+//!
+//! | Feature | Adds |
+//! | --- | --- |
+//! | `nats` | destinations at NATS JetStream, [`config::NatsTransport`]; without it, a configuration that has one is refused |
+//!
 //! # Scope
 //!
 //! | The engine | It does not |

@@ -9,6 +9,7 @@
 //! | [`postgres`] | a PostgreSQL of the tests' own |
 //! | [`process`] | other programs, which end with this process and are waited for with a bound |
 //! | [`programs`] | where other programs are, and what is said where they are missing |
+//! | [`proxy`] | a proxy for TCP that a test can cut, or have swallow what passes |
 //! | [`requests`] | the table of requests in `vectors/requests.json` |
 //! | [`wait`] | waiting for a condition, with a bound |
 
@@ -22,5 +23,6 @@ pub mod nats;
 pub mod postgres;
 pub mod process;
 pub mod programs;
+pub mod proxy;
 pub mod requests;
 pub mod wait;

@@ -23,6 +23,11 @@ pub fn logged<T>(run: impl FnOnce() -> T) -> (T, Vec<String>) {
     (result, LINES.take())
 }
 
+/// What this thread has logged so far in [`logged`].
+pub fn so_far() -> Vec<String> {
+    LINES.with_borrow(Clone::clone)
+}
+
 struct Lines;
 
 impl Subscriber for Lines {

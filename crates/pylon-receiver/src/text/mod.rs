@@ -6,8 +6,10 @@ mod unit;
 mod url;
 
 pub use name::{nearest, one_of, quoted};
+pub(crate) use nats::NATS_PORT;
 pub use nats::parse_nats;
-pub(crate) use nats::{NATS_PORT, userinfo};
+#[cfg(feature = "nats")]
+pub(crate) use nats::userinfo;
 pub use unit::{LONGEST_DURATION, parse_bytes, parse_duration, show_bytes, show_duration};
 pub(crate) use url::URL;
 pub use url::{parse_proxy, parse_url, url_fault};

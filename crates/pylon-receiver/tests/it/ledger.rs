@@ -6,7 +6,7 @@ pub(crate) mod memory;
 mod model;
 mod operation;
 #[cfg(feature = "postgres")]
-mod postgres;
+pub(crate) mod postgres;
 mod properties;
 mod race;
 pub(crate) mod switch;

@@ -10,6 +10,8 @@ mod deliver;
 mod ledger;
 mod loops;
 mod metrics;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod preflight;
 mod receiver;
 mod roles;

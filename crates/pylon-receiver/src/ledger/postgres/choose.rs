@@ -62,7 +62,8 @@ pub(super) struct Choice<'a> {
     most_exhausted: usize,
     /// Those to lease, in the order in which to begin them.
     pub(super) leased: Vec<Due>,
-    /// Those that have used up their attempts. They end first, then the claim begins anew: one that ends may let another one go.
+    /// Those that have used up their attempts. They end first, then the claim begins anew: one that ends may let another one go. It keeps
+    /// what it has chosen by then.
     pub(super) exhausted: Vec<Due>,
     /// Whether an interrupted one was passed over.
     pub(super) suspects_wait: bool,
@@ -88,6 +89,15 @@ impl<'a> Choice<'a> {
         }
     }
 
+    /// Leases one that this claim has chosen before it began anew.
+    pub(super) fn keep(&mut self, due: Due) {
+        if self.leased.len() >= self.claim.free {
+            self.ahead_bytes += due.size.max(1);
+        }
+        self.repeats += usize::from(due.is_repeat);
+        self.leased.push(due);
+    }
+
     /// Takes those of a part, the first ones first, as long as there is room.
     pub(super) fn go_through(&mut self, part: Part, due: Vec<Due>) {
         for due in due {
@@ -101,11 +111,7 @@ impl<'a> Choice<'a> {
                 self.passed_over += 1;
                 self.suspects_wait = true;
             } else {
-                if self.leased.len() >= self.claim.free {
-                    self.ahead_bytes += due.size.max(1);
-                }
-                self.repeats += usize::from(due.is_repeat);
-                self.leased.push(due);
+                self.keep(due);
             }
         }
     }

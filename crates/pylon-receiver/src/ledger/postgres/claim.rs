@@ -67,7 +67,7 @@ ORDER BY due_at DESC, seq DESC LIMIT $6 FOR UPDATE SKIP LOCKED";
 const LEASE: &str = "
 UPDATE open SET state = 2, token = $1, lease_until = $2, owner = $3
 FROM unnest($4::integer[], $5::uuid[], $6::integer[]) AS given (place, event_id, number) JOIN events ON events.id = given.event_id
-WHERE open.event_id = given.event_id AND open.number = given.number AND open.state = 0
+WHERE open.event_id = given.event_id AND open.number = given.number
 RETURNING given.place, events.endpoint, events.name, events.kind, events.method, events.target, events.query, events.headers,
     events.body";
 
@@ -96,6 +96,8 @@ pub(super) struct Claiming<'a> {
     pub(super) token: i64,
     /// The tokens of earlier claims, of which nobody heard.
     pub(super) lost: &'a [i64],
+    /// What it chose before it began anew, in that order.
+    pub(super) kept: &'a [Due],
     /// How many may end because they have used up their attempts.
     pub(super) most_exhausted: usize,
 }
@@ -108,8 +110,8 @@ pub(super) struct Locked {
     wall: i64,
     /// When the first lease of another claim ends.
     lease_ends: Option<i64>,
-    /// As many of each part as were asked for, or all that are due.
-    parts: [(Vec<Due>, usize); 3],
+    /// As many of each part as may be leased; and whether these are all.
+    parts: [(Vec<Due>, bool); 3],
 }
 
 /// What was leased.
@@ -153,19 +155,10 @@ impl Claiming<'_> {
             new.reverse();
         }
         // The limits as the statement has them.
-        let limits = [
-            limits[0],
-            room - first.len(),
-            most_repeats.saturating_sub(first.len()).min(free.saturating_sub(first.len() + new.len())),
-        ];
-        let [first_limit, new_limit, further_limit] = limits;
-        Ok(Locked {
-            given_back,
-            tick: now.try_get(0)?,
-            wall: now.try_get(1)?,
-            lease_ends: now.try_get(2)?,
-            parts: [(first, first_limit), (new, new_limit), (further, further_limit)],
-        })
+        let further_limit = most_repeats.saturating_sub(first.len()).min(free.saturating_sub(first.len() + new.len()));
+        let are_all = [first.len() < limits[0], new.len() < room - first.len(), further.len() < further_limit];
+        let parts = [(first, are_all[0]), (new, are_all[1]), (further, are_all[2])];
+        Ok(Locked { given_back, tick: now.try_get(0)?, wall: now.try_get(1)?, lease_ends: now.try_get(2)?, parts })
     }
 
     async fn give_back(&self, transaction: &Lent, statement: &Statement) -> Result<Vec<Row>, Error> {
@@ -183,20 +176,27 @@ impl Claiming<'_> {
         statements: &Statements,
     ) -> Result<Choice<'_>, Error> {
         let mut choice = Choice::new(self.claim, self.most_exhausted);
+        let ends = locked.parts.each_ref().map(|(due, _)| due.last().map(|last| (last.at, last.seq)));
+        for kept in self.kept {
+            let is_kept = |due: &mut Due| due.seq == kept.seq;
+            // Others may have it by now.
+            if let Some(kept) = locked.parts.iter_mut().find_map(|(due, _)| due.extract_if(.., is_kept).next()) {
+                choice.keep(kept);
+            }
+        }
         // How far the repeats were gone through.
         let mut repeats_up_to = (i64::MIN, i64::MIN);
         for part in Part::ALL {
-            let (mut due, mut limit) = std::mem::take(&mut locked.parts[part as usize]);
+            let (mut due, mut are_all) = std::mem::take(&mut locked.parts[part as usize]);
             let mut up_to = match part {
                 Part::New if self.claim.latest_first => (i64::MAX, i64::MAX),
                 Part::New => (i64::MIN, i64::MIN),
                 Part::RepeatsFirst | Part::FurtherRepeats => repeats_up_to,
             };
+            up_to = ends[part as usize].unwrap_or(up_to);
             loop {
-                let are_all = due.len() < limit;
-                up_to = due.last().map_or(up_to, |last| (last.at, last.seq));
                 choice.go_through(part, due);
-                limit = choice.room_for(part);
+                let limit = choice.room_for(part);
                 if are_all || limit == 0 || choice.is_over() {
                     break;
                 }
@@ -205,6 +205,8 @@ impl Claiming<'_> {
                     return Ok(choice);
                 }
                 due = self.more(part, up_to, limit, locked.tick, transaction, statements).await?;
+                are_all = due.len() < limit;
+                up_to = due.last().map_or(up_to, |last| (last.at, last.seq));
             }
             if part != Part::New {
                 repeats_up_to = up_to;

@@ -1,17 +1,18 @@
 //! What all work on the ledger shares: connections, the bell, the runtime that drives them.
 
-use super::connection::{Connection, Use, pool};
+use super::connection::{Connection, Dedicated, Pool, Use, pool, renew};
+use super::connector::Connector;
 use super::error::Fault;
 use super::lost::Lost;
 use super::options::PostgresOptions;
 use super::wake::Notifier;
 use crate::ledger::{Bell, LedgerError};
 use crate::postgres_address::PostgresAddress;
-use deadpool_postgres::Pool;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Handle;
 use tokio::sync::RwLock;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// Connections for claims and settlements.
@@ -31,6 +32,7 @@ pub(super) struct Database {
     pub(super) notifier: Notifier,
     /// Exchanges whose answer was lost.
     pub(super) lost: Lost,
+    connector: Arc<Connector>,
     writers: Pool,
     couriers: Pool,
     readers: Pool,
@@ -47,17 +49,22 @@ impl Database {
         options: PostgresOptions,
         runtime: Handle,
     ) -> Result<Self, LedgerError> {
-        let readers = pool(address, &options, Use::Read, READERS, &runtime)?;
+        let connector = Arc::new(Connector::new(address, &options, runtime.clone()));
+        let readers = pool(&connector, Use::Read, READERS)?;
         let mut connection = readers.get().await.map_err(Fault::from)?;
         let id = super::migrate::run(&mut connection, &address.schema, options.makes_tables).await?;
         drop(connection);
         let bell = Bell::default();
+        let writers = pool(&connector, Use::Write, super::writer::WRITERS)?;
+        let couriers = pool(&connector, Use::Deliver, COURIERS)?;
+        let chores = pool(&connector, Use::Chores, 1)?;
         Ok(Self {
-            notifier: Notifier::start(id, readers.clone(), &runtime),
-            writers: pool(address, &options, Use::Write, super::writer::WRITERS, &runtime)?,
-            couriers: pool(address, &options, Use::Deliver, COURIERS, &runtime)?,
+            notifier: Notifier::default(),
+            connector,
+            writers,
+            couriers,
             readers,
-            chores: pool(address, &options, Use::Chores, 1, &runtime)?,
+            chores,
             is_closing: AtomicBool::new(false),
             runtime,
             options,
@@ -68,6 +75,20 @@ impl Database {
         })
     }
 
+    /// Gives up connections that are to be renewed as soon as that is known, also those that nobody uses. Ends with the ledger.
+    pub(super) fn keep_fresh(self: &Arc<Self>) {
+        let (mut generations, database) = (self.connector.generations(), Arc::downgrade(self));
+        self.runtime.spawn(async move {
+            while generations.changed().await.is_ok() {
+                let Some(database) = database.upgrade() else { return };
+                let generation = *generations.borrow_and_update();
+                for pool in [&database.writers, &database.couriers, &database.readers, &database.chores] {
+                    renew(pool, generation);
+                }
+            }
+        });
+    }
+
     /// A connection for this use.
     pub(super) async fn connection(&self, used_for: Use) -> Result<Connection, Fault> {
         let pool = match used_for {
@@ -75,8 +96,15 @@ impl Database {
             Use::Deliver => &self.couriers,
             Use::Read => &self.readers,
             Use::Chores => &self.chores,
+            // Each has one of its own.
+            Use::Listen | Use::Probe => return Err(Fault::Other("expected a use with a pool, found another".into())),
         };
         Ok(pool.get().await?)
+    }
+
+    /// A connection of the caller's own, beside the pools, with what other sessions notify it of.
+    pub(super) async fn dedicated(&self, used_for: Use) -> Result<Dedicated, Fault> {
+        self.connector.connect(used_for, Instant::now()).await
     }
 
     /// Does something to its end, also when nobody waits for the answer any more.
@@ -113,6 +141,7 @@ impl Database {
     /// Waits for what is being done, and lets nothing else begin.
     pub(super) async fn close(&self) {
         self.is_closing.store(true, Ordering::Relaxed);
+        self.notifier.end();
         *self.closed.write().await = true;
         for pool in [&self.writers, &self.couriers, &self.readers, &self.chores] {
             pool.close();

@@ -1,7 +1,7 @@
 //! PostgreSQL's errors, by what to do about them.
 
 use crate::ledger::LedgerError;
-use deadpool_postgres::PoolError;
+use deadpool::managed::PoolError;
 use std::fmt;
 use tokio_postgres::error::SqlState;
 
@@ -20,6 +20,8 @@ pub(super) enum Fault {
     Slow,
     /// The ledger is being closed.
     Closed,
+    /// What is there is no ledger that this program can use.
+    Wrong(Box<str>),
     /// Anything else.
     Other(Box<str>),
 }
@@ -30,7 +32,9 @@ impl fmt::Display for Fault {
             Self::Full => f.write_str("no room on the disk of the database"),
             Self::Slow => f.write_str("the search took too long"),
             Self::Closed => f.write_str("the ledger is being closed"),
-            Self::Away(said) | Self::Again(said) | Self::Bad(said) | Self::Other(said) => f.write_str(said),
+            Self::Away(said) | Self::Again(said) | Self::Bad(said) | Self::Wrong(said) | Self::Other(said) => {
+                f.write_str(said)
+            }
         }
     }
 }
@@ -84,10 +88,10 @@ fn is_away(code: &SqlState) -> bool {
     .contains(code)
 }
 
-impl From<PoolError> for Fault {
-    fn from(error: PoolError) -> Self {
+impl From<PoolError<Fault>> for Fault {
+    fn from(error: PoolError<Fault>) -> Self {
         match error {
-            PoolError::Backend(error) => error.into(),
+            PoolError::Backend(fault) => fault,
             PoolError::Timeout(_) => Self::Away("no connection was free in time".into()),
             PoolError::Closed => Self::Away("the connections are closed".into()),
             error => Self::Away(error.to_string().into()),
@@ -102,6 +106,7 @@ impl From<Fault> for LedgerError {
             Fault::Full => Self::Full,
             Fault::Slow => Self::Slow,
             Fault::Closed => Self::Closed,
+            Fault::Wrong(said) => Self::Unknown(said),
             Fault::Bad(said) | Fault::Other(said) => Self::Failed(said),
         }
     }

@@ -4,7 +4,7 @@
 //! the settlements, and what to lease goes out with the commit. A delivery that cannot be attempted ends in a transaction of its own,
 //! which takes its locks in the order in which all take them; then the claim begins anew.
 
-use super::choose::Due;
+use super::choose::{Choice, Due};
 use super::claim::{self, Claiming, Leased};
 use super::connection::Use;
 use super::database::Database;
@@ -14,7 +14,7 @@ use super::lease;
 use super::lent::Lent;
 use super::row::event_of;
 use super::settle::{self, Outcome, Settling};
-use super::tries::tried;
+use super::tries::tried_within;
 use crate::id::DeliveryId;
 use crate::ledger::{Claim, Exchange, Exchanged};
 use crate::random::{Randomness, SystemRandomness};
@@ -62,7 +62,7 @@ enum Next {
     /// Nothing: these are leased.
     Leased(Leased),
     /// These have to end; then the claim begins anew.
-    End { due: Vec<Due>, reason: Reason, suspects_wait: bool },
+    End { due: Vec<Due>, reason: Reason, kept: Vec<Due>, suspects_wait: bool },
 }
 
 impl Exchanging<'_> {
@@ -73,12 +73,16 @@ impl Exchanging<'_> {
             return Ok(exchanged);
         }
         let claimed = &mut exchanged.claimed;
+        let mut chosen = Vec::new();
         for _ in 0..MOST_ROUNDS {
             let most_exhausted = MOST_EXHAUSTED.saturating_sub(claimed.exhausted.len());
             if most_exhausted == 0 {
                 break;
             }
-            let Round { settled, next } = tried(async || self.round(unsettled, most_exhausted).await).await?;
+            let Round { settled, next } = tried_within(self.database.options.answer_within, async || {
+                self.round(unsettled, &chosen, most_exhausted).await
+            })
+            .await?;
             if let Some(outcome) = settled {
                 self.wake(settling, &outcome, &next);
                 exchanged.settled = settling.answers(&outcome);
@@ -98,7 +102,8 @@ impl Exchanging<'_> {
                     }
                     return Ok(exchanged);
                 }
-                Next::End { due, reason, suspects_wait } => {
+                Next::End { due, reason, kept, suspects_wait } => {
+                    chosen = kept;
                     claimed.suspects_wait |= suspects_wait;
                     claimed.exhausted.extend(self.end(&due, reason).await?);
                 }
@@ -111,7 +116,12 @@ impl Exchanging<'_> {
 
 impl Exchanging<'_> {
     /// One transaction.
-    async fn round(&self, settling: Option<&Settling<'_>>, most_exhausted: usize) -> Result<Round, Fault> {
+    async fn round(
+        &self,
+        settling: Option<&Settling<'_>>,
+        kept: &[Due],
+        most_exhausted: usize,
+    ) -> Result<Round, Fault> {
         let transaction = Lent::new(self.database.connection(Use::Deliver).await?);
         let Some(claim) = self.claim else {
             let settled = self.settle(transaction, settling).await?;
@@ -124,6 +134,7 @@ impl Exchanging<'_> {
             claim,
             token: i64::from_le_bytes(random),
             lost: &self.database.lost.claims(self.destination),
+            kept,
             most_exhausted,
         };
         let unheard = self.database.lost.unless_heard(self.destination, claiming.token, claim.lease);
@@ -188,14 +199,15 @@ impl Exchanging<'_> {
                     if due.is_empty() {
                         return Err(error.into());
                     }
-                    let next = Next::End { due, reason: Reason::Unreadable, suspects_wait: false };
+                    let next = Next::End { due, reason: Reason::Unreadable, kept: Vec::new(), suspects_wait: false };
                     return Ok(Round { settled: None, next });
                 }
                 Err(error) => return Err(error.into()),
             }
         } else {
             transaction.batch_execute("COMMIT").await?;
-            Next::End { due: choice.exhausted, reason: Reason::GaveUp, suspects_wait: choice.suspects_wait }
+            let Choice { leased, exhausted, suspects_wait, .. } = choice;
+            Next::End { due: exhausted, reason: Reason::GaveUp, kept: leased, suspects_wait }
         };
         transaction.done();
         self.database.lost.given_back(self.destination, &locked.given_back);

@@ -7,7 +7,7 @@ use super::error::Fault;
 use super::lent::Lent;
 use super::row::delivery_of;
 use super::settle::finish;
-use super::tries::tried;
+use super::tries::tried_within;
 use crate::id::DeliveryId;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,13 +16,14 @@ use tokio_postgres::types::ToSql;
 /// Locks lines in the order of the array.
 const LOCK_LINES: &str = "SELECT pg_advisory_xact_lock(line) FROM unnest($1::bigint[]) AS line";
 
-/// Ends those that still wait, and have as many attempts that count as were seen.
+/// Ends those that still wait, and have as many attempts that count as were seen. That they wait is said in a way for which there is no
+/// index: otherwise PostgreSQL may go through all that wait.
 const END: &str = concat!(
     "
 WITH ended AS (
     DELETE FROM open USING unnest($1::integer[], $2::uuid[], $3::integer[], $4::bigint[], $5::integer[], $6::bytea[])
         AS given (place, event_id, number, seq, counted, reason)
-    WHERE open.event_id = given.event_id AND open.number = given.number AND open.state = 0 AND open.seq = given.seq
+    WHERE open.event_id = given.event_id AND open.number = given.number AND open.state NOT IN (1, 2) AND open.seq = given.seq
         AND open.attempts - open.uncounted + greatest(open.interruptions - 1, 0) >= given.counted
     RETURNING given.place, open.event_id, open.number, open.destination, open.order_key, open.line, 4::smallint AS state,
         open.attempts + open.interruptions AS tried, open.created_at, open.redelivery_of, given.reason, NULL::bigint AS token
@@ -71,7 +72,7 @@ pub(super) async fn end(
     lines.dedup();
     let columns: &[&(dyn ToSql + Sync)] = &[&places, &events, &numbers, &seqs, &counted, &reasons];
     let lines: &[&(dyn ToSql + Sync)] = &[&lines];
-    let rows = tried(async || {
+    let rows = tried_within(database.options.answer_within, async || {
         let transaction = Lent::new(database.connection(Use::Deliver).await?);
         let lock_lines = transaction.prepare_cached(LOCK_LINES).await?;
         let end = transaction.prepare_cached(END).await?;

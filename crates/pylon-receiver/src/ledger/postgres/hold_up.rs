@@ -26,12 +26,12 @@ enum Kind {
     Standby,
 }
 
-/// What a plain role may not see comes as NULL, and is not told of. For how long a slot has been unused PostgreSQL does not say.
+/// What a plain role may not see comes as NULL, and is not told of. VACUUM itself holds up nobody. For how long a slot has been unused PostgreSQL does not say.
 const FIND: &str = "
     SELECT 'transaction', format('process %s, %s of %s', pid, coalesce(nullif(application_name, ''), 'a program'), usename)
     FROM pg_stat_activity
     WHERE backend_xmin IS NOT NULL AND backend_type = 'client backend' AND datname = current_database()
-        AND xact_start < clock_timestamp() - make_interval(secs => $1)
+        AND pid <> pg_backend_pid() AND query NOT ILIKE 'VACUUM%' AND xact_start < clock_timestamp() - make_interval(secs => $1)
     UNION ALL
     SELECT 'prepared', gid FROM pg_prepared_xacts
     WHERE database = current_database() AND prepared < clock_timestamp() - make_interval(secs => $1)

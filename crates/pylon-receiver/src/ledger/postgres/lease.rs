@@ -8,7 +8,7 @@ use super::database::Database;
 use super::error::Fault;
 use super::lent::Lent;
 use super::row::{milliseconds, uuid_of};
-use super::tries::tried;
+use super::tries::tried_within;
 use crate::ledger::{Lease, Owner};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ const RENEW: &str = "
 UPDATE open SET lease_until = (SELECT tick()) + $1::bigint
 FROM unnest($2::integer[], $3::uuid[], $4::integer[], $5::bigint[], $6::bigint[]) AS given (place, event_id, number, seq, token)
 WHERE open.event_id = given.event_id AND open.number = given.number
-    AND open.state = 2 AND open.seq = given.seq AND open.token = given.token
+    AND open.seq = given.seq AND open.token = given.token
 RETURNING given.place";
 
 /// Ends an owner's leases, in the order in which all lock rows; answers their destinations.
@@ -86,7 +86,7 @@ pub(super) async fn renew(database: Arc<Database>, leases: Vec<Lease>, length: D
     }
     let length = milliseconds(length);
     let columns: &[&(dyn ToSql + Sync)] = &[&length, &places, &events, &numbers, &seqs, &tokens];
-    let renewed = tried(async || {
+    let renewed = tried_within(database.options.answer_within, async || {
         let transaction = Lent::new(database.connection(Use::Deliver).await?);
         let renew = transaction.prepare_cached(RENEW).await?;
         let (begun, renewed, committed) = tokio::join!(
@@ -116,7 +116,7 @@ pub(super) async fn renew(database: Arc<Database>, leases: Vec<Lease>, length: D
 /// Gives back all leases of an owner, and its chores.
 pub(super) async fn release(database: Arc<Database>, owner: Owner) -> Result<u64, Fault> {
     let owner: &[&(dyn ToSql + Sync)] = &[&uuid_of_owner(owner)];
-    let released = tried(async || {
+    let released = tried_within(database.options.answer_within, async || {
         let transaction = Lent::new(database.connection(Use::Deliver).await?);
         let release = transaction.prepare_cached(RELEASE).await?;
         let release_chores = transaction.prepare_cached(RELEASE_CHORES).await?;

@@ -6,7 +6,7 @@ use super::error::Fault;
 use super::options::PostgresOptions;
 use super::refused::Refusals;
 use super::writer::Writers;
-use super::{chores, dead, exchange, lease, prune, read, reassign, redeliver};
+use super::{chores, dead, exchange, lease, prune, read, reassign, redeliver, wake};
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
     DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Exchange, Exchanged, Lease, Ledger,
@@ -36,6 +36,8 @@ impl PostgresLedger {
         let database = Arc::new(database);
         let writers = Arc::new(Writers::start(&database));
         chores::start(&database);
+        wake::start(&database).await?;
+        database.keep_fresh();
         Ok(Self { refusals: Refusals::start(&database), database, writers })
     }
 }

@@ -16,7 +16,7 @@ pub struct PostgresOptions {
     pub queue: usize,
     /// How many refused requests are kept.
     pub refused: usize,
-    /// How long an event may wait for its commit to be answered.
+    /// How long the database may take to answer: an event's commit, or an exchange.
     pub answer_within: Duration,
     /// How long bodies may be searched for one page of a list.
     pub search_within: Duration,

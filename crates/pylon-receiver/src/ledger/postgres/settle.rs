@@ -64,7 +64,8 @@ macro_rules! log_entries {
     };
 }
 
-/// Leases that end with their deliveries.
+/// Leases that end with their deliveries. Here and below: only what is delivering has a token. The state is not asked for, because with
+/// it PostgreSQL may go through all rows of that state instead of looking for these.
 const END: &str = concat!(
     "
 WITH ended AS (
@@ -72,7 +73,7 @@ WITH ended AS (
         $9::bigint[], $10::integer[], $11::bytea[])
         AS given (place, event_id, number, seq, token, state, reason, took_ms, status, detail)
     WHERE open.event_id = given.event_id AND open.number = given.number
-        AND open.destination = $1 AND open.state = 2 AND open.seq = given.seq AND open.token = given.token
+        AND open.destination = $1 AND open.seq = given.seq AND open.token = given.token
     RETURNING given.place, open.event_id, open.number, open.destination, open.order_key, open.line, given.state,
         open.attempts + open.interruptions + 1 AS tried, open.created_at, open.redelivery_of, given.reason, given.token,
         given.took_ms, given.status, given.detail
@@ -98,7 +99,7 @@ WITH ended AS (
         $9::bigint[], $10::integer[], $11::bytea[])
         AS given (place, event_id, number, seq, token, delay_ms, uncounted, took_ms, status, detail)
     WHERE open.event_id = given.event_id AND open.number = given.number
-        AND open.destination = $1 AND open.state = 2 AND open.seq = given.seq AND open.token = given.token
+        AND open.destination = $1 AND open.seq = given.seq AND open.token = given.token
     RETURNING given.place, open.event_id, open.number,
         open.attempts + open.interruptions + CASE WHEN given.delay_ms IS NULL THEN 1 ELSE 0 END AS tried,
         given.took_ms, given.status, given.detail

@@ -9,15 +9,7 @@ pub(super) const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
 /// How often something is tried at once when others are in its way.
 const MOST_TRIES: usize = 5;
 
-/// Does the work, which is one transaction, within a bounded time; at once again where another transaction was in its way.
-pub(super) async fn tried<T, W>(work: impl FnMut() -> W) -> Result<T, Fault>
-where
-    W: Future<Output = Result<T, Fault>>,
-{
-    tried_within(ANSWERED_WITHIN, work).await
-}
-
-/// The same, within this time.
+/// Does the work, which is one transaction, within this time; at once again where another transaction was in its way.
 pub(super) async fn tried_within<T, W>(within: Duration, mut work: impl FnMut() -> W) -> Result<T, Fault>
 where
     W: Future<Output = Result<T, Fault>>,

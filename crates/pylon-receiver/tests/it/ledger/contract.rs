@@ -462,6 +462,10 @@ impl<S: Subject> Desk<S> {
         Self { subject: S::fresh(clock.clone()).await, clock, leased: Mutex::default() }
     }
 
+    pub(crate) fn subject(&self) -> &S {
+        &self.subject
+    }
+
     pub(crate) fn ledger(&self) -> Arc<dyn Ledger> {
         self.subject.ledger()
     }

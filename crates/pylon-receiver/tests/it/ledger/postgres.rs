@@ -17,7 +17,7 @@ pub(crate) struct PostgresSubject {
 }
 
 /// A database for all of these tests, in which each has a schema.
-fn url() -> &'static str {
+pub(crate) fn url() -> &'static str {
     static URL: OnceLock<String> = OnceLock::new();
     URL.get_or_init(|| {
         let cluster = Cluster::shared().expect("`is_here` was asked before");
@@ -34,6 +34,18 @@ async fn beside(schema: &str) -> Client {
 }
 
 impl PostgresSubject {
+    /// A connection beside the ledger, in its schema.
+    pub(crate) async fn beside(&self) -> Client {
+        beside(&self.schema).await
+    }
+
+    /// A handle of the ledger by this address, which has no schema.
+    pub(crate) async fn by(&self, url: &str, options: PostgresOptions) -> Arc<dyn Ledger> {
+        let address: PostgresAddress = format!("{url}&schema={}", self.schema).parse().unwrap();
+        let options = PostgresOptions { refused: REFUSED, ..options };
+        Arc::new(PostgresLedger::connect(&address, options).await.unwrap())
+    }
+
     async fn connect(schema: &str) -> Arc<dyn Ledger> {
         let options = PostgresOptions { refused: REFUSED, ..PostgresOptions::default() };
         let address: PostgresAddress = format!("{}&schema={schema}", url()).parse().unwrap();

@@ -397,7 +397,14 @@ async fn a_server_that_ends_before_it_answers_has_nothing_twice() {
     assert_eq!(client(&server).messages("EVENTS").len(), 3);
 }
 
-/// Passes connections on to a server. Of the first one, it keeps back what follows the text, and closes it.
+/// What becomes of the first connection once the server says a text.
+#[derive(Clone, Copy)]
+enum Cut {
+    Closed(&'static [u8]),
+    Silent(&'static [u8]),
+}
+
+/// Passes connections on to a server.
 struct Passage {
     address: SocketAddr,
     /// How many there were.
@@ -407,7 +414,7 @@ struct Passage {
 }
 
 impl Passage {
-    async fn to(server: SocketAddr, cut_at: Option<&'static [u8]>) -> Self {
+    async fn to(server: SocketAddr, cut: Option<Cut>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (connections, open) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
@@ -416,12 +423,12 @@ impl Passage {
             loop {
                 let (mut inner, _) = listener.accept().await.unwrap();
                 let is_first = counted.fetch_add(1, Ordering::SeqCst) == 0;
-                let cut_at = cut_at.filter(|_| is_first);
+                let cut = cut.filter(|_| is_first);
                 let open = Open::one_more(&counted_open);
                 tokio::spawn(async move {
                     let _open = open;
                     let mut outer = TcpStream::connect(server).await.unwrap();
-                    let Some(cut_at) = cut_at else {
+                    let Some(cut) = cut else {
                         let _ = tokio::io::copy_bidirectional(&mut inner, &mut outer).await;
                         return;
                     };
@@ -429,8 +436,12 @@ impl Passage {
                     let back = async {
                         let mut said = Vec::new();
                         while back_from.read_buf(&mut said).await.unwrap() > 0 {
-                            if said.windows(cut_at.len()).any(|part| part == cut_at) {
-                                return;
+                            let (Cut::Closed(text) | Cut::Silent(text)) = cut;
+                            if said.windows(text.len()).any(|part| part == text) {
+                                match cut {
+                                    Cut::Closed(_) => return,
+                                    Cut::Silent(_) => std::future::pending().await,
+                                }
                             }
                             to.write_all(&said).await.unwrap();
                             said.clear();
@@ -470,12 +481,26 @@ impl Drop for Open {
 #[tokio::test]
 async fn a_lost_acknowledgement_stores_nothing_twice() {
     let Some((server, mut client)) = server(&json!({})) else { return };
-    let passage = Passage::to(server.address, Some(b"\"seq\"")).await;
+    let passage = Passage::to(server.address, Some(Cut::Closed(b"\"seq\""))).await;
     let transport = at(nats(&passage.url()), PATIENCE);
     let broke_off = Report::failed(None, "the connection broke off before the acknowledgement");
     assert_eq!(publish(&transport, &attempt()).await, broke_off);
     assert_eq!(publish(&transport, &Attempt { number: 4, ..attempt() }).await, duplicate(1));
     assert_eq!(client.messages("EVENTS").len(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_on_which_nothing_comes_back_is_given_up() {
+    for (silent_from, late) in [("INFO", "no connection within 2s"), ("\"seq\"", "no acknowledgement within 2s")] {
+        let Some((server, mut client)) = server(&json!({})) else { return };
+        let passage = Passage::to(server.address, Some(Cut::Silent(silent_from.as_bytes()))).await;
+        let transport = at(nats(&passage.url()), SHORT);
+        assert_eq!(publish(&transport, &attempt()).await, Report::failed(None, late));
+        let report = publish(&transport, &attempt()).await;
+        assert!(report == stored(1) || report == duplicate(1), "{report:?}");
+        assert_eq!((client.messages("EVENTS").len(), passage.connections.load(Ordering::SeqCst)), (1, 2));
+        until("the first connection ends", || passage.open.load(Ordering::SeqCst) == 1).await;
+    }
 }
 
 #[tokio::test]

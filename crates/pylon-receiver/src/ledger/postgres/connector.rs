@@ -1,0 +1,245 @@
+//! Connects: to each host in turn, each step within its time, not too often where nobody answers.
+
+use super::connection::{Dedicated, Session, Use};
+use super::dial::dial;
+use super::driver::{Ended, Unasked, drive};
+use super::error::Fault;
+use super::options::{PostgresOptions, ReadPassword};
+use super::pulse::Pulse;
+use super::server::{Cluster, Server, Unfit, examine};
+use super::settings::{set, settings};
+use super::stream::Secured;
+use crate::postgres_address::{PostgresAddress, PostgresHost};
+use crate::random::{Randomness, SystemRandomness};
+use deadpool_postgres::ClientWrapper;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+use tokio_postgres::Config;
+use tokio_postgres::config::{ChannelBinding, SslMode, SslNegotiation};
+
+/// How long nobody connects after a failure, at first and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The same where the server has no room for more connections: who floods it keeps it from its work.
+const LONGEST_PAUSE_OF_ROOM: Duration = Duration::from_secs(5);
+/// The longest name of an application, in bytes.
+const LONGEST_APPLICATION: usize = 63;
+
+/// Connects to one ledger.
+pub(super) struct Connector {
+    address: PostgresAddress,
+    password: Option<ReadPassword>,
+    runtime: Handle,
+    /// Machine and process, for `pg_stat_activity`.
+    whence: String,
+    state: Mutex<State>,
+    /// Connections of an earlier generation are renewed: the server that they lead to stops, or is no primary any more.
+    generation: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The host that let the last connection in.
+    first: usize,
+    failed: Option<Failed>,
+    cluster: Option<Cluster>,
+    /// The other cluster that the log has heard of.
+    told: Option<String>,
+}
+
+struct Failed {
+    at: Instant,
+    times: u32,
+    not_before: Instant,
+    fault: Fault,
+}
+
+impl Connector {
+    pub(super) fn new(address: &PostgresAddress, options: &PostgresOptions, runtime: Handle) -> Self {
+        let name = rustix::system::uname();
+        Self {
+            address: address.clone(),
+            password: options.password.clone(),
+            runtime,
+            whence: format!("{}/{}", name.nodename().to_string_lossy(), std::process::id()),
+            state: Mutex::default(),
+            generation: watch::Sender::new(0),
+        }
+    }
+
+    /// Tells when connections are to be renewed.
+    pub(super) fn generations(&self) -> watch::Receiver<u64> {
+        self.generation.subscribe()
+    }
+
+    /// Has connections renewed, unless that has been done since this generation, and begins with the host after this one.
+    pub(super) fn distrust(&self, place: usize, generation: u64) {
+        let mut state = self.state();
+        if state.first == place {
+            state.first = (place + 1) % self.address.hosts.len();
+        }
+        drop(state);
+        self.renew(generation);
+    }
+
+    /// Has connections renewed, unless that has been done since this generation.
+    pub(super) fn renew(&self, generation: u64) {
+        self.generation.send_if_modified(|current| {
+            let is_news = *current == generation;
+            *current += u64::from(is_news);
+            is_news
+        });
+    }
+
+    /// Connects for a use. Where the last try has failed since the caller has asked, or only just before, that failure is the answer.
+    pub(super) async fn connect(self: &Arc<Self>, used_for: Use, asked: Instant) -> Result<Dedicated, Fault> {
+        if let Some(failed) = &self.state().failed
+            && (failed.at >= asked || Instant::now() < failed.not_before)
+        {
+            return Err(failed.fault.clone());
+        }
+        let password = match &self.password {
+            Some(read) => read().map_err(Fault::Away)?.to_vec().into(),
+            None => self.address.password().map(|password| password.as_bytes().to_vec()),
+        };
+        let password = password.map(zeroize::Zeroizing::new);
+        let (hosts, first) = (&self.address.hosts, self.state().first);
+        let mut said = Vec::new();
+        for place in (first..hosts.len()).chain(0..first) {
+            let host = &hosts[place];
+            let deadline = Instant::now() + self.address.connect_timeout;
+            let trying = self.try_host(place, used_for, password.as_deref().map(Vec::as_slice), deadline);
+            let tried = timeout_at(deadline, trying).await;
+            match tried.unwrap_or_else(|_| Err(Unfit::Now("no answer in time".to_owned()))) {
+                Ok(connected) => {
+                    let mut state = self.state();
+                    (state.first, state.failed) = (place, None);
+                    return Ok(connected);
+                }
+                Err(Unfit::Ever(fault)) => {
+                    return Err(self.failed(Fault::Wrong(format!("{host}: {fault}").into()), said.is_empty()));
+                }
+                Err(Unfit::Now(fault)) => said.push(format!("{host}: {fault}")),
+            }
+        }
+        let has_no_room = said.iter().any(|said| said.contains("(53"));
+        Err(self.failed(Fault::Away(said.join("; ").into()), has_no_room))
+    }
+
+    /// Notes a failure.
+    fn failed(&self, fault: Fault, has_no_room: bool) -> Fault {
+        let mut state = self.state();
+        let times = state.failed.as_ref().map_or(0, |failed| failed.times).saturating_add(1);
+        let longest = if has_no_room { LONGEST_PAUSE_OF_ROOM } else { LONGEST_PAUSE };
+        let pause = FIRST_PAUSE.saturating_mul(1_u32.checked_shl(times - 1).unwrap_or(u32::MAX)).min(longest);
+        // So that several receivers do not come at the same moment.
+        let pause = pause / 2 + SystemRandomness.part_of(pause / 2);
+        let at = Instant::now();
+        state.failed = Some(Failed { at, times, not_before: at + pause, fault: fault.clone() });
+        fault
+    }
+
+    async fn try_host(
+        self: &Arc<Self>,
+        place: usize,
+        used_for: Use,
+        password: Option<&[u8]>,
+        deadline: Instant,
+    ) -> Result<Dedicated, Unfit> {
+        let host = &self.address.hosts[place];
+        let generation = *self.generation.borrow();
+        let pulse = Arc::new(Pulse::default());
+        let stream = dial(&self.address, host, deadline, &pulse).await.map_err(Unfit::Now)?;
+        let (client, connection) = self.config(host, password).connect_raw(stream, Secured).await.map_err(refused)?;
+        let warnings = Arc::new(AtomicU64::new(0));
+        let (unasked, notifications) = Unasked::new(warnings.clone());
+        let is_in_use = Arc::new(AtomicBool::new(false));
+        let task = self.runtime.spawn({
+            let (connector, pulse, is_in_use) = (Arc::downgrade(self), pulse.clone(), is_in_use.clone());
+            async move {
+                let ended = drive(connection, pulse, used_for.patience(), unasked).await;
+                if let Some(connector) = connector.upgrade()
+                    && ended == Ended::Broken
+                    && is_in_use.load(Ordering::Acquire)
+                {
+                    connector.distrust(place, generation);
+                }
+            }
+        });
+        // From here on the task ends with the client.
+        let client = ClientWrapper::new(client, task);
+        let server = examine(&client).await?;
+        let mut application = format!("{} {} {}", self.address.application_name, used_for.name(), self.whence);
+        application.truncate(LONGEST_APPLICATION);
+        set(&client, &settings(used_for, &self.address.schema, &application, server.version)).await?;
+        self.recognize(host, &server)?;
+        is_in_use.store(true, Ordering::Release);
+        warnings.store(0, Ordering::Release);
+        let connector = self.clone();
+        Ok(Dedicated { session: Session { client, pulse, warnings, connector, place, generation }, notifications })
+    }
+
+    /// Holds a server against the one before it.
+    fn recognize(&self, host: &PostgresHost, server: &Server) -> Result<(), Unfit> {
+        let mut state = self.state();
+        match (&state.cluster, &server.cluster) {
+            (Some(Cluster { identifier, .. }), Some(found)) if *identifier != found.identifier => {
+                let text = format!(
+                    "another database cluster: expected system identifier {identifier}, found {}; restart the receiver if that is intended",
+                    found.identifier
+                );
+                if state.told.as_ref() != Some(&found.identifier) {
+                    state.told = Some(found.identifier.clone());
+                    tracing::error!(%host, "the database is not used: {text}");
+                }
+                return Err(Unfit::Now(text));
+            }
+            (Some(known), Some(found)) if known.timeline != found.timeline => {
+                tracing::info!(%host, timeline = found.timeline, was = known.timeline, "the database has failed over");
+            }
+            (None, Some(Cluster { identifier, timeline })) => {
+                let version = server.version;
+                tracing::info!(%host, version, system_identifier = %identifier, timeline, "connected to the database");
+            }
+            _ => {}
+        }
+        if let Some(cluster) = &server.cluster {
+            state.cluster = Some(cluster.clone());
+        }
+        Ok(())
+    }
+
+    fn config(&self, host: &PostgresHost, password: Option<&[u8]>) -> Config {
+        let mut config = Config::new();
+        config.user(&self.address.user).dbname(&self.address.database);
+        password.map(|password| config.password(password));
+        match self.address.is_secured(host) {
+            // The stream is secured already.
+            true => config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct),
+            false => config.ssl_mode(SslMode::Disable),
+        };
+        if self.address.tls.binds_channel {
+            config.channel_binding(ChannelBinding::Require);
+        }
+        config
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a server says that lets nobody in. The driver has no words of its own for a password that is missing.
+fn refused(error: tokio_postgres::Error) -> Unfit {
+    let source = std::error::Error::source(&error).map(ToString::to_string);
+    match source.as_deref() {
+        Some("password missing") => {
+            Unfit::Now("expected a password, found none; set PGPASSWORD or `ledger_password`".to_owned())
+        }
+        _ => error.into(),
+    }
+}

@@ -1,0 +1,58 @@
+//! Refused requests: several receivers share one ring, and nobody waits for it.
+
+use super::stage::Stage;
+use crate::ledger::contract::{Draft, event, refused};
+use pylon_receiver::ledger::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn receivers_that_share_a_ledger_keep_no_more_than_one_would() {
+    const MOST: usize = 20;
+    let Some(stage) = Stage::open().await else { return };
+    let options = || PostgresOptions { refused: MOST, ..PostgresOptions::default() };
+    let handles = [stage.ledger_with(options()).await, stage.ledger_with(options()).await];
+    let full = format!("SELECT count(*) = {MOST} FROM refused");
+    for round in 0..10 {
+        for number in 0..50 {
+            for (handle, code) in handles.iter().zip(["signature_mismatch", "too_large"]) {
+                handle.keep_refused(refused(0, code, &format!("{round}.{number}")));
+            }
+        }
+        // Never more, also in between.
+        assert!(stage.number("SELECT count(*) FROM refused").await <= MOST as i64);
+        stage.until("as many are kept as may be", &full).await;
+    }
+    for (number, handle) in handles.iter().enumerate() {
+        let is_kept = format!("SELECT count(*) > 0 FROM refused WHERE reason = 'last {number}'");
+        // While the flood waits to be kept, others are dropped.
+        while !stage.session.query_one(&is_kept, &[]).await.unwrap().get::<_, bool>(0) {
+            handle.keep_refused(refused(0, "timestamp_stale", &format!("last {number}")));
+            stage.until("the flood is over", &full).await;
+        }
+    }
+    let kinds = "SELECT count(DISTINCT code) FROM refused";
+    assert_eq!((stage.number("SELECT count(*) FROM refused").await, stage.number(kinds).await), (MOST as i64, 3));
+    assert_eq!(handles[0].stats().await.unwrap().refused, MOST as u64);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_that_cannot_be_kept_waits_in_no_memory_and_holds_up_no_event() {
+    let Some(stage) = Stage::open().await else { return };
+    let ledger = stage.ledger().await;
+    let mut other = stage.another_session().await;
+    let holder = other.transaction().await.unwrap();
+    holder.batch_execute("LOCK TABLE refused IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    ledger.keep_refused(refused(0, "too_large", "the first"));
+    stage.until_waiting_for(holder.client()).await;
+    for number in 0..5000 {
+        ledger.keep_refused(refused(0, "too_large", &number.to_string()));
+    }
+    for second in 0..20 {
+        assert_eq!(ledger.record(event(second).to("app")).await, Ok(Recorded::Stored));
+    }
+    holder.commit().await.unwrap();
+    ledger.keep_refused(refused(0, "timestamp_stale", "perhaps"));
+    // The first one, and as many as may wait.
+    stage.until("those that waited are kept", "SELECT count(*) >= 65 FROM refused").await;
+    ledger.close().await.unwrap();
+    assert!(stage.number("SELECT count(*) FROM refused").await <= 66);
+}
