@@ -19,6 +19,8 @@ use uuid::Uuid;
 const COURIERS: usize = 4;
 /// Connections for reading and for operators' orders.
 const READERS: usize = 3;
+/// Connections for what may take minutes.
+const CHORES: usize = 2;
 
 /// Shared by everything that works on one ledger.
 pub(super) struct Database {
@@ -57,7 +59,7 @@ impl Database {
         let bell = Bell::default();
         let writers = pool(&connector, Use::Write, super::writer::WRITERS)?;
         let couriers = pool(&connector, Use::Deliver, COURIERS)?;
-        let chores = pool(&connector, Use::Chores, 1)?;
+        let chores = pool(&connector, Use::Chores, CHORES)?;
         Ok(Self {
             notifier: Notifier::default(),
             connector,

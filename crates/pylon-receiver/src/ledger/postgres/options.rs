@@ -16,7 +16,7 @@ pub struct PostgresOptions {
     pub queue: usize,
     /// How many refused requests are kept.
     pub refused: usize,
-    /// How long the database may take to answer: an event's commit, or an exchange.
+    /// How long an event may wait for its commit to be answered. An exchange may take three times as long.
     pub answer_within: Duration,
     /// How long bodies may be searched for one page of a list.
     pub search_within: Duration,
@@ -30,6 +30,13 @@ pub struct PostgresOptions {
     pub password: Option<ReadPassword>,
     /// Whether the tables are made, or brought to this version; otherwise they must be there.
     pub makes_tables: bool,
+}
+
+impl PostgresOptions {
+    /// How long the database may take for an exchange: nobody waits for it but deliveries, and one that is given up is asked for again.
+    pub(super) fn exchange_within(&self) -> Duration {
+        self.answer_within.saturating_mul(3)
+    }
 }
 
 impl Default for PostgresOptions {

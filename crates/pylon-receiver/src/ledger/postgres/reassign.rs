@@ -5,6 +5,7 @@
 
 use super::advance::advance;
 use super::changes::Changes;
+use super::connection::Use;
 use super::database::Database;
 use super::error::Fault;
 use super::line::{line_of, lock};
@@ -137,8 +138,11 @@ impl Job for SomeLines<'_> {
 
     const WITHIN: Duration = LONGEST;
 
+    const ON: Use = Use::Chores;
+
     async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes) -> Result<Looked, Fault> {
-        transaction.batch_execute(&format!("SET LOCAL statement_timeout = {}", LONGEST.as_millis())).await?;
+        // Here it is an operator who waits for the commit.
+        transaction.batch_execute("SET LOCAL synchronous_commit TO local").await?;
         let Places { ledger, from, to } = self.0;
         let find = "
         SELECT line, order_key FROM open WHERE destination = $1 AND state = 0 AND line IS NOT NULL

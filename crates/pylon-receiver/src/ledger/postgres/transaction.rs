@@ -16,6 +16,9 @@ pub(super) trait Job: Sync {
     /// How long it may take.
     const WITHIN: Duration = ANSWERED_WITHIN;
 
+    /// On which connections.
+    const ON: Use = Use::Read;
+
     /// Does it, and says what it changes in the states of deliveries.
     fn run(
         &self,
@@ -43,7 +46,7 @@ impl Job for Nothing {
 
 /// Closes the connection if it ends in the middle: an answer may be under way.
 async fn on_connection<J: Job>(database: &Database, job: &J) -> Result<J::Answer, Fault> {
-    let mut connection = Lent::new(database.connection(Use::Read).await?);
+    let mut connection = Lent::new(database.connection(J::ON).await?);
     let result = in_transaction(&mut connection, database, job).await;
     connection.give_back(result)
 }
