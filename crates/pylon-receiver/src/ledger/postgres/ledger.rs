@@ -6,7 +6,7 @@ use super::error::Fault;
 use super::options::PostgresOptions;
 use super::refused::Refusals;
 use super::writer::Writers;
-use super::{chores, dead, exchange, lease, prune, read, reassign, redeliver, wake};
+use super::{chores, dead, exchange, hand_over, lease, prune, read, reassign, redeliver, wake};
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
     DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Exchange, Exchanged, Lease, Ledger,
@@ -46,6 +46,13 @@ impl Ledger for PostgresLedger {
     fn record(&self, event: NewEvent) -> LedgerFuture<'_, Recorded> {
         let writers = self.writers.clone();
         Box::pin(self.database.run(move |_| async move { writers.record(event).await }))
+    }
+
+    fn hand_over(&self, events: Vec<NewEvent>) -> LedgerFuture<'_, Vec<Result<Recorded, LedgerError>>> {
+        Box::pin(
+            self.database
+                .run(move |database| async move { Ok::<_, LedgerError>(hand_over::run(database, events).await) }),
+        )
     }
 
     fn keep_refused(&self, refused: NewRefused) {

@@ -17,6 +17,7 @@ mod driver;
 mod error;
 mod exchange;
 mod exhausted;
+mod hand_over;
 mod hold_up;
 mod insert;
 mod lease;
