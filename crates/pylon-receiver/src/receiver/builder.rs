@@ -156,7 +156,7 @@ impl ReceiverBuilder {
         let (admin_listener, admin) = bind("admin", &config.admin, inherited.admin, limits, &metrics).await?;
         let ledger = match ledger {
             Some(ledger) => ledger,
-            None => open(&config, &metrics, &clock)?,
+            None => open(&config, &metrics, &clock).await?,
         };
         let owner = Owner::random(randomness.as_ref());
         // Before anything can be recorded.
@@ -290,15 +290,24 @@ fn deadline(stop: &watch::Sender<Option<Instant>>) -> impl Future<Output = Insta
     }
 }
 
-fn open(config: &Config, metrics: &Arc<Metrics>, clock: &Arc<dyn WallClock>) -> Result<Arc<dyn Ledger>, StartFault> {
-    let LedgerAddress::Sqlite(path) = &config.ledger;
-    let options = SqliteOptions {
-        queue: config.limits.queue,
-        refused: config.retention.refused,
-        clock: clock.clone(),
-        observer: Some(metrics.clone()),
+/// The configured ledger.
+async fn open(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    clock: &Arc<dyn WallClock>,
+) -> Result<Arc<dyn Ledger>, StartFault> {
+    let ledger: Result<Arc<dyn Ledger>, LedgerError> = match &config.ledger {
+        LedgerAddress::Sqlite(path) => {
+            let options = SqliteOptions {
+                queue: config.limits.queue,
+                refused: config.retention.refused,
+                clock: clock.clone(),
+                observer: Some(metrics.clone()),
+            };
+            SqliteLedger::open(path, options).map(|ledger| Arc::new(ledger) as Arc<dyn Ledger>)
+        }
     };
-    Ok(Arc::new(SqliteLedger::open(path, options).map_err(StartFault::Ledger)?))
+    ledger.map_err(StartFault::Ledger)
 }
 
 /// Why a receiver did not start.

@@ -12,6 +12,7 @@ mod loops;
 mod metrics;
 mod preflight;
 mod receiver;
+mod spool;
 mod sqlite;
 mod transports;
 mod wait;
