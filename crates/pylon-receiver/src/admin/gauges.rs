@@ -6,7 +6,7 @@ use super::negotiation::exposition;
 use super::parts::{AdminParts, Running};
 use super::stats::destinations;
 use crate::certificate::CertificateEnd;
-use crate::ledger::{DeliveryState, Stats};
+use crate::ledger::{DeliveryState, Durability, Stats};
 use crate::metrics::{DestinationLabel, PREFIX};
 use crate::time::Moment;
 use crate::wire::{CircuitStatus, Destination};
@@ -46,7 +46,11 @@ pub(super) async fn metrics(
         }
     };
     let exposition = exposition(&headers);
-    let gauges = gauges(stats, parts.running.as_deref(), unmet.is_empty(), now);
+    let mut gauges = gauges(stats, parts.running.as_deref(), unmet.is_empty(), now);
+    if let Some(Durability { disks, .. }) = parts.ledger.durability() {
+        let text = "On how many disks an event is before its sender gets 200 (this process)";
+        gauges.register("commit_disks", text, number(disks.into()));
+    }
     let text = parts
         .metrics
         .encode_with(&gauges, exposition)

@@ -5,8 +5,9 @@ use super::destination::{DestinationConfig, HttpTransport, NatsTransport, Transp
 use super::endpoint::EndpointConfig;
 use super::fault::{ConfigFault, Fault, Place};
 use super::listen::ListenAddress;
-use super::receiver::Config;
+use super::receiver::{Config, LedgerAddress};
 use super::secret::SecretSource;
+use crate::promise::Promise;
 use crate::text::{nearest, quoted, show_bytes, show_duration};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -40,6 +41,10 @@ pub(super) fn rules(config: &Config) -> Vec<Fault> {
             "expected an address that does not overlap with `listen`, which is {listen}, found {admin}; choose another port"
         );
         rules.fault(Place::TOP, "admin", text);
+    }
+    if matches!(config.ledger, LedgerAddress::Sqlite(_)) && config.promise != Promise::OneDisk {
+        let text = "expected `one_disk` beside `sqlite:`, which is one file on one disk, found another; use a ledger on PostgreSQL";
+        rules.fault(Place::TOP, "promise", text);
     }
     if config.role.accepts() && config.endpoints.is_empty() {
         rules.fault(Place::TOP, "endpoint", "expected at least one, found none");

@@ -2,9 +2,9 @@
 
 use super::builder::StartFault;
 use crate::config::{Config, LedgerAddress, SecretSource};
-use crate::ledger::{Ledger, LedgerError, SqliteLedger, SqliteOptions};
 #[cfg(feature = "postgres")]
-use crate::ledger::{PostgresLedger, PostgresOptions};
+use crate::ledger::{Durability, PostgresLedger, PostgresOptions, ReadPassword};
+use crate::ledger::{Ledger, LedgerError, SqliteLedger, SqliteOptions};
 use crate::metrics::Metrics;
 #[cfg(feature = "postgres")]
 use crate::postgres_address::PostgresAddress;
@@ -67,6 +67,7 @@ pub(super) async fn open(
                 queue: config.limits.queue,
                 refused: config.retention.refused,
                 observer: Some(metrics.clone()),
+                promise: Some(config.promise),
                 ..PostgresOptions::default()
             };
             connect(address, config.ledger_password.as_ref(), options).await
@@ -95,12 +96,24 @@ async fn connect(
     password: Option<&SecretSource>,
     options: PostgresOptions,
 ) -> Result<Arc<dyn Ledger>, StartFault> {
-    let Some(source) = password.cloned() else { return shared(PostgresLedger::connect(address, options).await) };
+    shared(PostgresLedger::connect(address, PostgresOptions { password: read(password)?, ..options }).await)
+}
+
+/// Finds out whether the ledger of a receiver could be opened, and what an answer of 200 would mean; changes nothing.
+#[cfg(feature = "postgres")]
+pub(super) async fn examine(address: &PostgresAddress, config: &Config) -> Result<Durability, StartFault> {
+    let password = read(config.ledger_password.as_ref())?;
+    let options = PostgresOptions { password, promise: Some(config.promise), ..PostgresOptions::default() };
+    PostgresLedger::examine(address, options).await.map_err(StartFault::Ledger)
+}
+
+/// What reads the password for each connection.
+#[cfg(feature = "postgres")]
+fn read(password: Option<&SecretSource>) -> Result<Option<ReadPassword>, StartFault> {
+    let Some(source) = password.cloned() else { return Ok(None) };
     // Missing now, it is a fault of the configuration; missing later, of a connection.
     source.read().map_err(StartFault::Password)?;
-    let read = move || source.read().map_err(|fault| fault.to_string().into());
-    let options = PostgresOptions { password: Some(Arc::new(read)), ..options };
-    shared(PostgresLedger::connect(address, options).await)
+    Ok(Some(Arc::new(move || source.read().map_err(|fault| fault.to_string().into()))))
 }
 
 #[cfg(not(feature = "postgres"))]
