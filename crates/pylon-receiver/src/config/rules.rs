@@ -42,9 +42,14 @@ pub(super) fn rules(config: &Config) -> Vec<Fault> {
         );
         rules.fault(Place::TOP, "admin", text);
     }
-    if matches!(config.ledger, LedgerAddress::Sqlite(_)) && config.promise != Promise::OneDisk {
+    if is_sqlite(&config.ledger) && config.promise != Promise::OneDisk {
         let text = "expected `one_disk` beside `sqlite:`, which is one file on one disk, found another; use a ledger on PostgreSQL";
         rules.fault(Place::TOP, "promise", text);
+    }
+    if config.spool.is_some() && is_sqlite(&config.ledger) {
+        let text =
+            "expected only beside a ledger on PostgreSQL, found one beside `sqlite:`; a ledger in a file is never away";
+        rules.fault(Place::TOP, "spool", text);
     }
     if config.role.accepts() && config.endpoints.is_empty() {
         rules.fault(Place::TOP, "endpoint", "expected at least one, found none");
@@ -68,6 +73,10 @@ pub(super) fn rules(config: &Config) -> Vec<Fault> {
         rules.destination(destination, place, &config.endpoints);
     }
     rules.faults
+}
+
+fn is_sqlite(ledger: &LedgerAddress) -> bool {
+    matches!(ledger, LedgerAddress::Sqlite(_))
 }
 
 /// Whether two listeners cannot have these addresses at once, as far as it is known without asking anybody.

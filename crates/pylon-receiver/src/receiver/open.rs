@@ -3,12 +3,14 @@
 use super::builder::StartFault;
 use crate::config::{Config, LedgerAddress, SecretSource};
 #[cfg(feature = "postgres")]
-use crate::ledger::{Durability, PostgresLedger, PostgresOptions, ReadPassword};
+use crate::ledger::{Durability, PostgresLedger, PostgresOptions, SpoolOptions, SpooledLedger};
 use crate::ledger::{Ledger, LedgerError, SqliteLedger, SqliteOptions};
 use crate::metrics::Metrics;
 #[cfg(feature = "postgres")]
 use crate::postgres_address::PostgresAddress;
 use crate::time::WallClock;
+#[cfg(feature = "postgres")]
+use std::path::Path;
 use std::sync::Arc;
 
 /// What a ledger is opened for.
@@ -70,7 +72,10 @@ pub(super) async fn open(
                 promise: Some(config.promise),
                 ..PostgresOptions::default()
             };
-            connect(address, config.ledger_password.as_ref(), options).await
+            match &config.spool {
+                None => connect(address, config.ledger_password.as_ref(), options).await,
+                Some(spool) => spooled(spool, address, options, config, metrics, clock).await,
+            }
         }
         #[cfg(not(feature = "postgres"))]
         LedgerAddress::Postgres(_) => no_postgres(config.ledger_password.as_ref()),
@@ -96,24 +101,53 @@ async fn connect(
     password: Option<&SecretSource>,
     options: PostgresOptions,
 ) -> Result<Arc<dyn Ledger>, StartFault> {
-    shared(PostgresLedger::connect(address, PostgresOptions { password: read(password)?, ..options }).await)
+    let options = with_password(options, password)?;
+    shared(PostgresLedger::connect(address, options).await)
 }
 
 /// Finds out whether the ledger of a receiver could be opened, and what an answer of 200 would mean; changes nothing.
 #[cfg(feature = "postgres")]
 pub(super) async fn examine(address: &PostgresAddress, config: &Config) -> Result<Durability, StartFault> {
-    let password = read(config.ledger_password.as_ref())?;
-    let options = PostgresOptions { password, promise: Some(config.promise), ..PostgresOptions::default() };
+    let options = PostgresOptions { promise: Some(config.promise), ..PostgresOptions::default() };
+    let options = with_password(options, config.ledger_password.as_ref())?;
     PostgresLedger::examine(address, options).await.map_err(StartFault::Ledger)
 }
 
-/// What reads the password for each connection.
+/// The options with a way to read the password. Missing now, it is a fault of the configuration; missing later, of a connection.
 #[cfg(feature = "postgres")]
-fn read(password: Option<&SecretSource>) -> Result<Option<ReadPassword>, StartFault> {
-    let Some(source) = password.cloned() else { return Ok(None) };
-    // Missing now, it is a fault of the configuration; missing later, of a connection.
+fn with_password(options: PostgresOptions, password: Option<&SecretSource>) -> Result<PostgresOptions, StartFault> {
+    let Some(source) = password.cloned() else { return Ok(options) };
     source.read().map_err(StartFault::Password)?;
-    Ok(Some(Arc::new(move || source.read().map_err(|fault| fault.to_string().into()))))
+    let read = move || source.read().map_err(|fault| fault.to_string().into());
+    Ok(PostgresOptions { password: Some(Arc::new(read)), ..options })
+}
+
+/// A ledger behind a spool: the database may be away.
+#[cfg(feature = "postgres")]
+async fn spooled(
+    spool: &Path,
+    address: &PostgresAddress,
+    options: PostgresOptions,
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    clock: &Arc<dyn WallClock>,
+) -> Result<Arc<dyn Ledger>, StartFault> {
+    let (options, address) = (with_password(options, config.ledger_password.as_ref())?, address.clone());
+    let connect = move || {
+        let (options, address) = (options.clone(), address.clone());
+        async move {
+            let ledger: Arc<dyn Ledger> = Arc::new(PostgresLedger::connect(&address, options).await?);
+            Ok(ledger)
+        }
+    };
+    let options = SpoolOptions {
+        size: config.spool_size as u64,
+        queue: config.limits.queue,
+        clock: clock.clone(),
+        observer: Some(metrics.clone()),
+        ..SpoolOptions::default()
+    };
+    shared(SpooledLedger::start(spool, options, connect).await)
 }
 
 #[cfg(not(feature = "postgres"))]
