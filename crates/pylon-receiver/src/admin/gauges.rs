@@ -6,7 +6,7 @@ use super::negotiation::exposition;
 use super::parts::{AdminParts, Running};
 use super::stats::destinations;
 use crate::certificate::CertificateEnd;
-use crate::ledger::{DeliveryState, SpoolStatus, Stats};
+use crate::ledger::{DeliveryState, Durability, SpoolStatus, Stats};
 use crate::metrics::{DestinationLabel, PREFIX};
 use crate::time::Moment;
 use crate::wire::{CircuitStatus, Destination};
@@ -48,6 +48,10 @@ pub(super) async fn metrics(
     };
     let exposition = exposition(&headers);
     let mut gauges = gauges(stats, parts.running.as_deref(), unmet.is_empty(), now);
+    if let Some(Durability { disks, .. }) = parts.ledger.durability() {
+        let text = "On how many disks an event is before its sender gets 200 (this process)";
+        gauges.register("commit_disks", text, number(disks.into()));
+    }
     of_spool(parts.ledger.spool().as_ref(), &mut gauges);
     let text = parts
         .metrics

@@ -100,7 +100,9 @@ pub(super) async fn ready(Extension(health): Extension<Health>, Extension(caller
     };
     let shown = |sentences: Vec<String>| (caller == Caller::Operator && !sentences.is_empty()).then_some(sentences);
     let role = health.parts.running.as_ref().map(|running| running.role()).filter(|_| caller == Caller::Operator);
-    let answer = Readiness { status, role, unmet: shown(unmet), warnings: shown(warnings) };
+    let durability = health.parts.ledger.durability().filter(|_| caller == Caller::Operator);
+    let durability = durability.map(|durability| durability.meaning.into());
+    let answer = Readiness { status, role, durability, unmet: shown(unmet), warnings: shown(warnings) };
     Ok((code, Json(answer)).into_response())
 }
 

@@ -7,6 +7,7 @@ use super::fault::{ConfigFault, Fault, Place};
 use super::listen::ListenAddress;
 use super::receiver::{Config, LedgerAddress};
 use super::secret::SecretSource;
+use crate::promise::Promise;
 use crate::text::{nearest, quoted, show_bytes, show_duration};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -40,6 +41,10 @@ pub(super) fn rules(config: &Config) -> Vec<Fault> {
             "expected an address that does not overlap with `listen`, which is {listen}, found {admin}; choose another port"
         );
         rules.fault(Place::TOP, "admin", text);
+    }
+    if is_sqlite(&config.ledger) && config.promise != Promise::OneDisk {
+        let text = "expected `one_disk` beside `sqlite:`, which is one file on one disk, found another; use a ledger on PostgreSQL";
+        rules.fault(Place::TOP, "promise", text);
     }
     if config.spool.is_some() && is_sqlite(&config.ledger) {
         let text =

@@ -2,9 +2,9 @@
 
 use super::builder::StartFault;
 use crate::config::{Config, LedgerAddress, SecretSource};
-use crate::ledger::{Ledger, LedgerError, SqliteLedger, SqliteOptions};
 #[cfg(feature = "postgres")]
-use crate::ledger::{PostgresLedger, PostgresOptions, SpoolOptions, SpooledLedger};
+use crate::ledger::{Durability, PostgresLedger, PostgresOptions, SpoolOptions, SpooledLedger};
+use crate::ledger::{Ledger, LedgerError, SqliteLedger, SqliteOptions};
 use crate::metrics::Metrics;
 #[cfg(feature = "postgres")]
 use crate::postgres_address::PostgresAddress;
@@ -69,6 +69,7 @@ pub(super) async fn open(
                 queue: config.limits.queue,
                 refused: config.retention.refused,
                 observer: Some(metrics.clone()),
+                promise: Some(config.promise),
                 ..PostgresOptions::default()
             };
             match &config.spool {
@@ -102,6 +103,14 @@ async fn connect(
 ) -> Result<Arc<dyn Ledger>, StartFault> {
     let options = with_password(options, password)?;
     shared(PostgresLedger::connect(address, options).await)
+}
+
+/// Finds out whether the ledger of a receiver could be opened, and what an answer of 200 would mean; changes nothing.
+#[cfg(feature = "postgres")]
+pub(super) async fn examine(address: &PostgresAddress, config: &Config) -> Result<Durability, StartFault> {
+    let options = PostgresOptions { promise: Some(config.promise), ..PostgresOptions::default() };
+    let options = with_password(options, config.ledger_password.as_ref())?;
+    PostgresLedger::examine(address, options).await.map_err(StartFault::Ledger)
 }
 
 /// The options with a way to read the password. Missing now, it is a fault of the configuration; missing later, of a connection.

@@ -1,7 +1,11 @@
 //! What a configuration would meet on this machine: everything that a start refuses or warns of.
 
+#[cfg(feature = "postgres")]
+use super::builder::StartFault;
 use super::client_certificates;
 use super::inherited_addresses::InheritedAddresses;
+#[cfg(feature = "postgres")]
+use super::open::examine;
 use super::open::postgres_fault;
 use crate::accept::TlsKeys;
 use crate::certificate::CertificateEnd;
@@ -12,6 +16,8 @@ use crate::config::{
 use crate::deliver::{examine_json_lines, transport};
 use crate::file::{folder_of, is_same, open_to_others, resolved};
 use crate::ledger::SqliteLedger;
+#[cfg(feature = "postgres")]
+use crate::ledger::{Durability, LedgerError};
 use crate::text::{NATS_PORT, parse_nats, quoted};
 use crate::time::{SystemWallClock, WallClock};
 use http::Uri;
@@ -41,6 +47,8 @@ pub struct Preflight {
     /// Why the ledger, or the spool, cannot be opened, or made; none: it can, as far as can be told without changing anything. The
     /// receiver does not start otherwise.
     pub ledger: Option<String>,
+    /// What an answer of 200 would mean; none: nobody has connected to the ledger, or it is a file.
+    pub durability: Option<String>,
     /// What is probably a mistake, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -67,6 +75,25 @@ impl Preflight {
         preflight.destinations(config);
         preflight.kinds(config);
         preflight.role(config);
+        preflight
+    }
+
+    /// [`of`](Self::of), and connects to a ledger on PostgreSQL.
+    pub async fn examine(config: &Config) -> Self {
+        #[cfg_attr(not(feature = "postgres"), expect(unused_mut, reason = "there is no ledger to connect to"))]
+        let mut preflight = Self::of(config);
+        #[cfg(feature = "postgres")]
+        if let LedgerAddress::Postgres(address) = &config.ledger {
+            match examine(address, config).await {
+                Ok(Durability { meaning, unkept, .. }) => {
+                    preflight.durability = Some(meaning.into());
+                    preflight.ledger = unkept.map(|unkept| LedgerError::Unconfirmed(unkept).to_string());
+                }
+                // Told with the other secrets.
+                Err(StartFault::Password(_)) => {}
+                Err(fault) => preflight.ledger = Some(fault.to_string()),
+            }
+        }
         preflight
     }
 

@@ -28,6 +28,10 @@ pub struct Readiness {
     /// What the receiver does. Left out for callers without a required token, and where no receiver runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
+    /// What an answer of 200 means at present: on how many disks the event is. Left out where nothing is known of it, and for callers
+    /// without a required token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durability: Option<String>,
     /// Why it is not, a sentence for each reason. Left out if it is ready, and for callers without a required token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unmet: Option<Vec<String>>,

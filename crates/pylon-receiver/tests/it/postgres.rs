@@ -6,6 +6,7 @@ mod chores;
 mod claim_plans;
 mod connect;
 mod damage;
+mod durability;
 mod fence;
 mod lists;
 mod lock;

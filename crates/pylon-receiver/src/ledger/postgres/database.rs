@@ -5,6 +5,7 @@ use super::connector::Connector;
 use super::error::Fault;
 use super::lost::Lost;
 use super::options::PostgresOptions;
+use super::probe::Probe;
 use super::wake::Notifier;
 use crate::ledger::{Bell, LedgerError};
 use crate::postgres_address::PostgresAddress;
@@ -34,6 +35,8 @@ pub(super) struct Database {
     pub(super) notifier: Notifier,
     /// Exchanges whose answer was lost.
     pub(super) lost: Lost,
+    /// What a commit is worth.
+    pub(super) probe: Probe,
     connector: Arc<Connector>,
     writers: Pool,
     couriers: Pool,
@@ -63,6 +66,7 @@ impl Database {
         let couriers = pool(&connector, Use::Deliver, COURIERS)?;
         Ok(Self {
             notifier: Notifier::default(),
+            probe: Probe::new(options.promise),
             connector,
             writers,
             couriers,

@@ -3,8 +3,8 @@
 use super::connection::Connection;
 use super::error::Fault;
 use deadpool_postgres::Transaction;
-use tokio_postgres::GenericClient;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, GenericClient};
 use uuid::Uuid;
 
 /// The tables, a step for each version of them.
@@ -77,9 +77,25 @@ async fn migrate(transaction: &Transaction<'_>, schema: &str) -> Result<Uuid, Fa
     found.map(|found| found.id).ok_or_else(|| Fault::Other("expected the ledger that was just made, found none".into()))
 }
 
-/// Makes the schema if it is not there; says what to do where the role may not.
+/// Finds out whether [`run`] would succeed, as far as can be told without changing anything.
+pub(super) async fn examine(client: &Client, schema: &str) -> Result<(), Fault> {
+    match find(client, schema).await? {
+        Some(found) if found.version == VERSION => Ok(()),
+        Some(found) if found.version > VERSION => Err(newer(schema, found.version)),
+        Some(_) | None => may_make(client, schema).await.map(drop),
+    }
+}
+
 async fn make_schema(transaction: &Transaction<'_>, schema: &str) -> Result<(), Fault> {
-    let row = transaction.query_one(RIGHTS, &[&schema]).await?;
+    match may_make(&**transaction, schema).await? {
+        true => Ok(()),
+        false => Ok(transaction.batch_execute(&format!("CREATE SCHEMA \"{schema}\"")).await?),
+    }
+}
+
+/// Whether the schema is there; says what to do where the role may not make it, or its tables.
+async fn may_make(client: &impl GenericClient, schema: &str) -> Result<bool, Fault> {
+    let row = client.query_one(RIGHTS, &[&schema]).await?;
     let (database, role): (String, String) = (row.try_get(0)?, row.try_get(1)?);
     let (is_there, may_make): (bool, bool) = (row.try_get(2)?, row.try_get(3)?);
     let (may_use, may_fill): (bool, bool) = (row.try_get(4)?, row.try_get(5)?);
@@ -92,12 +108,12 @@ async fn make_schema(transaction: &Transaction<'_>, schema: &str) -> Result<(), 
             &format!("neither the schema nor the right to make it, as {role}"),
             format!("CREATE SCHEMA \"{schema}\" AUTHORIZATION \"{role}\""),
         ),
-        (false, true, _) => Ok(transaction.batch_execute(&format!("CREATE SCHEMA \"{schema}\"")).await?),
+        (false, true, _) => Ok(false),
         (true, _, false) => refused(
             &format!("no right to, as {role}"),
             format!("GRANT USAGE, CREATE ON SCHEMA \"{schema}\" TO \"{role}\""),
         ),
-        (true, _, true) => Ok(()),
+        (true, _, true) => Ok(true),
     }
 }
 

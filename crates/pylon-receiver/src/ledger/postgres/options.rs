@@ -1,6 +1,7 @@
 //! How a ledger on PostgreSQL works.
 
 use crate::ledger::CommitObserver;
+use crate::promise::Promise;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub struct PostgresOptions {
     pub observer: Option<Arc<dyn CommitObserver>>,
     /// Reads the password, anew for each connection; none: that of the address.
     pub password: Option<ReadPassword>,
+    /// What an answer of 200 promises: what the database does not keep is not recorded. None: nobody looks.
+    pub promise: Option<Promise>,
     /// Whether the tables are made, or brought to this version; otherwise they must be there.
     pub makes_tables: bool,
 }
@@ -50,6 +53,7 @@ impl Default for PostgresOptions {
             hold_up: Duration::from_secs(600),
             observer: None,
             password: None,
+            promise: None,
             makes_tables: true,
         }
     }
@@ -64,6 +68,7 @@ impl fmt::Debug for PostgresOptions {
             .field("search_within", &self.search_within)
             .field("clean_up_every", &self.clean_up_every)
             .field("hold_up", &self.hold_up)
+            .field("promise", &self.promise)
             .field("makes_tables", &self.makes_tables)
             .finish_non_exhaustive()
     }

@@ -168,16 +168,22 @@ pub(super) async fn attempt(database: &Database, events: &[NewEvent]) -> Result<
         let mut tries = 0;
         loop {
             tries += 1;
+            database.probe.pass()?;
             let connection = Lent::new(database.connection(Use::Write).await?);
-            let result = record::run(&connection, database.id, events).await;
-            match connection.give_back(result) {
+            let before = connection.warnings();
+            let result = record::run(&connection, database, events).await;
+            let is_warned = connection.warnings() != before;
+            match database.probe.confirm(connection.give_back(result), is_warned) {
                 Err(Fault::Again(_) | Fault::Away(_)) if tries < MOST_TRIES => {}
                 result => return result,
             }
         }
     };
     let late = || Fault::Away("the commit was not confirmed in time".into());
-    timeout_at(deadline.into(), attempts).await.unwrap_or_else(|_| Err(late()))
+    match timeout_at(deadline.into(), attempts).await {
+        Ok(result) => result,
+        Err(_) => database.probe.confirm(Err(late()), false),
+    }
 }
 
 /// Why an event was not kept. What is not the event's own fault may be over later.
