@@ -71,6 +71,11 @@ impl Health {
         }
         unmet
     }
+
+    /// What waits in the spool, and what a 200 means meanwhile.
+    fn spool(&self) -> Vec<String> {
+        self.parts.ledger.spool().map(|spool| spool.sentences()).unwrap_or_default()
+    }
 }
 
 impl fmt::Debug for Health {
@@ -87,6 +92,8 @@ pub(super) async fn ready(Extension(health): Extension<Health>, Extension(caller
     let unmet = health.unmet().await;
     let warnings = health.parts.running.as_ref().map(|running| running.warnings()).unwrap_or_default();
     health.told.tell(&unmet, &warnings);
+    // The spool has lines of its own in the log.
+    let warnings = [warnings, health.spool()].concat();
     let (status, code) = match unmet.is_empty() {
         true => (ReadyStatus::Ready, StatusCode::OK),
         false => (ReadyStatus::NotReady, StatusCode::SERVICE_UNAVAILABLE),

@@ -37,6 +37,10 @@ keys! {
         ledger_password: Option<SecretSource> = None, SECRET, Restart;
         /// What this receiver does: `accept_and_deliver`, `accept` or `deliver`. Receivers that share a ledger can divide the work.
         role: Role = Role::AcceptAndDeliver, choice(), Restart;
+        /// A SQLite file on this machine that accepts events while a ledger on PostgreSQL is away, and hands them over once the ledger is back.
+        spool: Option<PathBuf> = None, FILE, Restart;
+        /// What the events in the spool may take; a further event gets 503.
+        spool_size: usize = 1 << 30, SIZE, Restart;
         /// A path at `listen` that answers GET with 200 while the receiver is ready, and with 503 otherwise, for load balancers.
         health: Option<String> = None, PATH, Restart;
         /// The format of the log on stderr: `text` or `json`.

@@ -5,7 +5,7 @@ use super::destination::{DestinationConfig, HttpTransport, NatsTransport, Transp
 use super::endpoint::EndpointConfig;
 use super::fault::{ConfigFault, Fault, Place};
 use super::listen::ListenAddress;
-use super::receiver::Config;
+use super::receiver::{Config, LedgerAddress};
 use super::secret::SecretSource;
 use crate::text::{nearest, quoted, show_bytes, show_duration};
 use std::collections::HashMap;
@@ -41,6 +41,11 @@ pub(super) fn rules(config: &Config) -> Vec<Fault> {
         );
         rules.fault(Place::TOP, "admin", text);
     }
+    if config.spool.is_some() && is_sqlite(&config.ledger) {
+        let text =
+            "expected only beside a ledger on PostgreSQL, found one beside `sqlite:`; a ledger in a file is never away";
+        rules.fault(Place::TOP, "spool", text);
+    }
     if config.role.accepts() && config.endpoints.is_empty() {
         rules.fault(Place::TOP, "endpoint", "expected at least one, found none");
     }
@@ -63,6 +68,10 @@ pub(super) fn rules(config: &Config) -> Vec<Fault> {
         rules.destination(destination, place, &config.endpoints);
     }
     rules.faults
+}
+
+fn is_sqlite(ledger: &LedgerAddress) -> bool {
+    matches!(ledger, LedgerAddress::Sqlite(_))
 }
 
 /// Whether two listeners cannot have these addresses at once, as far as it is known without asking anybody.

@@ -38,8 +38,8 @@ pub struct Preflight {
     /// Secrets, keys and certificates that are missing or malformed, one sentence each. Without `admin_token`, `ledger_password` and
     /// TLS files the receiver does not start. Without another secret, what needs the secret waits.
     pub missing: Vec<String>,
-    /// Why the ledger cannot be opened, or made; none: it can, as far as can be told without changing anything. The receiver does not
-    /// start otherwise.
+    /// Why the ledger, or the spool, cannot be opened, or made; none: it can, as far as can be told without changing anything. The
+    /// receiver does not start otherwise.
     pub ledger: Option<String>,
     /// What is probably a mistake, one sentence each.
     pub warnings: Vec<String>,
@@ -60,6 +60,7 @@ impl Preflight {
             preflight.faults.extend(fault.faults().map(str::to_owned));
         }
         preflight.ledger(config);
+        preflight.spool(config);
         preflight.secrets(config);
         preflight.ending(&client_certificates::ends(config));
         preflight.sources(config);
@@ -73,10 +74,7 @@ impl Preflight {
         match &config.ledger {
             LedgerAddress::Sqlite(path) => {
                 self.ledger = SqliteLedger::examine(path).err().map(|error| error.to_string());
-                let [file, wal, shared_memory, ..] = files_of(path);
-                // The folder is told of where there is something in it to lose.
-                let folder = file.exists().then(|| folder_of(&file));
-                [file, wal, shared_memory].iter().chain(&folder).for_each(|path| self.open_to_others("ledger", path));
+                self.open_files("ledger", path);
             }
             LedgerAddress::Postgres(address) => {
                 self.faults.extend(postgres_fault().map(|fault| format!("`ledger`: {fault}")));
@@ -87,6 +85,20 @@ impl Preflight {
                 }
             }
         }
+    }
+
+    fn spool(&mut self, config: &Config) {
+        let Some(path) = &config.spool else { return };
+        let fault = SqliteLedger::examine(path).err().map(|error| format!("spool: {error}"));
+        self.ledger = self.ledger.take().or(fault);
+        self.open_files("spool", path);
+    }
+
+    fn open_files(&mut self, whose: &str, path: &Path) {
+        let [file, wal, shared_memory, ..] = files_of(path);
+        // The folder is told of where there is something in it to lose.
+        let folder = file.exists().then(|| folder_of(&file));
+        [file, wal, shared_memory].iter().chain(&folder).for_each(|path| self.open_to_others(whose, path));
     }
 
     fn secrets(&mut self, config: &Config) {
@@ -230,13 +242,14 @@ impl Preflight {
     }
 
     fn json_lines(&mut self, config: &Config, whose: &str, path: &Path) {
-        let of_ledger = match &config.ledger {
-            LedgerAddress::Sqlite(ledger) => files_of(ledger).iter().any(|file| is_same(file, path)),
-            LedgerAddress::Postgres(_) => false,
+        let ledger = match &config.ledger {
+            LedgerAddress::Sqlite(ledger) => Some(ledger),
+            LedgerAddress::Postgres(_) => None,
         };
-        if of_ledger {
-            let text = "`jsonl` is a file of the ledger; choose another file";
-            return self.faults.push(format!("{whose}: {text}"));
+        for (of, taken) in [("ledger", ledger), ("spool", config.spool.as_ref())] {
+            if taken.is_some_and(|taken| files_of(taken).iter().any(|file| is_same(file, path))) {
+                return self.faults.push(format!("{whose}: `jsonl` is a file of the {of}; choose another file"));
+            }
         }
         if !config.role.delivers() {
             return;
@@ -385,9 +398,9 @@ fn is_program(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| is_executable(&folder.join(program)))
 }
 
-/// The files that SQLite and the receiver use, or take for their own, where the ledger is.
-fn files_of(ledger: &Path) -> [PathBuf; 5] {
-    let path = resolved(ledger).unwrap_or_else(|_| ledger.to_owned());
+/// The files that SQLite and the receiver use, or take for their own, where a ledger or a spool is.
+fn files_of(path: &Path) -> [PathBuf; 5] {
+    let path = resolved(path).unwrap_or_else(|_| path.to_owned());
     ["", "-wal", "-shm", "-journal", "-lock"].map(|suffix| {
         let mut name = OsString::from(&path);
         name.push(suffix);

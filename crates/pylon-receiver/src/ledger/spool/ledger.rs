@@ -216,7 +216,8 @@ impl Ledger for SpooledLedger {
                 Some(ledger) => shared.in_time(shared.options.answer, ledger.close()).await,
                 None => Ok(()),
             };
-            spool.and(ledger)
+            // What a ledger that is away does not have is in the spool.
+            spool.and(ledger.or_else(|error| if is_away(&error) { Ok(()) } else { Err(error) }))
         })
     }
 }
