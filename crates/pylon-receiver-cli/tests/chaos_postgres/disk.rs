@@ -42,7 +42,10 @@ impl SmallDisk {
             let _ = Command::new("umount").arg(&disk).output();
             let _ = std::fs::remove_dir(&disk);
             cluster.restart();
-            return Err(format!("no disk of its own can be mounted: {}", String::from_utf8_lossy(&output.stderr).trim()));
+            return Err(format!(
+                "no disk of its own can be mounted: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            ));
         }
         let disk = Self { data };
         cluster.restart();
