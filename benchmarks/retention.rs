@@ -115,7 +115,8 @@ async fn forget(ledger: &PostgresLedger, cluster: &Cluster, database: &str, owne
          FROM (SELECT id FROM pylon_receiver.events ORDER BY id DESC LIMIT {day}) AS newest"
     );
     let age: u64 = cluster.sql(database, &age).parse().expect("an age");
-    let prune = Prune { owner, kept_for: Some(Duration::from_millis(age)) };
+    // Time goes on meanwhile; the next older part arrived seconds before.
+    let prune = Prune { owner, kept_for: Some(Duration::from_millis(age + 500)) };
     let mut forgotten = 0;
     while let Pruned::Here { events, more } = ledger.prune(prune).await.expect("events are forgotten") {
         forgotten += events;

@@ -119,7 +119,7 @@ fn what_waits_in_the_spool_is_told_to_operators_and_the_receiver_is_ready_all_th
                 );
                 let refused = "the ledger refused 2 events of the spool /var/spool.db: the log has the reasons; mend the cause, and \
                                they are handed over";
-                assert_eq!(ask(&token).await, json!({ "status": "ready", "warnings": [waits, refused] }));
+                assert_eq!(ask(&token).await, json!({ "status": "ready", "role": "accept_and_deliver", "warnings": [waits, refused] }));
                 assert_eq!(ask(&[]).await, json!({ "status": "ready" }));
             }
         });

@@ -47,7 +47,7 @@ async fn no_webhook_is_refused_while_the_ledger_is_away_and_each_is_delivered_on
     ids.push(id_of(webhook(address, base - 3).await));
     until("the next one is delivered", || seen.lock().unwrap().len() == 4).await;
     assert_eq!(stage.beyond.kept(), ids);
-    assert_eq!(get(&receiver, "/readyz").await, (200, json!({ "status": "ready" })));
+    assert_eq!(get(&receiver, "/readyz").await, (200, json!({ "status": "ready", "role": "accept_and_deliver" })));
     let spool = get(&receiver, "/api/stats").await.1["spool"].clone();
     assert_eq!(spool, json!({ "events": 0, "bytes": 0, "size": 1 << 30, "refused": 0 }));
     receiver.shutdown().await.unwrap();
