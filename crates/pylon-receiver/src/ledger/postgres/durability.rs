@@ -133,11 +133,12 @@ impl Seen {
             (_, _, 0) => "on one disk, PostgreSQL's own: no standby is waited for (synchronous_standby_names is empty)"
                 .to_owned(),
             (disks, _, demanded) => {
-                let (standbys, names) =
-                    (if demanded == 1 { "standby" } else { "standbys" }, &self.synchronous_standby_names);
+                let standbys =
+                    if demanded == 1 { "a standby's".to_owned() } else { format!("those of {demanded} standbys") };
                 format!(
-                    "on {disks} disks, PostgreSQL's own and {demanded} {standbys}' (synchronous_commit is {setting}, \
-                     synchronous_standby_names is {names})"
+                    "on {disks} disks, PostgreSQL's own and {standbys} (synchronous_commit is {setting}, \
+                     synchronous_standby_names is {})",
+                    self.synchronous_standby_names
                 )
             }
         };

@@ -81,7 +81,7 @@ async fn each_setting_means_what_it_says() {
                     (_, "") => own("no standby is waited for (synchronous_standby_names is empty)"),
                     ("remote_write", _) => own(MEMORY),
                     _ => format!(
-                        "on 2 disks, PostgreSQL's own and 1 standby' (synchronous_commit is {setting}, synchronous_standby_names is {names})"
+                        "on 2 disks, PostgreSQL's own and a standby's (synchronous_commit is {setting}, synchronous_standby_names is {names})"
                     ),
                 };
                 if !demanded.is_empty() && role == "plain" && !["off", "local"].contains(&setting) {
@@ -329,7 +329,8 @@ async fn operators_see_what_a_200_means() {
         .ledger(LedgerAddress::Postgres(ledger))
         .promise(Promise::TwoDisks)
         .endpoints(vec![EndpointConfig::signed("/webhook", [SecretSource::given(SECRET)])]);
-    let meaning = "on 2 disks, PostgreSQL's own and 1 standby' (synchronous_commit is on, synchronous_standby_names is";
+    let meaning =
+        "on 2 disks, PostgreSQL's own and a standby's (synchronous_commit is on, synchronous_standby_names is";
     let found = Preflight::examine(&config).await;
     assert!(found.durability.as_ref().unwrap().starts_with(meaning), "{found:?}");
     assert_eq!(found.ledger, None);
