@@ -203,7 +203,9 @@ impl Load {
         let mut left: Vec<usize> = (0..COUNT).collect();
         while !left.is_empty() {
             if begin.elapsed() > within {
-                return Err(format!("expected every receiver to answer 200 within {within:?}, found that {left:?} have not"));
+                return Err(format!(
+                    "expected every receiver to answer 200 within {within:?}, found that {left:?} have not"
+                ));
             }
             left.retain(|&place| {
                 let is_taken = self.prober.send_next(place, 0);
