@@ -45,6 +45,7 @@
 //! | deliver to code in this process | [`handlers_of`], [`Handlers`], [`DeliveredEvent`], [`Attempt`] |
 //! | the JSON of the admin API, for a client or a page of your own | [`wire`] |
 //! | read a ledger without a running receiver, through the same API | [`OfflineAdmin`] |
+//! | move everything into another ledger | [`LedgerMove`] |
 //! | where events are kept; a ledger of your own (the trait is **not yet stable**) | [`ledger`] |
 //! | ids, times and headers of what is kept | [`EventId`], [`DeliveryId`], [`Moment`], [`Headers`] |
 //! | replace time and randomness in tests | [`WallClock`], [`Randomness`] |
@@ -89,7 +90,7 @@ pub use headers::Headers;
 pub use id::{DeliveryId, EventId, PartOfId};
 pub use pem::TlsFault;
 pub use random::{Randomness, SystemRandomness};
-pub use receiver::{Preflight, Receiver, ReceiverBuilder, ReloadFault, StartFault, descriptors};
+pub use receiver::{LedgerMove, Preflight, Receiver, ReceiverBuilder, ReloadFault, StartFault, descriptors};
 pub use role::Role;
 pub use time::{Moment, SystemWallClock, WallClock};
 
@@ -103,6 +104,11 @@ pub mod internals {
         Admitted, Backoff, Circuit, CircuitState, Courier, CourierParts, Delivered, Failure, Report, Role, Shortage,
         Transport, TransportFault, TransportFuture, Work, dial, transport,
     };
+    pub use crate::ledger::copy::{
+        CopyHead, CopySource, CopyState, CopyTarget, CopyTotals, Copying, DeliveryCopy, EventCopy, Held, Holding,
+        Incoming, KeyCopy, KeyName, Put, PutKey, RefusedCopy, give_up,
+    };
+    pub use crate::ledger::sqlite::{open_to_copy_from, open_to_copy_into};
     pub use crate::metrics::Metrics;
     pub use crate::rate::Rate;
 }

@@ -16,6 +16,7 @@ mod full;
 mod health;
 mod killed;
 mod ledger;
+mod moved;
 mod orphans;
 mod pauses;
 mod process;

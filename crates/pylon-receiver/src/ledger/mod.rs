@@ -7,13 +7,14 @@ mod backup;
 mod chore;
 mod content;
 mod contract;
+pub(crate) mod copy;
 mod error;
 mod event;
 mod exchange;
 mod lease;
 mod read;
 mod refused;
-mod sqlite;
+pub(crate) mod sqlite;
 mod state;
 mod wake;
 
@@ -21,6 +22,10 @@ pub use backup::Backup;
 pub use chore::{Prune, Pruned};
 pub use content::{IssueSummary, body_contains};
 pub use contract::{Ledger, LedgerFuture};
+pub use copy::{
+    CopyCounts, CopyFault, CopyId, CopyOutcome, CopyPlace, CopyProgress, CopyStep, CopySummary, DeliveryCounts,
+    GivenUp, LedgerId,
+};
 pub use error::LedgerError;
 pub use event::{DeduplicationKey, NewDelivery, NewEvent, Recorded};
 pub use exchange::{Claim, Claimed, Exchange, Exchanged, NewAttempt, Settled, Settlement, Verdict};

@@ -6,11 +6,13 @@ mod client_certificates;
 mod couriers;
 mod descriptors;
 mod inherited_addresses;
+mod ledger_move;
 mod preflight;
 mod pruner;
 
 pub use builder::{ReceiverBuilder, StartFault};
 pub use descriptors::descriptors;
+pub use ledger_move::LedgerMove;
 pub use preflight::Preflight;
 
 use crate::accept::{Acceptor, Stopped, TlsKeys, deliveries_of};

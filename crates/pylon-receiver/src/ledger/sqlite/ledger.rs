@@ -3,6 +3,7 @@
 use super::checkpoint::Checkpointer;
 use super::error::Damage;
 use super::files::{self, Found, LedgerFiles};
+use super::moving::Purpose;
 use super::open;
 use super::options::SqliteOptions;
 use super::readers::Readers;
@@ -15,6 +16,7 @@ use crate::ledger::{
     RefusedFilter, RefusedRecord, Stats, Wakes,
 };
 use crate::time::{SystemWallClock, WallClock};
+use rusqlite::Connection;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,11 +50,17 @@ impl SqliteLedger {
     /// # Errors
     /// [`LedgerError::InUse`] if another process, or another ledger of this one, has it open to write;
     /// [`LedgerError::Damaged`] or [`LedgerError::Unknown`] if it is no sound ledger of this version or an earlier one;
+    /// [`LedgerError::Moved`] if it was moved to another ledger, or a copy into it has not ended;
     /// [`LedgerError::ReadOnly`], [`LedgerError::Full`], [`LedgerError::Failed`].
     pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, LedgerError> {
-        let files = Arc::new(LedgerFiles::take(path.as_ref(), open::VERSION)?);
+        Self::open_for(Purpose::Serve, path.as_ref(), options)
+    }
+
+    /// Opens the file for a purpose.
+    pub(super) fn open_for(purpose: Purpose, path: &Path, options: SqliteOptions) -> Result<Self, LedgerError> {
+        let files = Arc::new(LedgerFiles::take(path, open::VERSION)?);
         backup::remove_unfinished(files.path());
-        let mut connection = open::to_write(files.path())?;
+        let mut connection = open::to_write(files.path(), purpose)?;
         let (damage, bell, clock) = (Damage::default(), Bell::default(), options.clock.clone());
         let readers = Readers::beside(files.clone(), damage.clone())?;
         let checkpointer = Checkpointer::start(files.clone(), &mut connection)?;
@@ -78,18 +86,37 @@ impl SqliteLedger {
     /// As [`open`](Self::open).
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, LedgerError> {
         let path = path.as_ref();
-        if files::look_at(path, open::VERSION)? == Found::Nothing {
-            return Err(LedgerError::Failed(format!("there is no file {}", path.display()).into()));
-        }
+        exists(path)?;
         let damage = Damage::default();
         let readers = Readers::open(path, damage.clone())?;
         let (bell, clock) = (Bell::default(), Arc::new(SystemWallClock));
         Ok(Self { writer: None, readers, bell, clock, damage, path: path.into() })
     }
 
+    /// The path without links.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads on a thread of its own.
+    pub(super) fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> LedgerFuture<'_, T> {
+        self.readers.read(query)
+    }
+
     /// Does a job on the writing thread, once there is room for it.
-    fn write<I: Send + 'static, O: Send + 'static>(&self, input: I, run: Run<I, O>) -> LedgerFuture<'_, O> {
+    pub(super) fn write<I: Send + 'static, O: Send + 'static>(&self, input: I, run: Run<I, O>) -> LedgerFuture<'_, O> {
         Box::pin(async move { self.writer.as_ref().ok_or(LedgerError::ReadOnly)?.submit(input, run).await })
+    }
+}
+
+/// Refuses a path where there is nothing.
+pub(super) fn exists(path: &Path) -> Result<(), LedgerError> {
+    match files::look_at(path, open::VERSION)? {
+        Found::Nothing => Err(LedgerError::Failed(format!("there is no file {}", path.display()).into())),
+        Found::File => Ok(()),
     }
 }
 
