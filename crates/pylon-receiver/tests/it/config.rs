@@ -388,8 +388,10 @@ fn the_keys_that_need_a_restart_are_those_that_the_reference_names() {
                    body_memory = \"2MiB\"\nkeep_alive_requests = 1\nqueue = 1\nshutdown_timeout = \"1s\"\n[retention]\ndelivered = \"1d\"\nrefused = 1\n\
                    [[endpoint]]\npath = \"/a\"\nsecrets = [{ env = \"A\" }]\n[[destination]]\nname = \"a\"\njsonl = \"a\"\n";
     // A file with these would have another ledger.
-    let (old, new) =
-        (parse("").unwrap(), parse(changed).unwrap().spool(Some("spool.db".into())).promise(Promise::TwoDisks));
+    let (old, new) = (
+        parse("").unwrap(),
+        parse(changed).unwrap().spool(Some("spool.db".into())).promise(pylon_receiver::Promise::TwoDisks),
+    );
     let reference = reference();
     let documented = reference.lines().filter(|line| line.ends_with("Needs a restart. |"));
     let documented: Vec<_> = documented.filter_map(|line| line.split('`').nth(1)).collect();
