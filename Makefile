@@ -39,11 +39,15 @@ MDBOOK_VERSION := 0.5.4
 MDBOOK := $(CACHE)/mdbook-$(MDBOOK_VERSION)/bin/mdbook
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-13s %s\n", $$1, $$2 }'
 
 demo: wheel ## show the receiver in front of two apps: forgeries, an app that is killed, nothing lost
 	@$(BUILD) "the receiver and an app" $(CRATES) --bin=pylon-receiver --example=axum
 	@$(BIN)/python tools/demo.py $(CARGO_TARGET_DIR)/debug/pylon-receiver $(CARGO_TARGET_DIR)/debug/examples/axum
+
+demo-postgres: wheel programs ## show two receivers on one PostgreSQL: one is killed, the database crashes, nothing lost
+	@$(BUILD) "the receiver" $(CRATES) --bin=pylon-receiver
+	@$(BIN)/python tools/demo_postgres.py $(CARGO_TARGET_DIR)/debug/pylon-receiver
 
 test: test-rust test-python test-pythons test-shared ## everything that must hold before a change lands
 
@@ -130,4 +134,4 @@ test-tools:
 programs:
 	@tools/debian_programs.sh $(PYLON_DEBIAN_PROGRAMS) $(DEBIAN_PACKAGES)
 
-.PHONY: help demo test test-rust test-python test-pythons test-shared bench chaos fuzz docs dist fix wheel wheel-released run-tools test-tools programs
+.PHONY: help demo demo-postgres test test-rust test-python test-pythons test-shared bench chaos fuzz docs dist fix wheel wheel-released run-tools test-tools programs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -272,6 +273,26 @@ def test_nginx_reaches_a_unix_socket(
             assert post(connection, b'{"id":"%d"}' % number) == 200
         assert post(connection, b"{}", signature=FORGED) == 401
     assert refused_remotes(receiver, 1) == ["127.0.0.5"]
+
+
+def test_nginx_sends_webhooks_to_the_receiver_that_is_left(
+    start_receiver: Callable[..., Receiver], start_proxy: Callable[..., Proxy]
+) -> None:
+    debian_program("nginx")
+    one, two = start_receiver(SETTINGS), start_receiver(SETTINGS)
+    page = (ROOT / "docs/how-to/scale.md").read_text()
+    (upstream,) = re.findall(r"(?ms)^```nginx\n(upstream .*?^}\n)", page)
+    for server, receiver in {"10.0.0.11:8080": one, "10.0.0.12:8080": two}.items():
+        assert server in upstream
+        upstream = upstream.replace(server, f"127.0.0.1:{receiver.webhooks}")
+    proxy = start_proxy("nginx", one, lambda block: re.sub(r"(?ms)^upstream .*?^}\n", upstream, block))
+    assert [proxy.post(b'{"id":"%d"}' % number) for number in range(20)] == [200] * 20
+    shares = [json.loads(receiver.ask("/api/stats")[1])["events"] for receiver in (one, two)]
+    assert sum(shares) == 20
+    assert min(shares) > 0
+    one.end(signal.SIGKILL)
+    assert [proxy.post(b'{"after":"%d"}' % number) for number in range(20)] == [200] * 20
+    assert json.loads(two.ask("/api/stats")[1])["events"] == shares[1] + 20
 
 
 #: What is wrong in the proxy: its name, the change of its block, and the cause that the receiver names.

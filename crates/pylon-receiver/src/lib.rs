@@ -81,6 +81,7 @@ pub mod ledger;
 mod metrics;
 mod pem;
 mod postgres_address;
+mod promise;
 mod random;
 mod rate;
 mod receiver;
@@ -98,6 +99,7 @@ pub use headers::Headers;
 pub use id::{DeliveryId, EventId, PartOfId};
 pub use pem::TlsFault;
 pub use postgres_address::{PostgresAddress, PostgresHost, PostgresTls};
+pub use promise::Promise;
 pub use random::{Randomness, SystemRandomness};
 pub use receiver::{
     LedgerAccess, Preflight, Receiver, ReceiverBuilder, ReloadFault, StartFault, descriptors, open_ledger,

@@ -15,8 +15,10 @@ Examples:
   pylon-receiver check-config --config /etc/pylon-receiver.toml
   pylon-receiver check-config
 
+The check connects to a ledger on PostgreSQL and says what an answer of 200 means there.
+
 Exit codes: 0 the configuration is valid, 1 it is valid and a secret, key or certificate is missing or the ledger cannot be
-opened, 5 it is wrong.";
+opened or does not keep its promise, 5 it is wrong.";
 
 /// Check a configuration and print it with every default; secrets are not printed
 #[derive(Debug, Args)]
@@ -27,9 +29,9 @@ pub(crate) struct CheckConfigArgs {
     config: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: &CheckConfigArgs, out: &mut Output) -> Result<(), Fault> {
+pub(crate) async fn run(args: &CheckConfigArgs, out: &mut Output) -> Result<(), Fault> {
     let config = load(args.config.as_deref())?;
-    let Preflight { mut faults, missing, ledger, warnings, .. } = Preflight::of(&config);
+    let Preflight { mut faults, missing, ledger, durability, warnings, .. } = Preflight::examine(&config).await;
     faults.extend(unsupported(&config));
     if !faults.is_empty() {
         let file = args.config.as_ref().map(|path| format!("{}: ", path.display())).unwrap_or_default();
@@ -39,10 +41,18 @@ pub(crate) fn run(args: &CheckConfigArgs, out: &mut Output) -> Result<(), Fault>
     match out.format() {
         Format::Text => out.bytes(holds.as_bytes())?,
         Format::Json => {
-            out.json(&json!({"config": holds, "missing_secrets": missing, "ledger": ledger, "warnings": warnings}))?
+            let missing_secrets = &missing;
+            out.json(&json!({
+                "config": holds,
+                "missing_secrets": missing_secrets,
+                "ledger": ledger,
+                "durability": durability,
+                "warnings": warnings,
+            }))?
         }
     }
     out.finish()?;
+    durability.iter().for_each(|meaning| note(&format!("a 200 means: the event is {meaning}")));
     warnings.iter().chain(&missing).chain(&ledger).for_each(|text| note(&format!("warning: {text}")));
     if missing.is_empty() && ledger.is_none() { Ok(()) } else { Err(Fault::said(Exit::Failed)) }
 }

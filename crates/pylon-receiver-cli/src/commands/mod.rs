@@ -115,7 +115,7 @@ impl Command {
             Self::Refused(command) => wait_for(refused::run(command, out)),
             Self::Stats(args) => wait_for(stats::run(&args, out)),
             Self::Backup(args) => wait_for(backup::run(&args, out)),
-            Self::CheckConfig(args) => check_config::run(&args, out),
+            Self::CheckConfig(args) => wait_for(check_config::run(&args, out)),
             Self::Completions(args) => completions::run::<Cli>(&args, out),
         }
     }

@@ -3,12 +3,12 @@
 use crate::admin::client::{Query, read};
 use crate::admin::receiver::ReceiverArgs;
 use crate::fault::Fault;
-use crate::print::moment::or_none;
+use crate::print::moment::{or_none, to_the_second};
 use crate::print::output::{Format, Output};
 use crate::print::table::{Column, Table};
 use clap::Args;
 use pylon_receiver::text::show_duration;
-use pylon_receiver::wire::{CircuitStatus, Destination, Stats, path};
+use pylon_receiver::wire::{CircuitStatus, Destination, Spool, Stats, path};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -42,16 +42,29 @@ pub(crate) async fn run(args: &StatsArgs, out: &mut Output) -> Result<(), Fault>
     if out.format() == Format::Json {
         return out.json(&answer);
     }
-    let Stats { events, parked, refused, ledger_bytes, destinations } = read(&answer)?;
+    let Stats { events, parked, refused, ledger_bytes, destinations, spool } = read(&answer)?;
     out.line(&format!("events    {events}"))?;
     out.line(&format!("parked    {parked}"))?;
     out.line(&format!("refused   {refused}"))?;
-    out.line(&format!("ledger    {:.1} MiB", ledger_bytes as f64 / f64::from(1 << 20)))?;
+    out.line(&format!("ledger    {}", mebibytes(ledger_bytes)))?;
+    if let Some(spool) = spool {
+        out.line(&format!("spool     {}", of_spool(&spool)))?;
+    }
     if destinations.is_empty() {
         return Ok(());
     }
     out.line("")?;
     Table::new(COLUMNS).rows(&destinations.iter().map(row).collect::<Vec<_>>(), out)
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+fn of_spool(Spool { since, events, bytes, refused, .. }: &Spool) -> String {
+    let refused = if *refused > 0 { format!(", {refused} refused by the ledger") } else { String::new() };
+    let since = since.map(|since| format!(", since {}", to_the_second(since))).unwrap_or_default();
+    format!("{}, {events} events wait{refused}{since}", mebibytes(*bytes))
 }
 
 fn row(Destination { stats, circuit, open_for_seconds, orphaned }: &Destination) -> Vec<String> {

@@ -6,7 +6,7 @@ use super::negotiation::exposition;
 use super::parts::{AdminParts, Running};
 use super::stats::destinations;
 use crate::certificate::CertificateEnd;
-use crate::ledger::{DeliveryState, Stats};
+use crate::ledger::{DeliveryState, Durability, SpoolStatus, Stats};
 use crate::metrics::{DestinationLabel, PREFIX};
 use crate::time::Moment;
 use crate::wire::{CircuitStatus, Destination};
@@ -16,6 +16,7 @@ use axum::response::IntoResponse;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
@@ -46,7 +47,12 @@ pub(super) async fn metrics(
         }
     };
     let exposition = exposition(&headers);
-    let gauges = gauges(stats, parts.running.as_deref(), unmet.is_empty(), now);
+    let mut gauges = gauges(stats, parts.running.as_deref(), unmet.is_empty(), now);
+    if let Some(Durability { disks, .. }) = parts.ledger.durability() {
+        let text = "On how many disks an event is before its sender gets 200 (this process)";
+        gauges.register("commit_disks", text, number(disks.into()));
+    }
+    of_spool(parts.ledger.spool().as_ref(), &mut gauges);
     let text = parts
         .metrics
         .encode_with(&gauges, exposition)
@@ -148,6 +154,27 @@ fn gauges(stats: Option<Stats>, running: Option<&dyn Running>, is_ready: bool, n
         oldest.get_or_create(&DestinationLabel { destination }).set(age.as_secs_f64());
     }
     registry
+}
+
+/// What waits in this process's own spool; zero everywhere if it has none, as alerts expect.
+fn of_spool(spool: Option<&SpoolStatus>, registry: &mut Registry) {
+    let of = |value: fn(&SpoolStatus) -> u64| number(spool.map_or(0, value));
+    let spooling = of(|spool| u64::from(spool.since.is_some()));
+    registry.register(
+        "spooling",
+        "Whether new events go to the spool because the ledger is away (this process)",
+        spooling,
+    );
+    let events = of(|spool| spool.events);
+    registry.register("spooled_events", "Events in the spool that wait to be handed over (this process)", events);
+    let refused = of(|spool| spool.refused);
+    registry.register("spooled_refused", "Events in the spool that the ledger refused (this process)", refused);
+    let bytes = of(|spool| spool.bytes);
+    registry.register_with_unit("spooled", "Size of all events in the spool (this process)", Unit::Bytes, bytes);
+    let size = of(|spool| spool.size);
+    registry.register_with_unit("spool_size", "Most that events in the spool take (this process)", Unit::Bytes, size);
+    let handed_over = ConstCounter::new(spool.map_or(0, |spool| spool.handed_over));
+    registry.register("handed_over", "Events handed over from the spool to the ledger (this process)", handed_over);
 }
 
 fn number(value: u64) -> Gauge {

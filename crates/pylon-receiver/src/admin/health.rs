@@ -71,6 +71,11 @@ impl Health {
         }
         unmet
     }
+
+    /// What waits in the spool, and what a 200 means meanwhile.
+    fn spool(&self) -> Vec<String> {
+        self.parts.ledger.spool().map(|spool| spool.sentences()).unwrap_or_default()
+    }
 }
 
 impl fmt::Debug for Health {
@@ -87,13 +92,17 @@ pub(super) async fn ready(Extension(health): Extension<Health>, Extension(caller
     let unmet = health.unmet().await;
     let warnings = health.parts.running.as_ref().map(|running| running.warnings()).unwrap_or_default();
     health.told.tell(&unmet, &warnings);
+    // The spool has lines of its own in the log.
+    let warnings = [warnings, health.spool()].concat();
     let (status, code) = match unmet.is_empty() {
         true => (ReadyStatus::Ready, StatusCode::OK),
         false => (ReadyStatus::NotReady, StatusCode::SERVICE_UNAVAILABLE),
     };
     let shown = |sentences: Vec<String>| (caller == Caller::Operator && !sentences.is_empty()).then_some(sentences);
     let role = health.parts.running.as_ref().map(|running| running.role()).filter(|_| caller == Caller::Operator);
-    let answer = Readiness { status, role, unmet: shown(unmet), warnings: shown(warnings) };
+    let durability = health.parts.ledger.durability().filter(|_| caller == Caller::Operator);
+    let durability = durability.map(|durability| durability.meaning.into());
+    let answer = Readiness { status, role, durability, unmet: shown(unmet), warnings: shown(warnings) };
     Ok((code, Json(answer)).into_response())
 }
 

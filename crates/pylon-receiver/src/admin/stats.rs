@@ -1,20 +1,34 @@
 //! Counts of everything in the ledger, and the state of each destination.
 
-use super::answer::{Answer, json};
+use super::answer::{Answer, Refusal, json};
 use super::fields::Fields;
 use super::parts::{AdminParts, Running};
-use crate::ledger;
-use crate::wire::{Destination, DestinationStats, Stats};
+use crate::ledger::{self, SpoolStatus};
+use crate::wire::{Destination, DestinationStats, Spool, Stats};
 use axum::extract::State;
 use http::Uri;
 use std::collections::BTreeMap;
 
 pub(super) async fn show(State(parts): State<AdminParts>, uri: Uri) -> Answer {
     Fields::of_query(uri.query())?.finish()?;
-    let stats = parts.ledger.stats().await?;
+    let spool = parts.ledger.spool();
+    let stats = parts.ledger.stats().await.map_err(|error| match &spool {
+        Some(spool) => Refusal::from(error).adding(&beside(spool)),
+        None => error.into(),
+    })?;
     let ledger::Stats { events, parked, refused, ledger_bytes, .. } = stats;
     let destinations = destinations(stats, parts.running.as_deref());
-    json(&Stats { events, parked, refused, ledger_bytes, destinations })
+    json(&Stats { events, parked, refused, ledger_bytes, destinations, spool: spool.map(shown) })
+}
+
+fn shown(spool: SpoolStatus) -> Spool {
+    let SpoolStatus { since, events, bytes, size, refused, last_error, .. } = spool;
+    Spool { since, events, bytes, size, refused, error: last_error.map(|error| error.to_string()) }
+}
+
+/// What is known of the spool where the ledger cannot be read.
+fn beside(spool: &SpoolStatus) -> String {
+    spool.sentences().iter().map(|sentence| format!("; {sentence}")).collect()
 }
 
 /// By name, every destination that has deliveries left or is one of the receiver's.

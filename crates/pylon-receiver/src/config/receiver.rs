@@ -13,6 +13,7 @@ use super::value::{
     value,
 };
 use crate::postgres_address::PostgresAddress;
+use crate::promise::Promise;
 use crate::role::Role;
 use crate::text::quoted;
 use http::Uri;
@@ -35,8 +36,14 @@ keys! {
         ledger: LedgerAddress = LedgerAddress::Sqlite("pylon.db".into()), LEDGER, Restart;
         /// The password of a PostgreSQL ledger, read anew for each connection. Without it, `PGPASSWORD` counts.
         ledger_password: Option<SecretSource> = None, SECRET, Restart;
+        /// On how many disks an event is before its 200: `one_disk` or `two_disks`. While a PostgreSQL ledger does not keep that, webhooks get 503.
+        promise: Promise = Promise::OneDisk, choice(), Restart;
         /// What this receiver does: `accept_and_deliver`, `accept` or `deliver`. Receivers that share a ledger can divide the work.
         role: Role = Role::AcceptAndDeliver, choice(), Restart;
+        /// A SQLite file on this machine that accepts events while a ledger on PostgreSQL is away, and hands them over once the ledger is back.
+        spool: Option<PathBuf> = None, FILE, Restart;
+        /// What the events in the spool may take; a further event gets 503.
+        spool_size: usize = 1 << 30, SIZE, Restart;
         /// A path at `listen` that answers GET with 200 while the receiver is ready, and with 503 otherwise, for load balancers.
         health: Option<String> = None, PATH, Restart;
         /// The format of the log on stderr: `text` or `json`.
@@ -127,6 +134,10 @@ impl Choice for Role {
         (Self::Accept.name(), Self::Accept),
         (Self::Deliver.name(), Self::Deliver),
     ];
+}
+
+impl Choice for Promise {
+    const WORDS: &'static [(&'static str, Self)] = &[("one_disk", Self::OneDisk), ("two_disks", Self::TwoDisks)];
 }
 
 /// Where events are stored.

@@ -5,8 +5,9 @@ use super::destination::{DestinationConfig, HttpTransport, NatsTransport, Transp
 use super::endpoint::EndpointConfig;
 use super::fault::{ConfigFault, Fault, Place};
 use super::listen::ListenAddress;
-use super::receiver::Config;
+use super::receiver::{Config, LedgerAddress};
 use super::secret::SecretSource;
+use crate::promise::Promise;
 use crate::text::{nearest, quoted, show_bytes, show_duration};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -41,6 +42,15 @@ pub(super) fn rules(config: &Config) -> Vec<Fault> {
         );
         rules.fault(Place::TOP, "admin", text);
     }
+    if is_sqlite(&config.ledger) && config.promise != Promise::OneDisk {
+        let text = "expected `one_disk` beside `sqlite:`, which is one file on one disk, found another; use a ledger on PostgreSQL";
+        rules.fault(Place::TOP, "promise", text);
+    }
+    if config.spool.is_some() && is_sqlite(&config.ledger) {
+        let text =
+            "expected only beside a ledger on PostgreSQL, found one beside `sqlite:`; a ledger in a file is never away";
+        rules.fault(Place::TOP, "spool", text);
+    }
     if config.role.accepts() && config.endpoints.is_empty() {
         rules.fault(Place::TOP, "endpoint", "expected at least one, found none");
     }
@@ -63,6 +73,10 @@ pub(super) fn rules(config: &Config) -> Vec<Fault> {
         rules.destination(destination, place, &config.endpoints);
     }
     rules.faults
+}
+
+fn is_sqlite(ledger: &LedgerAddress) -> bool {
+    matches!(ledger, LedgerAddress::Sqlite(_))
 }
 
 /// Whether two listeners cannot have these addresses at once, as far as it is known without asking anybody.

@@ -2,6 +2,7 @@
 
 use super::backup::Backup;
 use super::chore::{Prune, Pruned};
+use super::durability::Durability;
 use super::error::LedgerError;
 use super::event::{NewDelivery, NewEvent, Recorded};
 use super::exchange::{Exchange, Exchanged};
@@ -100,6 +101,11 @@ pub trait Ledger: Send + Sync + 'static {
             }
             Ok(answers)
         })
+    }
+
+    /// What an answer of 200 means at present; none: nobody has looked, or there is nothing to look at.
+    fn durability(&self) -> Option<Durability> {
+        None
     }
 
     /// What waits in a spool in front of the ledger; none: there is no spool.

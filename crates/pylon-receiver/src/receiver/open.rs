@@ -2,13 +2,15 @@
 
 use super::builder::StartFault;
 use crate::config::{Config, LedgerAddress, SecretSource};
-use crate::ledger::{Ledger, LedgerError, SqliteLedger, SqliteOptions};
 #[cfg(feature = "postgres")]
-use crate::ledger::{PostgresLedger, PostgresOptions};
+use crate::ledger::{Durability, PostgresLedger, PostgresOptions, SpoolOptions, SpooledLedger};
+use crate::ledger::{Ledger, LedgerError, SqliteLedger, SqliteOptions};
 use crate::metrics::Metrics;
 #[cfg(feature = "postgres")]
 use crate::postgres_address::PostgresAddress;
 use crate::time::WallClock;
+#[cfg(feature = "postgres")]
+use std::path::Path;
 use std::sync::Arc;
 
 /// What a ledger is opened for.
@@ -67,9 +69,13 @@ pub(super) async fn open(
                 queue: config.limits.queue,
                 refused: config.retention.refused,
                 observer: Some(metrics.clone()),
+                promise: Some(config.promise),
                 ..PostgresOptions::default()
             };
-            connect(address, config.ledger_password.as_ref(), options).await
+            match &config.spool {
+                None => connect(address, config.ledger_password.as_ref(), options).await,
+                Some(spool) => spooled(spool, address, options, config, metrics, clock).await,
+            }
         }
         #[cfg(not(feature = "postgres"))]
         LedgerAddress::Postgres(_) => no_postgres(config.ledger_password.as_ref()),
@@ -95,12 +101,53 @@ async fn connect(
     password: Option<&SecretSource>,
     options: PostgresOptions,
 ) -> Result<Arc<dyn Ledger>, StartFault> {
-    let Some(source) = password.cloned() else { return shared(PostgresLedger::connect(address, options).await) };
-    // Missing now, it is a fault of the configuration; missing later, of a connection.
+    let options = with_password(options, password)?;
+    shared(PostgresLedger::connect(address, options).await)
+}
+
+/// Finds out whether the ledger of a receiver could be opened, and what an answer of 200 would mean; changes nothing.
+#[cfg(feature = "postgres")]
+pub(super) async fn examine(address: &PostgresAddress, config: &Config) -> Result<Durability, StartFault> {
+    let options = PostgresOptions { promise: Some(config.promise), ..PostgresOptions::default() };
+    let options = with_password(options, config.ledger_password.as_ref())?;
+    PostgresLedger::examine(address, options).await.map_err(StartFault::Ledger)
+}
+
+/// The options with a way to read the password. Missing now, it is a fault of the configuration; missing later, of a connection.
+#[cfg(feature = "postgres")]
+fn with_password(options: PostgresOptions, password: Option<&SecretSource>) -> Result<PostgresOptions, StartFault> {
+    let Some(source) = password.cloned() else { return Ok(options) };
     source.read().map_err(StartFault::Password)?;
     let read = move || source.read().map_err(|fault| fault.to_string().into());
-    let options = PostgresOptions { password: Some(Arc::new(read)), ..options };
-    shared(PostgresLedger::connect(address, options).await)
+    Ok(PostgresOptions { password: Some(Arc::new(read)), ..options })
+}
+
+/// A ledger behind a spool: the database may be away.
+#[cfg(feature = "postgres")]
+async fn spooled(
+    spool: &Path,
+    address: &PostgresAddress,
+    options: PostgresOptions,
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    clock: &Arc<dyn WallClock>,
+) -> Result<Arc<dyn Ledger>, StartFault> {
+    let (options, address) = (with_password(options, config.ledger_password.as_ref())?, address.clone());
+    let connect = move || {
+        let (options, address) = (options.clone(), address.clone());
+        async move {
+            let ledger: Arc<dyn Ledger> = Arc::new(PostgresLedger::connect(&address, options).await?);
+            Ok(ledger)
+        }
+    };
+    let options = SpoolOptions {
+        size: config.spool_size as u64,
+        queue: config.limits.queue,
+        clock: clock.clone(),
+        observer: Some(metrics.clone()),
+        ..SpoolOptions::default()
+    };
+    shared(SpooledLedger::start(spool, options, connect).await)
 }
 
 #[cfg(not(feature = "postgres"))]

@@ -1,7 +1,11 @@
 //! What a configuration would meet on this machine: everything that a start refuses or warns of.
 
+#[cfg(feature = "postgres")]
+use super::builder::StartFault;
 use super::client_certificates;
 use super::inherited_addresses::InheritedAddresses;
+#[cfg(feature = "postgres")]
+use super::open::examine;
 use super::open::postgres_fault;
 use crate::accept::TlsKeys;
 use crate::certificate::CertificateEnd;
@@ -12,6 +16,8 @@ use crate::config::{
 use crate::deliver::{examine_json_lines, transport};
 use crate::file::{folder_of, is_same, open_to_others, resolved};
 use crate::ledger::SqliteLedger;
+#[cfg(feature = "postgres")]
+use crate::ledger::{Durability, LedgerError};
 use crate::text::{NATS_PORT, parse_nats, quoted};
 use crate::time::{SystemWallClock, WallClock};
 use http::Uri;
@@ -38,9 +44,11 @@ pub struct Preflight {
     /// Secrets, keys and certificates that are missing or malformed, one sentence each. Without `admin_token`, `ledger_password` and
     /// TLS files the receiver does not start. Without another secret, what needs the secret waits.
     pub missing: Vec<String>,
-    /// Why the ledger cannot be opened, or made; none: it can, as far as can be told without changing anything. The receiver does not
-    /// start otherwise.
+    /// Why the ledger, or the spool, cannot be opened, or made; none: it can, as far as can be told without changing anything. The
+    /// receiver does not start otherwise.
     pub ledger: Option<String>,
+    /// What an answer of 200 would mean; none: nobody has connected to the ledger, or it is a file.
+    pub durability: Option<String>,
     /// What is probably a mistake, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -60,6 +68,7 @@ impl Preflight {
             preflight.faults.extend(fault.faults().map(str::to_owned));
         }
         preflight.ledger(config);
+        preflight.spool(config);
         preflight.secrets(config);
         preflight.ending(&client_certificates::ends(config));
         preflight.sources(config);
@@ -69,14 +78,30 @@ impl Preflight {
         preflight
     }
 
+    /// [`of`](Self::of), and connects to a ledger on PostgreSQL.
+    pub async fn examine(config: &Config) -> Self {
+        #[cfg_attr(not(feature = "postgres"), expect(unused_mut, reason = "there is no ledger to connect to"))]
+        let mut preflight = Self::of(config);
+        #[cfg(feature = "postgres")]
+        if let LedgerAddress::Postgres(address) = &config.ledger {
+            match examine(address, config).await {
+                Ok(Durability { meaning, unkept, .. }) => {
+                    preflight.durability = Some(meaning.into());
+                    preflight.ledger = unkept.map(|unkept| LedgerError::Unconfirmed(unkept).to_string());
+                }
+                // Told with the other secrets.
+                Err(StartFault::Password(_)) => {}
+                Err(fault) => preflight.ledger = Some(fault.to_string()),
+            }
+        }
+        preflight
+    }
+
     fn ledger(&mut self, config: &Config) {
         match &config.ledger {
             LedgerAddress::Sqlite(path) => {
                 self.ledger = SqliteLedger::examine(path).err().map(|error| error.to_string());
-                let [file, wal, shared_memory, ..] = files_of(path);
-                // The folder is told of where there is something in it to lose.
-                let folder = file.exists().then(|| folder_of(&file));
-                [file, wal, shared_memory].iter().chain(&folder).for_each(|path| self.open_to_others("ledger", path));
+                self.open_files("ledger", path);
             }
             LedgerAddress::Postgres(address) => {
                 self.faults.extend(postgres_fault().map(|fault| format!("`ledger`: {fault}")));
@@ -87,6 +112,20 @@ impl Preflight {
                 }
             }
         }
+    }
+
+    fn spool(&mut self, config: &Config) {
+        let Some(path) = &config.spool else { return };
+        let fault = SqliteLedger::examine(path).err().map(|error| format!("spool: {error}"));
+        self.ledger = self.ledger.take().or(fault);
+        self.open_files("spool", path);
+    }
+
+    fn open_files(&mut self, whose: &str, path: &Path) {
+        let [file, wal, shared_memory, ..] = files_of(path);
+        // The folder is told of where there is something in it to lose.
+        let folder = file.exists().then(|| folder_of(&file));
+        [file, wal, shared_memory].iter().chain(&folder).for_each(|path| self.open_to_others(whose, path));
     }
 
     fn secrets(&mut self, config: &Config) {
@@ -230,13 +269,14 @@ impl Preflight {
     }
 
     fn json_lines(&mut self, config: &Config, whose: &str, path: &Path) {
-        let of_ledger = match &config.ledger {
-            LedgerAddress::Sqlite(ledger) => files_of(ledger).iter().any(|file| is_same(file, path)),
-            LedgerAddress::Postgres(_) => false,
+        let ledger = match &config.ledger {
+            LedgerAddress::Sqlite(ledger) => Some(ledger),
+            LedgerAddress::Postgres(_) => None,
         };
-        if of_ledger {
-            let text = "`jsonl` is a file of the ledger; choose another file";
-            return self.faults.push(format!("{whose}: {text}"));
+        for (of, taken) in [("ledger", ledger), ("spool", config.spool.as_ref())] {
+            if taken.is_some_and(|taken| files_of(taken).iter().any(|file| is_same(file, path))) {
+                return self.faults.push(format!("{whose}: `jsonl` is a file of the {of}; choose another file"));
+            }
         }
         if !config.role.delivers() {
             return;
@@ -385,9 +425,9 @@ fn is_program(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| is_executable(&folder.join(program)))
 }
 
-/// The files that SQLite and the receiver use, or take for their own, where the ledger is.
-fn files_of(ledger: &Path) -> [PathBuf; 5] {
-    let path = resolved(ledger).unwrap_or_else(|_| ledger.to_owned());
+/// The files that SQLite and the receiver use, or take for their own, where a ledger or a spool is.
+fn files_of(path: &Path) -> [PathBuf; 5] {
+    let path = resolved(path).unwrap_or_else(|_| path.to_owned());
     ["", "-wal", "-shm", "-journal", "-lock"].map(|suffix| {
         let mut name = OsString::from(&path);
         name.push(suffix);

@@ -41,4 +41,6 @@ pub use error::ErrorAnswer;
 pub use event::{DeliveryDetail, EventDetail, RefusedRequest};
 pub use list::{DeliveryList, EventList, PageQuery, RefusedList};
 pub use order::{DeadOrder, DropOrder, EventOrder, MoveOrder, OrderResult};
-pub use status::{CircuitStatus, Destination, LiveStatus, Liveness, Readiness, ReadyStatus, RunningConfig, Stats};
+pub use status::{
+    CircuitStatus, Destination, LiveStatus, Liveness, Readiness, ReadyStatus, RunningConfig, Spool, Stats,
+};

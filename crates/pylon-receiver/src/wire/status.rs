@@ -2,6 +2,7 @@
 
 use crate::ledger::DestinationStats;
 use crate::role::Role;
+use crate::time::Moment;
 use serde::{Deserialize, Serialize};
 
 /// The process is alive.
@@ -27,6 +28,10 @@ pub struct Readiness {
     /// What the receiver does. Left out for callers without a required token, and where no receiver runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
+    /// What an answer of 200 means at present: on how many disks the event is. Left out where nothing is known of it, and for callers
+    /// without a required token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durability: Option<String>,
     /// Why it is not, a sentence for each reason. Left out if it is ready, and for callers without a required token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unmet: Option<Vec<String>>,
@@ -59,6 +64,28 @@ pub struct Stats {
     pub ledger_bytes: u64,
     /// The receiver's destinations and those with unfinished or dead deliveries, by name.
     pub destinations: Vec<Destination>,
+    /// The receiver's own spool; left out if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spool: Option<Spool>,
+}
+
+/// What waits in a receiver's spool, for a ledger that is away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spool {
+    /// Since when new events go to the spool; left out if they go to the ledger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Moment>,
+    /// Events that wait to be handed over.
+    pub events: u64,
+    /// What all events in the spool take, in bytes.
+    pub bytes: u64,
+    /// What they may take, in bytes.
+    pub size: u64,
+    /// Events that the ledger refused. They stay in the spool.
+    pub refused: u64,
+    /// Why events go to the spool, or could not be handed over. Left out if nothing is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// A destination: its unfinished and dead deliveries, and its state in the running receiver.

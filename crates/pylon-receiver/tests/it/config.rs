@@ -90,7 +90,9 @@ fn an_empty_file_is_shown_with_every_default() {
     let expected = r#"listen = "127.0.0.1:8080"
 admin = "127.0.0.1:8081"
 ledger = "sqlite:pylon.db"
+promise = "one_disk"
 role = "accept_and_deliver"
+spool_size = "1GiB"
 log = "text"
 trusted_proxies = []
 
@@ -151,7 +153,7 @@ fn every_key_is_in_the_reference_with_its_default() {
     }
     let keys: Vec<_> = reference.lines().filter_map(|line| line.split('`').nth(1)).collect();
     assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len(), "each key once");
-    assert_eq!(keys.len(), 72);
+    assert_eq!(keys.len(), 77);
 }
 
 const EXAMPLE: &str = include_str!("../../../../deploy/pylon-receiver.toml");
@@ -380,12 +382,14 @@ fn a_configuration_that_a_program_made_is_checked_too() {
 
 #[test]
 fn the_keys_that_need_a_restart_are_those_that_the_reference_names() {
-    let changed = "listen = \"127.0.0.1:1\"\nadmin = \"127.0.0.1:2\"\nadmin_token = { env = \"A\" }\nledger = \"sqlite:a\"\nrole = \"accept\"\n\
-                   health = \"/healthz\"\nlog = \"json\"\ntraces = \"http://a/\"\ntls = { certificate = \"a\", key = \"a\" }\n\
+    let changed = "listen = \"127.0.0.1:1\"\nadmin = \"127.0.0.1:2\"\nadmin_token = { env = \"A\" }\nledger = \"sqlite:a\"\nledger_password = { env = \"A\" }\nrole = \"accept\"\n\
+                   spool_size = 1\nhealth = \"/healthz\"\nlog = \"json\"\ntraces = \"http://a/\"\ntls = { certificate = \"a\", key = \"a\" }\n\
                    [limits]\nconnections = 1\nheader_timeout = \"1s\"\nidle_timeout = \"1s\"\nbody_timeout = \"1s\"\n\
                    body_memory = \"2MiB\"\nkeep_alive_requests = 1\nqueue = 1\nshutdown_timeout = \"1s\"\n[retention]\ndelivered = \"1d\"\nrefused = 1\n\
                    [[endpoint]]\npath = \"/a\"\nsecrets = [{ env = \"A\" }]\n[[destination]]\nname = \"a\"\njsonl = \"a\"\n";
-    let (old, new) = (parse("").unwrap(), parse(changed).unwrap());
+    // A file with these would have another ledger.
+    let (old, new) =
+        (parse("").unwrap(), parse(changed).unwrap().spool(Some("spool.db".into())).promise(Promise::TwoDisks));
     let reference = reference();
     let documented = reference.lines().filter(|line| line.ends_with("Needs a restart. |"));
     let documented: Vec<_> = documented.filter_map(|line| line.split('`').nth(1)).collect();

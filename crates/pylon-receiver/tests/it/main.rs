@@ -15,6 +15,7 @@ mod postgres;
 mod preflight;
 mod receiver;
 mod roles;
+mod spool;
 mod sqlite;
 mod transports;
 mod wait;

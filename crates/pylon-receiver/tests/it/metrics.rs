@@ -1,8 +1,8 @@
 //! What Prometheus is told, line by line.
 
-use crate::admin::fake::{Admin, Answer, Mood, NOW, destination};
+use crate::admin::fake::{Admin, Answer, Mood, NOW, destination, spooling};
 use pylon_receiver::internals::{Access, CertificateEnd, Metrics};
-use pylon_receiver::ledger::{CommitObserver, DestinationStats, LedgerError, Stats};
+use pylon_receiver::ledger::{CommitObserver, DestinationStats, LedgerError, SpoolStatus, Stats};
 use pylon_receiver::wire::CircuitStatus;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -204,6 +204,28 @@ async fn a_ledger_that_cannot_be_read_takes_no_counter_away() {
         for unknown in ["queue", "events", "ledger_bytes", "oldest_due_age_seconds"] {
             assert!(told.labels(unknown).is_empty(), "{unknown} is not known, and not told as zero");
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_in_the_spool_is_told_and_zero_where_there_is_none() {
+    for (mood, spool) in [
+        (Mood::Well, None),
+        (Mood::Well, Some(spooling())),
+        (Mood::Failing(LedgerError::Unreachable("no route".into())), Some(spooling())),
+        (Mood::Well, Some(SpoolStatus { since: None, ..spooling() })),
+    ] {
+        let admin = Admin::new(Access::Loopback);
+        *admin.ledger.mood.lock().unwrap() = mood;
+        admin.ledger.spool.lock().unwrap().clone_from(&spool);
+        let told = Exposition::read(scrape(&admin).await.text());
+        let of = |value: fn(&SpoolStatus) -> u64| spool.as_ref().map_or(0, value) as f64;
+        told.is("spooling", of(|spool| spool.since.is_some().into()));
+        told.is("spooled_events", of(|spool| spool.events));
+        told.is("spooled_refused", of(|spool| spool.refused));
+        told.is("spooled_bytes", of(|spool| spool.bytes));
+        told.is("spool_size_bytes", of(|spool| spool.size));
+        told.is("handed_over_total", of(|spool| spool.handed_over));
     }
 }
 

@@ -299,6 +299,43 @@ fn a_ledger_that_cannot_be_opened_is_told_and_nothing_is_changed() {
     assert!(!Path::new("/dev/null-journal").exists());
 }
 
+/// A ledger in a file is never away.
+const NO_SPOOL: &str = "`spool`: expected only beside a ledger on PostgreSQL, found one beside `sqlite:`; a ledger in a file is never away";
+
+#[test]
+fn a_spool_is_looked_at_as_a_ledger_is() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("spool.db");
+    let ledger = LedgerAddress::Sqlite(folder.path().join("pylon.db"));
+    let config = config().ledger(ledger).spool(Some(path.clone()));
+    assert_finds(&config, &[NO_SPOOL], &[], &[]);
+    assert!(!path.exists());
+    // It goes by its own files.
+    for name in ["spool.db", "spool.db-wal", "./spool.db"] {
+        let inside = config.clone().destinations(json_lines(&folder.path().join(name)));
+        let fault = "destination app: `jsonl` is a file of the spool; choose another file";
+        assert_finds(&inside, &[NO_SPOOL, fault], &[], &[]);
+    }
+    std::fs::write(&path, "some text that is no database").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let found = Preflight::of(&config);
+    assert_eq!(
+        found.ledger.as_deref(),
+        Some(
+            "spool: the ledger is damaged: file is not a database; stop the receiver, keep a copy of the ledger, and restore a backup \
+             or start with a new one"
+        )
+    );
+    let shown = path.display();
+    let readable = format!("spool: every user of this machine can read {shown}; run `chmod o-r {shown}`");
+    assert_eq!(found.warnings, [readable]);
+    let nowhere = Preflight::of(&config.spool(Some("/sys/none/spool.db".into())));
+    assert_eq!(
+        nowhere.ledger.as_deref(),
+        Some("spool: the ledger failed: expected a folder /sys/none, found none; make it")
+    );
+}
+
 #[test]
 fn a_sound_ledger_is_no_fault_whether_a_receiver_has_it_or_not() {
     let folder = TempDir::new().unwrap();

@@ -34,8 +34,13 @@ fn endpoint() -> EndpointConfig {
 
 /// On free ports, with a ledger in the memory.
 fn builder(ledger: &Arc<MemoryLedger>) -> ReceiverBuilder {
+    builder_on(ledger.clone())
+}
+
+/// On free ports, with this ledger.
+pub(crate) fn builder_on(ledger: Arc<dyn Ledger>) -> ReceiverBuilder {
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    Receiver::builder().listen(anywhere).admin(anywhere).ledger(ledger.clone()).endpoint(endpoint())
+    Receiver::builder().listen(anywhere).admin(anywhere).ledger(ledger).endpoint(endpoint())
 }
 
 fn memory() -> Arc<MemoryLedger> {
@@ -51,7 +56,7 @@ fn admin_of(receiver: &Receiver) -> SocketAddr {
 }
 
 /// Status and body of the answer to a webhook that is signed at this moment; none when nobody answers.
-async fn webhook(receiver: SocketAddr, unix_seconds: i64) -> Option<(u16, String)> {
+pub(crate) async fn webhook(receiver: SocketAddr, unix_seconds: i64) -> Option<(u16, String)> {
     let timestamp = unix_seconds.to_string();
     let signature = sign(&Secret::new(SECRET).unwrap(), BODY.as_bytes(), Some(&timestamp));
     let request = format!(
@@ -65,7 +70,7 @@ async fn webhook(receiver: SocketAddr, unix_seconds: i64) -> Option<(u16, String
 }
 
 /// The answer to a request that has the connection closed; none if nobody answers.
-async fn ask(address: SocketAddr, request: &str) -> Option<String> {
+pub(crate) async fn ask(address: SocketAddr, request: &str) -> Option<String> {
     let asking = async {
         let mut stream = TcpStream::connect(address).await.ok()?;
         stream.write_all(request.as_bytes()).await.ok()?;
@@ -76,12 +81,12 @@ async fn ask(address: SocketAddr, request: &str) -> Option<String> {
     within("the receiver answers and closes", asking).await
 }
 
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     pylon_receiver::WallClock::now(&pylon_receiver::SystemWallClock).unix_seconds() as i64
 }
 
 #[track_caller]
-fn id_of(answer: Option<(u16, String)>) -> EventId {
+pub(crate) fn id_of(answer: Option<(u16, String)>) -> EventId {
     let (status, body) = answer.expect("an answer");
     assert_eq!(status, 200, "{body}");
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();

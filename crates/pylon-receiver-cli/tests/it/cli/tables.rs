@@ -177,6 +177,22 @@ former             5     0           0     0  -                     not configur
 }
 
 #[test]
+fn stats_tell_of_the_spool() {
+    let quiet = json!({"events": 0, "bytes": 0, "size": 1 << 30, "refused": 0});
+    let spooling = json!({"since": "2026-11-23T08:00:00.250Z", "events": 312, "bytes": 5 << 18, "size": 1 << 30, "refused": 3,
+        "error": "the ledger cannot be reached"});
+    for (spool, line) in [
+        (quiet, "spool     0.0 MiB, 0 events wait"),
+        (spooling, "spool     1.2 MiB, 312 events wait, 3 refused by the ledger, since 2026-11-23T08:00:00Z"),
+    ] {
+        let stats =
+            json!({"events": 0, "parked": 0, "refused": 0, "ledger_bytes": 0, "destinations": [], "spool": spool});
+        let server = Server::answering(200, stats);
+        ask(&server, &["stats"]).prints(&format!("events    0\nparked    0\nrefused   0\nledger    0.0 MiB\n{line}\n"));
+    }
+}
+
+#[test]
 fn an_empty_list_is_a_sentence_for_people_and_an_empty_array_for_programs() {
     for (command, key, sentence) in [
         (["events", "list"], "events", "no events match\n"),

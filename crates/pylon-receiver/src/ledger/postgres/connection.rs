@@ -55,6 +55,11 @@ impl Use {
         }
     }
 
+    /// Whether connections for it are in a pool; otherwise each user has one of its own.
+    pub(super) const fn has_pool(self) -> bool {
+        !matches!(self, Self::Listen | Self::Probe)
+    }
+
     /// How long the server works on one statement, as the server writes it. It does not end a commit that waits for a standby.
     pub(super) const fn statement_timeout(self) -> &'static str {
         match self {

@@ -4,6 +4,7 @@ use super::connection::{Dedicated, Session, Use};
 use super::dial::dial;
 use super::driver::{Ended, Unasked, drive};
 use super::error::Fault;
+use super::migrate::VERSION;
 use super::options::{PostgresOptions, ReadPassword};
 use super::pulse::Pulse;
 use super::server::{Cluster, Server, Unfit, examine};
@@ -12,6 +13,7 @@ use super::stream::Secured;
 use crate::postgres_address::{PostgresAddress, PostgresHost};
 use crate::random::{Randomness, SystemRandomness};
 use deadpool_postgres::ClientWrapper;
+use std::future::pending;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,12 +22,15 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::Config;
 use tokio_postgres::config::{ChannelBinding, SslMode, SslNegotiation};
+use uuid::Uuid;
 
 /// How long nobody connects after a failure, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The same where the server has no room for more connections: who floods it keeps it from its work.
 const LONGEST_PAUSE_OF_ROOM: Duration = Duration::from_secs(5);
+/// The ledger's id, and whether its tables are of a later version.
+const LEDGER: &str = "SELECT id, version > $1 FROM ledger";
 /// The longest name of an application, in bytes.
 const LONGEST_APPLICATION: usize = 63;
 
@@ -47,6 +52,8 @@ struct State {
     first: usize,
     failed: Option<Failed>,
     cluster: Option<Cluster>,
+    /// The id of the ledger, once it is known.
+    ledger: Option<Uuid>,
     /// The other cluster that the log has heard of.
     told: Option<String>,
 }
@@ -69,6 +76,11 @@ impl Connector {
             state: Mutex::default(),
             generation: watch::Sender::new(0),
         }
+    }
+
+    /// From now on connections lead to this ledger, or fail.
+    pub(super) fn expect(&self, ledger: Uuid) {
+        self.state().ledger = Some(ledger);
     }
 
     /// Tells when connections are to be renewed.
@@ -151,7 +163,8 @@ impl Connector {
         deadline: Instant,
     ) -> Result<Dedicated, Unfit> {
         let host = &self.address.hosts[place];
-        let generation = *self.generation.borrow();
+        let mut generations = self.generation.subscribe();
+        let generation = *generations.borrow_and_update();
         let pulse = Arc::new(Pulse::default());
         let stream = dial(&self.address, host, deadline, &pulse).await.map_err(Unfit::Now)?;
         let (client, connection) = self.config(host, password).connect_raw(stream, Secured).await.map_err(refused)?;
@@ -160,8 +173,14 @@ impl Connector {
         let is_in_use = Arc::new(AtomicBool::new(false));
         let task = self.runtime.spawn({
             let (connector, pulse, is_in_use) = (Arc::downgrade(self), pulse.clone(), is_in_use.clone());
+            // A pool renews its own.
+            let renewed = async move {
+                if used_for.has_pool() || generations.changed().await.is_err() {
+                    pending().await
+                }
+            };
             async move {
-                let ended = drive(connection, pulse, used_for.patience(), unasked).await;
+                let ended = drive(connection, pulse, used_for.patience(), unasked, renewed).await;
                 if let Some(connector) = connector.upgrade()
                     && ended == Ended::Broken
                     && is_in_use.load(Ordering::Acquire)
@@ -177,6 +196,10 @@ impl Connector {
         application.truncate(LONGEST_APPLICATION);
         set(&client, &settings(used_for, &self.address.schema, &application, server.version)).await?;
         self.recognize(host, &server)?;
+        let expected = self.state().ledger;
+        if let Some(expected) = expected {
+            is_of(&client, expected).await?;
+        }
         is_in_use.store(true, Ordering::Release);
         warnings.store(0, Ordering::Release);
         let connector = self.clone();
@@ -230,6 +253,18 @@ impl Connector {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the database has this ledger: a program of a later version may have changed its tables, or it may be another database.
+async fn is_of(client: &ClientWrapper, expected: Uuid) -> Result<(), Unfit> {
+    let found = client.query_opt(LEDGER, &[&VERSION]).await?;
+    match found.map(|row| (row.try_get::<_, Uuid>(0), row.try_get(1))) {
+        Some((Ok(id), Ok(is_newer))) if id == expected && !is_newer => Ok(()),
+        Some((Ok(id), Ok(true))) if id == expected => Err(Unfit::Ever(
+            "tables of a later version, found while this program runs; use the newer pylon-receiver".to_owned(),
+        )),
+        _ => Err(Unfit::Now("another ledger than before; restart the receiver if that is intended".to_owned())),
     }
 }
 

@@ -5,6 +5,7 @@ use super::connector::Connector;
 use super::error::Fault;
 use super::lost::Lost;
 use super::options::PostgresOptions;
+use super::probe::Probe;
 use super::wake::Notifier;
 use crate::ledger::{Bell, LedgerError};
 use crate::postgres_address::PostgresAddress;
@@ -34,6 +35,8 @@ pub(super) struct Database {
     pub(super) notifier: Notifier,
     /// Exchanges whose answer was lost.
     pub(super) lost: Lost,
+    /// What a commit is worth.
+    pub(super) probe: Probe,
     connector: Arc<Connector>,
     writers: Pool,
     couriers: Pool,
@@ -52,16 +55,18 @@ impl Database {
         runtime: Handle,
     ) -> Result<Self, LedgerError> {
         let connector = Arc::new(Connector::new(address, &options, runtime.clone()));
-        let readers = pool(&connector, Use::Read, READERS)?;
-        let mut connection = readers.get().await.map_err(Fault::from)?;
+        let chores = pool(&connector, Use::Chores, CHORES)?;
+        let mut connection = chores.get().await.map_err(Fault::from)?;
         let id = super::migrate::run(&mut connection, &address.schema, options.makes_tables).await?;
         drop(connection);
+        connector.expect(id);
+        let readers = pool(&connector, Use::Read, READERS)?;
         let bell = Bell::default();
         let writers = pool(&connector, Use::Write, super::writer::WRITERS)?;
         let couriers = pool(&connector, Use::Deliver, COURIERS)?;
-        let chores = pool(&connector, Use::Chores, CHORES)?;
         Ok(Self {
             notifier: Notifier::default(),
+            probe: Probe::new(options.promise),
             connector,
             writers,
             couriers,

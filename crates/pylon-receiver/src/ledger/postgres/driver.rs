@@ -4,6 +4,7 @@
 use super::pulse::Pulse;
 use super::stream::Stream;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -55,13 +56,15 @@ impl Unasked {
     }
 }
 
-/// Drives a connection to its end; the server may be silent for so long while it owes an answer.
+/// Drives a connection to its end; the server may be silent for so long while it owes an answer. It ends early when `renewed` is over.
 pub(super) async fn drive(
     mut connection: Connection<Stream, Stream>,
     pulse: Arc<Pulse>,
     patience: Duration,
     unasked: Unasked,
+    renewed: impl Future<Output = ()>,
 ) -> Ended {
+    let mut renewed = pin!(renewed);
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -75,6 +78,7 @@ pub(super) async fn drive(
                 }
                 None => return Ended::Unused,
             },
+            () = &mut renewed => return Ended::Unused,
             _ = look.tick() => {
                 if pulse.silence() > patience {
                     tracing::warn!(seconds = patience.as_secs(), "the database owes an answer for too long: the connection is given up");

@@ -20,6 +20,8 @@ pub(super) enum Fault {
     Slow,
     /// The ledger is being closed.
     Closed,
+    /// The promise is not kept. What was asked may have been done.
+    Unconfirmed(Box<str>),
     /// What is there is no ledger that this program can use.
     Wrong(Box<str>),
     /// Anything else.
@@ -32,9 +34,12 @@ impl fmt::Display for Fault {
             Self::Full => f.write_str("no room on the disk of the database"),
             Self::Slow => f.write_str("the search took too long"),
             Self::Closed => f.write_str("the ledger is being closed"),
-            Self::Away(said) | Self::Again(said) | Self::Bad(said) | Self::Wrong(said) | Self::Other(said) => {
-                f.write_str(said)
-            }
+            Self::Away(said)
+            | Self::Again(said)
+            | Self::Bad(said)
+            | Self::Unconfirmed(said)
+            | Self::Wrong(said)
+            | Self::Other(said) => f.write_str(said),
         }
     }
 }
@@ -106,6 +111,7 @@ impl From<Fault> for LedgerError {
             Fault::Full => Self::Full,
             Fault::Slow => Self::Slow,
             Fault::Closed => Self::Closed,
+            Fault::Unconfirmed(said) => Self::Unconfirmed(said),
             Fault::Wrong(said) => Self::Unknown(said),
             Fault::Bad(said) | Fault::Other(said) => Self::Failed(said),
         }

@@ -79,7 +79,7 @@ impl Exchanging<'_> {
             if most_exhausted == 0 {
                 break;
             }
-            let Round { settled, next } = tried_within(self.database.options.answer_within, async || {
+            let Round { settled, next } = tried_within(self.database.options.exchange_within(), async || {
                 self.round(unsettled, &chosen, most_exhausted).await
             })
             .await?;

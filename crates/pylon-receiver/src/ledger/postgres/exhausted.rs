@@ -72,7 +72,7 @@ pub(super) async fn end(
     lines.dedup();
     let columns: &[&(dyn ToSql + Sync)] = &[&places, &events, &numbers, &seqs, &counted, &reasons];
     let lines: &[&(dyn ToSql + Sync)] = &[&lines];
-    let rows = tried_within(database.options.answer_within, async || {
+    let rows = tried_within(database.options.exchange_within(), async || {
         let transaction = Lent::new(database.connection(Use::Deliver).await?);
         let lock_lines = transaction.prepare_cached(LOCK_LINES).await?;
         let end = transaction.prepare_cached(END).await?;

@@ -86,7 +86,7 @@ pub(super) async fn renew(database: Arc<Database>, leases: Vec<Lease>, length: D
     }
     let length = milliseconds(length);
     let columns: &[&(dyn ToSql + Sync)] = &[&length, &places, &events, &numbers, &seqs, &tokens];
-    let renewed = tried_within(database.options.answer_within, async || {
+    let renewed = tried_within(database.options.exchange_within(), async || {
         let transaction = Lent::new(database.connection(Use::Deliver).await?);
         let renew = transaction.prepare_cached(RENEW).await?;
         let (begun, renewed, committed) = tokio::join!(
@@ -116,7 +116,7 @@ pub(super) async fn renew(database: Arc<Database>, leases: Vec<Lease>, length: D
 /// Gives back all leases of an owner, and its chores.
 pub(super) async fn release(database: Arc<Database>, owner: Owner) -> Result<u64, Fault> {
     let owner: &[&(dyn ToSql + Sync)] = &[&uuid_of_owner(owner)];
-    let released = tried_within(database.options.answer_within, async || {
+    let released = tried_within(database.options.exchange_within(), async || {
         let transaction = Lent::new(database.connection(Use::Deliver).await?);
         let release = transaction.prepare_cached(RELEASE).await?;
         let release_chores = transaction.prepare_cached(RELEASE_CHORES).await?;

@@ -1,23 +1,28 @@
 //! The handle of the ledger: hands each method to its job.
 
 use super::connection::Use;
+use super::connector::Connector;
 use super::database::Database;
 use super::error::Fault;
+use super::lent::Lent;
 use super::options::PostgresOptions;
 use super::refused::Refusals;
 use super::writer::Writers;
-use super::{chores, dead, exchange, lease, prune, read, reassign, redeliver, wake};
+use super::{
+    chores, dead, durability, exchange, hand_over, lease, migrate, probe, prune, read, reassign, redeliver, wake,
+};
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
-    DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Exchange, Exchanged, Lease, Ledger,
-    LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded, RefusedFilter,
-    RefusedRecord, Stats, Wakes,
+    DeliveryFilter, DeliveryRecord, Durability, EventDetail, EventFilter, EventRecord, Exchange, Exchanged, Lease,
+    Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded,
+    RefusedFilter, RefusedRecord, Stats, Wakes,
 };
 use crate::postgres_address::PostgresAddress;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 /// Keeps events in a PostgreSQL database. Several receivers may share it.
 pub struct PostgresLedger {
@@ -38,7 +43,22 @@ impl PostgresLedger {
         chores::start(&database);
         wake::start(&database).await?;
         database.keep_fresh();
+        probe::start(&database).await?;
         Ok(Self { refusals: Refusals::start(&database), database, writers })
+    }
+}
+
+impl PostgresLedger {
+    /// Finds out whether [`connect`](Self::connect) would succeed, and what an answer of 200 would mean; changes nothing.
+    ///
+    /// # Errors
+    /// Those of [`connect`](Self::connect).
+    pub async fn examine(address: &PostgresAddress, options: PostgresOptions) -> Result<Durability, LedgerError> {
+        let connector = Arc::new(Connector::new(address, &options, Handle::current()));
+        let connection = connector.connect(Use::Probe, Instant::now()).await?;
+        migrate::examine(&connection.session, &address.schema).await?;
+        let seen = durability::look(&connection.session).await?;
+        Ok(seen.judge(options.promise.unwrap_or_default()).durability)
     }
 }
 
@@ -46,6 +66,13 @@ impl Ledger for PostgresLedger {
     fn record(&self, event: NewEvent) -> LedgerFuture<'_, Recorded> {
         let writers = self.writers.clone();
         Box::pin(self.database.run(move |_| async move { writers.record(event).await }))
+    }
+
+    fn hand_over(&self, events: Vec<NewEvent>) -> LedgerFuture<'_, Vec<Result<Recorded, LedgerError>>> {
+        Box::pin(
+            self.database
+                .run(move |database| async move { Ok::<_, LedgerError>(hand_over::run(database, events).await) }),
+        )
     }
 
     fn keep_refused(&self, refused: NewRefused) {
@@ -116,6 +143,10 @@ impl Ledger for PostgresLedger {
         Box::pin(self.database.run(read::stats))
     }
 
+    fn durability(&self) -> Option<Durability> {
+        self.database.probe.durability()
+    }
+
     fn check(&self) -> LedgerFuture<'_, ()> {
         Box::pin(self.database.run(check))
     }
@@ -128,11 +159,17 @@ impl Ledger for PostgresLedger {
     }
 }
 
-/// Commits a transaction that has an id, as one that writes has it, and changes nothing.
+/// Something that is written and changes nothing.
+const CHECK: &str = "BEGIN; SELECT keep_time(), pg_logical_emit_message(true, 'pylon-receiver', ''); COMMIT";
+
+/// Commits something that is written to disk, here and where a standby is waited for, and changes nothing.
 async fn check(database: Arc<Database>) -> Result<(), Fault> {
-    let connection = database.connection(Use::Write).await?;
-    connection.batch_execute("BEGIN; SELECT keep_time(), pg_current_xact_id(); COMMIT").await?;
-    Ok(())
+    database.probe.pass()?;
+    let connection = Lent::new(database.connection(Use::Write).await?);
+    let before = connection.warnings();
+    let checked = connection.batch_execute(CHECK).await.map_err(Fault::from);
+    let is_warned = connection.warnings() != before;
+    database.probe.confirm(connection.give_back(checked), is_warned)
 }
 
 impl fmt::Debug for PostgresLedger {

@@ -1,6 +1,7 @@
 //! How a ledger on PostgreSQL works.
 
 use crate::ledger::CommitObserver;
+use crate::promise::Promise;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ pub struct PostgresOptions {
     pub queue: usize,
     /// How many refused requests are kept.
     pub refused: usize,
-    /// How long the database may take to answer: an event's commit, or an exchange.
+    /// How long an event may wait for its commit to be answered. An exchange may take three times as long.
     pub answer_within: Duration,
     /// How long bodies may be searched for one page of a list.
     pub search_within: Duration,
@@ -28,8 +29,17 @@ pub struct PostgresOptions {
     pub observer: Option<Arc<dyn CommitObserver>>,
     /// Reads the password, anew for each connection; none: that of the address.
     pub password: Option<ReadPassword>,
+    /// What an answer of 200 promises: what the database does not keep is not recorded. None: nobody looks.
+    pub promise: Option<Promise>,
     /// Whether the tables are made, or brought to this version; otherwise they must be there.
     pub makes_tables: bool,
+}
+
+impl PostgresOptions {
+    /// How long the database may take for an exchange: nobody waits for it but deliveries, and one that is given up is asked for again.
+    pub(super) fn exchange_within(&self) -> Duration {
+        self.answer_within.saturating_mul(3)
+    }
 }
 
 impl Default for PostgresOptions {
@@ -43,6 +53,7 @@ impl Default for PostgresOptions {
             hold_up: Duration::from_secs(600),
             observer: None,
             password: None,
+            promise: None,
             makes_tables: true,
         }
     }
@@ -57,6 +68,7 @@ impl fmt::Debug for PostgresOptions {
             .field("search_within", &self.search_within)
             .field("clean_up_every", &self.clean_up_every)
             .field("hold_up", &self.hold_up)
+            .field("promise", &self.promise)
             .field("makes_tables", &self.makes_tables)
             .finish_non_exhaustive()
     }

@@ -1,6 +1,7 @@
 //! Keeps events and their deliveries, many in one commit.
 
 use super::connection::Connection;
+use super::database::Database;
 use super::error::Fault;
 use super::line::line;
 use super::row::{event_of, uuid_of};
@@ -11,6 +12,10 @@ use std::time::Duration;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+/// Begins.
+const BEGIN: &str = "BEGIN; SELECT keep_time()";
+/// Begins what waits for standbys at its commit even if it changes nothing: what it answers about events of before, a standby has too.
+const BEGIN_STRICT: &str = "BEGIN; SELECT keep_time(), pg_logical_emit_message(true, 'pylon-receiver', '')";
 /// Locks lines, in the order of the array.
 const LOCK_LINES: &str = "SELECT pg_advisory_xact_lock(line) FROM unnest($1::bigint[]) AS line";
 
@@ -95,9 +100,10 @@ pub(super) struct Kept {
 }
 
 /// Keeps the events in their order, all in one commit. No two of them may have one id, or one deduplication key at one endpoint.
-pub(super) async fn run(connection: &Connection, ledger: Uuid, events: &[NewEvent]) -> Result<Kept, Fault> {
-    let batch = Batch::of(ledger, events);
-    let (kept, due) = batch.keep(connection).await?;
+pub(super) async fn run(connection: &Connection, database: &Database, events: &[NewEvent]) -> Result<Kept, Fault> {
+    let batch = Batch::of(database.id, events);
+    let begin = if database.probe.is_strict() { BEGIN_STRICT } else { BEGIN };
+    let (kept, due) = batch.keep(connection, begin).await?;
     let others: Vec<usize> = (0..events.len()).filter(|&place| !kept.contains(&batch.ids[place])).collect();
     let mut answers = vec![Recorded::Stored; events.len()];
     if !others.is_empty() {
@@ -165,7 +171,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Keeps what can be kept; says which events, and where something is due.
-    async fn keep(&self, connection: &Connection) -> Result<(HashSet<Uuid>, Vec<Arc<str>>), Fault> {
+    async fn keep(&self, connection: &Connection, begin: &str) -> Result<(HashSet<Uuid>, Vec<Arc<str>>), Fault> {
         let mut lines: Vec<i64> = self.lines.iter().flatten().copied().collect();
         lines.sort_unstable();
         lines.dedup();
@@ -202,7 +208,7 @@ impl<'a> Batch<'a> {
         // error: nothing counts unless all succeed.
         let (.., rows, _) = tokio::try_join!(
             biased;
-            connection.batch_execute("BEGIN; SELECT keep_time()"),
+            connection.batch_execute(begin),
             locked,
             connection.query(&keep, columns),
             connection.batch_execute("COMMIT"),

@@ -5,6 +5,7 @@ use super::database::Database;
 use super::error::Fault;
 use super::lent::Lent;
 use super::record;
+use crate::id::EventId;
 use crate::ledger::{LedgerError, NewEvent, Recorded};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -65,13 +66,13 @@ async fn work(database: std::sync::Weak<Database>, waiting: Arc<Mutex<mpsc::Rece
 
 async fn next_batch(waiting: &Mutex<mpsc::Receiver<Waiting>>, behind: &mut VecDeque<Waiting>) -> Option<Vec<Waiting>> {
     let (mut batch, mut later) = (Vec::new(), VecDeque::new());
-    let (mut bytes, mut ids, mut keys) = (0, HashSet::new(), HashSet::new());
+    let mut sharing = Sharing::default();
     // Another writer has the queue for as long as nothing comes in: who has something to do does not wait for it.
     let mut waiting = match behind.is_empty() {
         true => Some(waiting.lock().await),
         false => waiting.try_lock().ok(),
     };
-    while batch.len() < MOST_EVENTS && bytes < MOST_BYTES {
+    while !sharing.is_full() {
         let next = match behind.pop_front() {
             Some(next) => next,
             None => match &mut waiting {
@@ -83,21 +84,47 @@ async fn next_batch(waiting: &Mutex<mpsc::Receiver<Waiting>>, behind: &mut VecDe
                 None => break,
             },
         };
-        let event = &next.event;
-        let key = event.deduplication.as_ref().map(|key| (event.endpoint.clone(), key.key.clone()));
-        let is_twin = ids.contains(&event.id) || key.as_ref().is_some_and(|key| keys.contains(key));
-        if is_twin {
+        if !sharing.takes(&next.event) {
             later.push_back(next);
             continue;
         }
-        ids.insert(event.id);
-        keys.extend(key);
-        bytes += event.body.as_bytes().len();
         batch.push(next);
     }
     later.append(behind);
     *behind = later;
     Some(batch)
+}
+
+/// Events that share a commit: no two have one id, or one deduplication key at one endpoint.
+#[derive(Default)]
+struct Sharing {
+    ids: HashSet<EventId>,
+    keys: HashSet<(Arc<str>, Box<str>)>,
+    bytes: usize,
+}
+
+impl Sharing {
+    fn is_full(&self) -> bool {
+        self.ids.len() >= MOST_EVENTS || self.bytes >= MOST_BYTES
+    }
+
+    /// Takes the event in, unless it is the twin of another.
+    fn takes(&mut self, event: &NewEvent) -> bool {
+        let key = event.deduplication.as_ref().map(|key| (event.endpoint.clone(), key.key.clone()));
+        let is_twin = self.ids.contains(&event.id) || key.as_ref().is_some_and(|key| self.keys.contains(key));
+        if !is_twin {
+            self.ids.insert(event.id);
+            self.keys.extend(key);
+            self.bytes += event.body.as_bytes().len();
+        }
+        !is_twin
+    }
+}
+
+/// How many of these, from the first, can share a commit.
+pub(super) fn sharing(events: &[NewEvent]) -> usize {
+    let mut sharing = Sharing::default();
+    events.iter().take_while(|event| !sharing.is_full() && sharing.takes(event)).count()
 }
 
 async fn commit(database: &Database, batch: Vec<Waiting>) {
@@ -125,7 +152,7 @@ async fn commit(database: &Database, batch: Vec<Waiting>) {
             }
         }
         Err(fault) => {
-            let error = LedgerError::from(fault);
+            let error = refusal(fault);
             for reply in replies {
                 let _ = reply.send(Err(error.clone()));
             }
@@ -135,20 +162,34 @@ async fn commit(database: &Database, batch: Vec<Waiting>) {
 
 /// Commits the events. What became of a commit whose answer was lost is not known: the same again by the same ids finds out, on a new
 /// connection, until the time for an answer is over or nothing can be connected to.
-async fn attempt(database: &Database, events: &[NewEvent]) -> Result<record::Kept, Fault> {
+pub(super) async fn attempt(database: &Database, events: &[NewEvent]) -> Result<record::Kept, Fault> {
     let deadline = Instant::now() + database.options.answer_within;
     let attempts = async {
         let mut tries = 0;
         loop {
             tries += 1;
+            database.probe.pass()?;
             let connection = Lent::new(database.connection(Use::Write).await?);
-            let result = record::run(&connection, database.id, events).await;
-            match connection.give_back(result) {
+            let before = connection.warnings();
+            let result = record::run(&connection, database, events).await;
+            let is_warned = connection.warnings() != before;
+            match database.probe.confirm(connection.give_back(result), is_warned) {
                 Err(Fault::Again(_) | Fault::Away(_)) if tries < MOST_TRIES => {}
                 result => return result,
             }
         }
     };
     let late = || Fault::Away("the commit was not confirmed in time".into());
-    timeout_at(deadline.into(), attempts).await.unwrap_or_else(|_| Err(late()))
+    match timeout_at(deadline.into(), attempts).await {
+        Ok(result) => result,
+        Err(_) => database.probe.confirm(Err(late()), false),
+    }
+}
+
+/// Why an event was not kept. What is not the event's own fault may be over later.
+pub(super) fn refusal(fault: Fault) -> LedgerError {
+    match fault {
+        Fault::Other(said) => LedgerError::Unreachable(said),
+        fault => fault.into(),
+    }
 }

@@ -10,9 +10,9 @@ use super::shared::Shared;
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::sqlite::SpoolFile;
 use crate::ledger::{
-    Backup, DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Exchange, Exchanged, Lease, Ledger,
-    LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded, RefusedFilter,
-    RefusedRecord, SpoolStatus, SqliteOptions, Stats, Wakes,
+    Backup, DeliveryFilter, DeliveryRecord, Durability, EventDetail, EventFilter, EventRecord, Exchange, Exchanged,
+    Lease, Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded,
+    RefusedFilter, RefusedRecord, SpoolStatus, SqliteOptions, Stats, Wakes,
 };
 use std::fmt;
 use std::path::Path;
@@ -93,6 +93,10 @@ impl SpooledLedger {
 impl Ledger for SpooledLedger {
     fn record(&self, event: NewEvent) -> LedgerFuture<'_, Recorded> {
         Box::pin(self.shared.record(event))
+    }
+
+    fn durability(&self) -> Option<Durability> {
+        self.shared.beyond().ok()?.durability()
     }
 
     fn spool(&self) -> Option<SpoolStatus> {
@@ -216,7 +220,8 @@ impl Ledger for SpooledLedger {
                 Some(ledger) => shared.in_time(shared.options.answer, ledger.close()).await,
                 None => Ok(()),
             };
-            spool.and(ledger)
+            // What a ledger that is away does not have is in the spool.
+            spool.and(ledger.or_else(|error| if is_away(&error) { Ok(()) } else { Err(error) }))
         })
     }
 }

@@ -19,8 +19,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Events that are handed over together at most.
-const MOST_EVENTS: usize = 256;
 /// Once events that are handed over together have this many bytes, there are no more of them.
 const MOST_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -82,18 +80,19 @@ impl SpoolFile {
         self.0.write_now(event, |transaction, event| record::keep(transaction, event, insert_event))
     }
 
-    /// The oldest events that were not refused, in the order in which they were kept: as many as go together.
-    pub(in crate::ledger) fn oldest(&self) -> LedgerFuture<'_, Vec<Spooled>> {
+    /// The oldest events that were not refused, in the order in which they were kept; so many at most, and 8 MiB of them.
+    pub(in crate::ledger) fn oldest(&self, most: usize) -> LedgerFuture<'_, Vec<Spooled>> {
         // Whatever is older than one that was refused was handed over too.
-        self.0.read(|connection, clock| {
+        self.0.read(move |connection, clock| {
             let behind_refused = "seq > (SELECT coalesce(max(seq), 0) FROM events WHERE not_taken IS NOT NULL)";
-            events(connection, clock, behind_refused, 0)
+            events(connection, clock, behind_refused, 0, most)
         })
     }
 
-    /// Refused events behind this `seq`, in the same order and number.
-    pub(in crate::ledger) fn refused(&self, behind: i64) -> LedgerFuture<'_, Vec<Spooled>> {
-        self.0.read(move |connection, clock| events(connection, clock, "seq > ?1 AND not_taken IS NOT NULL", behind))
+    /// Refused events behind this `seq`, in the same order and as many.
+    pub(in crate::ledger) fn refused(&self, behind: i64, most: usize) -> LedgerFuture<'_, Vec<Spooled>> {
+        let refused = "seq > ?1 AND not_taken IS NOT NULL";
+        self.0.read(move |connection, clock| events(connection, clock, refused, behind, most))
     }
 
     /// Forgets what the other ledger has, and keeps why it refused others.
@@ -182,6 +181,7 @@ fn events(
     clock: Arc<dyn WallClock>,
     condition: &str,
     parameter: i64,
+    most: usize,
 ) -> rusqlite::Result<Vec<Spooled>> {
     let transaction = connection.unchecked_transaction()?;
     let now = LedgerClock::open(&transaction, clock)?.now();
@@ -192,7 +192,7 @@ fn events(
     let parameters: &[i64] = if select.parameter_count() == 0 { &[] } else { &[parameter] };
     let mut rows = select.query(rusqlite::params_from_iter(parameters))?;
     let (mut found, mut bytes) = (Vec::new(), 0);
-    while found.len() < MOST_EVENTS
+    while found.len() < most
         && bytes < MOST_BYTES
         && let Some(row) = rows.next()?
     {

@@ -68,6 +68,21 @@ pub(crate) fn delivery(event: EventId, number: u32, state: DeliveryState) -> Del
     }
 }
 
+/// A spool into which events go since a minute.
+pub(crate) fn spooling() -> SpoolStatus {
+    SpoolStatus {
+        path: std::path::Path::new("/var/spool.db").into(),
+        since: Some(NOW.before(Duration::from_secs(60))),
+        events: 312,
+        refused: 2,
+        bytes: 1_258_291,
+        size: 1 << 30,
+        is_full: false,
+        handed_over: 7,
+        last_error: Some(LedgerError::Slow),
+    }
+}
+
 /// How the ledger behaves.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum Mood {
@@ -88,6 +103,7 @@ pub(crate) struct FakeLedger {
     pub(crate) refused: Mutex<Vec<RefusedRecord>>,
     pub(crate) stats: Mutex<Stats>,
     pub(crate) mood: Mutex<Mood>,
+    pub(crate) spool: Mutex<Option<SpoolStatus>>,
     pub(crate) orders: Mutex<Vec<String>>,
     pub(crate) redelivered: Mutex<Vec<EventId>>,
     pub(crate) routed: Mutex<Vec<(EventId, Vec<NewDelivery>)>>,
@@ -287,6 +303,9 @@ impl Ledger for FakeLedger {
     }
     fn stats(&self) -> LedgerFuture<'_, Stats> {
         self.answer(|| self.stats.lock().unwrap().clone())
+    }
+    fn spool(&self) -> Option<SpoolStatus> {
+        self.spool.lock().unwrap().clone()
     }
     fn check(&self) -> LedgerFuture<'_, ()> {
         self.checks.fetch_add(1, Ordering::Relaxed);

@@ -1,9 +1,10 @@
 //! Whether the process lives, and whether it keeps its promises.
 
-use super::fake::{Admin, Mood};
+use super::fake::{Admin, Mood, spooling};
 use pylon_receiver::Role;
 use pylon_receiver::internals::Access;
-use pylon_receiver::ledger::LedgerError;
+use pylon_receiver::ledger::{LedgerError, SpoolStatus};
+use pylon_test_support::log::logged;
 use serde_json::json;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -99,4 +100,29 @@ async fn whoever_has_no_token_is_not_told_which_promise_is_not_met() {
     let told =
         json!({ "status": "not_ready", "role": "accept_and_deliver", "unmet": ["endpoint support has no secret"] });
     assert_eq!(ask(&token, 503).await, told);
+}
+
+#[test]
+fn what_waits_in_the_spool_is_told_to_operators_and_the_receiver_is_ready_all_the_same() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let ((), lines) = logged(|| {
+        runtime.block_on(async {
+            let admin = Admin::new(Access::Token(Zeroizing::new(b"correct horse".to_vec())));
+            let ask = async |headers: &[(&str, &str)]| admin.send("GET", "/readyz", headers, "").await.json(200);
+            let token = [("authorization", "Bearer correct horse")];
+            for events in [311, 312] {
+                *admin.ledger.spool.lock().unwrap() = Some(SpoolStatus { events, ..spooling() });
+                let waits = format!(
+                    "spooling since 2026-11-23T07:59:00Z: {events} events (1.2 MiB) wait for the ledger; a 200 means one disk meanwhile \
+                     ({})",
+                    LedgerError::Slow
+                );
+                let refused = "the ledger refused 2 events of the spool /var/spool.db: the log has the reasons; mend the cause, and \
+                               they are handed over";
+                assert_eq!(ask(&token).await, json!({ "status": "ready", "role": "accept_and_deliver", "warnings": [waits, refused] }));
+                assert_eq!(ask(&[]).await, json!({ "status": "ready" }));
+            }
+        });
+    });
+    assert_eq!(lines, [""; 0], "the spool has lines of its own");
 }

@@ -1,9 +1,11 @@
 //! What is told: lists, pages, one event, numbers.
 
-use super::fake::{Admin, NOW, delivery, destination, event, event_id};
+use super::fake::{Admin, Mood, NOW, delivery, destination, event, event_id, spooling};
 use bytes::Bytes;
 use pylon_receiver::internals::Access;
-use pylon_receiver::ledger::{AttemptRecord, DeliveryState, DestinationStats, EventState, RefusedRecord, Stats};
+use pylon_receiver::ledger::{
+    AttemptRecord, DeliveryState, DestinationStats, EventState, LedgerError, RefusedRecord, Stats,
+};
 use pylon_receiver::wire::CircuitStatus;
 use pylon_receiver::{Headers, Moment};
 use serde_json::{Value, json};
@@ -250,4 +252,20 @@ async fn stats_tell_of_every_destination_that_is_configured_or_has_something_lef
 async fn the_configuration_is_told_as_its_file_would_say_it() {
     let config = Admin::new(Access::Loopback).get("/api/config").await.json(200);
     assert_eq!(config, json!({ "config": "listen = \"127.0.0.1:8080\"\n" }));
+}
+
+#[tokio::test]
+async fn stats_tell_what_waits_in_the_spool_also_where_the_ledger_cannot_be_read() {
+    let admin = Admin::new(Access::Loopback);
+    *admin.ledger.spool.lock().unwrap() = Some(spooling());
+    let spool = json!({
+        "since": "2026-11-23T07:59:00Z", "events": 312, "bytes": 1_258_291, "size": 1 << 30, "refused": 2,
+        "error": LedgerError::Slow.to_string(),
+    });
+    assert_eq!(admin.get("/api/stats").await.json(200)["spool"], spool);
+    let unreachable = LedgerError::Unreachable("no route".into());
+    *admin.ledger.mood.lock().unwrap() = Mood::Failing(unreachable.clone());
+    let answer = admin.get("/api/stats").await.json(503);
+    let message = [vec![unreachable.to_string()], spooling().sentences()].concat().join("; ");
+    assert_eq!(answer, json!({ "error": "ledger_unreachable", "message": message }));
 }

@@ -32,10 +32,14 @@ struct Inner {
     left: Mutex<Option<usize>>,
     /// Events of this endpoint are refused, for this reason.
     refused: Mutex<Option<(Arc<str>, LedgerError)>>,
+    /// What a check says; none: what the ledger says.
+    checked: Mutex<Option<LedgerError>>,
     /// New events in the order in which they were kept.
     kept: Mutex<Vec<EventId>>,
     /// How often it was asked to keep events.
     asked: AtomicUsize,
+    /// How often it was asked to take what was spooled, or whether it could.
+    tried: AtomicUsize,
     /// How long it takes to take what is handed over.
     takes: Mutex<Duration>,
     /// Called when events were handed over, before the answer.
@@ -49,14 +53,17 @@ impl Switch {
             way: watch::Sender::new(Way::Up),
             left: Mutex::default(),
             refused: Mutex::default(),
+            checked: Mutex::default(),
             kept: Mutex::default(),
             asked: AtomicUsize::new(0),
+            tried: AtomicUsize::new(0),
             takes: Mutex::default(),
             before_answer: Mutex::default(),
         }))
     }
 
     pub(crate) fn turn(&self, way: Way) {
+        *self.0.left.lock().unwrap() = None;
         self.0.way.send_replace(way);
     }
 
@@ -64,14 +71,20 @@ impl Switch {
         self.turn(Way::Away(LedgerError::Unreachable("no route".into())));
     }
 
-    /// Takes so many more events, and is away then.
+    /// Is there, takes so many more events, and is away then.
     pub(crate) fn away_after(&self, events: usize) {
+        self.turn(Way::Up);
         *self.0.left.lock().unwrap() = Some(events);
     }
 
     /// Refuses events of this endpoint; none: no more.
     pub(crate) fn refuse(&self, refused: Option<(&str, LedgerError)>) {
         *self.0.refused.lock().unwrap() = refused.map(|(endpoint, error)| (endpoint.into(), error));
+    }
+
+    /// Fails its checks, or no more.
+    pub(crate) fn fail_checks(&self, error: Option<LedgerError>) {
+        *self.0.checked.lock().unwrap() = error;
     }
 
     pub(crate) fn takes(&self, takes: Duration) {
@@ -88,6 +101,10 @@ impl Switch {
 
     pub(crate) fn asked(&self) -> usize {
         self.0.asked.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn tried(&self) -> usize {
+        self.0.tried.load(Ordering::SeqCst)
     }
 
     /// The ledger itself, which is always there.
@@ -128,7 +145,7 @@ impl Switch {
             match &mut *left {
                 Some(0) => {
                     *left = None;
-                    self.away();
+                    self.0.way.send_replace(Way::Away(LedgerError::Unreachable("cut".into())));
                     return Err(LedgerError::Unreachable("cut".into()));
                 }
                 Some(left) => *left -= 1,
@@ -174,6 +191,7 @@ impl Ledger for Switch {
         Box::pin(async move { self.answered(self.keep(event)).await? })
     }
     fn hand_over(&self, events: Vec<NewEvent>) -> LedgerFuture<'_, Vec<Result<Recorded, LedgerError>>> {
+        self.0.tried.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
             let takes = *self.0.takes.lock().unwrap();
             if !takes.is_zero() {
@@ -197,9 +215,8 @@ impl Ledger for Switch {
                     answers
                 })
                 .await?;
-            if let Some(call) = self.0.before_answer.lock().unwrap().take() {
-                call();
-            }
+            let call = self.0.before_answer.lock().unwrap().take();
+            call.into_iter().for_each(|call| call());
             Ok(answers)
         })
     }
@@ -225,7 +242,16 @@ impl Ledger for Switch {
         deliveries(filter: DeliveryFilter, page: Page<DeliveryId>) -> Vec<DeliveryRecord>;
         refused(filter: RefusedFilter, page: Page<u64>) -> Vec<RefusedRecord>;
         stats() -> Stats;
-        check() -> ();
-        close() -> ();
+    }
+    fn check(&self) -> LedgerFuture<'_, ()> {
+        self.0.tried.fetch_add(1, Ordering::SeqCst);
+        match self.0.checked.lock().unwrap().clone() {
+            Some(error) => Box::pin(std::future::ready(Err(error))),
+            None => self.ask(|ledger| ledger.check()),
+        }
+    }
+    /// The other handles stay open.
+    fn close(&self) -> LedgerFuture<'_, ()> {
+        self.ask(|_| Box::pin(std::future::ready(Ok(()))))
     }
 }

@@ -95,7 +95,9 @@ async fn all_that_is_asked(place: &Place, ledger: &Arc<dyn Ledger>, proxy: &Prox
 
 /// Each table that grows is gone through by a part of an index. All leases that there are may be gone through for an owner.
 fn check(node: &Value, query: &Value, indexes: &mut BTreeSet<String>) {
-    assert!(node["Total Cost"].as_f64().unwrap() < SWITCHED_OFF, "{node:#}\nof {query}");
+    // Other tables have a few rows, and are gone through as a whole.
+    let is_of_tables = TABLES.iter().any(|table| query.as_str().is_some_and(|query| query.contains(table)));
+    assert!(!is_of_tables || node["Total Cost"].as_f64().unwrap() < SWITCHED_OFF, "{node:#}\nof {query}");
     let is_scan = node["Node Type"].as_str().is_some_and(|kind| kind.ends_with("Scan"));
     if is_scan && TABLES.iter().any(|table| node["Relation Name"] == *table) {
         let is_of_owner = node["Index Name"] == "open_leased"

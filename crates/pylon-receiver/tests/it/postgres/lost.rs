@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// Short, for a server that says nothing; long enough for one that is busy.
 fn impatient() -> PostgresOptions {
-    PostgresOptions { answer_within: Duration::from_secs(4), ..PostgresOptions::default() }
+    PostgresOptions { answer_within: Duration::from_secs(1), ..PostgresOptions::default() }
 }
 
 fn settle(lease: Lease, verdict: Verdict) -> Exchange {

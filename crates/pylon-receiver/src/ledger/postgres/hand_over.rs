@@ -1,0 +1,32 @@
+//! Keeps events that waited in a spool, in their order, as many in one commit as can share it.
+
+use super::database::Database;
+use super::error::Fault;
+use super::writer::{attempt, refusal, sharing};
+use crate::ledger::{LedgerError, NewEvent, Recorded};
+use std::sync::Arc;
+
+/// Says for each event what became of it. An event that is at fault itself stops none behind it.
+pub(super) async fn run(database: Arc<Database>, events: Vec<NewEvent>) -> Vec<Result<Recorded, LedgerError>> {
+    let mut answers = Vec::with_capacity(events.len());
+    let mut alone = 0;
+    while answers.len() < events.len() {
+        let rest = &events[answers.len()..];
+        let batch = &rest[..if alone > 0 { 1 } else { sharing(rest) }];
+        alone = usize::saturating_sub(alone, 1);
+        match attempt(&database, batch).await {
+            Ok(kept) => {
+                kept.due.iter().for_each(|destination| database.wake(destination));
+                answers.extend(kept.answers.into_iter().map(Ok));
+            }
+            // One of them is at fault: each alone.
+            Err(Fault::Bad(_)) if batch.len() > 1 => alone = batch.len(),
+            Err(fault @ Fault::Bad(_)) => answers.push(Err(refusal(fault))),
+            Err(fault) => {
+                let error = refusal(fault);
+                answers.resize(events.len(), Err(error));
+            }
+        }
+    }
+    answers
+}
