@@ -2,6 +2,7 @@
 
 use http::{HeaderName, HeaderValue, header};
 use proptest::prelude::*;
+use pylon_receiver::Promise;
 use pylon_receiver::config::{
     CommandTransport, Config, DEFAULT_PATH, DestinationConfig, EndpointConfig, HttpTransport, LedgerAddress,
     NatsTransport, RequiredHeader, SecretFault, SecretSource, Signing, TransportConfig, check, parse, reference,
@@ -90,6 +91,7 @@ fn an_empty_file_is_shown_with_every_default() {
     let expected = r#"listen = "127.0.0.1:8080"
 admin = "127.0.0.1:8081"
 ledger = "sqlite:pylon.db"
+promise = "one_disk"
 role = "accept_and_deliver"
 spool_size = "1GiB"
 log = "text"
@@ -152,7 +154,7 @@ fn every_key_is_in_the_reference_with_its_default() {
     }
     let keys: Vec<_> = reference.lines().filter_map(|line| line.split('`').nth(1)).collect();
     assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len(), "each key once");
-    assert_eq!(keys.len(), 76);
+    assert_eq!(keys.len(), 77);
 }
 
 const EXAMPLE: &str = include_str!("../../../../deploy/pylon-receiver.toml");
@@ -387,7 +389,8 @@ fn the_keys_that_need_a_restart_are_those_that_the_reference_names() {
                    body_memory = \"2MiB\"\nkeep_alive_requests = 1\nqueue = 1\nshutdown_timeout = \"1s\"\n[retention]\ndelivered = \"1d\"\nrefused = 1\n\
                    [[endpoint]]\npath = \"/a\"\nsecrets = [{ env = \"A\" }]\n[[destination]]\nname = \"a\"\njsonl = \"a\"\n";
     // A file with it would have another ledger.
-    let (old, new) = (parse("").unwrap(), parse(changed).unwrap().spool(Some("spool.db".into())));
+    let (old, new) =
+        (parse("").unwrap(), parse(changed).unwrap().spool(Some("spool.db".into())).promise(Promise::TwoDisks));
     let reference = reference();
     let documented = reference.lines().filter(|line| line.ends_with("Needs a restart. |"));
     let documented: Vec<_> = documented.filter_map(|line| line.split('`').nth(1)).collect();
