@@ -26,7 +26,8 @@ enum Kind {
     Standby,
 }
 
-/// What a plain role may not see comes as NULL, and is not told of. VACUUM itself holds up nobody. For how long a slot has been unused PostgreSQL does not say.
+/// What a plain role may not see comes as NULL, and is not told of. VACUUM itself holds up nobody. For how long a slot has been
+/// unused PostgreSQL does not say.
 const FIND: &str = "
     SELECT 'transaction', format('process %s, %s of %s', pid, coalesce(nullif(application_name, ''), 'a program'), usename)
     FROM pg_stat_activity
