@@ -155,8 +155,9 @@ fn ask(house: &House, receivers: &Receivers, acknowledged: &Acknowledged, found:
     let mut admin = Client::connect(receivers.admin(0))?;
     let stats = admin.get("/api/stats")?;
     let events = house.sql("SELECT count(*) FROM events");
-    if stats["events"].to_string() != events {
-        found.faults.push(format!("expected the statistics to tell {events} events, found {}", stats["events"]));
+    let told = stats["events"].to_string();
+    if told != events {
+        found.faults.push(format!("expected the statistics to tell {events} events, found {told}"));
     }
     for destination in stats["destinations"].as_array().map(Vec::as_slice).unwrap_or_default() {
         let left: u64 =

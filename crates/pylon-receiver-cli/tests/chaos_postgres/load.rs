@@ -187,6 +187,11 @@ impl Load {
         Self { senders: senders.collect(), prober: Sender::new(&shared, Way::Plain, u16::MAX), shared }
     }
 
+    /// Whether the receivers have spools.
+    pub(crate) fn has_spools(&self) -> bool {
+        self.shared.has_spools
+    }
+
     /// What goes wrong from now on.
     pub(crate) fn label(&self, label: &str) {
         let label = format!("{label}{}", if self.shared.has_spools { ", spools" } else { "" });

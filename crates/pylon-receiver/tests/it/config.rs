@@ -2,6 +2,7 @@
 
 use http::{HeaderName, HeaderValue, header};
 use proptest::prelude::*;
+use pylon_receiver::Promise;
 use pylon_receiver::config::{
     CommandTransport, Config, DEFAULT_PATH, DestinationConfig, EndpointConfig, HttpTransport, LedgerAddress,
     NatsTransport, RequiredHeader, SecretFault, SecretSource, Signing, TransportConfig, check, parse, reference,
@@ -389,7 +390,7 @@ fn the_keys_that_need_a_restart_are_those_that_the_reference_names() {
                    [limits]\nconnections = 1\nheader_timeout = \"1s\"\nidle_timeout = \"1s\"\nbody_timeout = \"1s\"\n\
                    body_memory = \"2MiB\"\nkeep_alive_requests = 1\nqueue = 1\nshutdown_timeout = \"1s\"\n[retention]\ndelivered = \"1d\"\nrefused = 1\n\
                    [[endpoint]]\npath = \"/a\"\nsecrets = [{ env = \"A\" }]\n[[destination]]\nname = \"a\"\njsonl = \"a\"\n";
-    // A file with these would have another ledger.
+    // A file with it would have another ledger.
     let (old, new) =
         (parse("").unwrap(), parse(changed).unwrap().spool(Some("spool.db".into())).promise(Promise::TwoDisks));
     let reference = reference();
