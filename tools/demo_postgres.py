@@ -283,9 +283,7 @@ def main() -> int:
         try:
             is_complete = show(binary, Path(folder), stack)
         except MissingProgram as error:
-            print(
-                f"This demo needs PostgreSQL: {error}; Debian: apt-get install postgresql", file=sys.stderr
-            )
+            print(f"This demo needs PostgreSQL: {error}; Debian: apt-get install postgresql", file=sys.stderr)
             return 1
     print("\nNothing was lost." if is_complete else "\nThe app did not get what it should have got.")
     return 0 if is_complete else 1
