@@ -147,7 +147,7 @@ pub enum LedgerAddress {
     /// In a SQLite file: `sqlite:PATH`.
     Sqlite(PathBuf),
     /// In a PostgreSQL database: `postgres://USER@HOST/DATABASE`.
-    Postgres(PostgresAddress),
+    Postgres(Box<PostgresAddress>),
 }
 
 impl FromStr for LedgerAddress {
@@ -155,7 +155,7 @@ impl FromStr for LedgerAddress {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if PostgresAddress::is_meant(text) {
-            return Ok(Self::Postgres(text.parse()?));
+            return Ok(Self::Postgres(Box::new(text.parse()?)));
         }
         let path = text.strip_prefix("sqlite:").ok_or_else(|| {
             // Another URL may hold a password.

@@ -102,7 +102,7 @@ impl ReceiverBuilder {
 
     /// Keeps events in this PostgreSQL database; needs the feature `postgres`.
     pub fn postgres(mut self, address: PostgresAddress) -> Self {
-        self.config.ledger = LedgerAddress::Postgres(address);
+        self.config.ledger = LedgerAddress::Postgres(Box::new(address));
         self
     }
 

@@ -22,7 +22,7 @@ fn assert_reads(url: &str, variables: &[(&str, &str)], expected: &str) {
     assert_eq!(address.to_string(), expected, "{url}");
     // What is shown is the same address, but for the password.
     assert_eq!(address.to_string(), read_from(expected).to_string(), "{url}");
-    let shown = format!("{address:?} {address} {:?}", LedgerAddress::Postgres(address.clone()));
+    let shown = format!("{address:?} {address} {:?}", LedgerAddress::Postgres(Box::new(address.clone())));
     assert!(!shown.contains(PASSWORD), "{shown}");
 }
 
@@ -198,7 +198,7 @@ fn connections_are_secured_unless_they_stay_on_this_machine_or_the_address_says_
 fn no_configuration_shows_the_password() {
     let given = SecretSource::given("secret");
     let config = Config::default()
-        .ledger(LedgerAddress::Postgres(address("postgres://u:sk-secret@h/d")))
+        .ledger(LedgerAddress::Postgres(Box::new(address("postgres://u:sk-secret@h/d"))))
         .ledger_password(Some(SecretSource::given(PASSWORD)))
         .endpoints(vec![EndpointConfig::signed("/webhook", [given])]);
     let shown = format!("{} {config:?}", show(&config));

@@ -196,10 +196,7 @@ async fn commits_that_wait_in_vain_are_noticed_by_every_role() {
     assert!(stuck(&cluster) <= 4, "{}", stuck(&cluster));
     standby.thaw();
     until_it_works(|| record(&ledger, 2)).await;
-    assert_eq!(
-        cluster.sql(&database, "SELECT count(*) FROM pylon_receiver.events WHERE id::text LIKE '%'") != "0",
-        true
-    );
+    assert_ne!(cluster.sql(&database, "SELECT count(*) FROM pylon_receiver.events"), "0");
     ledger.close().await.unwrap();
 }
 
@@ -326,7 +323,7 @@ async fn operators_see_what_a_200_means() {
     let config = Config::default()
         .listen(anywhere.into())
         .admin(anywhere.into())
-        .ledger(LedgerAddress::Postgres(ledger))
+        .ledger(LedgerAddress::Postgres(Box::new(ledger)))
         .promise(Promise::TwoDisks)
         .endpoints(vec![EndpointConfig::signed("/webhook", [SecretSource::given(SECRET)])]);
     let meaning =

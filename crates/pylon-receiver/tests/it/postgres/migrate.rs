@@ -228,7 +228,7 @@ async fn what_belongs_to_somebody_else_is_left_alone() {
 async fn commands_make_no_tables() {
     let Some(cluster) = Cluster::shared() else { return };
     let database = cluster.fresh_database();
-    let address = LedgerAddress::Postgres(address(&cluster.url(&database)));
+    let address = LedgerAddress::Postgres(Box::new(address(&cluster.url(&database))));
     for access in [LedgerAccess::Read, LedgerAccess::Change] {
         let fault = open_ledger(&address, None, access).await.map(drop).unwrap_err();
         let expected = "expected the tables of a ledger in the schema pylon_receiver of this database, found none";
