@@ -89,12 +89,17 @@ impl House {
         self.proxies.iter().for_each(Proxy::cut_once);
     }
 
-    /// The primary dies at once, and its standby takes over. Returns how long the promotion took.
-    pub(crate) fn fail_over(&mut self) -> Duration {
+    /// The standby hangs for so long, so that the primary has more than the standby has; then the primary dies, and the standby takes
+    /// over. Returns how long the promotion took.
+    pub(crate) fn fail_over(&mut self, hang: Duration) -> Duration {
         let primary = self.clusters[self.now].take().expect("there always is one");
+        let dying = self.now;
+        self.now = 1 - dying;
+        self.primary().freeze();
+        std::thread::sleep(hang);
         primary.stop(Stop::Immediate);
-        self.disks[self.now] = None;
-        self.now = 1 - self.now;
+        self.disks[dying] = None;
+        self.primary().thaw();
         let begin = Instant::now();
         self.primary().promote();
         // Only now, since it takes a while to remove its data.
