@@ -19,12 +19,16 @@ const SPOOLS_EMPTY_WITHIN: Duration = Duration::from_secs(60);
 const ASKED: usize = 300;
 /// What a receiver writes when a lease had run out.
 const TOO_LATE: &str = "the lease had run out before the attempt ended";
-/// What is not answered with 200 may be because the disk is full: then the server that is back waits for its standby for a while,
-/// and a spool is not for a missing standby.
+/// While the disk is full, requests may be refused: the server that is back waits for its standby for a while, and a spool is not
+/// for a missing standby.
 const MAY_REFUSE: &str = "the disk is full, spools";
 
 /// Kept events: the id, the SHA-256 of the body, the id in the body.
-const KEPT: &str = "SELECT id, encode(sha256(body), 'hex'), substring(convert_from(body, 'UTF8') FROM '\"issue_id\": \"([^\"]*)\"') FROM events";
+const KEPT: &str = "SELECT id, encode(sha256(body), 'hex'),
+    substring(convert_from(body, 'UTF8') FROM '\"issue_id\": \"([^\"]*)\"') FROM events";
+/// What is not finished.
+const LEFT_OPEN: &str = "SELECT destination, state, line IS NOT NULL, count(*), min(due_at) - (SELECT tick())
+    FROM open GROUP BY 1, 2, 3";
 /// Events that have not exactly one delivery, which was delivered.
 const NOT_ONCE: &str = "SELECT events.id, count(finished.*), count(*) FILTER (WHERE finished.state = 3)
     FROM events LEFT JOIN finished ON finished.event_id = events.id
@@ -81,10 +85,10 @@ impl fmt::Display for Found {
             self.statuses.iter().filter(|((_, status), _)| *status == 200).map(|(_, count)| count).sum();
         write!(
             f,
-            "{acknowledged} requests acknowledged, {} faults, {kept} events kept, {resolved} acknowledged by a spool and found to \
-             be duplicates, {delivered} delivered, {duplicates} deliveries more than one each, {in_order} in order in {lines} lines, \
-             {too_late} settlements turned away because the lease had run out, {failed} attempts answered 500, {hung_up} not \
-             answered; {accepted} answers of 200, {} requests without an answer, refused:{}; drained in {:.1} s",
+            "{acknowledged} requests acknowledged, {} faults, {kept} events kept, {resolved} acknowledged by a spool and found \
+             to be duplicates, {delivered} delivered, {duplicates} deliveries more than one each, {in_order} in order in {lines} \
+             lines, {too_late} settlements turned away because the lease had run out, {failed} attempts answered 500, {hung_up} \
+             not answered; {accepted} answers of 200, {} requests without an answer, refused:{}; drained in {:.1} s",
             self.faults.len(),
             self.unanswered,
             if refused.is_empty() { " none;" } else { &refused },
@@ -108,8 +112,8 @@ pub(crate) fn compare(house: &House, receivers: &Receivers, app: &App, mut ackno
         }
         if begin.elapsed() > DRAINS_WITHIN {
             found.faults.push(format!(
-                "expected everything to arrive within {DRAINS_WITHIN:?}, found left (destination, state, line, count, due in ms): {}",
-                house.sql("SELECT destination, state, line IS NOT NULL, count(*), min(due_at) - (SELECT tick()) FROM open GROUP BY 1, 2, 3")
+                "expected everything to arrive within {DRAINS_WITHIN:?}, left are (destination, state, in a line, count, due in ms): {}",
+                house.sql(LEFT_OPEN)
             ));
             break;
         }
@@ -248,8 +252,8 @@ fn look_at_settlements(house: &House, seen: &Seen, found: &mut Found) {
     }
     for row in house.sql(AFTERWARDS).lines() {
         found.faults.push(format!(
-            "expected the last attempt of each delivery to be the one that succeeded, found (event, attempts, last one noted, those \
-             that succeeded, more notes than attempts): {row}"
+            "expected the last attempt of each delivery to be the one that succeeded, found (event, attempts, last one noted, \
+             those that succeeded, more notes than attempts): {row}"
         ));
     }
     let answered: BTreeSet<(&str, u32)> = seen

@@ -89,8 +89,8 @@ impl House {
         self.proxies.iter().for_each(Proxy::cut_once);
     }
 
-    /// The standby hangs for so long, so that the primary has more than the standby has; then the primary dies, and the standby takes
-    /// over. Returns how long the promotion took.
+    /// The standby hangs for so long, so that the primary has more than the standby has; then the primary dies, and the standby
+    /// takes over. Returns how long the promotion took.
     pub(crate) fn fail_over(&mut self, hang: Duration) -> Duration {
         let primary = self.clusters[self.now].take().expect("there always is one");
         let dying = self.now;

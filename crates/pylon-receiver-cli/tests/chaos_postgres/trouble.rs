@@ -156,8 +156,8 @@ impl Trouble {
     }
 }
 
-/// Takes all connections that the server has, first those that are free and then those of the receivers, and holds them so long.
-/// Returns how many.
+/// Takes all connections that the server has, first those that are free and then those of the receivers, and holds them so
+/// long. Returns how many.
 fn crowd(house: &House, hold: Duration) -> usize {
     let mut held = Vec::new();
     let port = house.primary().port();
