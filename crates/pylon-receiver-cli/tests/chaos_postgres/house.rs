@@ -20,6 +20,8 @@ pub(crate) struct House {
     // Before the clusters, which remove their folders.
     disks: [Option<SmallDisk>; 2],
     clusters: [Option<Cluster>; 2],
+    /// A primary that has died.
+    dead: Option<Cluster>,
     /// The place of the primary.
     now: usize,
     why_no_small_disk: Option<String>,
@@ -34,7 +36,7 @@ impl House {
         let primary = setup.with("wal_retrieve_retry_interval", "200ms").start()?;
         let proxies = [Proxy::to(primary.port()), Proxy::to(primary.port())];
         let (disks, clusters) = ([None, None], [Some(primary), None]);
-        let mut house = Self { proxies, disks, clusters, now: 0, why_no_small_disk: None };
+        let mut house = Self { proxies, disks, clusters, dead: None, now: 0, why_no_small_disk: None };
         house.give_small_disk(0);
         house.add_standby();
         Some(house)
@@ -89,21 +91,28 @@ impl House {
         self.proxies.iter().for_each(Proxy::cut_once);
     }
 
-    /// The primary dies at once, and its standby takes over. Returns how long the promotion took.
-    pub(crate) fn fail_over(&mut self) -> Duration {
+    /// The standby hangs for so long, so that the primary has more than the standby has; then the primary dies, and the standby
+    /// takes over. Returns how long the promotion took.
+    pub(crate) fn fail_over(&mut self, hang: Duration) -> Duration {
         let primary = self.clusters[self.now].take().expect("there always is one");
+        let dying = self.now;
+        self.now = 1 - dying;
+        self.primary().freeze();
+        std::thread::sleep(hang);
         primary.stop(Stop::Immediate);
-        self.disks[self.now] = None;
-        self.now = 1 - self.now;
+        self.disks[dying] = None;
+        self.primary().thaw();
         let begin = Instant::now();
         self.primary().promote();
-        // Only now, since it takes a while to remove its data.
-        drop(primary);
-        begin.elapsed()
+        let took = begin.elapsed();
+        // To be removed later, since that takes a while.
+        self.dead = Some(primary);
+        took
     }
 
     /// Gives the primary a synchronous standby, from a copy of its data.
     pub(crate) fn add_standby(&mut self) {
+        self.dead = None;
         let place = 1 - self.now;
         let standby = self.primary().standby(Replication::Asynchronous);
         self.proxies[place].point_to(standby.port());

@@ -1,7 +1,7 @@
-//! Three receivers on one PostgreSQL with a synchronous standby, under load, while one thing after the other goes wrong; then
-//! what they acknowledged is compared with what is kept and what arrived.
+//! Three receivers on one PostgreSQL with a synchronous standby, under load, while one thing after the other goes wrong; then what
+//! they acknowledged is compared with what is kept and what arrived.
 //!
-//! CHAOS_ROUNDS: how many things go wrong (3 unless given). The first half without spools, the other half with one each.
+//! CHAOS_ROUNDS: how many things go wrong (3 unless given), half of them without spools, the others with one each.
 //! CHAOS_SEED: of what goes wrong and when, the answers of the app and the bodies; it is printed, but threads run as they will, so
 //! that a seed repeats the plan and not the run. CHAOS_ONLY: this trouble and no other, by a part of its name.
 //! CHAOS_LOGS: a folder, which is kept, for what the receivers write.

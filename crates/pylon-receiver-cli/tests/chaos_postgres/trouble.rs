@@ -14,6 +14,8 @@ const OVER_WITHIN: Duration = Duration::from_secs(60);
 const LONGEST_CUT: Duration = Duration::from_secs(6);
 /// How long nobody gets a connection, and how long the disk is full, at most.
 const LONGEST_FULL: Duration = Duration::from_secs(4);
+/// How long a standby hangs before its primary dies, at most; commits wait for it.
+const LONGEST_HANG: Duration = Duration::from_secs(2);
 /// Longer than a lease at a destination with a time-out of a second.
 const LONGER_THAN_A_LEASE: Duration = Duration::from_secs(33);
 /// How long a receiver is frozen when the clock is set ahead instead.
@@ -26,7 +28,7 @@ const SET_AHEAD: &str = "UPDATE clock SET ahead_ms = ahead_ms + 40000";
 pub(crate) enum Trouble {
     /// A receiver is killed, and started again.
     Kill,
-    /// The primary stops at once, its standby is promoted, and gets a standby of its own.
+    /// The standby hangs, and the primary stops at once; the standby is promoted, and gets a standby of its own.
     FailOver,
     /// All connections end, and there are no new ones for a while.
     Cut,
@@ -92,7 +94,9 @@ impl Trouble {
                 std::thread::sleep(Duration::from_secs(1).mul_f64(part));
                 receivers.start_again(place);
             }
-            Self::FailOver => told = format!(" (promoted in {:.1} s)", house.fail_over().as_secs_f64()),
+            Self::FailOver => {
+                told = format!(" (promoted in {:.1} s)", house.fail_over(LONGEST_HANG.mul_f64(part)).as_secs_f64())
+            }
             Self::Cut | Self::Swallow => {
                 house.turn(if self == Self::Cut { Way::Cut } else { Way::Swallow });
                 std::thread::sleep(LONGEST_CUT.mul_f64(part));
@@ -152,8 +156,8 @@ impl Trouble {
     }
 }
 
-/// Takes all connections that the server has, first those that are free and then those of the receivers, and holds them so long.
-/// Returns how many.
+/// Takes all connections that the server has, first those that are free and then those of the receivers, and holds them so
+/// long. Returns how many.
 fn crowd(house: &House, hold: Duration) -> usize {
     let mut held = Vec::new();
     let port = house.primary().port();
