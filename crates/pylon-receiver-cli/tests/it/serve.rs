@@ -20,6 +20,8 @@ mod ledger;
 mod nats;
 mod orphans;
 mod pauses;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod process;
 mod reload;
 mod restart;
