@@ -89,8 +89,9 @@ bench: run-tools wheel-released ## time library and receiver beside what they re
 	@cargo build --quiet --locked --release -p pylon-receiver-cli --bin pylon-receiver --example open_loop --example sink --example null_receiver
 	@$(BIN)/python benchmarks/run.py --cache $(CACHE) --release $(CARGO_TARGET_DIR)/release $(BENCH)
 
-chaos: run-tools ## kill -9 the receiver under load, CHAOS_ROUNDS times (100 unless given), and compare
+chaos: run-tools programs ## kill -9 the receiver, and trouble three on PostgreSQL, CHAOS_ROUNDS times (100 and 30 unless given), and compare
 	@CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),100) cargo test --quiet --locked -p pylon-receiver-cli --test chaos
+	@CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),30) cargo test --quiet --locked -p pylon-receiver-cli --test chaos_postgres
 
 fuzz: run-tools ## look for inputs that fail, for SECONDS_EACH seconds a target (60 unless given)
 	@tools/fuzz.sh $(CACHE) $(or $(SECONDS_EACH),60)

@@ -6,6 +6,7 @@ that was printed last.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -28,6 +29,7 @@ WEBHOOKS, ADMIN, APP = "127.0.0.1:8080", "127.0.0.1:8081", "127.0.0.1:8000"
 #: Where further receivers of a page listen, for webhooks and for operators.
 _FURTHER = ("127.0.0.1:8082", "127.0.0.1:8083", "127.0.0.1:8084", "127.0.0.1:8085")
 DATABASE = "127.0.0.1:5432"
+_LOOPBACK = re.compile(r"127\.0\.0\.1:\d+")
 _ADMIN_OPTION = re.compile(r"--admin 127\.0\.0\.1:(\d+)")
 _ID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 #: What differs from run to run, and what stands for it where outputs are compared.
@@ -101,14 +103,14 @@ class ReceiverShell:
 
     def _real(self, code: str) -> str:
         for address, port in self._ports.items():
-            code = code.replace(address, self._here(address))
             code = code.replace(f"--port {address.partition(':')[2]}", f"--port {port}")
+        # At once: a port in use may begin with the digits of a documented one.
+        code = _LOOPBACK.sub(lambda found: self._here(found[0]) if found[0] in self._ports else found[0], code)
         return _ID.sub(self._last_id, code) if self._last_id else code
 
     def _documented(self, text: str) -> str:
-        for address in self._ports:
-            text = text.replace(self._here(address), address)
-        return text
+        documented = {self._here(address): address for address in self._ports}
+        return _LOOPBACK.sub(lambda found: documented.get(found[0], found[0]), text)
 
     def keep(self, name: str, text: str) -> None:
         """Put a documented file into the folder."""
@@ -135,7 +137,8 @@ class ReceiverShell:
     def sql(self, code: str) -> None:
         """Run SQL as the superuser of a PostgreSQL that lasts until the page ends; raises MissingProgram."""
         if self._postgres is None:
-            self._postgres = Postgres()
+            # As it is set up unless somebody says otherwise: a receiver looks.
+            self._postgres = Postgres(fsync="on", full_page_writes="on")
             self._ports[DATABASE] = self._postgres.port
         self._postgres.sql(code)
 
@@ -197,7 +200,9 @@ class ReceiverShell:
         """End a receiver, or the app: in order, unless by another signal."""
         for entry in [entry for entry in self._running if entry.name == wanted]:
             self._running.remove(entry)
-            os.killpg(entry.process.pid, by)
+            # One that has ended by itself has no group any more.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(entry.process.pid, by)
             try:
                 entry.process.wait(timeout=30)
             except subprocess.TimeoutExpired:

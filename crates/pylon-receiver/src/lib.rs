@@ -46,6 +46,7 @@
 //! | the JSON of the admin API, for a client or a page of your own | [`wire`] |
 //! | where a PostgreSQL ledger is | [`PostgresAddress`] |
 //! | read a ledger without a running receiver, through the same API | [`open_ledger`], [`OfflineAdmin`] |
+//! | move everything into another ledger | [`LedgerMove`] |
 //! | where events are kept; a ledger of your own (the trait is **not yet stable**) | [`ledger`] |
 //! | ids, times and headers of what is kept | [`EventId`], [`DeliveryId`], [`Moment`], [`Headers`] |
 //! | replace time and randomness in tests | [`WallClock`], [`Randomness`] |
@@ -102,7 +103,7 @@ pub use postgres_address::{PostgresAddress, PostgresHost, PostgresTls};
 pub use promise::Promise;
 pub use random::{Randomness, SystemRandomness};
 pub use receiver::{
-    LedgerAccess, Preflight, Receiver, ReceiverBuilder, ReloadFault, StartFault, descriptors, open_ledger,
+    LedgerAccess, LedgerMove, Preflight, Receiver, ReceiverBuilder, ReloadFault, StartFault, descriptors, open_ledger,
 };
 pub use role::Role;
 pub use time::{Moment, SystemWallClock, WallClock};
@@ -118,6 +119,11 @@ pub mod internals {
         Admitted, Backoff, Circuit, CircuitState, Courier, CourierParts, Delivered, Failure, Report, Role, Shortage,
         Transport, TransportFault, TransportFuture, Work, dial, transport,
     };
+    pub use crate::ledger::copy::{
+        CopyHead, CopySource, CopyState, CopyTarget, CopyTotals, Copying, DeliveryCopy, EventCopy, Held, Holding,
+        Incoming, KeyCopy, KeyName, Put, PutKey, RefusedCopy, give_up,
+    };
+    pub use crate::ledger::sqlite::{open_to_copy_from, open_to_copy_into};
     pub use crate::metrics::Metrics;
     pub use crate::rate::Rate;
 }

@@ -9,6 +9,7 @@ mod dead;
 mod deliveries;
 mod demo;
 mod events;
+mod migrate_ledger;
 mod refused;
 mod send;
 mod serve;
@@ -96,6 +97,7 @@ enum Command {
     Refused(refused::RefusedCommand),
     Stats(stats::StatsArgs),
     Backup(backup::BackupArgs),
+    MigrateLedger(migrate_ledger::MigrateLedgerArgs),
     CheckConfig(check_config::CheckConfigArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -116,6 +118,7 @@ impl Command {
             Self::Stats(args) => wait_for(stats::run(&args, out)),
             Self::Backup(args) => wait_for(backup::run(&args, out)),
             Self::CheckConfig(args) => wait_for(check_config::run(&args, out)),
+            Self::MigrateLedger(args) => wait_for(migrate_ledger::run(&args, out)),
             Self::Completions(args) => completions::run::<Cli>(&args, out),
         }
     }

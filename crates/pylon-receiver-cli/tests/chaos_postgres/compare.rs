@@ -58,12 +58,25 @@ pub(crate) struct Found {
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { acknowledged, kept, resolved, delivered, duplicates, failed, hung_up, lines, in_order, too_late, .. } = self;
+        let Self {
+            acknowledged,
+            kept,
+            resolved,
+            delivered,
+            duplicates,
+            failed,
+            hung_up,
+            lines,
+            in_order,
+            too_late,
+            ..
+        } = self;
         let mut refused = String::new();
         for ((trouble, status), count) in self.statuses.iter().filter(|((_, status), _)| *status != 200) {
             write!(refused, " {count} times {status} while {trouble};")?;
         }
-        let accepted: u64 = self.statuses.iter().filter(|((_, status), _)| *status == 200).map(|(_, count)| count).sum();
+        let accepted: u64 =
+            self.statuses.iter().filter(|((_, status), _)| *status == 200).map(|(_, count)| count).sum();
         write!(
             f,
             "{acknowledged} requests acknowledged, {} faults, {kept} events kept, {resolved} acknowledged by a spool and found to \
@@ -104,7 +117,9 @@ pub(crate) fn compare(house: &House, receivers: &Receivers, app: &App, mut ackno
     look_at_lines(&acknowledged, &seen, &mut found);
     for ((trouble, status), count) in &acknowledged.statuses {
         if *status != 200 && trouble.ends_with("spools") && trouble != MAY_REFUSE {
-            found.faults.push(format!("expected no refused request with spools, found {count} times {status} while {trouble}"));
+            found
+                .faults
+                .push(format!("expected no refused request with spools, found {count} times {status} while {trouble}"));
         }
     }
     found.acknowledged = acknowledged.events.len();
@@ -140,13 +155,17 @@ fn ask(house: &House, receivers: &Receivers, acknowledged: &Acknowledged, found:
     let mut admin = Client::connect(receivers.admin(0))?;
     let stats = admin.get("/api/stats")?;
     let events = house.sql("SELECT count(*) FROM events");
-    if stats["events"].to_string() != events {
-        found.faults.push(format!("expected the statistics to tell {events} events, found {}", stats["events"]));
+    let told = stats["events"].to_string();
+    if told != events {
+        found.faults.push(format!("expected the statistics to tell {events} events, found {told}"));
     }
     for destination in stats["destinations"].as_array().map(Vec::as_slice).unwrap_or_default() {
-        let left: u64 = ["waiting", "held", "delivering", "dead"].iter().filter_map(|name| destination[name].as_u64()).sum();
+        let left: u64 =
+            ["waiting", "held", "delivering", "dead"].iter().filter_map(|name| destination[name].as_u64()).sum();
         if left > 0 {
-            found.faults.push(format!("expected the statistics to tell that nothing is left or dead, found {destination}"));
+            found
+                .faults
+                .push(format!("expected the statistics to tell that nothing is left or dead, found {destination}"));
         }
     }
     let events = acknowledged.events.iter().filter(|(id, _)| !acknowledged.by_spool.contains(id));
@@ -173,7 +192,9 @@ fn look_at_kept(house: &House, acknowledged: &Acknowledged, seen: &Seen, found: 
         let expected = Id::of_body(format!("\"issue_id\": \"{id}\"").as_bytes()).map(|id| Sha256::digest(id.body()));
         let expected = expected.iter().flatten().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
         if *hash != expected {
-            found.faults.push(format!("{id}: expected event {event} to be kept with the bytes that were sent, found others"));
+            found
+                .faults
+                .push(format!("{id}: expected event {event} to be kept with the bytes that were sent, found others"));
         }
     }
     let mut counts = HashMap::<&String, u64>::new();
@@ -198,7 +219,9 @@ fn look_at_kept(house: &House, acknowledged: &Acknowledged, seen: &Seen, found: 
 
 fn look_at_settlements(house: &House, seen: &Seen, found: &mut Found) {
     for row in house.sql(NOT_ONCE).lines() {
-        found.faults.push(format!("expected one delivery of each event, delivered, found (event, all, delivered): {row}"));
+        found
+            .faults
+            .push(format!("expected one delivery of each event, delivered, found (event, all, delivered): {row}"));
     }
     for row in house.sql(AFTERWARDS).lines() {
         found.faults.push(format!(
@@ -214,7 +237,9 @@ fn look_at_settlements(house: &House, seen: &Seen, found: &mut Found) {
     for row in house.sql("SELECT event_id, attempts FROM finished WHERE state = 3").lines() {
         let settled = row.split_once('|').and_then(|(event, attempt)| Some((event, attempt.parse().ok()?)));
         if settled.is_none_or(|settled| !answered.contains(&settled)) {
-            found.faults.push(format!("expected the attempt that ended a delivery to be one that was answered 200, found {row}"));
+            found.faults.push(format!(
+                "expected the attempt that ended a delivery to be one that was answered 200, found {row}"
+            ));
         }
     }
 }

@@ -1,13 +1,17 @@
 //! A small disk for the data of a PostgreSQL, in memory, so that it can be full.
 
 use pylon_test_support::postgres::{Cluster, Stop};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
 /// What its size is, in MiB: the data of the longest run, and as much again.
 const SIZE: u32 = 512;
+/// Set for the process that has mounts of its own.
+const OWN_MOUNTS: &str = "CHAOS_OWN_MOUNTS";
 /// What is on the data folder's place once there is room for it.
 const MOVE: &str = r#"
 set -e
@@ -21,6 +25,21 @@ umount "$disk"
 rmdir "$disk"
 "#;
 
+/// Goes on as a process whose mounts nobody else sees, and which go with it, if it may have such.
+pub(crate) fn have_mounts_of_our_own() {
+    let unshare = |program: &OsStr| {
+        let mut command = Command::new("unshare");
+        command.arg("--mount").arg(program);
+        command
+    };
+    let may = || unshare("true".as_ref()).output().is_ok_and(|output| output.status.success());
+    if std::env::var_os(OWN_MOUNTS).is_none() && may() {
+        let own = std::env::current_exe().expect("Linux tells where the program is");
+        let error = unshare(own.as_os_str()).args(std::env::args_os().skip(1)).env(OWN_MOUNTS, "1").exec();
+        panic!("unshare cannot be run, and could be a moment ago: {error}");
+    }
+}
+
 /// A disk at the place of a data folder, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct SmallDisk {
@@ -33,6 +52,9 @@ impl SmallDisk {
     /// # Errors
     /// Why that is not possible here. It runs as before then.
     pub(crate) fn under(cluster: &Cluster) -> Result<Self, String> {
+        if std::env::var_os(OWN_MOUNTS).is_none() {
+            return Err("this needs root, and util-linux's unshare".to_owned());
+        }
         let (data, disk) = (cluster.data_folder(), cluster.socket_folder().join("disk"));
         cluster.stop(Stop::Fast);
         let mut shell = Command::new("sh");
@@ -42,7 +64,10 @@ impl SmallDisk {
             let _ = Command::new("umount").arg(&disk).output();
             let _ = std::fs::remove_dir(&disk);
             cluster.restart();
-            return Err(format!("no disk of its own can be mounted: {}", String::from_utf8_lossy(&output.stderr).trim()));
+            return Err(format!(
+                "no disk of its own can be mounted: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            ));
         }
         let disk = Self { data };
         cluster.restart();

@@ -58,8 +58,12 @@ impl House {
     /// What the receivers connect to.
     pub(crate) fn url(&self) -> String {
         let [one, other] = self.proxies.each_ref().map(Proxy::port);
-        let password = self.primary().password();
-        format!("postgres://postgres:{password}@127.0.0.1:{one},127.0.0.1:{other}/{DATABASE}?connect_timeout=2")
+        format!("postgres://postgres@127.0.0.1:{one},127.0.0.1:{other}/{DATABASE}?connect_timeout=2")
+    }
+
+    /// The password there.
+    pub(crate) fn password(&self) -> String {
+        self.primary().password().to_owned()
     }
 
     /// Runs SQL at the primary, by its socket, with the ledger's schema.

@@ -187,6 +187,11 @@ impl Load {
         Self { senders: senders.collect(), prober: Sender::new(&shared, Way::Plain, u16::MAX), shared }
     }
 
+    /// Whether the receivers have spools.
+    pub(crate) fn has_spools(&self) -> bool {
+        self.shared.has_spools
+    }
+
     /// What goes wrong from now on.
     pub(crate) fn label(&self, label: &str) {
         let label = format!("{label}{}", if self.shared.has_spools { ", spools" } else { "" });
@@ -203,7 +208,9 @@ impl Load {
         let mut left: Vec<usize> = (0..COUNT).collect();
         while !left.is_empty() {
             if begin.elapsed() > within {
-                return Err(format!("expected every receiver to answer 200 within {within:?}, found that {left:?} have not"));
+                return Err(format!(
+                    "expected every receiver to answer 200 within {within:?}, found that {left:?} have not"
+                ));
             }
             left.retain(|&place| {
                 let is_taken = self.prober.send_next(place, 0);

@@ -42,6 +42,7 @@ fn main() -> ExitCode {
     if arguments.iter().any(|argument| !argument.starts_with('-') && !"chaos_postgres".contains(argument.as_str())) {
         return ExitCode::SUCCESS;
     }
+    disk::have_mounts_of_our_own();
     let rounds = number("CHAOS_ROUNDS").unwrap_or(ROUNDS);
     let seed = number("CHAOS_SEED").unwrap_or_else(|| fastrand::u64(..u64::from(u32::MAX)));
     let Some(house) = House::start() else { return ExitCode::SUCCESS };
@@ -75,7 +76,7 @@ fn run(mut house: House, rounds: u64, seed: u64) -> compare::Found {
         (0..receivers::COUNT).map(|place| write_config(folder.path(), &app, &house.url(), place, has_spools)).collect()
     };
     let (plain, spooled) = (configs(false), configs(true));
-    let receivers = Arc::new(Receivers::start(&plain, &logs));
+    let receivers = Arc::new(Receivers::start(&plain, &logs, house.password()));
     let mut bag = Vec::new();
     let mut load = Load::start(&receivers, seed as u32, 0, false);
     let mut acknowledged = load::Acknowledged::default();
@@ -117,6 +118,7 @@ circuit = { failures = 1000, first_pause = "5ms", longest_pause = "50ms" }"#;
 listen = "127.0.0.1:0"
 admin = "127.0.0.1:0"
 ledger = "{url}"
+ledger_password = {{ env = "{password}" }}
 log = "json"
 {spool}
 
@@ -154,6 +156,7 @@ order_by = "/issue_account_id"
         by_pointer = load::BY_POINTER,
         in_order = load::IN_ORDER,
         app = app.address,
+        password = receivers::PASSWORD_VARIABLE,
     );
     let path = folder.join(format!("pylon-{place}-{has_spool}.toml"));
     std::fs::write(&path, text).expect("the folder is ours");

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 /// How many there are.
 pub(crate) const COUNT: usize = 3;
+/// The environment variable that holds the password of PostgreSQL for the binary.
+pub(crate) const PASSWORD_VARIABLE: &str = "PYLON_TEST_PASSWORD";
 /// How long one may take to listen.
 const LISTENS_WITHIN: Duration = Duration::from_secs(60);
 const STOPS_WITHIN: Duration = Duration::from_secs(60);
@@ -18,6 +20,7 @@ const STOPS_WITHIN: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Receivers {
     logs: PathBuf,
+    password: String,
     all: [Mutex<Receiver>; COUNT],
 }
 
@@ -34,9 +37,9 @@ impl Receivers {
     ///
     /// # Panics
     /// If one does not listen in time, with what it wrote.
-    pub(crate) fn start(configs: &[PathBuf], logs: &Path) -> Self {
-        let all = std::array::from_fn(|place| Mutex::new(start(&configs[place], &log_in(logs, place))));
-        Self { logs: logs.to_owned(), all }
+    pub(crate) fn start(configs: &[PathBuf], logs: &Path, password: String) -> Self {
+        let all = std::array::from_fn(|place| Mutex::new(start(&configs[place], &log_in(logs, place), &password)));
+        Self { logs: logs.to_owned(), password, all }
     }
 
     fn with<T>(&self, place: usize, act: impl FnOnce(&mut Receiver) -> T) -> T {
@@ -64,14 +67,14 @@ impl Receivers {
     /// If it does not listen in time, with what it wrote.
     pub(crate) fn start_again(&self, place: usize) {
         let config = self.with(place, |receiver| receiver.config.clone());
-        let started = start(&config, &log_in(&self.logs, place));
+        let started = start(&config, &log_in(&self.logs, place), &self.password);
         self.with(place, |receiver| *receiver = started);
     }
 
     /// Starts all, which have ended, with other configurations.
     pub(crate) fn start_all(&self, configs: &[PathBuf]) {
         for (place, config) in configs.iter().enumerate() {
-            let started = start(config, &log_in(&self.logs, place));
+            let started = start(config, &log_in(&self.logs, place), &self.password);
             self.with(place, |receiver| *receiver = started);
         }
     }
@@ -118,10 +121,11 @@ fn end(running: &mut Running, signal: Signal) {
     assert!(running.wait(STOPS_WITHIN).is_some(), "what was killed ends");
 }
 
-fn start(config: &Path, log: &Path) -> Receiver {
+fn start(config: &Path, log: &Path, password: &str) -> Receiver {
     let earlier = std::fs::metadata(log).map_or(0, |found| found.len() as usize);
     let program = Program::new(env!("CARGO_BIN_EXE_pylon-receiver")).arguments(["serve", "--config"]).argument(config);
-    let mut running = program.environment(SECRET_VARIABLE, SECRET).start(log);
+    let program = program.environment(SECRET_VARIABLE, SECRET).environment(PASSWORD_VARIABLE, password);
+    let mut running = program.start(log);
     let begin = Instant::now();
     loop {
         let ended = running.ended();

@@ -30,6 +30,8 @@ pub(crate) enum Trouble {
     FailOver,
     /// All connections end, and there are no new ones for a while.
     Cut,
+    /// The same, and meanwhile a receiver is killed; with a spool it is started again before there are connections.
+    CutAndKill,
     /// Nothing comes through for a while, and nothing says so.
     Swallow,
     /// A receiver is frozen until its leases have run out.
@@ -45,7 +47,8 @@ pub(crate) enum Trouble {
 impl Trouble {
     /// All of them; those that take long or need a small disk only if asked for.
     pub(crate) fn all(is_long: bool, has_small_disk: bool) -> Vec<Self> {
-        let mut all = vec![Self::Kill, Self::FailOver, Self::Cut, Self::Swallow, Self::Jump, Self::Crowd];
+        let mut all =
+            vec![Self::Kill, Self::FailOver, Self::Cut, Self::CutAndKill, Self::Swallow, Self::Jump, Self::Crowd];
         all.extend(is_long.then_some(Self::Freeze));
         all.extend(has_small_disk.then_some(Self::FullDisk));
         if let Ok(only) = std::env::var("CHAOS_ONLY") {
@@ -61,6 +64,7 @@ impl Trouble {
             Self::Kill => "a receiver is killed",
             Self::FailOver => "the primary dies",
             Self::Cut => "connections are cut",
+            Self::CutAndKill => "a receiver is killed while connections are cut",
             Self::Swallow => "connections lead nowhere",
             Self::Freeze => "a receiver is frozen",
             Self::Jump => "a receiver is frozen and the clock jumps",
@@ -93,6 +97,19 @@ impl Trouble {
                 house.turn(if self == Self::Cut { Way::Cut } else { Way::Swallow });
                 std::thread::sleep(LONGEST_CUT.mul_f64(part));
                 house.turn(Way::Pass);
+            }
+            Self::CutAndKill => {
+                house.turn(Way::Cut);
+                std::thread::sleep(LONGEST_CUT.mul_f64(part) / 2);
+                receivers.kill(place);
+                if load.has_spools() {
+                    receivers.start_again(place);
+                    std::thread::sleep(LONGEST_CUT.mul_f64(part) / 2);
+                }
+                house.turn(Way::Pass);
+                if !load.has_spools() {
+                    receivers.start_again(place);
+                }
             }
             Self::Freeze => {
                 receivers.freeze(place);

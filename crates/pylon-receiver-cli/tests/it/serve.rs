@@ -16,6 +16,7 @@ mod full;
 mod health;
 mod killed;
 mod ledger;
+mod moved;
 #[cfg(feature = "nats")]
 mod nats;
 mod orphans;

@@ -38,6 +38,7 @@ pub(super) const ALWAYS: &[&str] = &[
     "ledger_displaced",
     "ledger_in_use",
     "ledger_unknown",
+    "ledger_moved",
     "ledger_failed",
 ];
 /// The codes of an endpoint that takes requests from some addresses only.
@@ -201,6 +202,7 @@ impl WebhookRefusal {
             LedgerError::Displaced(_) => "ledger_displaced",
             LedgerError::InUse(_) => "ledger_in_use",
             LedgerError::Unknown(_) => "ledger_unknown",
+            LedgerError::Moved(_) => "ledger_moved",
             LedgerError::Slow => "ledger_slow",
             LedgerError::Failed(_) => "ledger_failed",
         };

@@ -27,6 +27,8 @@ pub enum LedgerError {
     InUse(Box<str>),
     /// It is no ledger, or one of another version; the text says which.
     Unknown(Box<str>),
+    /// It is not in use: it was moved to another ledger, or a move into it has not ended; the text says which, and what to do.
+    Moved(Box<str>),
     /// A search took too long.
     Slow,
     /// Anything else; the text is the store's own.
@@ -47,6 +49,7 @@ impl LedgerError {
             Self::Displaced(_) => "displaced",
             Self::InUse(_) => "in_use",
             Self::Unknown(_) => "unknown",
+            Self::Moved(_) => "moved",
             Self::Slow => "slow",
             Self::Failed(_) => "failed",
         }
@@ -80,6 +83,7 @@ impl fmt::Display for LedgerError {
                 write!(f, "the ledger is in use: {by}; stop the other process or give this one a ledger of its own")
             }
             Self::Unknown(found) => write!(f, "not a ledger of this version: {found}"),
+            Self::Moved(found) => write!(f, "the ledger is not in use: {found}"),
             Self::Slow => f.write_str(
                 "the search took too long: it goes through the bodies of all events that its other conditions leave; narrow it, for instance with since and until",
             ),

@@ -7,6 +7,7 @@ mod backup;
 mod chore;
 mod content;
 mod contract;
+pub(crate) mod copy;
 mod durability;
 mod error;
 mod event;
@@ -19,7 +20,7 @@ mod read;
 mod refused;
 mod spool;
 mod spool_status;
-mod sqlite;
+pub(crate) mod sqlite;
 mod state;
 mod wake;
 
@@ -27,6 +28,10 @@ pub use backup::Backup;
 pub use chore::{Prune, Pruned};
 pub use content::{IssueSummary, body_contains};
 pub use contract::{Ledger, LedgerFuture};
+pub use copy::{
+    CopyCounts, CopyFault, CopyId, CopyOutcome, CopyPlace, CopyProgress, CopyStep, CopySummary, DeliveryCounts,
+    GivenUp, LedgerId,
+};
 pub use durability::Durability;
 pub use error::LedgerError;
 pub use event::{DeduplicationKey, NewDelivery, NewEvent, Recorded};

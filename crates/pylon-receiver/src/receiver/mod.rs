@@ -6,12 +6,14 @@ mod client_certificates;
 mod couriers;
 mod descriptors;
 mod inherited_addresses;
+mod ledger_move;
 mod open;
 mod preflight;
 mod pruner;
 
 pub use builder::{ReceiverBuilder, StartFault};
 pub use descriptors::descriptors;
+pub use ledger_move::LedgerMove;
 pub use open::{LedgerAccess, open_ledger};
 pub use preflight::Preflight;
 

@@ -2,6 +2,7 @@
 //! it is compared with.
 
 pub(crate) mod contract;
+mod copy;
 pub(crate) mod memory;
 mod model;
 mod operation;
@@ -133,6 +134,58 @@ impl Subject for SpooledSubject {
     }
 }
 
+/// The ledger in a SQLite file that moves into another file at each crash.
+struct MovingSubject {
+    ledger: SqliteSubject,
+    moves: u32,
+}
+
+impl Subject for MovingSubject {
+    async fn fresh(clock: Hands) -> Self {
+        Self { ledger: SqliteSubject::fresh(clock).await, moves: 0 }
+    }
+
+    fn ledger(&self) -> Arc<dyn Ledger> {
+        self.ledger.ledger()
+    }
+
+    fn second(&self) -> Arc<dyn Ledger> {
+        self.ledger.second()
+    }
+
+    async fn crash(&mut self) {
+        let SqliteSubject { ledger, folder, clock } = &mut self.ledger;
+        // Whoever is about to let it go has done so once it can be opened.
+        *ledger = None;
+        drop(SqliteSubject::start(folder, clock).await);
+        let (from, to) = (folder.path().join("pylon.db"), folder.path().join("next.db"));
+        copy::moved(&from, &to, clock).await;
+        let connection = rusqlite::Connection::open(&to).unwrap();
+        // Who prunes is not moved, but the model goes on with it. Both ledgers have just been written; their times differ.
+        let from = from.to_str().unwrap();
+        connection.execute("ATTACH ?1 AS old", [from]).unwrap();
+        connection
+            .execute(
+                "INSERT INTO main.chores (name, owner, until_ms, place)
+                 SELECT name, owner, until_ms - (SELECT latest_ms FROM old.ledger) + (SELECT latest_ms FROM main.ledger), place
+                 FROM old.chores",
+                [],
+            )
+            .unwrap();
+        drop(connection);
+        self.moves += 1;
+        for file in std::fs::read_dir(folder.path()).unwrap() {
+            let file = file.unwrap().path();
+            let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+            if name.starts_with("pylon.db") {
+                std::fs::remove_file(&file).unwrap();
+            }
+        }
+        std::fs::rename(&to, folder.path().join("pylon.db")).unwrap();
+        *ledger = Some(SqliteSubject::start(folder, clock).await);
+    }
+}
+
 /// Makes the tests that race a [`Subject`].
 macro_rules! races {
     ($subject:ty: $($promise:ident)*) => {
@@ -182,5 +235,32 @@ mod on_postgres {
     #[test]
     fn it_answers_as_the_model_does_whatever_is_asked() {
         crate::ledger::properties::check::<crate::ledger::postgres::PostgresSubject>();
+    }
+}
+
+mod moving {
+    super::contract::tests! { crate::ledger::MovingSubject:
+        record: [
+            a_caller_that_lost_its_answer_may_ask_again
+        ]
+        claim: [
+            no_two_leases_have_one_token
+        ]
+        order: [
+            a_line_is_kept_through_a_crash
+        ]
+        interrupt: [
+            the_first_interruption_costs_nothing
+            what_is_interrupted_again_and_again_is_dead
+        ]
+        keep: [
+            everything_is_there_after_a_crash
+            a_crash_frees_leases_and_fences_those_who_had_them
+        ]
+    }
+
+    #[test]
+    fn it_answers_as_the_model_does_whatever_is_asked() {
+        crate::ledger::properties::check::<crate::ledger::MovingSubject>();
     }
 }

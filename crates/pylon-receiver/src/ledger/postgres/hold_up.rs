@@ -38,7 +38,8 @@ const FIND: &str = "
     UNION ALL
     SELECT 'slot', slot_name FROM pg_replication_slots WHERE NOT active AND xmin IS NOT NULL
     UNION ALL
-    SELECT 'standby', format('process %s, %s', pid, coalesce(nullif(application_name, ''), client_addr::text, 'without a name'))
+    SELECT 'standby', format('process %s, %s', pid,
+        coalesce(nullif(application_name, ''), client_addr::text, 'without a name'))
     FROM pg_stat_activity WHERE backend_type = 'walsender' AND age(backend_xmin) > 1000000";
 
 /// Finds what has held up for longer than the options allow.
@@ -73,7 +74,8 @@ impl HoldUp {
             ),
             Kind::Slot => tracing::warn!(
                 slot = name,
-                "PostgreSQL cannot clean up behind deliveries, which become slow: nobody uses a replication slot; drop it, or start its standby"
+                "PostgreSQL cannot clean up behind deliveries, which become slow: nobody uses a replication slot; \
+                 drop it, or start its standby"
             ),
             Kind::Standby => tracing::warn!(
                 standby = name,

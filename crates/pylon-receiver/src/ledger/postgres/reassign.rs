@@ -120,9 +120,10 @@ impl Job for Loose<'_> {
 
 /// Where those go that are dropped. A settlement whose answer was lost is known by its token afterwards.
 const DROPPED: &str = "
-    INSERT INTO finished (event_id, number, destination, order_key, line, state, attempts, finished_at, created_at, redelivery_of, reason, token)
-    SELECT event_id, number, destination, order_key, line, 5, attempts + interruptions, (SELECT wall_ms()), created_at, redelivery_of, reason,
-           settled_token
+    INSERT INTO finished (event_id, number, destination, order_key, line, state, attempts, finished_at, created_at,
+        redelivery_of, reason, token)
+    SELECT event_id, number, destination, order_key, line, 5, attempts + interruptions, (SELECT wall_ms()), created_at,
+        redelivery_of, reason, settled_token
     FROM gone";
 
 /// What came of going for lines.

@@ -223,13 +223,13 @@ mod tests {
         check("aaa", "a", 3, "-aaa");
         check("aab", "b", 3, "-abb");
         check("abc", "d", 3, "-bcd");
-        check("Xaaa", "X", 4, "X-aaX");
+        check("Xaaa", "X", 4, "-aaaX");
         check("XXaa", "a", 4, "-Xaaa");
         check("XXXX", "X", 4, "-XXXX");
         // Fewer are to be kept than before.
         check("aaaabb", "c", 3, "---a-bc");
         check("ab", "c", 0, "---");
         // Some that come together are as some that come one after the other.
-        check("ab", "cccccc", 3, "-b----cc");
+        check("ab", "cccccc", 3, "ab-----c");
     }
 }

@@ -27,8 +27,8 @@ pub(super) trait Job: Sync {
     ) -> impl Future<Output = Result<Self::Answer, Fault>> + Send;
 }
 
-/// Does the job in a transaction; at once again where another transaction was in its way. Keeps the present first, so that the ledger's time
-/// goes on from there; after the commit, wakes where something is due.
+/// Does the job in a transaction; at once again where another transaction was in its way. Keeps the present first, so that the
+/// ledger's time goes on from there; after the commit, wakes where something is due.
 pub(super) async fn transact<J: Job>(database: &Database, job: J) -> Result<J::Answer, Fault> {
     tried_within(J::WITHIN, || on_connection(database, &job)).await
 }

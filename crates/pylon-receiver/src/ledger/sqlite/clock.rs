@@ -19,6 +19,21 @@ impl Tick {
         Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// Its number, to store.
+    pub(super) fn milliseconds(self) -> i64 {
+        self.0
+    }
+
+    /// The tick so many milliseconds later, or earlier.
+    pub(super) fn offset(self, milliseconds: i64) -> Self {
+        Self(self.0.saturating_add(milliseconds))
+    }
+
+    /// How many milliseconds it is later than another one; negative: earlier.
+    pub(super) fn milliseconds_since(self, other: Self) -> i64 {
+        self.0.saturating_sub(other.0)
+    }
+
     /// How long until the later tick; zero if it is over.
     pub(super) fn until(self, later: Self) -> Duration {
         Duration::from_millis(u64::try_from(later.0.saturating_sub(self.0)).unwrap_or(0))

@@ -3,6 +3,7 @@
 use super::checkpoint::Checkpointer;
 use super::error::Damage;
 use super::files::{self, Found, LedgerFiles};
+use super::moving::Purpose;
 use super::open;
 use super::options::SqliteOptions;
 use super::readers::Readers;
@@ -49,20 +50,27 @@ impl SqliteLedger {
     /// # Errors
     /// [`LedgerError::InUse`] if another process, or another ledger of this one, has it open to write;
     /// [`LedgerError::Damaged`] or [`LedgerError::Unknown`] if it is no sound ledger of this version or an earlier one;
+    /// [`LedgerError::Moved`] if it was moved to another ledger, or a copy into it has not ended;
     /// [`LedgerError::ReadOnly`], [`LedgerError::Full`], [`LedgerError::Failed`].
     pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, LedgerError> {
-        Self::open_with(path.as_ref(), options, |_| Ok(())).map(|(ledger, ())| ledger)
+        Self::open_for(Purpose::Serve, path.as_ref(), options)
+    }
+
+    /// Opens the file for a purpose.
+    pub(super) fn open_for(purpose: Purpose, path: &Path, options: SqliteOptions) -> Result<Self, LedgerError> {
+        Self::open_with(purpose, path, options, |_| Ok(())).map(|(ledger, ())| ledger)
     }
 
     /// The same, once something is done by the connection that writes.
     pub(super) fn open_with<T>(
+        purpose: Purpose,
         path: &Path,
         options: SqliteOptions,
         begin: impl FnOnce(&mut Connection) -> Result<T, LedgerError>,
     ) -> Result<(Self, T), LedgerError> {
         let files = Arc::new(LedgerFiles::take(path, open::VERSION)?);
         backup::remove_unfinished(files.path());
-        let mut connection = open::to_write(files.path())?;
+        let mut connection = open::to_write(files.path(), purpose)?;
         let begun = begin(&mut connection)?;
         let (damage, bell, clock) = (Damage::default(), Bell::default(), options.clock.clone());
         let readers = Readers::beside(files.clone(), damage.clone())?;
@@ -89,13 +97,24 @@ impl SqliteLedger {
     /// As [`open`](Self::open).
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, LedgerError> {
         let path = path.as_ref();
-        if files::look_at(path, open::VERSION)? == Found::Nothing {
-            return Err(LedgerError::Failed(format!("there is no file {}", path.display()).into()));
-        }
+        exists(path)?;
         let damage = Damage::default();
         let readers = Readers::open(path, damage.clone())?;
         let (bell, clock) = (Bell::default(), Arc::new(SystemWallClock));
         Ok(Self { writer: None, readers, bell, clock, damage, path: path.into() })
+    }
+
+    /// The path without links.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads on a thread of its own.
+    pub(super) fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> LedgerFuture<'_, T> {
+        self.readers.read(query)
     }
 
     /// Does a job on the writing thread, once there is room for it.
@@ -112,18 +131,21 @@ impl SqliteLedger {
         Box::pin(async move { self.writer.as_ref().ok_or(LedgerError::ReadOnly)?.submit_now(input, run).await })
     }
 
-    /// Reads beside the writing thread, by this clock.
-    pub(super) fn read<T: Send + 'static>(
+    /// The same, by this clock.
+    pub(super) fn read_by_clock<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Connection, Arc<dyn WallClock>) -> rusqlite::Result<T> + Send + 'static,
     ) -> LedgerFuture<'_, T> {
         let clock = self.clock.clone();
         self.readers.read(move |connection| query(connection, clock))
     }
+}
 
-    /// The path without links.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+/// Refuses a path where there is nothing.
+pub(super) fn exists(path: &Path) -> Result<(), LedgerError> {
+    match files::look_at(path, open::VERSION)? {
+        Found::Nothing => Err(LedgerError::Failed(format!("there is no file {}", path.display()).into())),
+        Found::File => Ok(()),
     }
 }
 
@@ -187,11 +209,11 @@ impl Ledger for SqliteLedger {
     }
 
     fn event(&self, id: EventId) -> LedgerFuture<'_, Option<EventDetail>> {
-        self.read(move |connection, clock| read::event(connection, clock, id))
+        self.read_by_clock(move |connection, clock| read::event(connection, clock, id))
     }
 
     fn deliveries(&self, filter: DeliveryFilter, page: Page<DeliveryId>) -> LedgerFuture<'_, Vec<DeliveryRecord>> {
-        self.read(move |connection, clock| read::deliveries(connection, clock, &filter, page))
+        self.read_by_clock(move |connection, clock| read::deliveries(connection, clock, &filter, page))
     }
 
     fn refused(&self, filter: RefusedFilter, page: Page<u64>) -> LedgerFuture<'_, Vec<RefusedRecord>> {
@@ -200,7 +222,7 @@ impl Ledger for SqliteLedger {
 
     fn stats(&self) -> LedgerFuture<'_, Stats> {
         let path = self.path.clone();
-        self.read(move |connection, clock| {
+        self.read_by_clock(move |connection, clock| {
             let ledger_bytes = files::files_of(&path).iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum();
             read::stats(connection, clock, ledger_bytes)
         })

@@ -1,6 +1,7 @@
 //! Opens connections to the file: the settings, the version.
 
 use super::files::{APPLICATION_ID, foreign, newer};
+use super::moving::{self, Purpose};
 use crate::ledger::LedgerError;
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
@@ -15,7 +16,7 @@ pub(super) const VERSION: usize = MIGRATIONS.len();
 const FIRST_SOUND_SQLITE: i32 = 3_051_003;
 
 /// Opens the file to write: brings it to this version, and ends the leases of an ended process.
-pub(super) fn to_write(path: &Path) -> Result<Connection, LedgerError> {
+pub(super) fn to_write(path: &Path, purpose: Purpose) -> Result<Connection, LedgerError> {
     if rusqlite::version_number() < FIRST_SOUND_SQLITE {
         return Err(LedgerError::Failed(format!("SQLite {} can lose commits", rusqlite::version()).into()));
     }
@@ -33,6 +34,7 @@ pub(super) fn to_write(path: &Path) -> Result<Connection, LedgerError> {
         set(&connection, name, value, expected)?;
     }
     migrate(&mut connection, path)?;
+    moving::check(&connection, purpose)?;
     end_leases(&mut connection)?;
     Ok(connection)
 }

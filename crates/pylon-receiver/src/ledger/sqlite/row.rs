@@ -1,28 +1,33 @@
 //! Values as the tables hold them.
 
 use crate::id::EventId;
-use crate::ledger::{DeliveryState, Owner};
+use crate::ledger::{CopyId, DeliveryState, LedgerId, Owner};
 use crate::time::Moment;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
-
-impl ToSql for EventId {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(ValueRef::Blob(self.as_bytes())))
-    }
-}
-
-impl FromSql for EventId {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let bytes = value.as_blob()?.try_into().map_err(|_| FromSqlError::InvalidType)?;
-        Ok(Self::from_bytes(bytes))
-    }
-}
 
 impl ToSql for Owner {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(ValueRef::Blob(self.as_bytes())))
     }
 }
+
+/// Ids of sixteen bytes.
+macro_rules! as_blob {
+    ($($id:ty),*) => {$(
+        impl ToSql for $id {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(ToSqlOutput::Borrowed(ValueRef::Blob(self.as_bytes())))
+            }
+        }
+        impl FromSql for $id {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                let bytes = value.as_blob()?.try_into().map_err(|_| FromSqlError::InvalidType)?;
+                Ok(Self::from_bytes(bytes))
+            }
+        }
+    )*};
+}
+as_blob!(EventId, LedgerId, CopyId);
 
 impl ToSql for Moment {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -48,10 +53,20 @@ pub(super) const fn number_of(state: DeliveryState) -> i64 {
     }
 }
 
+/// Of a copy that is not in use: it will be waiting.
+pub(super) const WILL_WAIT: i64 = 12;
+/// Of a copy that is not in use: it will be held.
+pub(super) const WILL_BE_HELD: i64 = 13;
+
 /// The state of a delivery by its number, and whether it is leased.
 pub(super) fn state_of(number: i64, is_leased: bool) -> FromSqlResult<DeliveryState> {
     if is_leased {
         return Ok(DeliveryState::Delivering);
+    }
+    match number {
+        WILL_WAIT => return Ok(DeliveryState::Waiting),
+        WILL_BE_HELD => return Ok(DeliveryState::Held),
+        _ => {}
     }
     DeliveryState::ALL.iter().copied().find(|&state| number_of(state) == number).ok_or(FromSqlError::OutOfRange(number))
 }

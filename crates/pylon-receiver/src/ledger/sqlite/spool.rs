@@ -4,6 +4,7 @@
 
 use super::clock::{LedgerClock, Now, Tick};
 use super::ledger::SqliteLedger;
+use super::moving::Purpose;
 use super::options::SqliteOptions;
 use super::record::{self, Kept};
 use super::row::state_of;
@@ -66,7 +67,8 @@ impl SpoolFile {
     /// # Errors
     /// As [`SqliteLedger::open`]; [`LedgerError::Failed`] if it is a ledger that was never a spool, with events in it.
     pub(in crate::ledger) fn open(path: &Path, options: SqliteOptions) -> Result<(Self, Left), LedgerError> {
-        let (ledger, left) = SqliteLedger::open_with(path, options, |connection| begin(connection, path))?;
+        let (ledger, left) =
+            SqliteLedger::open_with(Purpose::Serve, path, options, |connection| begin(connection, path))?;
         Ok((Self(ledger), left))
     }
 
@@ -83,7 +85,7 @@ impl SpoolFile {
     /// The oldest events that were not refused, in the order in which they were kept; so many at most, and 8 MiB of them.
     pub(in crate::ledger) fn oldest(&self, most: usize) -> LedgerFuture<'_, Vec<Spooled>> {
         // Whatever is older than one that was refused was handed over too.
-        self.0.read(move |connection, clock| {
+        self.0.read_by_clock(move |connection, clock| {
             let behind_refused = "seq > (SELECT coalesce(max(seq), 0) FROM events WHERE not_taken IS NOT NULL)";
             events(connection, clock, behind_refused, 0, most)
         })
@@ -92,7 +94,7 @@ impl SpoolFile {
     /// Refused events behind this `seq`, in the same order and as many.
     pub(in crate::ledger) fn refused(&self, behind: i64, most: usize) -> LedgerFuture<'_, Vec<Spooled>> {
         let refused = "seq > ?1 AND not_taken IS NOT NULL";
-        self.0.read(move |connection, clock| events(connection, clock, refused, behind, most))
+        self.0.read_by_clock(move |connection, clock| events(connection, clock, refused, behind, most))
     }
 
     /// Forgets what the other ledger has, and keeps why it refused others.
@@ -102,8 +104,7 @@ impl SpoolFile {
 
     /// How many events are in it, refused ones too.
     pub(in crate::ledger) fn events(&self) -> LedgerFuture<'_, u64> {
-        self.0
-            .read(|connection, _| connection.query_row("SELECT events FROM ledger WHERE id = 1", [], |row| row.get(0)))
+        self.0.read(|connection| connection.query_row("SELECT events FROM ledger WHERE id = 1", [], |row| row.get(0)))
     }
 
     /// Commits something that changes nothing.

@@ -16,6 +16,7 @@ fn what_the_ledger_does_not_keep_is_never_answered_200() {
         (LedgerError::Displaced(text()), "ledger_displaced"),
         (LedgerError::InUse(text()), "ledger_in_use"),
         (LedgerError::Unknown(text()), "ledger_unknown"),
+        (LedgerError::Moved(text()), "ledger_moved"),
         (LedgerError::Failed(text()), "ledger_failed"),
     ];
     for (fault, code) in faults {

@@ -102,56 +102,71 @@ async fn orders_for_one_event_at_once_give_each_delivery_a_number_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redelivery_finds_the_line_to_which_its_delivery_is_moved_meanwhile() {
+async fn a_redelivery_joins_the_line_to_which_its_delivery_is_moved_meanwhile() {
     let Some(stage) = Stage::open().await else { return };
     let ledger = stage.ledger().await;
+    let dead = event(0).id;
     assert_eq!(ledger.record(event(0).in_line("app", "a")).await, Ok(Recorded::Stored));
     assert_eq!(deliver_all(&*ledger, &Verdict::Dead("over".into())).await, 1);
-    // In the line to which it is going to move, one waits.
     assert_eq!(ledger.record(event(1).in_line("new", "a")).await, Ok(Recorded::Stored));
-    let mut other = stage.another_session().await;
-    let holder = other.transaction().await.unwrap();
-    holder.batch_execute("SELECT pg_advisory_xact_lock(line) FROM finished").await.unwrap();
+    let new_line = stage.number("SELECT line FROM open").await;
+    stage.sql("DELETE FROM open").await;
+
+    let (mut mover, mut writer) = (stage.another_session().await, stage.another_session().await);
+    let (moving, writing) = (mover.transaction().await.unwrap(), writer.transaction().await.unwrap());
+    moving.batch_execute("SELECT pg_advisory_xact_lock(line) FROM finished").await.unwrap();
+    writing.batch_execute(&format!("SELECT pg_advisory_xact_lock({new_line})")).await.unwrap();
     let order = tokio::spawn({
         let ledger = ledger.clone();
-        async move { ledger.redeliver_dead(vec![delivery(event(0).id, 1)]).await }
+        async move { ledger.redeliver_dead(vec![delivery(dead, 1)]).await }
     });
-    stage.until_waiting_for(holder.client()).await;
-    let moved = "UPDATE finished SET destination = 'new', line = (SELECT line FROM open)";
-    holder.batch_execute(moved).await.unwrap();
-    holder.commit().await.unwrap();
+    stage.until_waiting_for(moving.client()).await;
+    let moved = format!("UPDATE finished SET destination = 'new', line = {new_line}");
+    moving.batch_execute(&moved).await.unwrap();
+    moving.commit().await.unwrap();
+    // Somebody has that line, and adds one to it.
+    stage.until_waiting_for(writing.client()).await;
+    let add = format!(
+        "INSERT INTO open (event_id, number, seq, destination, order_key, line, state, is_repeat, size, due_at)
+         SELECT id, 1, nextval('deliveries_seq'), 'new', 'a', {new_line}, 0, false, 2, tick() FROM events ORDER BY id DESC LIMIT 1"
+    );
+    writing.batch_execute(&add).await.unwrap();
+    writing.commit().await.unwrap();
     assert_eq!(order.await.unwrap(), Ok(1));
-    let made = ledger.event(event(0).id).await.unwrap().unwrap().deliveries.pop().unwrap().0;
+    let made = ledger.event(dead).await.unwrap().unwrap().deliveries.pop().unwrap().0;
     assert_eq!((&*made.destination, made.state), ("new", DeliveryState::Held), "it is behind the one that waits there");
-    assert_eq!(stage.number("SELECT count(DISTINCT line) FROM open").await, 1);
+    assert_eq!(stage.number(&format!("SELECT count(*) FROM open WHERE line = {new_line}")).await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_claimed_while_its_destination_is_cleared_stays_with_its_line() {
     for to in [Some("new"), None] {
-        let Some(stage) = Stage::open().await else { return };
-        let ledger = stage.ledger().await;
-        for second in 0..3 {
-            assert_eq!(ledger.record(event(second).in_line("app", "a")).await, Ok(Recorded::Stored));
-        }
-        assert_eq!(ledger.record(event(3).to("app")).await, Ok(Recorded::Stored));
-        // Somebody is leasing both that wait.
-        let mut other = stage.another_session().await;
-        let claim = other.transaction().await.unwrap();
-        claim.batch_execute("SELECT FROM open WHERE state = 0 FOR UPDATE").await.unwrap();
-        let order = tokio::spawn(async move {
-            match to {
-                Some(to) => ledger.move_deliveries("app".into(), to.into()).await,
-                None => ledger.drop_deliveries("app".into()).await,
+        for claimed in ["line IS NULL", "line IS NOT NULL"] {
+            let Some(stage) = Stage::open().await else { return };
+            let ledger = stage.ledger().await;
+            for second in 0..3 {
+                assert_eq!(ledger.record(event(second).in_line("app", "a")).await, Ok(Recorded::Stored));
             }
-        });
-        stage.until_waiting_for(claim.client()).await;
-        let lease = "UPDATE open SET state = 2, token = 1, lease_until = tick() + 60000 WHERE state = 0";
-        claim.batch_execute(lease).await.unwrap();
-        claim.commit().await.unwrap();
-        assert_eq!(order.await.unwrap(), Ok(0), "to {to:?}");
-        assert_eq!(stage.number("SELECT count(*) FROM open WHERE destination = 'app' AND state IN (1, 2)").await, 4);
-        stage.check_numbers(&*stage.ledger().await).await;
+            assert_eq!(ledger.record(event(3).to("app")).await, Ok(Recorded::Stored));
+            // Somebody is leasing one of the two that wait.
+            let mut other = stage.another_session().await;
+            let claim = other.transaction().await.unwrap();
+            claim.batch_execute(&format!("SELECT FROM open WHERE state = 0 AND {claimed} FOR UPDATE")).await.unwrap();
+            let order = tokio::spawn(async move {
+                match to {
+                    Some(to) => ledger.move_deliveries("app".into(), to.into()).await,
+                    None => ledger.drop_deliveries("app".into()).await,
+                }
+            });
+            stage.until_waiting_for(claim.client()).await;
+            let lease = "UPDATE open SET state = 2, token = 1, lease_until = tick() + 60000 WHERE state = 0 AND";
+            claim.batch_execute(&format!("{lease} {claimed}")).await.unwrap();
+            claim.commit().await.unwrap();
+            let (gone, stay) = if claimed == "line IS NULL" { (3, 1) } else { (1, 3) };
+            assert_eq!(order.await.unwrap(), Ok(gone), "to {to:?}, where {claimed}");
+            assert_eq!(stage.number("SELECT count(*) FROM open WHERE destination = 'app'").await, stay);
+            stage.check_numbers(&*stage.ledger().await).await;
+        }
     }
 }
 
