@@ -21,6 +21,8 @@ mod moved;
 mod nats;
 mod orphans;
 mod pauses;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod process;
 mod reload;
 mod restart;

@@ -32,7 +32,10 @@ fn a_wrong_command_line_ends_with_2() {
             &["stats", "--admin-url", "http://me:secret@127.0.0.1"],
             "expected a URL without a user, found one; send credentials in a header",
         ),
-        (&["stats", "--ledger", "pylon.db"], "expected `sqlite:PATH`, found `pylon.db`"),
+        (
+            &["stats", "--ledger", "pylon.db"],
+            "error: invalid value for '--ledger <ADDRESS>': expected `sqlite:PATH` or `postgres://USER@HOST/DATABASE`, found `pylon.db`",
+        ),
         (&["template", "isue_new"], "a similar value exists: 'issue_new'"),
         (&["template", "message_new"], "a similar value exists: 'issue_message_new'"),
         (&["send", "IssueNew", "--to", "http://127.0.0.1:1"], "a similar value exists: 'issue_new'"),
