@@ -171,7 +171,9 @@ fn a_wrong_command_line_is_told() {
     let (code, text) = said(&["--from", "sqlite:a"]);
     assert!(code == Some(2) && text.contains("--to <sqlite:FILE>"), "{text}");
     let (code, text) = said(&["--from", "a.db", "--to", "sqlite:b"]);
-    assert!(code == Some(2) && text.contains("expected `sqlite:PATH`, found `a.db`"), "{text}");
+    assert!(code == Some(2) && text.contains("expected `sqlite:PATH` or") && text.contains("found `a.db`"), "{text}");
+    let (code, text) = said(&["--from", "postgres://u@127.0.0.1/d", "--to", "sqlite:b"]);
+    assert!(code == Some(1) && text.contains("found a PostgreSQL URL: this version moves"), "{text}");
     let (code, text) = said(&["--from", "sqlite:a", "--to", "sqlite:b", "--merge", "--give-up"]);
     assert!(code == Some(2) && text.contains("cannot be used with"), "{text}");
     scene.write("pylon.db", "");

@@ -63,7 +63,7 @@ async fn sessions_show_who_they_are_and_how_long_they_wait() {
     let names =
         format!("SELECT DISTINCT application_name FROM pg_stat_activity WHERE datname = '{database}' ORDER BY 1");
     let names = cluster.sql("postgres", &names);
-    for used_for in ["read", "write"] {
+    for used_for in ["listen", "write"] {
         let expected = format!("pylon-receiver {used_for} ");
         assert!(names.lines().any(|name| name.starts_with(&expected)), "{names}");
     }
