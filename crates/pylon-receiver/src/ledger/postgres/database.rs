@@ -5,6 +5,7 @@ use super::connector::Connector;
 use super::error::Fault;
 use super::lost::Lost;
 use super::options::PostgresOptions;
+use super::pooler;
 use super::probe::Probe;
 use super::wake::Notifier;
 use crate::ledger::{Bell, LedgerError};
@@ -57,6 +58,7 @@ impl Database {
         let connector = Arc::new(Connector::new(address, &options, runtime.clone()));
         let chores = pool(&connector, Use::Chores, CHORES)?;
         let mut connection = chores.get().await.map_err(Fault::from)?;
+        pooler::examine(&connection, &connector).await?;
         let id = super::migrate::run(&mut connection, &address.schema, options.makes_tables).await?;
         drop(connection);
         connector.expect(id);

@@ -29,6 +29,7 @@ mod lost;
 mod migrate;
 mod options;
 mod parts;
+mod pooler;
 mod probe;
 mod prune;
 mod pulse;
