@@ -1,13 +1,9 @@
 //! The address itself: what is known of a database before anybody connects.
 
-use super::settings::Settings;
-use super::url;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use std::ffi::OsString;
 use std::fmt::{self, Write};
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -87,28 +83,6 @@ pub struct PostgresTls {
 }
 
 impl PostgresAddress {
-    /// Reads an address. What the URL does not say comes from the environment variables that libpq reads: `variable` looks them up.
-    ///
-    /// ```
-    /// use pylon_receiver::PostgresAddress;
-    ///
-    /// let variable = |name: &str| (name == "PGHOST").then(|| "db.example.com".into());
-    /// let address = PostgresAddress::read("postgres://pylon@/events", variable)?;
-    /// assert_eq!(address.to_string(), "postgres://pylon@db.example.com:5432/events");
-    /// # Ok::<(), String>(())
-    /// ```
-    ///
-    /// # Errors
-    /// A sentence with what was expected and what was found, never with a part of a password.
-    pub fn read(url: &str, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, String> {
-        Settings::of(url::split(url)?, variable)?.into_address()
-    }
-
-    /// Whether a text is meant as such an address, by its beginning.
-    pub fn is_meant(text: &str) -> bool {
-        url::without_scheme(text).is_some()
-    }
-
     /// The password, if URL or environment had one.
     pub fn password(&self) -> Option<&str> {
         self.password.as_ref().map(|password| password.as_str())
@@ -158,15 +132,6 @@ impl fmt::Display for PostgresHost {
             Self::Tcp { name, port } => write!(f, "{name}:{port}"),
             Self::Socket { folder, port } => write!(f, "{}/.s.PGSQL.{port}", folder.display()),
         }
-    }
-}
-
-impl FromStr for PostgresAddress {
-    type Err = String;
-
-    /// [`read`](Self::read) with the environment of the process.
-    fn from_str(url: &str) -> Result<Self, String> {
-        Self::read(url, |name| std::env::var_os(name))
     }
 }
 

@@ -5,16 +5,14 @@ use super::descriptors::Connections;
 use super::inherited_addresses::InheritedAddresses;
 use super::open::open;
 use super::preflight::{left_alone, pass};
+use super::start_fault::StartFault;
 use super::{Receiver, Shared, certificates, client_certificates, digest, pruner};
 use crate::accept::{Acceptor, AcceptorParts, InheritedSocket, Listener, ListenerLimits, TlsKeys};
 use crate::admin::{Access, AdminParts, Health, router};
-use crate::config::{
-    Config, ConfigFault, DestinationConfig, EndpointConfig, LedgerAddress, ListenAddress, SecretFault, SecretSource,
-};
+use crate::config::{Config, DestinationConfig, EndpointConfig, LedgerAddress, ListenAddress, SecretSource};
 use crate::deliver::Handlers;
-use crate::ledger::{Ledger, LedgerError, Owner};
+use crate::ledger::{Ledger, Owner};
 use crate::metrics::Metrics;
-use crate::pem::TlsFault;
 use crate::postgres_address::PostgresAddress;
 use crate::random::{Randomness, SystemRandomness};
 use crate::role::Role;
@@ -323,61 +321,6 @@ fn deadline(stop: &watch::Sender<Option<Instant>>) -> impl Future<Output = Insta
         stop.ok().and_then(|deadline| *deadline).unwrap_or_else(Instant::now)
     }
 }
-
-/// Why a receiver did not start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StartFault {
-    /// The configuration is not in order.
-    Config(ConfigFault),
-    /// Operators need a token, and it is not there.
-    Token(SecretFault),
-    /// Certificate or key are not in order.
-    Tls(TlsFault),
-    /// An address cannot be listened at.
-    Bind {
-        /// The key of the configuration.
-        key: &'static str,
-        /// The address.
-        address: ListenAddress,
-        /// What the operating system said.
-        kind: std::io::ErrorKind,
-    },
-    /// A socket from the service manager has no address.
-    Inherited {
-        /// The key of the configuration in whose place the socket is.
-        key: &'static str,
-        /// What the operating system said.
-        kind: std::io::ErrorKind,
-    },
-    /// The ledger needs a password, and it is not there.
-    Password(SecretFault),
-    /// The ledger cannot be opened.
-    Ledger(LedgerError),
-}
-
-impl fmt::Display for StartFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Config(fault) => fault.fmt(f),
-            Self::Token(fault) => write!(f, "admin_token: {fault}"),
-            Self::Password(fault) => write!(f, "ledger_password: {fault}"),
-            Self::Tls(fault) => fault.fmt(f),
-            Self::Bind { key, address, kind } => {
-                write!(
-                    f,
-                    "`{key}`: expected to listen at {address}, found that it cannot be ({kind}); choose another address"
-                )
-            }
-            Self::Inherited { key, kind } => {
-                write!(f, "`{key}`: expected a socket with an address from the service manager, found none ({kind})")
-            }
-            Self::Ledger(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for StartFault {}
 
 impl fmt::Debug for ReceiverBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,12 +10,14 @@ mod ledger_move;
 mod open;
 mod preflight;
 mod pruner;
+mod start_fault;
 
-pub use builder::{ReceiverBuilder, StartFault};
+pub use builder::ReceiverBuilder;
 pub use descriptors::descriptors;
 pub use ledger_move::LedgerMove;
 pub use open::{LedgerAccess, open_ledger};
 pub use preflight::Preflight;
+pub use start_fault::StartFault;
 
 use crate::accept::{Acceptor, Stopped, TlsKeys, deliveries_of};
 use crate::admin::{Running, RunningDestination};

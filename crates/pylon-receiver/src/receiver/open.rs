@@ -1,6 +1,6 @@
 //! The ledger that an address names, opened.
 
-use super::builder::StartFault;
+use super::start_fault::StartFault;
 use crate::config::{Config, LedgerAddress, SecretSource};
 #[cfg(feature = "postgres")]
 use crate::ledger::{Durability, PostgresLedger, PostgresOptions, SpoolOptions, SpooledLedger};

@@ -1,12 +1,12 @@
 //! What a configuration would meet on this machine: everything that a start refuses or warns of.
 
-#[cfg(feature = "postgres")]
-use super::builder::StartFault;
 use super::client_certificates;
 use super::inherited_addresses::InheritedAddresses;
 #[cfg(feature = "postgres")]
 use super::open::examine;
 use super::open::postgres_fault;
+#[cfg(feature = "postgres")]
+use super::start_fault::StartFault;
 use crate::accept::TlsKeys;
 use crate::certificate::CertificateEnd;
 use crate::config::{

@@ -36,7 +36,6 @@ pub use report::{Delivered, Report};
 pub use shortage::Shortage;
 
 use crate::config::{CommandTransport, DestinationConfig, JsonLinesTransport, TransportConfig};
-use crate::tls_cause;
 use command::Command;
 use handlers::InProcess;
 use http::Http;

@@ -9,10 +9,10 @@ use super::line::fit;
 use super::report::Report;
 use super::shortage::Shortage;
 use super::tls::Tls;
-use super::tls_cause::of_tls;
 use super::unanswered::of_causes;
 use crate::config::{NatsTransport, SecretFault, SecretSource};
 use crate::text::{NATS_PORT, parse_nats, show_duration, userinfo};
+use crate::tls_cause::of_tls;
 use async_nats::header::HeaderMap;
 use async_nats::{
     Client, ConnectError, ConnectErrorKind, ConnectOptions, Event, RequestError, RequestErrorKind, ServerAddr,

@@ -2,7 +2,7 @@
 
 use super::report::Report;
 use super::shortage::Shortage;
-use super::tls_cause::of_tls;
+use crate::tls_cause::of_tls;
 use http::StatusCode;
 use std::borrow::Cow;
 use std::error::Error;

@@ -1,10 +1,10 @@
 //! Work in the background that any receiver may do for all of them: adding up tallies, cleaning up behind the couriers, and watching for
 //! what keeps PostgreSQL from cleaning up.
 
-use super::connection::Use;
 use super::database::Database;
 use super::error::Fault;
 use super::hold_up::{self, Told};
+use super::session::Use;
 use super::tallies;
 use crate::ledger::LedgerError;
 use std::sync::{Arc, Weak};

@@ -1,13 +1,13 @@
 //! Connects: to each host in turn, each step within its time, not too often where nobody answers.
 
-use super::connection::{Dedicated, Session, Use};
 use super::dial::dial;
 use super::driver::{Ended, Unasked, drive};
 use super::error::Fault;
-use super::migrate::VERSION;
 use super::options::{PostgresOptions, ReadPassword};
 use super::pulse::Pulse;
+use super::schema::VERSION;
 use super::server::{Cluster, Server, Unfit, examine};
+use super::session::{Dedicated, Renewal, Session, Use};
 use super::settings::{set, settings};
 use super::stream::Secured;
 use crate::postgres_address::{PostgresAddress, PostgresHost};
@@ -86,25 +86,6 @@ impl Connector {
     /// Tells when connections are to be renewed.
     pub(super) fn generations(&self) -> watch::Receiver<u64> {
         self.generation.subscribe()
-    }
-
-    /// Has connections renewed, unless that has been done since this generation, and begins with the host after this one.
-    pub(super) fn distrust(&self, place: usize, generation: u64) {
-        let mut state = self.state();
-        if state.first == place {
-            state.first = (place + 1) % self.address.hosts.len();
-        }
-        drop(state);
-        self.renew(generation);
-    }
-
-    /// Has connections renewed, unless that has been done since this generation.
-    pub(super) fn renew(&self, generation: u64) {
-        self.generation.send_if_modified(|current| {
-            let is_news = *current == generation;
-            *current += u64::from(is_news);
-            is_news
-        });
     }
 
     /// Connects for a use. Where the last try has failed since the caller has asked, or only just before, that failure is the answer.
@@ -203,7 +184,10 @@ impl Connector {
         is_in_use.store(true, Ordering::Release);
         warnings.store(0, Ordering::Release);
         let connector = self.clone();
-        Ok(Dedicated { session: Session { client, pulse, warnings, connector, place, generation }, notifications })
+        Ok(Dedicated {
+            session: Session { client, pulse, warnings, renewal: connector, place, generation },
+            notifications,
+        })
     }
 
     /// Holds a server against the one before it.
@@ -276,5 +260,24 @@ fn refused(error: tokio_postgres::Error) -> Unfit {
             Unfit::Now("expected a password, found none; set PGPASSWORD or `ledger_password`".to_owned())
         }
         _ => error.into(),
+    }
+}
+
+impl Renewal for Connector {
+    fn distrust(&self, place: usize, generation: u64) {
+        let mut state = self.state();
+        if state.first == place {
+            state.first = (place + 1) % self.address.hosts.len();
+        }
+        drop(state);
+        self.renew(generation);
+    }
+
+    fn renew(&self, generation: u64) {
+        self.generation.send_if_modified(|current| {
+            let is_news = *current == generation;
+            *current += u64::from(is_news);
+            is_news
+        });
     }
 }

@@ -1,13 +1,14 @@
 //! What all work on the ledger shares: connections, the bell, the runtime that drives them.
 
-use super::connection::{Connection, Dedicated, Pool, Use, pool, renew};
+use super::connection::{Connection, Pool, pool, renew};
 use super::connector::Connector;
 use super::error::Fault;
 use super::lost::Lost;
+use super::notifier::Notifier;
 use super::options::PostgresOptions;
 use super::pooler;
 use super::probe::Probe;
-use super::wake::Notifier;
+use super::session::{Dedicated, Use};
 use crate::ledger::{Bell, LedgerError};
 use crate::postgres_address::PostgresAddress;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use tokio::sync::RwLock;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+/// Connections that record.
+pub(super) const WRITERS: usize = 2;
 /// Connections for claims and settlements.
 const COURIERS: usize = 4;
 /// Connections for reading and for operators' orders.
@@ -64,7 +67,7 @@ impl Database {
         connector.expect(id);
         let readers = pool(&connector, Use::Read, READERS)?;
         let bell = Bell::default();
-        let writers = pool(&connector, Use::Write, super::writer::WRITERS)?;
+        let writers = pool(&connector, Use::Write, WRITERS)?;
         let couriers = pool(&connector, Use::Deliver, COURIERS)?;
         Ok(Self {
             notifier: Notifier::default(),

@@ -6,13 +6,13 @@
 
 use super::choose::{Choice, Due};
 use super::claim::{self, Claiming, Leased};
-use super::connection::Use;
 use super::database::Database;
 use super::error::Fault;
 use super::exhausted::{self, Reason, is_damage};
 use super::lease;
 use super::lent::Lent;
 use super::row::event_of;
+use super::session::Use;
 use super::settle::{self, Outcome, Settling};
 use super::tries::tried_within;
 use crate::id::DeliveryId;

@@ -1,11 +1,11 @@
 //! Ends deliveries that are due and cannot be attempted: their attempts are used up, or their event cannot be read.
 
 use super::choose::Due;
-use super::connection::Use;
 use super::database::Database;
 use super::error::Fault;
 use super::lent::Lent;
 use super::row::delivery_of;
+use super::session::Use;
 use super::settle::finish;
 use super::tries::tried_within;
 use crate::id::DeliveryId;

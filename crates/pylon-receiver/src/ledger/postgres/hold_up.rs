@@ -1,9 +1,9 @@
 //! What keeps PostgreSQL from cleaning up: a transaction that somebody has left open, a replication slot that nobody uses, and the like.
 //! Deliveries leave dead rows, and become slow when these stay.
 
-use super::connection::Use;
 use super::database::Database;
 use super::error::Fault;
+use super::session::Use;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use tokio_postgres::Row;

@@ -3,11 +3,11 @@
 //! A delivery with a lease is one in state 2, with the token of the claim. The server's disk may lose what a claim, a renewal or a
 //! release wrote last: that costs a second attempt at most, so their commits wait for no disk.
 
-use super::connection::Use;
 use super::database::Database;
 use super::error::Fault;
 use super::lent::Lent;
 use super::row::{milliseconds, uuid_of};
+use super::session::Use;
 use super::tries::tried_within;
 use crate::ledger::{Lease, Owner};
 use std::collections::HashSet;

@@ -1,15 +1,15 @@
 //! The handle of the ledger: hands each method to its job.
 
-use super::connection::Use;
 use super::connector::Connector;
 use super::database::Database;
 use super::error::Fault;
 use super::lent::Lent;
 use super::options::PostgresOptions;
 use super::refused::Refusals;
+use super::session::Use;
 use super::writer::Writers;
 use super::{
-    chores, dead, durability, exchange, hand_over, lease, migrate, probe, prune, read, reassign, redeliver, wake,
+    chores, dead, durability, exchange, hand_over, lease, migrate, probing, prune, read, reassign, redeliver, wake,
 };
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
@@ -43,7 +43,7 @@ impl PostgresLedger {
         chores::start(&database);
         wake::start(&database).await?;
         database.keep_fresh();
-        probe::start(&database).await?;
+        probing::start(&database).await?;
         Ok(Self { refusals: Refusals::start(&database), database, writers })
     }
 }

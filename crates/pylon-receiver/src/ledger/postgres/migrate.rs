@@ -2,15 +2,11 @@
 
 use super::connection::Connection;
 use super::error::Fault;
+use super::schema::{MIGRATIONS, VERSION};
 use deadpool_postgres::Transaction;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, GenericClient};
 use uuid::Uuid;
-
-/// The tables, a step for each version of them.
-const MIGRATIONS: [&str; 1] = [include_str!("schema/001.sql")];
-/// The version of the tables.
-pub(super) const VERSION: i32 = MIGRATIONS.len() as i32;
 
 /// Taken by every version of this program that changes tables.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('pylon-receiver ' || $1, 0))";

@@ -3,9 +3,10 @@
 //! Settings, prepared statements, LISTEN and the order of what is sent without waiting belong to a session: without one of its own, a ledger
 //! would work by chance.
 
-use super::connection::{Connection, Use};
+use super::connection::Connection;
 use super::connector::Connector;
 use super::error::Fault;
+use super::session::Use;
 use crate::ledger::LedgerError;
 use std::sync::Arc;
 use tokio::time::Instant;

@@ -5,11 +5,11 @@
 
 use super::advance::advance;
 use super::changes::Changes;
-use super::connection::Use;
 use super::database::Database;
 use super::error::Fault;
 use super::line::{line_of, lock};
 use super::row::state_of;
+use super::session::Use;
 use super::transaction::{Job, Nothing, transact};
 use crate::ledger::DeliveryState;
 use deadpool_postgres::Transaction;

@@ -1,7 +1,7 @@
 //! The settings of a session: set, and read back.
 
-use super::connection::Use;
 use super::error::Fault;
+use super::session::Use;
 use std::fmt::Write;
 use tokio_postgres::{Client, SimpleQueryMessage};
 

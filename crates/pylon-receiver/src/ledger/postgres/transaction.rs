@@ -1,10 +1,11 @@
 //! Jobs of operators and chores, each one transaction.
 
 use super::changes::Changes;
-use super::connection::{Connection, Use};
+use super::connection::Connection;
 use super::database::Database;
 use super::error::Fault;
 use super::lent::Lent;
+use super::session::Use;
 use super::tries::{ANSWERED_WITHIN, tried_within};
 use deadpool_postgres::Transaction;
 use std::time::Duration;

@@ -3,14 +3,14 @@
 //! A commit that notifies takes a lock of the whole server. So what commits make due is gathered for a moment, and told in a
 //! transaction that does nothing else. Messages are lost while this connection is: from then on everybody looks for himself, once a second.
 
-use super::connection::{Dedicated, Use};
 use super::database::Database;
 use super::error::Fault;
+use super::session::{Dedicated, Use};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_postgres::Notification;
 use uuid::Uuid;
@@ -30,38 +30,9 @@ const PROBE: &str = "?";
 /// Before each destination in a message.
 const AT: char = '@';
 
-/// Where to say that something is due.
-pub(super) struct Notifier {
-    due: Mutex<Option<UnboundedSender<Arc<str>>>>,
-    gathered: Mutex<Option<UnboundedReceiver<Arc<str>>>>,
-}
-
-impl Default for Notifier {
-    fn default() -> Self {
-        let (due, gathered) = unbounded_channel();
-        Self { due: Mutex::new(Some(due)), gathered: Mutex::new(Some(gathered)) }
-    }
-}
-
-impl Notifier {
-    /// Tells other receivers that something is due at the destination.
-    pub(super) fn tell(&self, destination: &Arc<str>) {
-        if let Some(due) = &*self.due.lock().unwrap_or_else(PoisonError::into_inner) {
-            // Nobody tells when nobody listens, as in a command.
-            let _ = due.send(destination.clone());
-        }
-    }
-
-    /// Tells nobody any more.
-    pub(super) fn end(&self) {
-        self.due.lock().unwrap_or_else(PoisonError::into_inner).take();
-    }
-}
-
 /// Begins to hear, and from then on to tell; ends with the ledger.
 pub(super) async fn start(database: &Arc<Database>) -> Result<(), Fault> {
-    let gathered = database.notifier.gathered.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(gathered) = gathered {
+    if let Some(gathered) = database.notifier.take() {
         let connection = listen(database).await?;
         drop(database.runtime.spawn(run(Arc::downgrade(database), connection, gathered)));
     }

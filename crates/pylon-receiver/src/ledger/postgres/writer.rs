@@ -1,10 +1,10 @@
 //! Takes all events that wait, commits them together, then answers everybody.
 
-use super::connection::Use;
-use super::database::Database;
+use super::database::{Database, WRITERS};
 use super::error::Fault;
 use super::lent::Lent;
 use super::record;
+use super::session::Use;
 use crate::id::EventId;
 use crate::ledger::{LedgerError, NewEvent, Recorded};
 use std::collections::{HashSet, VecDeque};
@@ -13,8 +13,6 @@ use std::time::Instant;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::timeout_at;
 
-/// Connections that record.
-pub(super) const WRITERS: usize = 2;
 /// Events in one commit at most, and the bytes of their bodies.
 const MOST_EVENTS: usize = 256;
 const MOST_BYTES: usize = 8 * 1024 * 1024;

@@ -1,9 +1,10 @@
 //! One read, within a bounded time.
 
-use super::super::connection::{Connection, Use};
+use super::super::connection::Connection;
 use super::super::database::Database;
 use super::super::error::Fault;
 use super::super::lent::Lent;
+use super::super::session::Use;
 use super::super::tries::{ANSWERED_WITHIN, once};
 
 /// Reads something. Its connection is closed if it ends in the middle: an answer may be under way.
