@@ -159,6 +159,8 @@ def apache(site: Site, settings: str) -> tuple[list[str | Path], dict[str, str]]
         f"LoadModule mpm_event_module {modules / 'mod_mpm_event.so'}",
         f"LoadModule authz_core_module {modules / 'mod_authz_core.so'}",
         f"LoadModule wsgi_module {module}",
+        # Its own place is a folder that an installed Apache makes.
+        f"WSGISocketPrefix {site.folder / 'wsgi'}",
         f"ErrorLog {site.log}",
         *([f"User {user.pw_name}", f"Group #{user.pw_gid}"] if os.geteuid() == 0 else []),
         settings.replace("/srv/app", str(site.folder)),
