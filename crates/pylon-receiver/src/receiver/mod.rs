@@ -41,6 +41,8 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout_at;
 
+/// How long the ledger may take to close at least, however little time is left.
+const CLOSE: Duration = Duration::from_secs(1);
 /// How long operators are answered after everything else has ended.
 const LAST_ANSWERS: Duration = Duration::from_millis(100);
 
@@ -143,33 +145,38 @@ impl Receiver {
 
     /// Stops: is no longer ready, lets attempts under way end, and meanwhile stores what comes in. Then it accepts nothing more,
     /// answers the requests under way, commits, and closes the ledger. What takes too long is given back or broken off: a shutdown
-    /// takes no longer than `limits.shutdown_timeout`, and what the disk takes.
+    /// takes no longer than `limits.shutdown_timeout`; if that is short, the ledger has one more second to close.
     ///
     /// # Errors
-    /// What the ledger says at its close.
+    /// What the ledger says at its close; [`LedgerError::Unreachable`] if it did not close in time.
     pub async fn shutdown(mut self) -> Result<(), LedgerError> {
         self.shared.stopping.send_replace(true);
         let timeout = self.shared.config().limits.shutdown_timeout;
         let deadline = Instant::now() + timeout;
-        // A little of the time is left for the last requests, for giving back and for closing.
-        let deadline_of_attempts = deadline - (timeout / 10).min(Duration::from_secs(2));
+        // A little of the time is left for the last requests and for giving back, and of that a little for closing.
+        let left = (timeout / 10).min(Duration::from_secs(2));
+        let (deadline_of_attempts, deadline_of_requests) = (deadline - left, deadline - left / 2);
+        // A ledger that does not answer takes no more time than there is.
         let working = async {
-            self.shared.couriers.stop(deadline_of_attempts).await;
-            self.stop_listening.send_replace(Some(deadline));
+            let _ = timeout_at(deadline_of_requests.into(), self.shared.couriers.stop(deadline_of_attempts)).await;
+            self.stop_listening.send_replace(Some(deadline_of_requests));
             let listening = async {
                 let Some(listening) = &mut self.listening else { return };
                 if let Ok(Stopped { aborted: 1.. }) = listening.await {
                     tracing::warn!("connections were broken off: they took longer than the shutdown may");
                 }
             };
-            tokio::join!(listening, self.shared.couriers.release());
+            let releasing = timeout_at(deadline_of_requests.into(), self.shared.couriers.release());
+            let _ = tokio::join!(listening, releasing);
         };
         let pruning = async {
-            // A ledger that does not answer takes no more time than there is.
-            let _ = timeout_at(deadline.into(), &mut self.pruning).await;
+            let _ = timeout_at(deadline_of_requests.into(), &mut self.pruning).await;
         };
         tokio::join!(working, pruning);
-        let closed = self.shared.ledger.close().await;
+        let deadline_of_close = deadline.max(Instant::now() + CLOSE);
+        let closed = timeout_at(deadline_of_close.into(), self.shared.ledger.close()).await;
+        // Whoever was answered has what he was told: it is committed.
+        let closed = closed.unwrap_or_else(|_| Err(LedgerError::Unreachable("it did not close in time".into())));
         self.stop_admin.send_replace(Some(Instant::now() + LAST_ANSWERS));
         let _ = (&mut self.administering).await;
         tracing::info!("stopped");

@@ -4,6 +4,7 @@
 mod address;
 mod chores;
 mod claim_plans;
+mod closing;
 mod connect;
 mod damage;
 mod durability;

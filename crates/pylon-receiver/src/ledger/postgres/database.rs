@@ -12,9 +12,8 @@ use super::session::{Dedicated, Use};
 use crate::ledger::{Bell, LedgerError};
 use crate::postgres_address::PostgresAddress;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Handle;
-use tokio::sync::RwLock;
+use tokio::sync::{RwLock, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -47,7 +46,7 @@ pub(super) struct Database {
     readers: Pool,
     chores: Pool,
     /// Whether it is about to be closed: what takes long breaks off.
-    is_closing: AtomicBool,
+    is_closing: watch::Sender<bool>,
     /// Whether the ledger is closed; locked to read while something is done.
     closed: Arc<RwLock<bool>>,
 }
@@ -77,7 +76,7 @@ impl Database {
             couriers,
             readers,
             chores,
-            is_closing: AtomicBool::new(false),
+            is_closing: watch::Sender::new(false),
             runtime,
             options,
             id,
@@ -147,12 +146,18 @@ impl Database {
 
     /// Whether it is about to be closed.
     pub(super) fn is_closing(&self) -> bool {
-        self.is_closing.load(Ordering::Relaxed)
+        *self.is_closing.borrow()
+    }
+
+    /// Waits until it is about to be closed.
+    pub(super) async fn closing(&self) {
+        // The sender is here as long as this is.
+        let _ = self.is_closing.subscribe().wait_for(|is_closing| *is_closing).await;
     }
 
     /// Waits for what is being done, and lets nothing else begin.
     pub(super) async fn close(&self) {
-        self.is_closing.store(true, Ordering::Relaxed);
+        self.is_closing.send_replace(true);
         self.notifier.end();
         *self.closed.write().await = true;
         for pool in [&self.writers, &self.couriers, &self.readers, &self.chores] {
