@@ -35,7 +35,7 @@ pub(super) struct Database {
     pub(super) id: Uuid,
     pub(super) bell: Bell,
     /// Tells other receivers that something is due.
-    pub(super) notifier: Notifier,
+    pub(super) notifier: Arc<Notifier>,
     /// Exchanges whose answer was lost.
     pub(super) lost: Lost,
     /// What a commit is worth.
@@ -69,7 +69,7 @@ impl Database {
         let writers = pool(&connector, Use::Write, WRITERS)?;
         let couriers = pool(&connector, Use::Deliver, COURIERS)?;
         Ok(Self {
-            notifier: Notifier::default(),
+            notifier: Arc::default(),
             probe: Probe::new(options.promise),
             connector,
             writers,
@@ -163,5 +163,11 @@ impl Database {
         for pool in [&self.writers, &self.couriers, &self.readers, &self.chores] {
             pool.close();
         }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        self.notifier.end();
     }
 }
