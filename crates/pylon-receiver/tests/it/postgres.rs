@@ -20,6 +20,7 @@ pub(crate) mod proxy;
 mod refused;
 mod retention;
 mod stage;
+mod stranded;
 mod trip;
 
 use pylon_receiver::PostgresAddress;

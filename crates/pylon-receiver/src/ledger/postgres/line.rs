@@ -23,6 +23,9 @@ pub(super) fn line(ledger: Uuid, destination: &str, order_key: &str) -> i64 {
     i64::from_be_bytes(first)
 }
 
+/// Locks lines in the order of the array.
+pub(super) const LOCK_LINES: &str = "SELECT pg_advisory_xact_lock(line) FROM unnest($1::bigint[]) AS line";
+
 /// Locks lines until the end of the transaction. Whoever looks at a line before it writes does so in a later statement: this one does not
 /// see what those did that it waited for.
 pub(super) async fn lock(transaction: &Transaction<'_>, lines: &BTreeSet<i64>) -> Result<(), Fault> {
@@ -30,8 +33,7 @@ pub(super) async fn lock(transaction: &Transaction<'_>, lines: &BTreeSet<i64>) -
         return Ok(());
     }
     let sorted: Vec<i64> = lines.iter().copied().collect();
-    let lock =
-        transaction.prepare_cached("SELECT pg_advisory_xact_lock(line) FROM unnest($1::bigint[]) AS line").await?;
+    let lock = transaction.prepare_cached(LOCK_LINES).await?;
     transaction.execute(&lock, &[&sorted]).await?;
     Ok(())
 }

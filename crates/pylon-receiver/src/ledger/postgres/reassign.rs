@@ -126,9 +126,23 @@ const DROPPED: &str = "
         redelivery_of, reason, settled_token
     FROM gone";
 
+/// Lines of which one waits.
+const LINES: &str = "
+    SELECT line, order_key FROM open WHERE destination = $1 AND state = 0 AND line IS NOT NULL
+    ORDER BY is_repeat, due_at, seq LIMIT $2";
+/// Lines of which none waits and none is being delivered: there are none, unless somebody has changed the tables by hand. It goes through the
+/// whole table, for which there is no index, and so it is asked last.
+const STRANDED: &str = "
+    SELECT DISTINCT ON (held.line) held.line, held.order_key FROM open AS held
+    LEFT JOIN LATERAL (
+        SELECT true AS is_there FROM open WHERE open.line = held.line AND open.state IN (0, 2) LIMIT 1
+    ) AS under_way ON true
+    WHERE held.destination = $1 AND held.state = 1 AND held.line IS NOT NULL AND under_way.is_there IS NULL
+    ORDER BY held.line, held.seq LIMIT $2";
+
 /// What came of going for lines.
 enum Looked {
-    /// No line has its first one waiting.
+    /// Of no line anything can be taken.
     Nothing,
     /// So many deliveries are done with.
     Done(u64),
@@ -145,13 +159,16 @@ impl Job for SomeLines<'_> {
         // Here it is an operator who waits for the commit.
         transaction.batch_execute("SET LOCAL synchronous_commit TO local").await?;
         let Places { ledger, from, to } = self.0;
-        let find = "
-        SELECT line, order_key FROM open WHERE destination = $1 AND state = 0 AND line IS NOT NULL
-        ORDER BY is_repeat, due_at, seq LIMIT $2";
-        let find = transaction.prepare_cached(find).await?;
+        let mut found = Vec::new();
+        for find in [LINES, STRANDED] {
+            if found.is_empty() {
+                let find = transaction.prepare_cached(find).await?;
+                found = transaction.query(&find, &[&&**from, &MOST_LINES]).await?;
+            }
+        }
         // Each line, and where it goes.
         let mut lines = BTreeMap::new();
-        for row in transaction.query(&find, &[&&**from, &MOST_LINES]).await? {
+        for row in found {
             let (line, order_key): (i64, Option<&[u8]>) = (row.try_get(0)?, row.try_get(1)?);
             let goes_to = to.map(|to| line_of(ledger, to, order_key)).transpose()?.flatten();
             lines.insert(line, goes_to.unwrap_or(line));
