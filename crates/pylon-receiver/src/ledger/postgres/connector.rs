@@ -4,7 +4,7 @@ use super::dial::dial;
 use super::driver::{Ended, Unasked, drive};
 use super::error::Fault;
 use super::options::{PostgresOptions, ReadPassword};
-use super::pulse::Pulse;
+use super::pulse::{Host, Pulse};
 use super::schema::VERSION;
 use super::server::{Cluster, Server, Unfit, examine};
 use super::session::{Dedicated, Renewal, Session, Use};
@@ -41,6 +41,8 @@ pub(super) struct Connector {
     runtime: Handle,
     /// Machine and process, for `pg_stat_activity`.
     whence: String,
+    /// When each host of the address was last heard.
+    heard: Box<[Arc<Host>]>,
     state: Mutex<State>,
     /// Connections of an earlier generation are renewed: the server that they lead to stops, or is no primary any more.
     generation: watch::Sender<u64>,
@@ -73,6 +75,7 @@ impl Connector {
             password: options.password.clone(),
             runtime,
             whence: format!("{}/{}", name.nodename().to_string_lossy(), std::process::id()),
+            heard: address.hosts.iter().map(|_| Arc::default()).collect(),
             state: Mutex::default(),
             generation: watch::Sender::new(0),
         }
@@ -146,7 +149,7 @@ impl Connector {
         let host = &self.address.hosts[place];
         let mut generations = self.generation.subscribe();
         let generation = *generations.borrow_and_update();
-        let pulse = Arc::new(Pulse::default());
+        let pulse = Arc::new(Pulse::new(self.heard[place].clone()));
         let stream = dial(&self.address, host, deadline, &pulse).await.map_err(Unfit::Now)?;
         let (client, connection) = self.config(host, password).connect_raw(stream, Secured).await.map_err(refused)?;
         let warnings = Arc::new(AtomicU64::new(0));
@@ -161,12 +164,16 @@ impl Connector {
                 }
             };
             async move {
-                let ended = drive(connection, pulse, used_for.patience(), unasked, renewed).await;
+                let ended = drive(connection, pulse.clone(), used_for.patience(), unasked, renewed).await;
                 if let Some(connector) = connector.upgrade()
-                    && ended == Ended::Broken
+                    && ended == Ended::Silent
                     && is_in_use.load(Ordering::Acquire)
                 {
-                    connector.distrust(place, generation);
+                    match pulse.is_host_silent() {
+                        true => connector.distrust(place, generation),
+                        // Others may lead to another server by now, behind the same address.
+                        false => connector.renew(generation),
+                    }
                 }
             }
         });

@@ -179,6 +179,37 @@ async fn a_frozen_server_holds_nobody_up_for_ever() {
     assert_eq!(cluster.sql(&database, "SELECT count(*) FROM pylon_receiver.events"), "3");
 }
 
+/// Nothing is wrong with a server that lets one commit wait for a standby.
+#[tokio::test]
+async fn one_answer_that_does_not_come_costs_no_other_connection() {
+    let Some(cluster) = Cluster::start() else { return };
+    let database = cluster.fresh_database();
+    let options = PostgresOptions {
+        answer_within: Duration::from_secs(3),
+        clean_up_every: Duration::from_millis(100),
+        ..PostgresOptions::default()
+    };
+    let ledger = PostgresLedger::connect(&address(&cluster.url(&database)), options).await.unwrap();
+    record(&ledger, 1).await.unwrap();
+    ledger.stats().await.unwrap();
+    let others = || {
+        let sql = format!(
+            "SELECT pid FROM pg_stat_activity WHERE datname = '{database}' AND application_name ~ '^pylon-receiver (listen|read)' ORDER BY pid"
+        );
+        cluster.sql("postgres", &sql)
+    };
+    let before = others();
+    assert_eq!(before.lines().count(), 2, "{before}");
+    cluster.conf([("synchronous_standby_names", "nobody")]);
+    unreachable(record(&ledger, 2).await);
+    ledger.stats().await.unwrap();
+    cluster.conf([("synchronous_standby_names", "")]);
+    until_it_works(|| record(&ledger, 3)).await;
+    ledger.stats().await.unwrap();
+    assert_eq!(others(), before);
+    ledger.close().await.unwrap();
+}
+
 /// As after a switch-over that leaves connections open, for instance behind a load balancer.
 #[tokio::test]
 async fn connections_to_a_server_that_may_only_be_read_are_renewed() {
