@@ -2,6 +2,7 @@
 //! addresses, connections, servers that come and go, standbys.
 
 mod address;
+mod batches;
 mod chores;
 mod claim_plans;
 mod closing;

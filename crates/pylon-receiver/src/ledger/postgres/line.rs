@@ -1,6 +1,7 @@
 //! Lines: deliveries to one destination with one order key.
 
 use super::error::Fault;
+use crate::ledger::NewEvent;
 use deadpool_postgres::Transaction;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -21,6 +22,13 @@ pub(super) fn line(ledger: Uuid, destination: &str, order_key: &str) -> i64 {
     let mut first = [0; 8];
     first.copy_from_slice(&digest[..8]);
     i64::from_be_bytes(first)
+}
+
+/// The lines that the event's deliveries join.
+pub(super) fn lines_of(ledger: Uuid, event: &NewEvent) -> impl Iterator<Item = i64> {
+    event.deliveries.iter().filter_map(move |delivery| {
+        delivery.order_key.as_deref().map(|order_key| line(ledger, &delivery.destination, order_key))
+    })
 }
 
 /// Locks lines in the order of the array.

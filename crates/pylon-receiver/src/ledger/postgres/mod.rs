@@ -4,6 +4,7 @@
 //! taken in this order everywhere, each kind sorted: lines, deduplication keys, events, rows of `open`.
 
 mod advance;
+mod aside;
 mod changes;
 mod choose;
 mod chores;
@@ -46,6 +47,7 @@ mod server;
 mod session;
 mod settings;
 mod settle;
+mod sharing;
 mod stream;
 mod tallies;
 mod tls;

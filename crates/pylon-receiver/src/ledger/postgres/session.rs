@@ -60,7 +60,9 @@ impl Use {
     /// How long a statement waits for others.
     pub(super) const fn lock_timeout(self) -> &'static str {
         match self {
-            Self::Write | Self::Listen | Self::Probe | Self::Chores => "3s",
+            // Whoever is behind in the queue waits as long.
+            Self::Write => "1s",
+            Self::Listen | Self::Probe | Self::Chores => "3s",
             Self::Deliver => "5s",
             Self::Read => "10s",
         }

@@ -1,33 +1,33 @@
 //! Takes all events that wait, commits them together, then answers everybody.
 
+use super::aside::{Aside, part};
 use super::database::{Database, WRITERS};
 use super::error::Fault;
 use super::lent::Lent;
-use super::record;
+use super::line::lines_of;
+use super::record::{self, Taken};
 use super::session::Use;
-use crate::id::EventId;
+use super::sharing::Sharing;
 use crate::ledger::{LedgerError, NewEvent, Recorded};
 use std::collections::{HashSet, VecDeque};
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 
-/// Events in one commit at most, and the bytes of their bodies.
-const MOST_EVENTS: usize = 256;
-const MOST_BYTES: usize = 8 * 1024 * 1024;
 /// How often a batch is tried, when others are in its way or its connection is lost.
 const MOST_TRIES: usize = 5;
 
 /// An event and who waits for its answer.
-struct Waiting {
-    event: NewEvent,
-    reply: oneshot::Sender<Result<Recorded, LedgerError>>,
+pub(super) struct Waiting {
+    pub(super) event: NewEvent,
+    pub(super) reply: oneshot::Sender<Result<Recorded, LedgerError>>,
 }
 
 /// The queue of events that wait to be committed.
 pub(super) struct Writers {
     queue: mpsc::Sender<Waiting>,
+    answer_within: Duration,
 }
 
 impl Writers {
@@ -37,7 +37,7 @@ impl Writers {
         for _ in 0..WRITERS {
             drop(database.runtime.spawn(work(Arc::downgrade(database), waiting.clone())));
         }
-        Self { queue }
+        Self { queue, answer_within: database.options.answer_within }
     }
 
     /// Waits for an event's commit, or answers [`LedgerError::Busy`] if too many wait.
@@ -47,18 +47,36 @@ impl Writers {
             mpsc::error::TrySendError::Full(_) => LedgerError::Busy,
             mpsc::error::TrySendError::Closed(_) => LedgerError::Closed,
         })?;
-        answer.await.map_err(|_| LedgerError::Closed)?
+        // From now on, however many wait before it. A writer passes over what nobody waits for any more.
+        match timeout(self.answer_within, answer).await {
+            Ok(answer) => answer.map_err(|_| LedgerError::Closed)?,
+            Err(_) => Err(late().into()),
+        }
     }
 }
 
 /// One writer: ends with the queue.
-async fn work(database: std::sync::Weak<Database>, waiting: Arc<Mutex<mpsc::Receiver<Waiting>>>) {
+async fn work(database: Weak<Database>, waiting: Arc<Mutex<mpsc::Receiver<Waiting>>>) {
+    let Some(ledger) = database.upgrade().map(|database| database.id) else { return };
     // Those that cannot share a commit with one before them.
     let mut behind = VecDeque::new();
+    let mut aside = Aside::new(ledger);
     loop {
-        let Some(batch) = next_batch(&waiting, &mut behind).await else { return };
-        let Some(database) = database.upgrade() else { return };
-        commit(&database, batch).await;
+        let next = next_batch(&waiting, &mut behind);
+        let batch = match aside.try_at() {
+            None => next.await,
+            // Nothing is lost when it comes too late: it waits only while it has nothing.
+            Some(at) => timeout_at(at, next).await.unwrap_or(Some(Vec::new())),
+        };
+        let (Some(batch), Some(database)) = (batch, database.upgrade()) else { return };
+        let batch = aside.take_in(batch);
+        aside.put(commit(&database, batch, Taken::WaitedForOnce).await);
+        let due = aside.take_due();
+        let tried = due.len();
+        if tried > 0 {
+            let in_vain = commit(&database, due, Taken::PassedOver).await;
+            aside.put_back(tried, in_vain);
+        }
     }
 }
 
@@ -82,6 +100,9 @@ async fn next_batch(waiting: &Mutex<mpsc::Receiver<Waiting>>, behind: &mut VecDe
                 None => break,
             },
         };
+        if next.reply.is_closed() {
+            continue;
+        }
         if !sharing.takes(&next.event) {
             later.push_back(next);
             continue;
@@ -93,74 +114,72 @@ async fn next_batch(waiting: &Mutex<mpsc::Receiver<Waiting>>, behind: &mut VecDe
     Some(batch)
 }
 
-/// Events that share a commit: no two have one id, or one deduplication key at one endpoint.
-#[derive(Default)]
-struct Sharing {
-    ids: HashSet<EventId>,
-    keys: HashSet<(Arc<str>, Box<str>)>,
-    bytes: usize,
-}
-
-impl Sharing {
-    fn is_full(&self) -> bool {
-        self.ids.len() >= MOST_EVENTS || self.bytes >= MOST_BYTES
+/// Commits, and answers; gives back those that wait for lines that others have locked, and those behind them.
+async fn commit(database: &Database, batch: Vec<Waiting>, taken: Taken) -> Vec<Waiting> {
+    if batch.is_empty() {
+        return batch;
     }
-
-    /// Takes the event in, unless it is the twin of another.
-    fn takes(&mut self, event: &NewEvent) -> bool {
-        let key = event.deduplication.as_ref().map(|key| (event.endpoint.clone(), key.key.clone()));
-        let is_twin = self.ids.contains(&event.id) || key.as_ref().is_some_and(|key| self.keys.contains(key));
-        if !is_twin {
-            self.ids.insert(event.id);
-            self.keys.extend(key);
-            self.bytes += event.body.as_bytes().len();
-        }
-        !is_twin
-    }
-}
-
-/// How many of these, from the first, can share a commit.
-pub(super) fn sharing(events: &[NewEvent]) -> usize {
-    let mut sharing = Sharing::default();
-    events.iter().take_while(|event| !sharing.is_full() && sharing.takes(event)).count()
-}
-
-async fn commit(database: &Database, batch: Vec<Waiting>) {
-    let (events, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|waiting| (waiting.event, waiting.reply)).unzip();
+    let events: Vec<&NewEvent> = batch.iter().map(|waiting| &waiting.event).collect();
     let began = Instant::now();
-    let result = attempt(database, &events).await;
+    let result = attempt(database, &events, taken).await;
+    let is_apart = match &result {
+        // They go on in parts.
+        Err(Fault::Locked(_)) => taken == Taken::WaitedForOnce,
+        Err(Fault::TooMuch(_) | Fault::Bad(_)) => events.len() > 1,
+        _ => false,
+    };
     if let Some(observer) = &database.options.observer {
         match &result {
-            Ok(_) => observer.committed(events.len(), began.elapsed()),
+            Ok(kept) => observer.committed(kept.answers.iter().flatten().count(), began.elapsed()),
             Err(_) => observer.failed(),
         }
     }
     match result {
+        Err(Fault::Locked(_)) if is_apart => Box::pin(commit(database, batch, Taken::PassedOver)).await,
+        // One of them is at fault: it alone is refused.
+        Err(Fault::Bad(_)) if is_apart => commit_parts(database, batch, 1, taken).await,
+        Err(Fault::TooMuch(_)) if is_apart => {
+            let half = batch.len().div_ceil(2);
+            commit_parts(database, batch, half, taken).await
+        }
         Ok(kept) => {
             kept.due.iter().for_each(|destination| database.wake(destination));
-            for (reply, answer) in replies.into_iter().zip(kept.answers) {
-                // A caller who left is no error.
-                let _ = reply.send(Ok(answer));
+            let mut aside = Vec::new();
+            for (waiting, answer) in batch.into_iter().zip(kept.answers) {
+                match answer {
+                    // A caller who left is no error.
+                    Some(answer) => drop(waiting.reply.send(Ok(answer))),
+                    None => aside.push(waiting),
+                }
             }
-        }
-        Err(Fault::Bad(_)) if events.len() > 1 => {
-            // One of them is at fault: it alone is refused.
-            for (event, reply) in events.into_iter().zip(replies) {
-                Box::pin(commit(database, vec![Waiting { event, reply }])).await;
-            }
+            aside
         }
         Err(fault) => {
             let error = refusal(fault);
-            for reply in replies {
-                let _ = reply.send(Err(error.clone()));
+            for waiting in batch {
+                let _ = waiting.reply.send(Err(error.clone()));
             }
+            Vec::new()
         }
     }
 }
 
+/// Commits so many at a time.
+async fn commit_parts(database: &Database, batch: Vec<Waiting>, size: usize, taken: Taken) -> Vec<Waiting> {
+    let (mut batch, mut aside, mut lines) = (VecDeque::from(batch), Vec::new(), HashSet::new());
+    while !batch.is_empty() {
+        let next = batch.drain(..size.min(batch.len())).collect();
+        let (behind, next) = part(database.id, next, &mut lines);
+        let passed_over = Box::pin(commit(database, next, taken)).await;
+        lines.extend(passed_over.iter().flat_map(|waiting| lines_of(database.id, &waiting.event)));
+        aside.extend(passed_over.into_iter().chain(behind));
+    }
+    aside
+}
+
 /// Commits the events. What became of a commit whose answer was lost is not known: the same again by the same ids finds out, on a new
 /// connection, until the time for an answer is over or nothing can be connected to.
-pub(super) async fn attempt(database: &Database, events: &[NewEvent]) -> Result<record::Kept, Fault> {
+pub(super) async fn attempt(database: &Database, events: &[&NewEvent], taken: Taken) -> Result<record::Kept, Fault> {
     let deadline = Instant::now() + database.options.answer_within;
     let attempts = async {
         let mut tries = 0;
@@ -169,19 +188,23 @@ pub(super) async fn attempt(database: &Database, events: &[NewEvent]) -> Result<
             database.probe.pass()?;
             let connection = Lent::new(database.connection(Use::Write).await?);
             let before = connection.warnings();
-            let result = record::run(&connection, database, events).await;
+            let result = record::run(&connection, database, events, taken).await;
             let is_warned = connection.warnings() != before;
             match database.probe.confirm(connection.give_back(result), is_warned) {
                 Err(Fault::Again(_) | Fault::Away(_)) if tries < MOST_TRIES => {}
+                Err(Fault::Locked(_)) if tries < MOST_TRIES && taken != Taken::WaitedForOnce => {}
                 result => return result,
             }
         }
     };
-    let late = || Fault::Away("the commit was not confirmed in time".into());
     match timeout_at(deadline.into(), attempts).await {
         Ok(result) => result,
         Err(_) => database.probe.confirm(Err(late()), false),
     }
+}
+
+fn late() -> Fault {
+    Fault::Away("the commit was not confirmed in time".into())
 }
 
 /// Why an event was not kept. What is not the event's own fault may be over later.
