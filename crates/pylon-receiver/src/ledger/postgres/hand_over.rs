@@ -18,7 +18,8 @@ pub(super) async fn run(database: Arc<Database>, events: Vec<NewEvent>) -> Vec<R
         alone = usize::saturating_sub(alone, 1);
         match attempt(&database, &batch, Taken::WaitedFor).await {
             Ok(kept) => {
-                kept.due.iter().for_each(|destination| database.wake(destination));
+                // They may have been handed over before, in vain as far as is known.
+                kept.due.iter().chain(&kept.found).for_each(|destination| database.wake(destination));
                 answers.extend(kept.answers.into_iter().flatten().map(Ok));
             }
             // One of them is at fault: each alone.

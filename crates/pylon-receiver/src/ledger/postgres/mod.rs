@@ -41,6 +41,7 @@ mod reassign;
 mod record;
 mod redeliver;
 mod refused;
+mod round;
 mod row;
 mod schema;
 mod server;

@@ -110,6 +110,9 @@ pub(super) struct Kept {
     pub(super) answers: Vec<Option<Recorded>>,
     /// Destinations that have something due.
     pub(super) due: Vec<Arc<str>>,
+    /// Destinations of events that were here before. If it was this receiver that kept them, in a commit whose answer was lost, something is
+    /// due there, and nobody knows.
+    pub(super) found: Vec<Arc<str>>,
 }
 
 /// Keeps the events in their order, all in one commit. No two of them may have one id, or one deduplication key at one endpoint.
@@ -141,10 +144,10 @@ pub(super) async fn run(
     let are_free = free(database.id, events, are_taken);
     let kept: Vec<&NewEvent> =
         events.iter().zip(&are_free).filter(|(_, is_free)| **is_free).map(|(&event, _)| event).collect();
-    let Kept { answers, due } = Batch::of(database.id, &kept).keep(connection, ready(Ok(())), &kept).await?;
+    let Kept { answers, due, found } = Batch::of(database.id, &kept).keep(connection, ready(Ok(())), &kept).await?;
     let mut answers = answers.into_iter();
     let answers = are_free.into_iter().map(|is_free| if is_free { answers.next().flatten() } else { None }).collect();
-    Ok(Kept { answers, due })
+    Ok(Kept { answers, due, found })
 }
 
 /// Events and deliveries, a list for each column.
@@ -257,17 +260,16 @@ impl<'a> Batch<'a> {
             }
         }
         let others: Vec<usize> = (0..events.len()).filter(|&place| !kept.contains(&self.ids[place])).collect();
-        let mut answers = vec![Some(Recorded::Stored); events.len()];
+        let (mut answers, mut found) = (vec![Some(Recorded::Stored); events.len()], Vec::new());
         if !others.is_empty() {
             for (&place, answer) in others.iter().zip(find(connection, events, &others).await?) {
                 if answer == Recorded::Stored {
-                    // It may be this receiver that has kept it, in a commit whose answer was lost.
-                    due.extend(events[place].deliveries.iter().map(|delivery| delivery.destination.clone()));
+                    found.extend(events[place].deliveries.iter().map(|delivery| delivery.destination.clone()));
                 }
                 answers[place] = Some(answer);
             }
         }
-        Ok(Kept { answers, due })
+        Ok(Kept { answers, due, found })
     }
 }
 

@@ -193,6 +193,10 @@ pub(super) async fn attempt(database: &Database, events: &[&NewEvent], taken: Ta
             match database.probe.confirm(connection.give_back(result), is_warned) {
                 Err(Fault::Again(_) | Fault::Away(_)) if tries < MOST_TRIES => {}
                 Err(Fault::Locked(_)) if tries < MOST_TRIES && taken != Taken::WaitedForOnce => {}
+                Ok(mut kept) if tries > 1 => {
+                    kept.due.append(&mut kept.found);
+                    return Ok(kept);
+                }
                 result => return result,
             }
         }
