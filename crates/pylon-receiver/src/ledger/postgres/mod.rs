@@ -5,6 +5,7 @@
 
 mod advance;
 mod aside;
+mod behind;
 mod changes;
 mod choose;
 mod chores;
@@ -54,6 +55,7 @@ mod tallies;
 mod tls;
 mod transaction;
 mod tries;
+mod waiting;
 mod wake;
 mod writer;
 

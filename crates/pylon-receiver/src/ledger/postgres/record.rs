@@ -1,6 +1,6 @@
 //! Keeps events and their deliveries, many in one commit.
 
-use super::aside::free;
+use super::behind::free;
 use super::connection::Connection;
 use super::database::Database;
 use super::error::Fault;

@@ -1,6 +1,7 @@
 //! Takes all events that wait, commits them together, then answers everybody.
 
-use super::aside::{Aside, part};
+use super::aside::Aside;
+use super::behind::part;
 use super::database::{Database, WRITERS};
 use super::error::Fault;
 use super::lent::Lent;
@@ -8,21 +9,18 @@ use super::line::lines_of;
 use super::record::{self, Taken};
 use super::session::Use;
 use super::sharing::Sharing;
+use super::waiting::Waiting;
 use crate::ledger::{LedgerError, NewEvent, Recorded};
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::time::{timeout, timeout_at};
+use tokio::time::{sleep, timeout, timeout_at};
 
 /// How often a batch is tried, when others are in its way or its connection is lost.
-const MOST_TRIES: usize = 5;
-
-/// An event and who waits for its answer.
-pub(super) struct Waiting {
-    pub(super) event: NewEvent,
-    pub(super) reply: oneshot::Sender<Result<Recorded, LedgerError>>,
-}
+const MOST_TRIES: u32 = 5;
+/// How long after the first try in vain the next one is made where the server has no memory left; then longer.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The queue of events that wait to be committed.
 pub(super) struct Writers {
@@ -197,6 +195,8 @@ pub(super) async fn attempt(database: &Database, events: &[&NewEvent], taken: Ta
                     kept.due.append(&mut kept.found);
                     return Ok(kept);
                 }
+                // Others use the memory, for a moment.
+                Err(Fault::TooMuch(_)) if tries < MOST_TRIES && events.len() == 1 => sleep(PAUSE * tries).await,
                 result => return result,
             }
         }
