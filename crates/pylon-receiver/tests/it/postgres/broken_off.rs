@@ -40,13 +40,16 @@ impl Scene {
         Some(Self { stage, proxy, name, behind, beside })
     }
 
-    /// Waits until no session has a transaction that nobody goes on with.
+    /// Waits until no session has a transaction that nobody goes on with. Where somebody went on with another's, or ended none, the
+    /// server has warned.
     async fn no_transaction_is_left(&self) {
         let left = format!(
             "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE '{} %' AND state LIKE 'idle in transaction%'",
             self.name
         );
         self.stage.until("no transaction is left open", &left).await;
+        let notices = self.proxy.notices();
+        assert!(!notices.iter().any(|notice| notice.contains("transaction in progress")), "{notices:?}");
     }
 
     /// Events, each with a delivery to "app", in one line. Returns their ids.
