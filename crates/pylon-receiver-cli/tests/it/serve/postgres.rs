@@ -207,15 +207,17 @@ fn the_certificate_of_the_database_is_verified() {
     let another_name =
         "TLS failed: expected a certificate for this host name, found one for another; connect by the name in it";
     refuses(&secured("127.0.0.1", "TRUSTED"), &format!("127.0.0.1:{port}: {another_name}"));
-    let stranger = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    scene.write("trusted.pem", &stranger.cert.pem());
+    let mut stranger = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    stranger.distinguished_name.push(rcgen::DnType::CommonName, "a stranger");
+    let stranger = stranger.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem();
+    scene.write("trusted.pem", &stranger);
     let issuer = "TLS failed: expected a certificate by {}/trusted.pem, found one by another issuer";
     refuses(&scene, &format!("localhost:{port}: {issuer}"));
     std::fs::remove_file(scene.path("trusted.pem")).unwrap();
     let missing = "no TLS: expected PEM in {}/trusted.pem, cannot read it (entity not found)";
     refuses(&scene, &format!("localhost:{port}: {missing}"));
     let system = secured("localhost", "");
-    system.write("trusted.pem", &stranger.cert.pem());
+    system.write("trusted.pem", &stranger);
     let (code, said) = check(&system);
     let issuer = "TLS failed: expected a certificate by the authorities of this system; name a file of others with `sslrootcert`, found one by another issuer";
     assert!(code == Some(1) && said.contains(&format!("localhost:{port}: {issuer}")), "{said}");
