@@ -3,6 +3,7 @@
 
 mod address;
 mod batches;
+mod broken_off;
 mod chores;
 mod claim_plans;
 mod closing;
@@ -10,6 +11,8 @@ mod connect;
 mod damage;
 mod durability;
 mod fence;
+mod held_up;
+mod listener;
 mod lists;
 mod lock;
 mod lost;
@@ -17,11 +20,15 @@ mod migrate;
 mod order_plans;
 mod orders;
 mod place;
+mod plans;
 pub(crate) mod proxy;
 mod refused;
 mod retention;
+mod scale;
 mod stage;
+mod stop;
 mod stranded;
+mod tls;
 mod trip;
 
 use pylon_receiver::PostgresAddress;
