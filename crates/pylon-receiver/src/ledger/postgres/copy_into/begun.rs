@@ -77,19 +77,22 @@ impl Begun {
         Ok(Some(Self { stage: Stage::of(row.try_get(0)?)?, origin }))
     }
 
-    /// A copy into which more may be put.
-    pub(super) async fn under_way(transaction: &Transaction<'_>, copy: CopyId) -> Result<Self, Fault> {
+    /// A copy into which more may be put: also one that is sealed, which puts everything once more where the other ledger did not hear of
+    /// that.
+    pub(super) async fn to_put(transaction: &Transaction<'_>, copy: CopyId) -> Result<Self, Fault> {
         match Self::find(transaction, copy, Hold::Shared).await? {
-            Some(begun) if begun.stage == Stage::UnderWay => Ok(begun),
-            Some(begun) => Err(not_as_expected("under way", &format!("{:?}", begun.stage))),
-            None => Err(not_as_expected("under way", "none")),
+            Some(begun) if begun.stage <= Stage::Sealed => Ok(begun),
+            Some(_) => Err(not_as_expected("not in use", "one that is")),
+            None => Err(not_as_expected("not in use", "none")),
         }
     }
 }
 
 /// Where a copy is not what the next step needs: another program has it in hand.
 pub(super) fn not_as_expected(expected: &str, found: &str) -> Fault {
-    Fault::Other(format!("expected a copy that is {expected}, found {found}; is another `migrate-ledger` running?").into())
+    Fault::Other(
+        format!("expected a copy that is {expected}, found {found}; is another `migrate-ledger` running?").into(),
+    )
 }
 
 /// The copy as PostgreSQL has it.
@@ -216,8 +219,8 @@ impl Job for Seal {
         let Self(copy) = *self;
         match Begun::find(transaction, copy, Hold::Alone).await? {
             Some(begun) if begun.stage <= Stage::Sealed => set_stage(transaction, copy, Stage::Sealed).await,
-            Some(begun) => Err(not_as_expected("complete and not in use", &format!("{:?}", begun.stage))),
-            None => Err(not_as_expected("complete", "none")),
+            Some(_) => Err(not_as_expected("not in use", "one that is")),
+            None => Err(not_as_expected("not in use", "none")),
         }
     }
 }

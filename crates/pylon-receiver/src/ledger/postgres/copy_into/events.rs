@@ -51,7 +51,7 @@ impl Job for PutEvents {
 
     async fn run(&self, transaction: &Transaction<'_>, _: &mut Changes) -> Result<Vec<Put>, Fault> {
         let Self { ledger, copy, events } = self;
-        let origin = Begun::under_way(transaction, *copy).await?.origin;
+        let origin = Begun::to_put(transaction, *copy).await?.origin;
         let new = put(transaction, events).await?;
         let of_new = events.iter().filter(|event| new.contains(&uuid_of(event.id)));
         let (mut deliveries, mut attempts) = (Deliveries::default(), Attempts::default());
@@ -64,8 +64,7 @@ impl Job for PutEvents {
         deliveries.put(transaction).await?;
         attempts.put(transaction).await?;
 
-        let old: Vec<EventId> =
-            events.iter().map(|event| event.id).filter(|&id| !new.contains(&uuid_of(id))).collect();
+        let old: Vec<EventId> = events.iter().map(|event| event.id).filter(|&id| !new.contains(&uuid_of(id))).collect();
         let mut found = find(transaction, origin, &old).await?.into_iter();
         let answer = |event: &EventCopy| match new.contains(&uuid_of(event.id)) {
             true => Put::New,
@@ -89,9 +88,8 @@ async fn put(transaction: &Transaction<'_>, events: &[EventCopy]) -> Result<Hash
     let bodies: Vec<&[u8]> = events.iter().map(|event| event.body.as_ref()).collect();
     let is_unfinished = |event: &EventCopy| event.deliveries.iter().any(|delivery| delivery.state.is_unfinished());
     let unfinished: Vec<bool> = events.iter().map(is_unfinished).collect();
-    let columns: &[&(dyn ToSql + Sync)] = &[
-        &ids, &endpoints, &names, &kinds, &methods, &targets, &queries, &parked, &headers, &bodies, &unfinished,
-    ];
+    let columns: &[&(dyn ToSql + Sync)] =
+        &[&ids, &endpoints, &names, &kinds, &methods, &targets, &queries, &parked, &headers, &bodies, &unfinished];
     let put = transaction.prepare_cached(PUT).await?;
     transaction.query(&put, columns).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
@@ -219,11 +217,7 @@ impl<'a> Attempts<'a> {
 }
 
 /// What there is of the events: of the copy, or of those that receivers serve.
-async fn find(
-    transaction: &Transaction<'_>,
-    origin: Origin,
-    ids: &[EventId],
-) -> Result<Vec<Option<EventCopy>>, Fault> {
+async fn find(transaction: &Transaction<'_>, origin: Origin, ids: &[EventId]) -> Result<Vec<Option<EventCopy>>, Fault> {
     let ids: Vec<Uuid> = ids.iter().copied().map(uuid_of).collect();
     if ids.is_empty() {
         return Ok(Vec::new());

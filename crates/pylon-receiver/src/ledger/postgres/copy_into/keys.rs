@@ -48,7 +48,7 @@ impl Job for PutKeys {
 
     async fn run(&self, transaction: &Transaction<'_>, _: &mut Changes) -> Result<Vec<PutKey>, Fault> {
         let Self { copy, keys } = self;
-        let origin = Begun::under_way(transaction, *copy).await?.origin;
+        let origin = Begun::to_put(transaction, *copy).await?.origin;
         let (endpoints, names) = columns(keys.iter().map(|key| &key.name));
         let events: Vec<Uuid> = keys.iter().map(|key| uuid_of(key.event)).collect();
         let expires: Vec<Option<i64>> =

@@ -25,7 +25,7 @@ impl Job for PutRefused {
 
     async fn run(&self, transaction: &Transaction<'_>, _: &mut Changes) -> Result<Vec<Put>, Fault> {
         let Self { copy, refused } = self;
-        Begun::under_way(transaction, *copy).await?;
+        Begun::to_put(transaction, *copy).await?;
         let new = put(transaction, refused).await?;
         let numbers: Vec<i64> = refused.iter().map(number).collect();
         let found = find(transaction, &numbers).await?;
@@ -88,9 +88,8 @@ impl Job for FindRefused {
 }
 
 async fn find(transaction: &Transaction<'_>, numbers: &[i64]) -> Result<HashMap<i64, RefusedCopy>, Fault> {
-    let find = transaction
-        .prepare_cached(&format!("SELECT {REFUSED} FROM copied_refused WHERE number = ANY($1)"))
-        .await?;
+    let find =
+        transaction.prepare_cached(&format!("SELECT {REFUSED} FROM copied_refused WHERE number = ANY($1)")).await?;
     let rows = transaction.query(&find, &[&numbers]).await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, refused(row)?))).collect()
 }

@@ -1,11 +1,11 @@
 //! The methods of a ledger that takes a copy, each handed to its job.
 
 use super::super::ledger::PostgresLedger;
+use super::super::transaction::{Job, transact};
 use super::begun::{self, Begin, Seal};
 use super::events::{FindEvents, PutEvents};
 use super::keys::{FindKeys, PutKeys};
 use super::refused::{FindRefused, PutRefused};
-use super::super::transaction::{Job, transact};
 use super::{discard, release};
 use crate::id::EventId;
 use crate::ledger::LedgerFuture;
