@@ -225,6 +225,21 @@ impl Job for Seal {
     }
 }
 
+/// Locks the copy until the end of the transaction; it is being let go from now on. Where all of it has gone before, the tables may have
+/// another copy, so nothing may be done to them.
+pub(super) async fn hold_to_release(transaction: &Transaction<'_>, copy: CopyId) -> Result<Stage, Fault> {
+    let begun = Begun::find(transaction, copy, Hold::Alone).await?;
+    match begun.map(|begun| begun.stage) {
+        None => Err(not_as_expected("complete", "none")),
+        Some(Stage::UnderWay) => Err(not_as_expected("complete", "one that is under way")),
+        Some(Stage::Sealed) => {
+            set_stage(transaction, copy, Stage::BeingReleased).await?;
+            Ok(Stage::BeingReleased)
+        }
+        Some(stage) => Ok(stage),
+    }
+}
+
 /// Writes the stage down, also where it is written there already: the commit shows that it stays.
 pub(super) async fn set_stage(transaction: &Transaction<'_>, copy: CopyId, stage: Stage) -> Result<(), Fault> {
     let set = transaction.prepare_cached("UPDATE copies SET state = $2 WHERE copy = $1").await?;

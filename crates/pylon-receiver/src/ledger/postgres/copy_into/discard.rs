@@ -6,7 +6,7 @@ use super::super::error::Fault;
 use super::super::session::Use;
 use super::super::transaction::{Job, transact};
 use super::begun::{Begun, Hold, Stage, WITHIN, uuid};
-use super::release::forget_deliveries;
+use super::events::forget_deliveries;
 use crate::ledger::copy::CopyId;
 use deadpool_postgres::Transaction;
 use std::sync::Arc;

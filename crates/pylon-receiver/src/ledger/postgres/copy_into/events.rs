@@ -216,6 +216,15 @@ impl<'a> Attempts<'a> {
     }
 }
 
+/// Forgets the deliveries of events of the copy.
+pub(super) async fn forget_deliveries(transaction: &Transaction<'_>, events: &[Uuid]) -> Result<(), Fault> {
+    let attempts = transaction.prepare_cached("DELETE FROM copied_attempts WHERE event_id = ANY($1)").await?;
+    transaction.execute(&attempts, &[&events]).await?;
+    let deliveries = transaction.prepare_cached("DELETE FROM copied_deliveries WHERE event_id = ANY($1)").await?;
+    transaction.execute(&deliveries, &[&events]).await?;
+    Ok(())
+}
+
 /// What there is of the events: of the copy, or of those that receivers serve.
 async fn find(transaction: &Transaction<'_>, origin: Origin, ids: &[EventId]) -> Result<Vec<Option<EventCopy>>, Fault> {
     let ids: Vec<Uuid> = ids.iter().copied().map(uuid_of).collect();

@@ -21,7 +21,8 @@ pub(super) struct PutKeys {
 /// Answers the places of those that are new, and writes down which ones these are.
 const PUT: &str = "
     WITH given AS MATERIALIZED (
-        SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[]) WITH ORDINALITY AS given (endpoint, key, event_id, expires_at, place)
+        SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[]) WITH ORDINALITY
+            AS given (endpoint, key, event_id, expires_at, place)
     ), put AS (
         INSERT INTO deduplication_keys AS known (endpoint, key, event_id, expires_at)
         SELECT endpoint, key, event_id, expires_at FROM given ORDER BY endpoint, key

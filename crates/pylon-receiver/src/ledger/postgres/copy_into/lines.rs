@@ -6,8 +6,8 @@ use super::super::line::lock;
 use super::super::row::state_of;
 use super::super::session::Use;
 use super::super::transaction::Job;
-use super::begun::{Stage, WITHIN};
-use super::release::{hold, of_destination};
+use super::begun::{Stage, WITHIN, hold_to_release};
+use super::number::of_destination;
 use crate::ledger::copy::CopyId;
 use deadpool_postgres::Transaction;
 use std::collections::BTreeSet;
@@ -47,7 +47,7 @@ impl Job for Lines {
     const ON: Use = Use::Chores;
 
     async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes) -> Result<u64, Fault> {
-        if hold(transaction, self.0).await? == Stage::InUse {
+        if hold_to_release(transaction, self.0).await? == Stage::InUse {
             return Ok(0);
         }
         let choose = "

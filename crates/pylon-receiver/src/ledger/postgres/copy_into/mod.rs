@@ -6,8 +6,11 @@
 mod begun;
 mod discard;
 mod events;
+mod kept;
 mod keys;
 mod lines;
+mod loose;
+mod number;
 mod refused;
 mod release;
 mod target;

@@ -10,23 +10,16 @@ use super::super::error::Fault;
 use super::super::session::Use;
 use super::super::transaction::{Job, transact};
 use super::super::wake::{EVERYWHERE, channel};
-use super::begun::{Begun, Hold, Stage, WITHIN, not_as_expected, set_stage};
+use super::begun::{Stage, WITHIN, hold_to_release, set_stage};
+use super::kept::Events;
 use super::lines::Lines;
+use super::loose::Loose;
 use super::refused;
-use crate::ledger::DeliveryState;
 use crate::ledger::copy::CopyId;
 use deadpool_postgres::Transaction;
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_postgres::Row;
-use uuid::Uuid;
 
-/// Events that are let go in one transaction, and the bytes of bodies after which no further one is.
-const MOST_EVENTS: i64 = 1000;
-const MOST_BYTES: i64 = 32 << 20;
-/// Deliveries in no line that are let go in one transaction.
-const MOST_LOOSE: i64 = 2000;
 /// Deduplication keys that are no longer told from others, in one transaction.
 const MOST_KEYS: i64 = 20_000;
 
@@ -49,158 +42,6 @@ pub(super) async fn run(database: Arc<Database>, copy: CopyId) -> Result<u64, Fa
     Ok(0)
 }
 
-/// Locks the copy until the end of the transaction; it is being let go from now on. Where all of it has gone before, the tables may have
-/// another copy, so nothing may be done to them.
-pub(super) async fn hold(transaction: &Transaction<'_>, copy: CopyId) -> Result<Stage, Fault> {
-    let begun = Begun::find(transaction, copy, Hold::Alone).await?;
-    match begun.map(|begun| begun.stage) {
-        None => Err(not_as_expected("complete", "none")),
-        Some(Stage::UnderWay) => Err(not_as_expected("complete", "one that is under way")),
-        Some(Stage::Sealed) => {
-            set_stage(transaction, copy, Stage::BeingReleased).await?;
-            Ok(Stage::BeingReleased)
-        }
-        Some(stage) => Ok(stage),
-    }
-}
-
-/// Some events, with what has ended of their deliveries.
-struct Events {
-    copy: CopyId,
-    is_unfinished: bool,
-}
-
-/// What a receiver has recorded with the same id meanwhile stays: it is the same event, and was delivered from there.
-const RELEASE: &str = "
-    WITH gone AS (DELETE FROM copied_events WHERE id = ANY($1) RETURNING *)
-    INSERT INTO events (id, endpoint, name, kind, method, target, query, parked, headers, body)
-    SELECT id, endpoint, name, kind, method, target, query, parked, headers, body FROM gone ORDER BY id
-    ON CONFLICT (id) DO NOTHING RETURNING id, parked IS NOT NULL";
-
-const RELEASE_FINISHED: &str = "
-    WITH gone AS (DELETE FROM copied_deliveries WHERE event_id = ANY($1) AND seq IS NULL RETURNING *),
-    released AS (
-        INSERT INTO finished (event_id, number, destination, order_key, line, state, attempts, finished_at, created_at, redelivery_of,
-            reason)
-        SELECT event_id, number, destination, order_key, line, state, attempts, at, created_at, redelivery_of, reason FROM gone
-        ORDER BY event_id, number
-    )
-    SELECT destination, count(*) FROM gone WHERE state = 4 GROUP BY destination";
-
-const RELEASE_ATTEMPTS: &str = "
-    WITH gone AS (DELETE FROM copied_attempts WHERE event_id = ANY($1) RETURNING *)
-    INSERT INTO attempts (event_id, number, attempt, started_at, took_ms, status, detail)
-    SELECT event_id, number, attempt, started_at, took_ms, status, detail FROM gone ORDER BY event_id, number, attempt";
-
-impl Job for Events {
-    type Answer = u64;
-    const WITHIN: Duration = WITHIN;
-    const ON: Use = Use::Chores;
-
-    async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes) -> Result<u64, Fault> {
-        if hold(transaction, self.copy).await? == Stage::InUse {
-            return Ok(0);
-        }
-        let chosen = self.choose(transaction).await?;
-        if chosen.is_empty() {
-            return Ok(0);
-        }
-        let release = transaction.prepare_cached(RELEASE).await?;
-        let (mut released, mut parked) = (HashSet::with_capacity(chosen.len()), 0);
-        for row in transaction.query(&release, &[&chosen]).await? {
-            released.insert(row.try_get::<_, Uuid>(0)?);
-            parked += i64::from(row.try_get::<_, bool>(1)?);
-        }
-        changes.tallies.count_events(released.len() as i64, parked);
-        let known: Vec<Uuid> = chosen.iter().copied().filter(|id| !released.contains(id)).collect();
-        if !known.is_empty() {
-            tracing::warn!(number = known.len(), "events of the copy were recorded here meanwhile: those stay");
-            forget_deliveries(transaction, &known).await?;
-        }
-        let finished = transaction.prepare_cached(RELEASE_FINISHED).await?;
-        for row in transaction.query(&finished, &[&chosen]).await? {
-            let (destination, number) = of_destination(&row, 1)?;
-            changes.enter(&destination, DeliveryState::Dead, number);
-        }
-        let attempts = transaction.prepare_cached(RELEASE_ATTEMPTS).await?;
-        transaction.execute(&attempts, &[&chosen]).await?;
-        Ok(chosen.len() as u64)
-    }
-}
-
-impl Events {
-    /// Which ones.
-    async fn choose(&self, transaction: &Transaction<'_>) -> Result<Vec<Uuid>, Fault> {
-        let choose = match self.is_unfinished {
-            true => "SELECT id, octet_length(body) FROM copied_events WHERE is_unfinished ORDER BY id LIMIT $1",
-            false => "SELECT id, octet_length(body) FROM copied_events ORDER BY id LIMIT $1",
-        };
-        let choose = transaction.prepare_cached(choose).await?;
-        let (mut chosen, mut bytes) = (Vec::new(), 0);
-        for row in transaction.query(&choose, &[&MOST_EVENTS]).await? {
-            chosen.push(row.try_get(0)?);
-            bytes += i64::from(row.try_get::<_, i32>(1)?);
-            if bytes >= MOST_BYTES {
-                break;
-            }
-        }
-        Ok(chosen)
-    }
-}
-
-/// Forgets the deliveries of events of the copy.
-pub(super) async fn forget_deliveries(transaction: &Transaction<'_>, events: &[Uuid]) -> Result<(), Fault> {
-    let attempts = transaction.prepare_cached("DELETE FROM copied_attempts WHERE event_id = ANY($1)").await?;
-    transaction.execute(&attempts, &[&events]).await?;
-    let deliveries = transaction.prepare_cached("DELETE FROM copied_deliveries WHERE event_id = ANY($1)").await?;
-    transaction.execute(&deliveries, &[&events]).await?;
-    Ok(())
-}
-
-/// A destination, and a number of its deliveries in this column.
-pub(super) fn of_destination(row: &Row, column: usize) -> Result<(Arc<str>, usize), Fault> {
-    let number: i64 = row.try_get(column)?;
-    Ok((row.try_get::<_, &str>(0)?.into(), usize::try_from(number).unwrap_or(0)))
-}
-
-/// Some deliveries that are in no line. Their events are there.
-struct Loose(CopyId);
-
-const RELEASE_LOOSE: &str = "
-    WITH chosen AS MATERIALIZED (
-        SELECT event_id, number FROM copied_deliveries WHERE seq IS NOT NULL AND line IS NULL ORDER BY seq LIMIT $1
-    ), gone AS (
-        DELETE FROM copied_deliveries AS copied USING chosen
-        WHERE copied.event_id = chosen.event_id AND copied.number = chosen.number RETURNING copied.*
-    ), released AS (
-        INSERT INTO open (event_id, number, seq, destination, order_key, line, state, is_repeat, attempts, uncounted, interruptions, size,
-            due_at, created_at, redelivery_of, reason)
-        SELECT event_id, number, seq, destination, order_key, line, 0, is_repeat, attempts, uncounted, interruptions, size, at, created_at,
-            redelivery_of, reason
-        FROM gone ORDER BY seq
-    )
-    SELECT destination, count(*) FROM gone GROUP BY destination";
-
-impl Job for Loose {
-    type Answer = u64;
-    const WITHIN: Duration = WITHIN;
-    const ON: Use = Use::Chores;
-
-    async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes) -> Result<u64, Fault> {
-        if hold(transaction, self.0).await? == Stage::InUse {
-            return Ok(0);
-        }
-        let release = transaction.prepare_cached(RELEASE_LOOSE).await?;
-        let mut released = 0;
-        for row in transaction.query(&release, &[&MOST_LOOSE]).await? {
-            let (destination, number) = of_destination(&row, 1)?;
-            changes.enter(&destination, DeliveryState::Waiting, number);
-            released += number as u64;
-        }
-        Ok(released)
-    }
-}
-
 /// Some deduplication keys: from now on they are pruned as others are.
 struct Keys(CopyId);
 
@@ -210,7 +51,7 @@ impl Job for Keys {
     const ON: Use = Use::Chores;
 
     async fn run(&self, transaction: &Transaction<'_>, _: &mut Changes) -> Result<u64, Fault> {
-        if hold(transaction, self.0).await? == Stage::InUse {
+        if hold_to_release(transaction, self.0).await? == Stage::InUse {
             return Ok(0);
         }
         let forget = "
@@ -235,7 +76,7 @@ impl Job for End {
     const IS_DURABLE: bool = true;
 
     async fn run(&self, transaction: &Transaction<'_>, _: &mut Changes) -> Result<(), Fault> {
-        if hold(transaction, self.copy).await? == Stage::InUse {
+        if hold_to_release(transaction, self.copy).await? == Stage::InUse {
             return Ok(());
         }
         refused::release(transaction).await?;

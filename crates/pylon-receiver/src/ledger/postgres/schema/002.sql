@@ -34,7 +34,7 @@ CREATE TABLE copied_events (
 
 CREATE INDEX copied_events_unfinished ON copied_events (id) WHERE is_unfinished;
 
--- state: as in `open` and `finished`. seq: NULL if it has ended. at: when it is due, or when it ended. attempts: of one that has ended, all.
+-- state: as in `open` and `finished`. seq: NULL if it has ended. at: when it is due, or when it ended. attempts: all, if it has ended.
 CREATE TABLE copied_deliveries (
     event_id uuid NOT NULL,
     number integer NOT NULL,
