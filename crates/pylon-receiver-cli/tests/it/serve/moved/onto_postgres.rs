@@ -21,7 +21,7 @@ fn what_was_not_delivered_from_the_file_is_delivered_from_the_database_once_and_
         let is_well = up.load(Ordering::SeqCst) || arrived.json()["issue_id"] == "delivered";
         if is_well { Reply::OK } else { Reply::status(500) }
     });
-    let lines = app(&destination.url, "order_by = \"issue_id\"");
+    let lines = app(&destination.url, "order_by = \"issue_id\"").replace("200ms", "5s");
     let scene = Scene::new(&lines.replace("attempts = 1000", "attempts = 2"));
     let running = scene.start();
     let send = |running: &Running, key: &str, word: &str| running.webhook(&keyed(key, word)).id();
@@ -29,7 +29,7 @@ fn what_was_not_delivered_from_the_file_is_delivered_from_the_database_once_and_
     assert_eq!(running.ended(&delivered), ["delivered"]);
     let (dead, dropped) = (send(&running, "dead", "a"), send(&running, "dropped", "a"));
     assert_eq!((running.ended(&dead), running.ended(&dropped)), (vec!["dead".into()], vec!["dead".into()]));
-    assert_eq!(running.command(&["dead", "drop", &format!("{dropped}.1"), "--yes"])["dropped"], 1);
+    assert_eq!(running.command(&["dead", "drop", &format!("{dropped}.1")])["dropped"], 1);
     assert_eq!(running.stop().0, Some(0));
     scene.configure(&lines);
     let running = scene.start();
