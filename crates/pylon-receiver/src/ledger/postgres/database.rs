@@ -33,6 +33,8 @@ pub(super) struct Database {
     pub(super) options: PostgresOptions,
     /// The ledger's own id: other ledgers in the same database have other locks and channels.
     pub(super) id: Uuid,
+    /// Where it is, for people, without a password.
+    pub(super) name: Box<str>,
     pub(super) bell: Bell,
     /// Tells other receivers that something is due.
     pub(super) notifier: Arc<Notifier>,
@@ -80,6 +82,7 @@ impl Database {
             runtime,
             options,
             id,
+            name: address.to_string().into(),
             bell,
             lost: Lost::default(),
             closed: Arc::default(),

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 
 /// Keeps events in a PostgreSQL database. Several receivers may share it.
 pub struct PostgresLedger {
-    database: Arc<Database>,
+    pub(super) database: Arc<Database>,
     writers: Arc<Writers>,
     refusals: Refusals,
 }

@@ -12,6 +12,8 @@ mod chores;
 mod claim;
 mod connection;
 mod connector;
+mod copied;
+mod copy_into;
 mod database;
 mod dead;
 mod dial;

@@ -27,6 +27,8 @@ const DEAF_EVERY: Duration = Duration::from_secs(1);
 const LONGEST: usize = 7000;
 /// The message to oneself, which names no destination.
 const PROBE: &str = "?";
+/// The message that has everybody look everywhere.
+pub(super) const EVERYWHERE: &str = "*";
 /// Before each destination in a message.
 const AT: char = '@';
 
@@ -141,7 +143,7 @@ fn messages(destinations: &BTreeSet<Arc<str>>) -> Vec<String> {
     let mut messages = vec![String::new()];
     for destination in destinations {
         if destination.len() >= LONGEST || destination.contains([AT, '\0']) {
-            return vec!["*".to_owned()];
+            return vec![EVERYWHERE.to_owned()];
         }
         if messages.last().is_some_and(|message| message.len() + destination.len() >= LONGEST) {
             messages.push(String::new());
@@ -155,7 +157,7 @@ fn messages(destinations: &BTreeSet<Arc<str>>) -> Vec<String> {
 }
 
 /// The channel of a ledger.
-fn channel(ledger: Uuid) -> String {
+pub(super) fn channel(ledger: Uuid) -> String {
     format!("pylon_receiver_{}", ledger.simple())
 }
 
