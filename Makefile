@@ -83,10 +83,10 @@ test-shared: wheel
 		echo "no $(SHARED) beside the clone: its checks are left to tests/test_seed.py and tests/test_layers.py"; \
 	fi
 
-bench: run-tools wheel-released ## time library and receiver beside what they replace; BENCH=--quick leaves out the long part
+bench: run-tools wheel-released programs ## time library and receiver beside what they replace; BENCH=--quick leaves out the long part
 	@cargo bench --quiet --locked -p pylon-webhooks --no-run
 	@cargo build --quiet --locked --release -p pylon-webhooks --features axum --example load --example bench_axum
-	@cargo build --quiet --locked --release -p pylon-receiver-cli --bin pylon-receiver --example open_loop --example sink --example null_receiver
+	@cargo build --quiet --locked --release -p pylon-receiver-cli --bin pylon-receiver --example open_loop --example sink --example null_receiver --example claims
 	@$(BIN)/python benchmarks/run.py --cache $(CACHE) --release $(CARGO_TARGET_DIR)/release $(BENCH)
 
 chaos: run-tools programs ## kill -9 the receiver, and trouble three on PostgreSQL, CHAOS_ROUNDS times (100 and 30 unless given), and compare

@@ -1,4 +1,4 @@
-//! Loads a receiver on loopback with signed deliveries, each with an id of its own, on connections that stay open.
+//! Loads receivers on loopback with signed deliveries, each with an id of its own, on connections that stay open.
 //!
 //! An open loop unless the rate is `max`: requests are due at even intervals, whatever the server does. Time is counted from the
 //! moment at which a request was due, so that a server that stalls is charged for every request that had to wait, sent or
@@ -31,12 +31,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Load a receiver on loopback with signed deliveries.
+/// Load receivers on loopback with signed deliveries.
 #[derive(Parser)]
 struct Arguments {
-    /// Where the receiver listens, on loopback.
-    #[arg(long, value_name = "ADDRESS")]
-    to: SocketAddr,
+    /// Where a receiver listens, on loopback; once for each of several, which share the connections evenly.
+    #[arg(long, value_name = "ADDRESS", required = true)]
+    to: Vec<SocketAddr>,
     /// The endpoint's path.
     #[arg(long, default_value = "/webhook")]
     path: String,
@@ -76,7 +76,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     )?;
     let secret = std::env::var(&arguments.secret_env)
         .map_err(|_| format!("expected a secret in environment variable {}, found none", arguments.secret_env))?;
-    let requests = Requests::new(Secret::new(&secret)?, arguments.to, &arguments.path, arguments.timestamp);
+    let requests = Requests::new(Secret::new(&secret)?, plan.to[0], &arguments.path, arguments.timestamp);
     let making_nanoseconds = cost_of_making(&requests);
     let seen = drive(&plan, &requests)?;
     if let Some(file) = &arguments.ids {

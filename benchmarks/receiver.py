@@ -12,28 +12,35 @@ import platform
 import shutil
 import signal
 import statistics
-import subprocess
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from over_http import BODY, SECRET
+from over_http import BODY
 from receiver_servers import PATIENCE, Running, Servers, debian_webhook, ended, wait_for
 from servers import free_port
+from turns import (
+    SECONDS,
+    TURNS,
+    WARM_UP_SECONDS,
+    Bench,
+    drained,
+    events,
+    file_system,
+    goal,
+    left,
+    paired,
+    sink,
+    summary,
+    sync_microseconds,
+    times,
+)
 
 CONNECTIONS = [1, 64, 256]
 #: Of the most that was answered in a closed loop.
 SHARES = [0.5, 0.8]
-TURNS = 3
-#: Of one turn, after one that nobody counts.
-SECONDS = 3.0
-WARM_UP_SECONDS = 0.5
-#: A disk that was so many times slower at one time than at another makes a run worthless.
-MOST_UNSTEADY = 3.0
 BACKLOG = 1_000_000
 #: One at a time, far apart.
 UNLOADED_RATE, UNLOADED_SECONDS = 20, 10
@@ -44,56 +51,6 @@ DRAINED, DRAIN_CONCURRENCY = 200_000, [8, 64]
 AT_ONCE_SECONDS, AT_ONCE_LEFT_SECONDS = 10, 0.1
 #: The first rate that is tried; the next is higher as long as it keeps up.
 AT_ONCE_RATE = 6_000
-
-
-@dataclass
-class Bench:
-    """Where things are, and what was found."""
-
-    servers: Servers
-    examples: Path
-    turns: int
-    found: dict[str, Any]
-    #: Microseconds, one beside each turn.
-    syncs: list[float] = field(default_factory=list)
-
-    def load(self, server: Running, connections: int, rate: float | str = "max", **more: object) -> dict[str, Any]:
-        """What the generator measured."""
-        command = [str(self.examples / "open_loop"), "--to", f"127.0.0.1:{server.port}", "--path", server.path]
-        command += ["--connections", str(connections), "--rate", str(rate)]
-        more = more or {"seconds": SECONDS}
-        for name, value in more.items():
-            command += [f"--{name}", str(value)]
-        environment = {**os.environ, "PYLON_WEBHOOK_SECRET": SECRET}
-        done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=900)
-        if done.returncode != 0:
-            raise RuntimeError(f"{command!r} ended with {done.returncode}: {done.stderr}")
-        measured: dict[str, Any] = json.loads(done.stdout)
-        if set(measured["answered"]) - {"200"} or measured["broken"]:
-            raise RuntimeError(f"{command!r}: not everything was answered 200: {done.stdout}")
-        return measured
-
-    def plain(self, address: str, connections: int) -> float:
-        """Requests a second of the generator that posts to an app directly."""
-        command = [str(self.examples / "open_loop"), "--to", address, "--path", "/webhook"]
-        command += ["--connections", str(connections), "--seconds", str(SECONDS)]
-        environment = {**os.environ, "PYLON_WEBHOOK_SECRET": SECRET}
-        done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=60)
-        per_second: float = json.loads(done.stdout)["per_second"]
-        return per_second
-
-    def turn(self, server: Running, connections: int, rate: float | str = "max") -> dict[str, Any]:
-        """One turn on a server that has just been started."""
-        self.load(server, connections, seconds=WARM_UP_SECONDS)
-        # What the disk gives changes while others use the machine: measured beside each turn, it tells which figures compare.
-        with self.servers.folder() as folder:
-            sync = sync_microseconds(folder)
-        self.syncs.append(sync)
-        return {**self.load(server, connections, rate), "sync_microseconds": sync, "load_average": os.getloadavg()[0]}
-
-    def unsteadiness(self) -> float:
-        """How many times slower the disk was in its slowest turn than in its fastest."""
-        return max(self.syncs) / min(self.syncs)
 
 
 def receiver(cache: Path, release: Path, sdk: str, sdk_name: str, quick: bool) -> Iterator[str]:
@@ -111,24 +68,18 @@ def receiver(cache: Path, release: Path, sdk: str, sdk_name: str, quick: bool) -
         yield "the backlog was left out: --quick"
     else:
         yield from backlog(bench)
-    bench.found["unsteadiness"] = bench.unsteadiness()
-    if bench.unsteadiness() > MOST_UNSTEADY:
-        yield f"THE MACHINE WAS NOT STEADY: a sync took {min(bench.syncs):,.0f} to {max(bench.syncs):,.0f} µs beside the turns, so that rows"
-        yield "measured at different times do not compare, and no goal is met or missed by this run: run it again on a quiet machine"
+    yield from bench.steadiness()
     yield json.dumps({"receiver": bench.found})
 
 
 def conditions(bench: Bench, said: str) -> Iterator[str]:
     """What the figures were measured under."""
     with bench.servers.folder() as folder:
-        command = ["df", "--output=fstype", str(folder)]
-        listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        file_system = listed.split()[-1]
-        sync = sync_microseconds(folder)
+        kind, sync = file_system(folder), sync_microseconds(folder)
     bench.found["conditions"] = {
         "cores": len(os.sched_getaffinity(0)),
         "kernel": platform.release(),
-        "file_system": file_system,
+        "file_system": kind,
         "sync_microseconds": sync,
         "load_average_before": os.getloadavg()[0],
         "body_bytes": len(BODY),
@@ -137,20 +88,8 @@ def conditions(bench: Bench, said: str) -> Iterator[str]:
         "webhook": said,
     }
     yield f"receiver: {len(BODY)} bytes, medians of {bench.turns} turns of {SECONDS:.0f} s, server and generator on the same"
-    yield f"{len(os.sched_getaffinity(0))} cores, Linux {platform.release()}, {file_system}, page cache warm, {sync:,.0f} µs for"
+    yield f"{len(os.sched_getaffinity(0))} cores, Linux {platform.release()}, {kind}, page cache warm, {sync:,.0f} µs for"
     yield f"4 KiB and a sync, load average {os.getloadavg()[0]:.1f} before; warnings alone are logged; {said}"
-
-
-def sync_microseconds(folder: Path) -> float:
-    """The median time to append 4 KiB and have them on the disk."""
-    times = []
-    with open(folder / "sync", "ab", buffering=0) as file:
-        for _ in range(200):
-            begin = time.perf_counter()
-            file.write(bytes(4096))
-            os.fdatasync(file.fileno())
-            times.append(time.perf_counter() - begin)
-    return statistics.median(times) * 1e6
 
 
 def closed_loop(bench: Bench, sdk_name: str) -> Iterator[str]:
@@ -255,17 +194,6 @@ def drain(bench: Bench, events: int) -> Iterator[str]:
             yield goal(f"draining beside a plain client, {concurrency} at a time", share, 0.4, "")
 
 
-def drained(server: Running) -> float:
-    """Deliveries a second until next to nothing is left; what failed while it was filled waits for its retries."""
-    begin, at_first = time.monotonic(), left(server)
-    deadline = begin + PATIENCE
-    while (now_left := left(server)) > at_first / 1000:
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"{now_left} of {at_first} events are left after {PATIENCE} s")
-        time.sleep(0.1)
-    return (at_first - now_left) / (time.monotonic() - begin)
-
-
 def both_at_once(bench: Bench) -> Iterator[str]:
     """Accepting and delivering at once, at the highest rate at which nothing is left behind."""
     rate, steady = AT_ONCE_RATE, 0.0
@@ -284,13 +212,6 @@ def both_at_once(bench: Bench) -> Iterator[str]:
             steady, rate = measured["per_second"], round(rate * 1.15)
     bench.found["both_at_once"] = {"per_second": steady}
     yield goal("accepting and delivering at once, nothing left behind", steady, 12_000, " a second")
-
-
-def left(server: Running) -> int:
-    """How many deliveries are left to be done."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{server.admin}/api/stats", timeout=60) as answer:
-        destinations = json.load(answer)["destinations"]
-    return sum(there["waiting"] + there["held"] + there["delivering"] for there in destinations)
 
 
 def backlog(bench: Bench) -> Iterator[str]:
@@ -348,72 +269,3 @@ def delivering(bench: Bench, folder: Path, ledger: str) -> Iterator[str]:
         most = server.memory("VmHWM")
     bench.found["backlog"] |= {"delivered_per_second": rate, "most_memory_bytes_delivering": most}
     yield goal(f"memory while delivering {rate:,.0f} a second, the most", most / 1e6, 100, " MB", at_most=True)
-
-
-@dataclass
-class App:
-    """An app that takes everything."""
-
-    address: str
-    output: Path
-
-    def arrivals(self) -> list[tuple[str, int]]:
-        """The id in each delivery that has come, and when, in nanoseconds of the machine's monotonic clock."""
-        # The first line is the address, what follows the last line end is a line that is not whole.
-        lines = [line.split() for line in self.output.read_text().split("\n")[1:-1]]
-        return [(name, int(moment)) for name, moment in lines]
-
-
-@contextmanager
-def sink(bench: Bench) -> Iterator[App]:
-    """Start the app, end it when the block ends."""
-    with bench.servers.folder() as folder:
-        output = folder / "output"
-        with open(output, "wb") as file:
-            process = subprocess.Popen([str(bench.examples / "sink")], stdin=subprocess.PIPE, stdout=file)
-        try:
-            deadline = time.monotonic() + PATIENCE
-            while "\n" not in output.read_text():
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError("the app that is to be delivered to does not listen")
-                time.sleep(0.01)
-            yield App(output.read_text().split()[0], output)
-        finally:
-            process.kill()
-            process.communicate()
-
-
-def events(server: Running) -> int:
-    """How many events the receiver keeps, as its admin API tells."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{server.admin}/api/stats", timeout=60) as answer:
-        kept: int = json.load(answer)["events"]
-        return kept
-
-
-def summary(turns: list[dict[str, Any]]) -> dict[str, float]:
-    """Medians of turns."""
-    quantiles = {
-        f"{name}_milliseconds": statistics.median(turn["microseconds"][name] for turn in turns) / 1000
-        for name in ["p50", "p90", "p99", "p999", "max"]
-    }
-    names = ["per_second", "late_starts", "not_sent", "sync_microseconds", "load_average"]
-    others = {name: statistics.median(turn[name] for turn in turns) for name in names}
-    return {**others, **quantiles}
-
-
-def paired(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> float:
-    """The median of the ratios of turns that were taken one after the other, under the same conditions as far as can be."""
-    ratios = [one["per_second"] / other["per_second"] for one, other in zip(ours, theirs, strict=True)]
-    return float(statistics.median(ratios))
-
-
-def times(row: dict[str, float]) -> str:
-    """Of a row of the table."""
-    return f"p50 {row['p50_milliseconds']:.2f} ms, p99 {row['p99_milliseconds']:.2f} ms"
-
-
-def goal(what: str, value: float, limit: float, unit: str, *, at_most: bool = False) -> str:
-    """A row that has a goal."""
-    is_met = value <= limit if at_most else value >= limit
-    bound = "at most" if at_most else "at least"
-    return f"{what:<56}{value:>10.2f}{unit}   goal: {bound} {limit:g}{unit}, {'met' if is_met else 'MISSED'}"

@@ -120,18 +120,23 @@ class Servers:
         destination: str = "",
         *,
         concurrency: int = 8,
+        settings: str = "",
         until_it_answers: bool = True,
+        **environment: str,
     ) -> Running:
-        """The receiver; without a destination it has one at which nobody listens, so that each event is to be delivered."""
+        """The receiver; without a destination it has one at which nobody listens, so that each event is to be delivered.
+
+        `settings` are further lines of its configuration.
+        """
         port, admin = free_port(), free_port()
         config = folder / "pylon.toml"
         config.write_text(
-            f'listen = "127.0.0.1:{port}"\nadmin = "127.0.0.1:{admin}"\nledger = "{ledger}"\nlog = "json"\n'
+            f'listen = "127.0.0.1:{port}"\nadmin = "127.0.0.1:{admin}"\nledger = "{ledger}"\nlog = "json"\n{settings}'
             '[[endpoint]]\npath = "/webhook"\nsecrets = [{ env = "PYLON_WEBHOOK_SECRET" }]\n'
             f'[[destination]]\nname = "app"\nurl = "http://{destination or f"127.0.0.1:{free_port()}"}/webhook"\nconcurrency = {concurrency}\n'
         )
         command = [str(self.binary), "serve", "--config", str(config)]
-        running = started(command, port, "/webhook", folder, until_it_answers=until_it_answers)
+        running = started(command, port, "/webhook", folder, until_it_answers=until_it_answers, **environment)
         running.admin = admin
         return running
 

@@ -3,9 +3,9 @@
 Each figure is a median over turns that the contestants take one after the other, so that what slows the machine slows all.
 Rust: `handle` beside the HMAC and a typed parse of the same body. Python: `handle` and the import beside py-usepylon-sdk
 0.5.0 in an environment of its own, same interpreter, same body, same handler. HTTP: see `over_http`; the receiver: see
-`receiver`.
+`receiver`; the receiver on PostgreSQL: see `postgres`.
 
-Usage: python benchmarks/run.py --cache FOLDER --release FOLDER [--quick] [--only receiver]
+Usage: python benchmarks/run.py --cache FOLDER --release FOLDER [--quick] [--only library|receiver|postgres]
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from over_http import over_http
+from postgres import postgres
 from receiver import receiver
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,14 +39,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--release", type=Path, required=True, help="where cargo has put what it built")
-    parser.add_argument(
-        "--quick", action="store_true", help="one turn of the receiver, and no backlog of a million events"
-    )
-    parser.add_argument("--only", choices=["library", "receiver"], help="one of the two parts")
+    parser.add_argument("--quick", action="store_true", help="one turn of the receiver, and smaller backlogs or none")
+    parser.add_argument("--only", choices=["library", "receiver", "postgres"], help="one of the parts")
     arguments = parser.parse_args()
     sdk = sdk_python(arguments.cache / "venv-sdk")
     print(f"{processor()}, Python {platform.python_version()}")
-    if arguments.only != "receiver":
+    if arguments.only in (None, "library"):
         print(f"\nmedians, one thread\n{'':<50}{'time':>14}{'ratio':>8}   goal")
         rust()
         python(sdk)
@@ -53,10 +52,11 @@ def main() -> None:
         print()
         for line in over_http(sdk, SDK, arguments.release / "examples"):
             print(line)
-    if arguments.only != "library":
-        print()
-        for line in receiver(arguments.cache, arguments.release, sdk, SDK, arguments.quick):
-            print(line, flush=True)
+    for name, part in {"receiver": receiver, "postgres": postgres}.items():
+        if arguments.only in (None, name):
+            print()
+            for line in part(arguments.cache, arguments.release, sdk, SDK, arguments.quick):
+                print(line, flush=True)
 
 
 def sdk_python(folder: Path) -> str:

@@ -126,36 +126,76 @@ class Server:
 
 
 class Postgres(Server):
-    """A PostgreSQL cluster. Its socket asks for no password, its port for that of the superuser, `postgres`."""
+    """A PostgreSQL cluster, or the standby of one. Its socket asks for no password, its port for that of the superuser, `postgres`."""
 
-    def __init__(self, **settings: str) -> None:
+    def __init__(self, follows: Postgres | None = None, /, **settings: str) -> None:
         self.programs = _reachable(_postgres_programs())
         super().__init__("pg")
-        self.password = secrets.token_hex(16)
+        self.password: str = follows.password if follows else secrets.token_hex(16)
         self.data = self.folder / "data"
         self._made = 0
-        passwords = self.write("password", self.password)
+        usual = {
+            "unix_socket_directories": str(self.folder),
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "fsync": "off",
+            "full_page_writes": "off",
+            "jit": "off",
+        }
+        self.settings = {**usual, **settings}
         try:
-            self.run(
-                *(self.programs / "initdb", "-D", self.data, "--no-sync", "--no-instructions", "--encoding=UTF8"),
-                # Texts sort by language here unless SQL says otherwise, as in most clusters of others.
-                *("--locale=C", "--locale-provider=icu", "--icu-locale=und", "--username=postgres"),
-                *("--auth-local=trust", "--auth-host=scram-sha-256", "--pwfile", passwords),
-            )
-            usual = {
-                "unix_socket_directories": str(self.folder),
-                "listen_addresses": "127.0.0.1",
-                "port": str(self.port),
-                "fsync": "off",
-                "full_page_writes": "off",
-                "jit": "off",
-            }
-            lines = [f"{name} = '{value}'\n" for name, value in {**usual, **settings}.items()]
+            if follows:
+                self._copy(follows)
+            else:
+                self._make()
+            lines = [f"{name} = '{value}'\n" for name, value in self.settings.items()]
             self.write("data/postgresql.conf", "".join(lines))
             self.restart()
         except BaseException:
             self.end()
             raise
+
+    def _make(self) -> None:
+        """Make data."""
+        passwords = self.write("password", self.password)
+        self.run(
+            *(self.programs / "initdb", "-D", self.data, "--no-sync", "--no-instructions", "--encoding=UTF8"),
+            # Texts sort by language here unless SQL says otherwise, as in most clusters of others.
+            *("--locale=C", "--locale-provider=icu", "--icu-locale=und", "--username=postgres"),
+            *("--auth-local=trust", "--auth-host=scram-sha-256", "--pwfile", passwords),
+        )
+
+    def _copy(self, primary: Postgres) -> None:
+        """Copy the data of a primary, and be its standby from the start on."""
+        self.run(
+            *(self.programs / "pg_basebackup", "-D", self.data, "-X", "stream", "--checkpoint=fast", "--no-sync"),
+            *("-d", primary.url()),
+        )
+        self.write("data/standby.signal", "")
+
+    def standby(self) -> Postgres:
+        """Start a standby that each commit waits for from now on."""
+        name = "standby"
+        source = f"host={self.folder} port={self.port} user=postgres application_name={name}"
+        # Where the socket is and which port it has, each knows by itself.
+        own = ("unix_socket_directories", "port")
+        settings = {key: value for key, value in self.settings.items() if key not in own}
+        standby = Postgres(self, **{**settings, "primary_conninfo": source})
+        try:
+            self.sql(f"ALTER SYSTEM SET synchronous_standby_names = 'FIRST 1 ({name})'")
+            self.sql("SELECT pg_reload_conf()")
+            deadline = time.monotonic() + PATIENCE
+            while self.sql("SELECT sync_state FROM pg_stat_replication WHERE state = 'streaming'") != "sync":
+                assert time.monotonic() < deadline, f"the standby does not stream; it wrote:\n{standby.log.read_text()}"
+                time.sleep(0.01)
+        except BaseException:
+            standby.end()
+            raise
+        return standby
+
+    def promote(self) -> None:
+        """Make this standby a primary, and wait until it is one."""
+        assert self.sql(f"SELECT pg_promote(true, {PATIENCE})") == "t", self.log.read_text()
 
     def restart(self, by: signal.Signals = signal.SIGINT) -> None:
         """Start the server with its data, after stopping it if it runs."""

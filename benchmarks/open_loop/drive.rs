@@ -28,7 +28,7 @@ pub(crate) fn drive(plan: &Plan, requests: &Requests) -> Result<Seen, Box<dyn Er
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let mut connections = Vec::with_capacity(plan.connections);
     for at in 0..plan.connections {
-        connections.push(Connection::open(plan.to, &epoll, at)?);
+        connections.push(Connection::open(plan.address(at), &epoll, at)?);
     }
     let mut idle: VecDeque<usize> = (0..plan.connections).collect();
     let mut events = Vec::with_capacity(plan.connections);
@@ -48,7 +48,7 @@ pub(crate) fn drive(plan: &Plan, requests: &Requests) -> Result<Seen, Box<dyn Er
             requests.write(flight.number, request);
             if connections[at].send(flight).is_err() {
                 // The server has closed a connection on which nothing was under way; it saw nothing of the request.
-                connections[at].reopen(plan.to, &epoll, at)?;
+                connections[at].reopen(plan.address(at), &epoll, at)?;
                 seen.reconnected += 1;
                 connections[at].send(flight)?;
             }
@@ -69,7 +69,7 @@ pub(crate) fn drive(plan: &Plan, requests: &Requests) -> Result<Seen, Box<dyn Er
             let was_busy = connection.flight.is_some();
             let goes_on = connection.receive(&mut piece, &begin, plan.keeps_ids, &mut seen)?;
             if !goes_on {
-                connection.reopen(plan.to, &epoll, at)?;
+                connection.reopen(plan.address(at), &epoll, at)?;
                 seen.reconnected += 1;
             }
             if was_busy && connection.flight.is_none() {

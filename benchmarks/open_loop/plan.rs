@@ -36,7 +36,8 @@ impl FromStr for Rate {
 /// What is to be sent and when.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    pub(crate) to: SocketAddr,
+    /// Not empty.
+    pub(crate) to: Vec<SocketAddr>,
     pub(crate) connections: usize,
     /// Whether to remember what each acknowledged request got.
     pub(crate) keeps_ids: bool,
@@ -48,15 +49,18 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn new(
-        to: SocketAddr,
+        to: Vec<SocketAddr>,
         connections: usize,
         rate: Rate,
         seconds: Option<f64>,
         requests: Option<usize>,
         keeps_ids: bool,
     ) -> Result<Self, String> {
-        if !to.ip().is_loopback() {
-            return Err(format!("expected a loopback address, found {to}"));
+        if to.is_empty() {
+            return Err("expected an address to send to, found none".into());
+        }
+        if let Some(other) = to.iter().find(|to| !to.ip().is_loopback()) {
+            return Err(format!("expected a loopback address, found {other}"));
         }
         if seconds.is_none() && requests.is_none() {
             return Err("expected --seconds or --requests, found neither".into());
@@ -74,6 +78,11 @@ impl Plan {
             Rate::PerSecond(rate) => (requests.min((rate * seconds).ceil() as usize), time + GRACE),
         };
         Ok(Self { to, connections, keeps_ids, rate, requests, until })
+    }
+
+    /// Where the connection with this number leads.
+    pub(crate) fn address(&self, connection: usize) -> SocketAddr {
+        self.to[connection % self.to.len()]
     }
 
     /// When the request is due, after the beginning; none: nothing more is to be sent.

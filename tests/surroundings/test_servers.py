@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -54,6 +55,25 @@ def test_postgresql_keeps_what_is_committed_over_a_restart(postgres: Postgres) -
     postgres.sql("CREATE TABLE its AS SELECT 7 AS number", name)
     postgres.restart()
     assert postgres.sql("SELECT number FROM its", name) == "7"
+
+
+def test_a_standby_takes_over_with_all_that_was_committed() -> None:
+    primary = Postgres()
+    try:
+        primary.sql("CREATE TABLE its AS SELECT 7 AS number")
+        standby = primary.standby()
+        try:
+            primary.sql("INSERT INTO its VALUES (8)")
+            with pytest.raises(AssertionError, match="read-only"):
+                standby.sql("INSERT INTO its VALUES (9)")
+            primary.stop(signal.SIGQUIT)
+            standby.promote()
+            standby.sql("INSERT INTO its VALUES (9)", url=standby.tcp_url())
+            assert standby.sql("SELECT number FROM its ORDER BY number") == "7\n8\n9"
+        finally:
+            standby.end()
+    finally:
+        primary.end()
 
 
 def test_pgbouncer_leads_to_postgresql(pgbouncer: PgBouncer, postgres: Postgres) -> None:
