@@ -41,8 +41,8 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout_at;
 
-/// How long the ledger may take to close at least, however little time is left.
-const CLOSE: Duration = Duration::from_secs(1);
+/// How long giving back and closing may take at least, however little time is left.
+const LAST_WORK: Duration = Duration::from_secs(1);
 /// How long operators are answered after everything else has ended.
 const LAST_ANSWERS: Duration = Duration::from_millis(100);
 
@@ -145,7 +145,7 @@ impl Receiver {
 
     /// Stops: is no longer ready, lets attempts under way end, and meanwhile stores what comes in. Then it accepts nothing more,
     /// answers the requests under way, commits, and closes the ledger. What takes too long is given back or broken off: a shutdown
-    /// takes no longer than `limits.shutdown_timeout`; if that is short, the ledger has one more second to close.
+    /// takes no longer than `limits.shutdown_timeout`; if that is short, the ledger has one more second.
     ///
     /// # Errors
     /// What the ledger says at its close; [`LedgerError::Unreachable`] if it did not close in time.
@@ -160,21 +160,21 @@ impl Receiver {
         let working = async {
             let _ = timeout_at(deadline_of_requests.into(), self.shared.couriers.stop(deadline_of_attempts)).await;
             self.stop_listening.send_replace(Some(deadline_of_requests));
+            let last = deadline.max(Instant::now() + LAST_WORK);
             let listening = async {
                 let Some(listening) = &mut self.listening else { return };
                 if let Ok(Stopped { aborted: 1.. }) = listening.await {
                     tracing::warn!("connections were broken off: they took longer than the shutdown may");
                 }
             };
-            let releasing = timeout_at(deadline_of_requests.into(), self.shared.couriers.release());
-            let _ = tokio::join!(listening, releasing);
+            let _ = tokio::join!(listening, timeout_at(last.into(), self.shared.couriers.release()));
+            last
         };
         let pruning = async {
             let _ = timeout_at(deadline_of_requests.into(), &mut self.pruning).await;
         };
-        tokio::join!(working, pruning);
-        let deadline_of_close = deadline.max(Instant::now() + CLOSE);
-        let closed = timeout_at(deadline_of_close.into(), self.shared.ledger.close()).await;
+        let (last, ()) = tokio::join!(working, pruning);
+        let closed = timeout_at(last.into(), self.shared.ledger.close()).await;
         // Whoever was answered has what he was told: it is committed.
         let closed = closed.unwrap_or_else(|_| Err(LedgerError::Unreachable("it did not close in time".into())));
         self.stop_admin.send_replace(Some(Instant::now() + LAST_ANSWERS));

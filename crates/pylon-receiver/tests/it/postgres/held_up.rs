@@ -30,7 +30,7 @@ async fn a_locked_line_holds_up_its_own_events_alone() {
     holding.batch_execute("SELECT pg_advisory_xact_lock(line) FROM open").await.unwrap();
     // One writer waits for the line, then the other one.
     let mut held_up = vec![spawn(&ledger, numbered(1).in_line("app", "a").in_line("app", "c"))];
-    stage.until_waiting_for(holding.client()).await;
+    stage.until_waiting_for(holding.client(), 1).await;
     held_up.extend((2..20).map(|number| spawn(&ledger, numbered(number).in_line("app", "a"))));
     let (began, mut number, mut before) = (Instant::now(), 20, Vec::new());
     while began.elapsed() < Duration::from_millis(3500) {
