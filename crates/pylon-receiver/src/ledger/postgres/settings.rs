@@ -22,6 +22,8 @@ pub(super) fn settings(used_for: Use, schema: &str, application: &str, version: 
         ("statement_timeout", own(used_for.statement_timeout())),
         ("lock_timeout", own(used_for.lock_timeout())),
         ("idle_in_transaction_session_timeout", own("10s")),
+        // A wait for a standby that is given up is told by a warning alone.
+        ("client_min_messages", own("notice")),
     ];
     if version >= CHECKS_CLIENT {
         settings.push(("client_connection_check_interval", own("1s")));
