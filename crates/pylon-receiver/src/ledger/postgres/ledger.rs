@@ -7,7 +7,7 @@ use super::lent::Lent;
 use super::options::PostgresOptions;
 use super::refused::Refusals;
 use super::session::Use;
-use super::writer::Writers;
+use super::writer::{Writers, refusal};
 use super::{
     chores, dead, durability, exchange, hand_over, lease, migrate, probing, prune, read, reassign, redeliver, wake,
 };
@@ -148,7 +148,8 @@ impl Ledger for PostgresLedger {
     }
 
     fn check(&self) -> LedgerFuture<'_, ()> {
-        Box::pin(self.database.run(check))
+        // It says what would become of an event.
+        Box::pin(self.database.run(|database| async { check(database).await.map_err(refusal) }))
     }
 
     fn close(&self) -> LedgerFuture<'_, ()> {
