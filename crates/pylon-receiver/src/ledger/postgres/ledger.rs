@@ -168,7 +168,9 @@ async fn check(database: Arc<Database>) -> Result<(), Fault> {
     database.probe.pass()?;
     let connection = Lent::new(database.connection(Use::Write).await?);
     let before = connection.warnings();
-    let checked = connection.batch_execute(CHECK).await.map_err(Fault::from);
+    let met = durability::met(&connection, database.probe.promise);
+    let checked = tokio::try_join!(biased; connection.batch_execute(CHECK), met);
+    let checked = checked.map_err(Fault::from).and_then(|((), met)| database.probe.meets(met));
     let is_warned = connection.warnings() != before;
     database.probe.confirm(connection.give_back(checked), is_warned)
 }

@@ -2,10 +2,12 @@
 
 use super::connection::Connection;
 use super::database::Database;
+use super::durability::{Terms, met};
 use super::error::Fault;
 use super::line::line;
 use super::row::{event_of, uuid_of};
 use crate::ledger::{NewEvent, Recorded};
+use crate::promise::Promise;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,7 +105,8 @@ pub(super) struct Kept {
 pub(super) async fn run(connection: &Connection, database: &Database, events: &[NewEvent]) -> Result<Kept, Fault> {
     let batch = Batch::of(database.id, events);
     let begin = if database.probe.is_strict() { BEGIN_STRICT } else { BEGIN };
-    let (kept, due) = batch.keep(connection, begin).await?;
+    let (kept, due, met) = batch.keep(connection, begin, database.probe.promise).await?;
+    database.probe.meets(met)?;
     let others: Vec<usize> = (0..events.len()).filter(|&place| !kept.contains(&batch.ids[place])).collect();
     let mut answers = vec![Recorded::Stored; events.len()];
     if !others.is_empty() {
@@ -170,8 +173,13 @@ impl<'a> Batch<'a> {
         batch
     }
 
-    /// Keeps what can be kept; says which events, and where something is due.
-    async fn keep(&self, connection: &Connection, begin: &str) -> Result<(HashSet<Uuid>, Vec<Arc<str>>), Fault> {
+    /// Keeps what can be kept; says which events, where something is due, and what the commit met.
+    async fn keep(
+        &self,
+        connection: &Connection,
+        begin: &str,
+        promise: Option<Promise>,
+    ) -> Result<(HashSet<Uuid>, Vec<Arc<str>>, Option<Terms>), Fault> {
         let mut lines: Vec<i64> = self.lines.iter().flatten().copied().collect();
         lines.sort_unstable();
         lines.dedup();
@@ -206,12 +214,13 @@ impl<'a> Batch<'a> {
         };
         // Sent one behind the other without waiting. If one fails, so do those behind it, and the commit is a rollback that reports no
         // error: nothing counts unless all succeed.
-        let (.., rows, _) = tokio::try_join!(
+        let (.., rows, _, met) = tokio::try_join!(
             biased;
             connection.batch_execute(begin),
             locked,
             connection.query(&keep, columns),
             connection.batch_execute("COMMIT"),
+            met(connection, promise),
         )?;
         let (mut kept, mut due) = (HashSet::with_capacity(rows.len()), Vec::new());
         for row in rows {
@@ -220,7 +229,7 @@ impl<'a> Batch<'a> {
                 None => due.push(row.try_get::<_, &str>(1)?.into()),
             }
         }
-        Ok((kept, due))
+        Ok((kept, due, met))
     }
 }
 
