@@ -2,12 +2,15 @@
 //! addresses, connections, servers that come and go, standbys.
 
 mod address;
+mod batches;
+mod broken_off;
 mod chores;
 mod claim_plans;
 mod connect;
 mod damage;
 mod durability;
 mod fence;
+mod listener;
 mod lists;
 mod lock;
 mod lost;
@@ -15,10 +18,14 @@ mod migrate;
 mod order_plans;
 mod orders;
 mod place;
+mod plans;
 pub(crate) mod proxy;
 mod refused;
 mod retention;
+mod scale;
 mod stage;
+mod stop;
+mod tls;
 mod trip;
 
 use pylon_receiver::PostgresAddress;

@@ -39,8 +39,13 @@ fn builder(ledger: &Arc<MemoryLedger>) -> ReceiverBuilder {
 
 /// On free ports, with this ledger.
 pub(crate) fn builder_on(ledger: Arc<dyn Ledger>) -> ReceiverBuilder {
+    builder_with(Config::default(), ledger)
+}
+
+/// The same, with everything else as this configuration has it.
+pub(crate) fn builder_with(config: Config, ledger: Arc<dyn Ledger>) -> ReceiverBuilder {
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    Receiver::builder().listen(anywhere).admin(anywhere).ledger(ledger).endpoint(endpoint())
+    Receiver::builder().config(config).listen(anywhere).admin(anywhere).ledger(ledger).endpoint(endpoint())
 }
 
 fn memory() -> Arc<MemoryLedger> {

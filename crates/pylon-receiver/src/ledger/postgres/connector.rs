@@ -10,7 +10,8 @@ use super::server::{Cluster, Server, Unfit, examine};
 use super::session::{Dedicated, Renewal, Session, Use};
 use super::settings::{set, settings};
 use super::stream::Secured;
-use crate::postgres_address::{PostgresAddress, PostgresHost};
+use super::tls;
+use crate::postgres_address::{PostgresAddress, PostgresHost, PostgresTls};
 use crate::random::{Randomness, SystemRandomness};
 use deadpool_postgres::ClientWrapper;
 use std::future::pending;
@@ -26,7 +27,7 @@ use uuid::Uuid;
 
 /// How long nobody connects after a failure, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// The same where the server has no room for more connections: who floods it keeps it from its work.
 const LONGEST_PAUSE_OF_ROOM: Duration = Duration::from_secs(5);
 /// The ledger's id, and whether its tables are of a later version.
@@ -160,7 +161,8 @@ impl Connector {
         let generation = *generations.borrow_and_update();
         let pulse = Arc::new(Pulse::default());
         let stream = dial(&self.address, host, deadline, &pulse).await.map_err(Unfit::Now)?;
-        let (client, connection) = self.config(host, password).connect_raw(stream, Secured).await.map_err(refused)?;
+        let connected = self.config(host, password).connect_raw(stream, Secured).await;
+        let (client, connection) = connected.map_err(|error| refused(error, &self.address.tls))?;
         let warnings = Arc::new(AtomicU64::new(0));
         let (unasked, notifications) = Unasked::new(warnings.clone());
         let is_in_use = Arc::new(AtomicBool::new(false));
@@ -275,7 +277,10 @@ fn application(name: &str, used_for: Use, whence: &str) -> String {
 }
 
 /// What a server says that lets nobody in. The driver has no words of its own for a password that is missing.
-fn refused(error: tokio_postgres::Error) -> Unfit {
+fn refused(error: tokio_postgres::Error, tls: &PostgresTls) -> Unfit {
+    if let Some(cause) = tls::cause(&error, tls) {
+        return Unfit::Now(cause);
+    }
     let source = std::error::Error::source(&error).map(ToString::to_string);
     match source.as_deref() {
         Some("password missing") => {

@@ -142,8 +142,8 @@ impl Job for SomeLines<'_> {
     const ON: Use = Use::Chores;
 
     async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes) -> Result<Looked, Fault> {
-        // Here it is an operator who waits for the commit.
-        transaction.batch_execute("SET LOCAL synchronous_commit TO local").await?;
+        // Here it is an operator who waits, and lines are found by their indexes as on other connections.
+        transaction.batch_execute("SET LOCAL synchronous_commit TO local; SET LOCAL enable_seqscan TO off").await?;
         let Places { ledger, from, to } = self.0;
         let find = "
         SELECT line, order_key FROM open WHERE destination = $1 AND state = 0 AND line IS NOT NULL

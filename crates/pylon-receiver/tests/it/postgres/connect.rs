@@ -1,6 +1,7 @@
 //! Connections: hosts in turn, servers that stop, freeze, fail over, have no room, or are another one.
 
 use super::{address, connect, record, unreachable, until_it_works};
+use crate::ledger::contract::{Draft, event};
 use pylon_receiver::ledger::{Ledger, LedgerError, PostgresLedger, PostgresOptions};
 use pylon_test_support::http::nowhere;
 use pylon_test_support::log::logged;
@@ -327,6 +328,58 @@ async fn a_session_that_is_ended_fails_nobody_for_long() {
     assert_eq!(cluster.sql(&database, "SELECT count(*) FROM pylon_receiver.events"), "5");
     ledger.close().await.unwrap();
     cluster.drop_database(&database);
+}
+
+/// Cut, or swallowed by the network: once that ends, nobody waits for long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn once_the_network_is_back_events_are_kept_soon() {
+    let Some(cluster) = Cluster::setup().tcp().start() else { return };
+    let database = cluster.fresh_database();
+    let proxy = Proxy::to(cluster.port());
+    let ledger = connect(&by(&cluster, &[proxy.port()], &database)).await.unwrap();
+    let mut seconds = 0;
+    for (way, lasts) in [(Way::Cut, 2), (Way::Cut, 3), (Way::Swallow, 2), (Way::Swallow, 6)] {
+        seconds += 1;
+        until_it_works(|| record(&ledger, seconds)).await;
+        proxy.turn(way);
+        let (began, lasts) = (Instant::now(), Duration::from_secs(lasts));
+        while began.elapsed() < lasts {
+            seconds += 1;
+            let _ = tokio::time::timeout_at((began + lasts).into(), record(&ledger, seconds)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        proxy.turn(Way::Pass);
+        seconds += 1;
+        let ((), took) = until_it_works(|| record(&ledger, seconds)).await;
+        assert!(took < Duration::from_secs(2), "{way:?} for {lasts:?}: {took:?}");
+    }
+    ledger.close().await.unwrap();
+}
+
+/// What fails ends its transaction: a rollback behind that would have the server warn each time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_server_is_asked_for_no_rollback_of_nothing() {
+    let Some(cluster) = Cluster::start() else { return };
+    let database = cluster.fresh_database();
+    let ledger = connect(&cluster.url(&database)).await.unwrap();
+    record(&ledger, 0).await.unwrap();
+    let fail = "
+        CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'no such data' USING ERRCODE = 'data_exception'; END $$;
+        CREATE TRIGGER fail BEFORE INSERT ON pylon_receiver.open FOR EACH ROW
+            WHEN (NEW.destination = 'bad') EXECUTE FUNCTION fail()";
+    cluster.sql(&database, fail);
+    for seconds in 1..20 {
+        let bad = event(seconds).in_line("bad", "line");
+        assert!(matches!(ledger.record(bad).await, Err(LedgerError::Failed(_))));
+        record(&ledger, seconds).await.unwrap();
+        let order = ledger.redeliver(vec![event(0).id], Some("bad".into())).await;
+        assert!(matches!(order, Err(LedgerError::Failed(_))), "{order:?}");
+        assert_eq!(ledger.redeliver(vec![event(0).id], Some("good".into())).await, Ok(1));
+    }
+    ledger.close().await.unwrap();
+    let log = cluster.log();
+    assert!(log.contains("no such data") && !log.contains("WARNING"), "{log}");
 }
 
 #[test]
