@@ -96,6 +96,8 @@ impl Database {
             while generations.changed().await.is_ok() {
                 let Some(database) = database.upgrade() else { return };
                 let generation = *generations.borrow_and_update();
+                // What is known may be of another server.
+                database.probe.doubt.notify_one();
                 for pool in [&database.writers, &database.couriers, &database.readers, &database.chores] {
                     renew(pool, generation);
                 }

@@ -3,6 +3,7 @@
 use super::behind::free;
 use super::connection::Connection;
 use super::database::Database;
+use super::durability::met;
 use super::error::Fault;
 use super::line::{LOCK_LINES, line};
 use super::row::{event_of, milliseconds, uuid_of};
@@ -134,7 +135,7 @@ pub(super) async fn run(
             }
         };
         let before = async { tokio::try_join!(biased; connection.batch_execute(begin), locked).map(drop) };
-        return batch.keep(connection, before, events).await;
+        return batch.keep(connection, database, before, events).await;
     }
     let lines = Batch::of(database.id, events).lines();
     let look = connection.prepare_cached(TAKEN).await?;
@@ -144,7 +145,7 @@ pub(super) async fn run(
     let are_free = free(database.id, events, are_taken);
     let kept: Vec<&NewEvent> =
         events.iter().zip(&are_free).filter(|(_, is_free)| **is_free).map(|(&event, _)| event).collect();
-    let Kept { answers, due, found } = Batch::of(database.id, &kept).keep(connection, ready(Ok(())), &kept).await?;
+    let Kept { answers, due, found } = Batch::of(database.id, &kept).keep(connection, database, ready(Ok(())), &kept).await?;
     let mut answers = answers.into_iter();
     let answers = are_free.into_iter().map(|is_free| if is_free { answers.next().flatten() } else { None }).collect();
     Ok(Kept { answers, due, found })
@@ -219,6 +220,7 @@ impl<'a> Batch<'a> {
     async fn keep(
         &self,
         connection: &Connection,
+        database: &Database,
         before: impl Future<Output = Result<(), tokio_postgres::Error>>,
         events: &[&NewEvent],
     ) -> Result<Kept, Fault> {
@@ -246,11 +248,12 @@ impl<'a> Batch<'a> {
         ];
         // Sent one behind the other without waiting. If one fails, so do those behind it, and the commit is a rollback that reports no
         // error: nothing counts unless all succeed.
-        let (_, rows, _) = tokio::try_join!(
+        let (_, rows, _, met) = tokio::try_join!(
             biased;
             before,
             connection.query(&keep, columns),
             connection.batch_execute("COMMIT"),
+            met(connection, database.probe.promise),
         )?;
         let (mut kept, mut due) = (HashSet::<Uuid>::with_capacity(rows.len()), Vec::new());
         for row in rows {
@@ -259,6 +262,7 @@ impl<'a> Batch<'a> {
                 None => due.push(row.try_get::<_, &str>(1)?.into()),
             }
         }
+        database.probe.meets(met)?;
         let others: Vec<usize> = (0..events.len()).filter(|&place| !kept.contains(&self.ids[place])).collect();
         let (mut answers, mut found) = (vec![Some(Recorded::Stored); events.len()], Vec::new());
         if !others.is_empty() {

@@ -25,6 +25,8 @@ pub(super) fn settings(used_for: Use, schema: &str, application: &str, version: 
         ("statement_timeout", own(used_for.statement_timeout())),
         ("lock_timeout", own(used_for.lock_timeout())),
         ("idle_in_transaction_session_timeout", own("10s")),
+        // A wait for a standby that is given up is told by a warning alone.
+        ("client_min_messages", own("notice")),
         // Who is told something and does not read it would hold a snapshot for ever, behind which nothing is cleaned up.
         (UNREAD, own("10000")),
     ];

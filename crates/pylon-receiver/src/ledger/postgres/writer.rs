@@ -211,10 +211,11 @@ fn late() -> Fault {
     Fault::Away("the commit was not confirmed in time".into())
 }
 
-/// Why an event was not kept. What is not the event's own fault may be over later.
+/// Why an event was not kept. What is not the event's own fault may be over later: so it is where a newer program has changed the tables,
+/// until that program takes over.
 pub(super) fn refusal(fault: Fault) -> LedgerError {
     match fault {
-        Fault::Other(said) => LedgerError::Unreachable(said),
+        Fault::Other(said) | Fault::Wrong(said) => LedgerError::Unreachable(said),
         fault => fault.into(),
     }
 }

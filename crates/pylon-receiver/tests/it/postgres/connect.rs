@@ -133,6 +133,68 @@ async fn a_standby_is_not_used_until_it_is_promoted() {
     ledger.close().await.unwrap();
 }
 
+/// The old primary comes back while the new one is away for a moment: what it commits then, and what it lacks, would be lost.
+#[test]
+fn a_primary_of_before_a_fail_over_is_refused_and_logged() {
+    let Some(primary) = Cluster::setup().tcp().durable().start() else { return };
+    let database = primary.fresh_database();
+    let standby = primary.standby(Replication::Asynchronous);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (found, lines) = logged(|| {
+        runtime.block_on(async {
+            let ledger = connect(&by(&primary, &[primary.port(), standby.port()], &database)).await.unwrap();
+            record(&ledger, 1).await.unwrap();
+            standby.catch_up_with(&primary);
+            primary.stop(Stop::Immediate);
+            standby.promote();
+            until_it_works(|| record(&ledger, 2)).await;
+            standby.stop(Stop::Immediate);
+            primary.restart();
+            let found = unreachable(record(&ledger, 3).await);
+            assert_eq!(primary.sql(&database, "SELECT count(*) FROM pylon_receiver.events"), "1");
+            standby.restart();
+            until_it_works(|| record(&ledger, 3)).await;
+            found
+        })
+    });
+    assert_eq!(standby.sql(&database, "SELECT count(*) FROM pylon_receiver.events"), "3");
+    let older = "an older timeline, such as a primary of before a fail-over has: expected timeline 2 or later, found 1; restart the \
+         receiver if that is intended";
+    assert!(found.contains(&format!("127.0.0.1:{}: {older}", primary.port())), "{found}");
+    let told = lines.iter().filter(|line| line.starts_with("ERROR") && line.contains(older)).count();
+    assert_eq!(told, 1, "{lines:?}");
+}
+
+/// A server that no program of this version can use does not keep it from the next one.
+#[tokio::test]
+async fn a_host_that_can_never_be_used_hides_no_other() {
+    let Some(stranger) = Cluster::setup().tcp().start() else { return };
+    let Some(cluster) = Cluster::setup().tcp().start() else { return };
+    for cluster in [&stranger, &cluster] {
+        cluster.sql("postgres", "CREATE DATABASE twin");
+    }
+    stranger.sql("postgres", &format!("ALTER ROLE postgres PASSWORD '{}'", cluster.password()));
+    stranger.sql(
+        "twin",
+        "CREATE SCHEMA other; CREATE FUNCTION other.version() RETURNS text LANGUAGE sql AS $$SELECT 'CockroachDB'$$;
+         ALTER DATABASE twin SET search_path = other, pg_catalog;",
+    );
+    let ledger = connect(&by(&cluster, &[stranger.port(), cluster.port()], "twin")).await.unwrap();
+    record(&ledger, 1).await.unwrap();
+    ledger.close().await.unwrap();
+    let free = free_port();
+    match connect(&by(&cluster, &[free, stranger.port()], "twin")).await.unwrap_err() {
+        LedgerError::Unknown(found) => {
+            let expected = format!(
+                "127.0.0.1:{free}: cannot connect: connection refused; 127.0.0.1:{}: expected PostgreSQL itself",
+                stranger.port()
+            );
+            assert!(found.starts_with(&expected), "{found}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 /// The old primary neither answers nor ends connections: only time tells that it is gone.
 #[tokio::test]
 async fn a_server_that_falls_silent_is_left_within_seconds() {

@@ -2,10 +2,11 @@
 
 use super::{address, connect, record, unreachable, until_it_works};
 use pylon_receiver::config::LedgerAddress;
-use pylon_receiver::ledger::{Ledger, LedgerError, PostgresLedger};
+use pylon_receiver::ledger::{Ledger, LedgerError, PostgresLedger, SpoolOptions, SpooledLedger};
 use pylon_receiver::{LedgerAccess, StartFault, open_ledger};
 use pylon_test_support::postgres::{Cluster, Stop};
 use pylon_test_support::wait::eventually;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
@@ -89,6 +90,43 @@ async fn a_program_that_is_older_than_the_tables_refuses_them() {
         found.ends_with("tables of a later version, found while this program runs; use the newer pylon-receiver"),
         "{found}"
     );
+    cluster.drop_database(&database);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_older_program_cannot_record_any_more_it_spools() {
+    const LATER_TABLES: &str = "tables of a later version, found while this program runs; use the newer pylon-receiver";
+    let Some(cluster) = Cluster::shared() else { return };
+    let database = cluster.fresh_database();
+    let (url, folder) = (cluster.url(&database), tempfile::TempDir::new().unwrap());
+    let (alone, behind) = (connect(&url).await.unwrap(), url.clone());
+    let spooled = SpooledLedger::start(folder.path().join("spool.db"), SpoolOptions::default(), move || {
+        let url = behind.clone();
+        async move { connect(&url).await.map(|ledger| Arc::new(ledger) as Arc<dyn Ledger>) }
+    });
+    let spooled = spooled.await.unwrap();
+    for (ledger, seconds) in [(&alone as &dyn Ledger, 1), (&spooled, 2)] {
+        record(ledger, seconds).await.unwrap();
+    }
+    cluster.sql(&database, LATER);
+    let end = format!(
+        "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname = '{database}' AND pid <> pg_backend_pid()"
+    );
+    cluster.sql("postgres", &end);
+    let found = unreachable(record(&alone, 3).await);
+    assert!(found.ends_with(LATER_TABLES), "{found}");
+    let found = unreachable(alone.check().await);
+    assert!(found.ends_with(LATER_TABLES), "{found}");
+    spooled.check().await.unwrap();
+    record(&spooled, 3).await.unwrap();
+    assert_eq!(spooled.spool().unwrap().events, 1);
+    spooled.check().await.unwrap();
+    // Back to the tables that it knows.
+    cluster.sql(&database, "UPDATE pylon_receiver.ledger SET version = 1");
+    let is_handed_over = || (spooled.spool().unwrap().events == 0).then_some(());
+    eventually("it is handed over", is_handed_over);
+    spooled.close().await.unwrap();
+    drop(alone);
     cluster.drop_database(&database);
 }
 
