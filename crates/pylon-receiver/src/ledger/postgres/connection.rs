@@ -60,10 +60,8 @@ impl managed::Manager for Keeper {
 
 /// Waits for what is under way, and ends the transaction that is open after that. The server warns of a rollback without a transaction.
 async fn end(session: &Session) -> Result<(), tokio_postgres::Error> {
-    if session.pulse.is_owed() {
-        // Asks for nothing, and is answered last.
-        session.batch_execute("").await?;
-    }
+    // Asks for nothing, and is answered last: also behind a rollback that is queued and has not been sent.
+    session.batch_execute("").await?;
     if !session.pulse.is_at_rest() {
         session.batch_execute("ROLLBACK").await?;
     }

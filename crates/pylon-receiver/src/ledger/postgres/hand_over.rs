@@ -7,6 +7,7 @@ use super::sharing::sharing;
 use super::writer::{attempt, refusal};
 use crate::ledger::{LedgerError, NewEvent, Recorded};
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// Says for each event what became of it. An event that is at fault itself stops none behind it.
 pub(super) async fn run(database: Arc<Database>, events: Vec<NewEvent>) -> Vec<Result<Recorded, LedgerError>> {
@@ -16,7 +17,8 @@ pub(super) async fn run(database: Arc<Database>, events: Vec<NewEvent>) -> Vec<R
         let rest = &events[answers.len()..];
         let batch: Vec<&NewEvent> = rest[..if alone > 0 { 1 } else { sharing(rest).min(most) }].iter().collect();
         alone = usize::saturating_sub(alone, 1);
-        match attempt(&database, &batch, Taken::WaitedFor).await {
+        let until = Instant::now() + database.options.answer_within;
+        match attempt(&database, &batch, Taken::WaitedFor, until).await {
             Ok(kept) => {
                 // They may have been handed over before, in vain as far as is known.
                 kept.due.iter().chain(&kept.found).for_each(|destination| database.wake(destination));

@@ -13,12 +13,14 @@ use super::waiting::Waiting;
 use crate::ledger::{LedgerError, NewEvent, Recorded};
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::time::{sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// How often a batch is tried, when others are in its way or its connection is lost.
 const MOST_TRIES: u32 = 5;
+/// How long after its time an event is answered that no writer has taken.
+const OVERDUE: Duration = Duration::from_millis(100);
 /// How long after the first try in vain the next one is made where the server has no memory left; then longer.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -40,13 +42,15 @@ impl Writers {
 
     /// Waits for an event's commit, or answers [`LedgerError::Busy`] if too many wait.
     pub(super) async fn record(&self, event: NewEvent) -> Result<Recorded, LedgerError> {
+        // From now on, however many wait before it.
+        let until = Instant::now() + self.answer_within;
         let (reply, answer) = oneshot::channel();
-        self.queue.try_send(Waiting { event, reply }).map_err(|error| match error {
+        self.queue.try_send(Waiting { until, event, reply }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => LedgerError::Busy,
             mpsc::error::TrySendError::Closed(_) => LedgerError::Closed,
         })?;
-        // From now on, however many wait before it. A writer passes over what nobody waits for any more.
-        match timeout(self.answer_within, answer).await {
+        // The writer that has it says so by itself; it passes over what nobody waits for any more.
+        match timeout_at(until + OVERDUE, answer).await {
             Ok(answer) => answer.map_err(|_| LedgerError::Closed)?,
             Err(_) => Err(late().into()),
         }
@@ -119,7 +123,8 @@ async fn commit(database: &Database, batch: Vec<Waiting>, taken: Taken) -> Vec<W
     }
     let events: Vec<&NewEvent> = batch.iter().map(|waiting| &waiting.event).collect();
     let began = Instant::now();
-    let result = attempt(database, &events, taken).await;
+    let until = batch.iter().map(|waiting| waiting.until).max().unwrap_or(began);
+    let result = attempt(database, &events, taken, until).await;
     let is_apart = match &result {
         // They go on in parts.
         Err(Fault::Locked(_)) => taken == Taken::WaitedForOnce,
@@ -177,8 +182,12 @@ async fn commit_parts(database: &Database, batch: Vec<Waiting>, size: usize, tak
 
 /// Commits the events. What became of a commit whose answer was lost is not known: the same again by the same ids finds out, on a new
 /// connection, until the time for an answer is over or nothing can be connected to.
-pub(super) async fn attempt(database: &Database, events: &[&NewEvent], taken: Taken) -> Result<record::Kept, Fault> {
-    let deadline = Instant::now() + database.options.answer_within;
+pub(super) async fn attempt(
+    database: &Database,
+    events: &[&NewEvent],
+    taken: Taken,
+    until: Instant,
+) -> Result<record::Kept, Fault> {
     let attempts = async {
         let mut tries = 0;
         loop {
@@ -201,7 +210,7 @@ pub(super) async fn attempt(database: &Database, events: &[&NewEvent], taken: Ta
             }
         }
     };
-    match timeout_at(deadline.into(), attempts).await {
+    match timeout_at(until, attempts).await {
         Ok(result) => result,
         Err(_) => database.probe.confirm(Err(late()), false),
     }
