@@ -180,7 +180,11 @@ async fn commits_that_wait_in_vain_are_noticed_by_every_role() {
     let ledger = promising(&cluster.url_as("plain", &database), Promise::TwoDisks).await;
     record(&ledger, 1).await.unwrap();
     standby.freeze();
-    unreachable(record(&ledger, 2).await);
+    // Whether that is seen within the time for the first answer depends on when it is looked for.
+    match record(&ledger, 2).await {
+        Err(LedgerError::Unconfirmed(_) | LedgerError::Unreachable(_)) => {}
+        other => panic!("{other:?}"),
+    }
     let mut seconds = 3;
     let began = Instant::now();
     let found = loop {
