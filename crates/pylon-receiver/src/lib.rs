@@ -71,6 +71,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod access;
 mod admin;
 mod certificate;
 pub mod config;
@@ -91,6 +92,7 @@ pub mod text;
 mod time;
 mod tls_cause;
 pub mod traces;
+mod ui;
 pub mod wire;
 
 pub use accept::InheritedSocket;
@@ -113,7 +115,9 @@ pub use tls_cause::tls_cause;
 #[doc(hidden)]
 pub mod internals {
     pub use crate::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, Refreshed, Stopped, TlsKeys};
-    pub use crate::admin::{Access, AdminParts, ORDER_LIMIT, Running, RunningDestination, router};
+    pub use crate::access::{Access, Operator, OperatorRole};
+    pub use crate::admin::{AdminParts, ORDER_LIMIT, Running, RunningDestination};
+    pub use crate::receiver::{OperatorsOptions, operators_router};
     pub use crate::certificate::CertificateEnd;
     pub use crate::deliver::{
         Admitted, Backoff, Circuit, CircuitState, Courier, CourierParts, Delivered, Failure, Report, Role, Shortage,

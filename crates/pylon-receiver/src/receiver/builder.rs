@@ -1,5 +1,6 @@
 //! From a configuration to a receiver at work.
 
+use super::operators::{OperatorsOptions, operators_router};
 use super::couriers::{Couriers, Parts};
 use super::descriptors::Connections;
 use super::inherited_addresses::InheritedAddresses;
@@ -8,7 +9,8 @@ use super::preflight::{left_alone, pass};
 use super::start_fault::StartFault;
 use super::{Receiver, Shared, certificates, client_certificates, digest, pruner};
 use crate::accept::{Acceptor, AcceptorParts, InheritedSocket, Listener, ListenerLimits, TlsKeys};
-use crate::admin::{Access, AdminParts, Health, router};
+use crate::access::Access;
+use crate::admin::{AdminParts, Health};
 use crate::config::{Config, DestinationConfig, EndpointConfig, LedgerAddress, ListenAddress, SecretSource};
 use crate::deliver::Handlers;
 use crate::ledger::{Ledger, Owner};
@@ -158,7 +160,7 @@ impl ReceiverBuilder {
         let token = config.admin_token.as_ref().map(SecretSource::read).transpose().map_err(StartFault::Token)?;
         let token_digest = token.as_deref().map(|token| digest(token));
         // Operators on this machine are let in; those elsewhere need a token, without which the configuration is not in order.
-        let access = token.map_or(Access::Loopback, Access::Token);
+        let access = token.map_or(Access::Loopback, Access::token);
         let tls = config.tls.as_ref().filter(|_| role.accepts()).map(TlsKeys::read).transpose();
         let tls = tls.map_err(StartFault::Tls)?.map(Arc::new);
         let metrics = Arc::new(Metrics::new());
@@ -252,7 +254,7 @@ impl ReceiverBuilder {
             };
             tokio::spawn(listener.run(answer, deadline(&stop_listening)))
         });
-        let ask = router(parts, access);
+        let ask = operators_router(parts, OperatorsOptions::new(access));
         let tell = move |mut request: Request<Incoming>, remote: SocketAddr| {
             let mut ask = ask.clone();
             request.extensions_mut().insert(remote);
