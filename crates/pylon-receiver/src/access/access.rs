@@ -1,6 +1,6 @@
 //! The operators of a receiver.
 
-use serde::{Deserialize, Serialize};
+use crate::operator_role::OperatorRole;
 use std::fmt;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -38,15 +38,4 @@ impl fmt::Debug for Operator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Operator").field("name", &self.name).field("role", &self.role).finish_non_exhaustive()
     }
-}
-
-/// What an operator may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OperatorRole {
-    /// Read; give no orders.
-    Reader,
-    /// Read, and give orders.
-    #[default]
-    Operator,
 }

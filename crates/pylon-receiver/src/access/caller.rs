@@ -1,6 +1,6 @@
 //! Who asks.
 
-use super::access::OperatorRole;
+use crate::operator_role::OperatorRole;
 use std::sync::Arc;
 
 /// The caller, as a handler finds it in the request's extensions.

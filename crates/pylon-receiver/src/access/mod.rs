@@ -10,7 +10,7 @@ mod session;
 mod site;
 mod token;
 
-pub use access::{Access, Operator, OperatorRole};
+pub use access::{Access, Operator};
 pub(crate) use caller::Caller;
 pub(crate) use denied::Denied;
 pub(crate) use gate::{Gate, Surface};

@@ -11,7 +11,12 @@ const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// Lets in what comes from no web page, from our own pages, and by a link to a page.
-pub(super) fn check(surface: Surface, method: &Method, headers: &HeaderMap, public_host: Option<&str>) -> Result<(), Denied> {
+pub(super) fn check(
+    surface: Surface,
+    method: &Method,
+    headers: &HeaderMap,
+    public_host: Option<&str>,
+) -> Result<(), Denied> {
     let is_reading = matches!(*method, Method::GET | Method::HEAD);
     // Browsers name the site of the page that asks, also for an image, which has no origin.
     let site = headers.contains_key(FETCH_SITE).then(|| only_text(headers, &FETCH_SITE).unwrap_or_default());
@@ -35,9 +40,6 @@ pub(super) fn check(surface: Surface, method: &Method, headers: &HeaderMap, publ
         }
     }
     match surface {
-        Surface::Api if is_foreign(headers, None) => Err(Denied::forbidden(
-            "forbidden origin: expected none or that of this host in the header origin, found another; no other page may ask",
-        )),
         Surface::Page if !is_reading => check_form(site, headers, public_host),
         Surface::Api | Surface::Page => Ok(()),
     }
@@ -62,8 +64,13 @@ fn check_form(site: Option<&str>, headers: &HeaderMap, public_host: Option<&str>
     Ok(())
 }
 
-/// An order to the API has to be JSON, which no form can send.
-pub(super) fn check_json(method: &Method, headers: &HeaderMap) -> Result<(), Denied> {
+/// Where no token is asked for: lets in no page of another host, and no order that a form could send.
+pub(super) fn check_without_token(method: &Method, headers: &HeaderMap) -> Result<(), Denied> {
+    if is_foreign(headers, None) {
+        return Err(Denied::forbidden(
+            "forbidden origin: expected none or that of this host in the header origin, found another; no other page may ask",
+        ));
+    }
     let is_json = only_text(headers, &CONTENT_TYPE).is_some_and(|found| essence(found) == "application/json");
     if method == Method::POST && !is_json {
         return Err(Denied::unsupported("unsupported content type: expected application/json, found another or none"));

@@ -1,9 +1,10 @@
 //! Operators by their tokens.
 
-use super::access::{Operator, OperatorRole};
+use super::access::Operator;
 use super::caller::Caller;
 use super::header::only;
 use super::session::{self, SessionKey};
+use crate::operator_role::OperatorRole;
 use crate::time::Moment;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};

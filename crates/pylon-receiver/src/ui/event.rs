@@ -58,10 +58,17 @@ enum View {
 }
 
 enum Body {
-    Fields { fields: Vec<(&'static str, String)>, problems: Vec<String>, extra: Vec<(String, String)> },
+    Fields {
+        fields: Vec<(&'static str, String)>,
+        problems: Vec<String>,
+        extra: Vec<(String, String)>,
+    },
     Text(String),
     /// JSON up to here; there it breaks.
-    Broken { before: String, after: String },
+    Broken {
+        before: String,
+        after: String,
+    },
     /// It is no text.
     Binary(u64),
     /// It is longer than what is shown.
@@ -115,7 +122,8 @@ pub(super) async fn body(State(ui): State<Ui>, Path(id): Path<String>) -> Answer
 
 async fn find(ui: &Ui, id: &str) -> Result<ledger::EventDetail, Refusal> {
     let unknown = || {
-        let message = "there is no such event: expected one that is kept, found none with this id; it may have been pruned";
+        let message =
+            "there is no such event: expected one that is kept, found none with this id; it may have been pruned";
         Refusal::new(StatusCode::NOT_FOUND, "not_found", message)
     };
     let id: EventId = id.parse().map_err(|_| unknown())?;

@@ -89,7 +89,10 @@ impl Ui {
         let Ok(destinations) = self.destinations().await else { return troubles };
         let failing = destinations.iter().filter(|destination| is_failing(destination)).count();
         if failing > 0 {
-            troubles.push(Trouble { sentence: counted(failing as u64, "destination failing", "destinations failing"), link: "" });
+            troubles.push(Trouble {
+                sentence: counted(failing as u64, "destination failing", "destinations failing"),
+                link: "",
+            });
         }
         let dead: u64 = destinations.iter().map(|destination| destination.stats.dead).sum();
         if dead > 0 {

@@ -66,11 +66,12 @@ fn form(ui: &Ui, to: String, fault: Option<&'static str>) -> SignIn {
 /// A place under `ui/`, and nowhere else: whoever made the link must not lead a browser away.
 fn inside(to: &str) -> &str {
     let path = to.split(['?', '#']).next().unwrap_or_default();
-    let is_inside = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'.' | b'_' | b'%'))
-        && !path.starts_with('/')
-        && !path.contains("//")
-        && !path.contains("..")
-        && to.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_inside =
+        path.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'.' | b'_' | b'%'))
+            && !path.starts_with('/')
+            && !path.contains("//")
+            && !path.contains("..")
+            && to.bytes().all(|byte| byte.is_ascii_graphic());
     if is_inside && !to.is_empty() { to } else { "./" }
 }
 
