@@ -8,6 +8,7 @@ mod descriptors;
 mod inherited_addresses;
 mod ledger_move;
 mod open;
+mod operators;
 mod preflight;
 mod pruner;
 mod start_fault;
@@ -16,13 +17,14 @@ pub use builder::ReceiverBuilder;
 pub use descriptors::descriptors;
 pub use ledger_move::LedgerMove;
 pub use open::{LedgerAccess, open_ledger};
+pub use operators::{OperatorsOptions, operators_router};
 pub use preflight::Preflight;
 pub use start_fault::StartFault;
 
 use crate::accept::{Acceptor, Stopped, TlsKeys, deliveries_of};
 use crate::admin::{Running, RunningDestination};
 use crate::certificate::CertificateEnd;
-use crate::config::{Config, ConfigFault, ListenAddress, SecretSource, restarts, show};
+use crate::config::{Config, ConfigFault, ListenAddress, restarts, show};
 use crate::deliver::CircuitState;
 use crate::ledger::{Ledger, LedgerError, NewDelivery};
 use crate::pem::TlsFault;
@@ -33,7 +35,6 @@ use couriers::Couriers;
 use inherited_addresses::InheritedAddresses;
 use preflight::pass;
 use pylon_webhooks::WebhookEvent;
-use sha2::{Digest, Sha256};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -95,8 +96,8 @@ pub struct Receiver {
 /// What the listeners, the operators' API and the owner of the receiver share.
 struct Shared {
     config: RwLock<Arc<Config>>,
-    /// Of the token that operators present, from start to end.
-    token_digest: Option<[u8; 32]>,
+    /// Of the tokens that operators present, from start to end.
+    token_digest: [u8; 32],
     /// The secrets that the configuration names and that are missing, a sentence each. A reload holds the lock until all parts go
     /// by its configuration.
     missing: Mutex<Vec<String>>,
@@ -226,9 +227,8 @@ impl Shared {
             return Err(ReloadFault::Missing(newly));
         }
         // By its value: the same file may hold another one.
-        let token = config.admin_token.as_ref().map(SecretSource::read).transpose();
-        let token = token.map_err(|fault| ReloadFault::Missing(vec![format!("admin: {fault}")]))?;
-        if token.as_deref().map(|token| digest(token)) != self.token_digest {
+        let operators = OperatorsOptions::of(&config).map_err(|fault| ReloadFault::Missing(vec![fault.to_string()]))?;
+        if operators.token_digest() != self.token_digest {
             return Err(ReloadFault::NeedsRestart(vec!["admin_token".to_owned()]));
         }
         if let (Some(keys), Some(files)) = (&self.tls, &config.tls) {
@@ -345,10 +345,6 @@ impl fmt::Display for ReloadFault {
 }
 
 impl std::error::Error for ReloadFault {}
-
-fn digest(token: &[u8]) -> [u8; 32] {
-    Sha256::digest(token).into()
-}
 
 impl fmt::Debug for Receiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -357,7 +357,7 @@ const START_FAULTS: [Case<StartFault>; 5] = [
     ),
     (
         |config, folder| config.admin_token = Some(SecretSource::File(folder.path().join("none"))),
-        |fault| matches!(fault, StartFault::Token(_)),
+        |fault| matches!(fault, StartFault::Token { .. }),
         "admin_token: no secret: expected one in file {}/none, found that it cannot be read (entity not found)",
     ),
     (

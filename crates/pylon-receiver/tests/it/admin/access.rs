@@ -16,7 +16,7 @@ const TYPE: &str = "unsupported content type: expected application/json, found a
 const TOKEN: &str = "unauthorized: expected the header `authorization: Bearer` with the admin token, found another or none; present the token";
 
 fn token() -> Access {
-    Access::Token(Zeroizing::new(b"correct horse".to_vec()))
+    Access::token(Zeroizing::new(b"correct horse".to_vec()))
 }
 
 #[tokio::test]
