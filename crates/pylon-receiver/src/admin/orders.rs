@@ -45,6 +45,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 }
 
 pub(super) async fn redeliver_events(State(parts): State<AdminParts>, uri: Uri, body: Body) -> Answer {
+    ordered(&parts)?;
     let mut fields = fields_of(&uri, body)?;
     let order = fields.read()?;
     fields.finish()?;

@@ -8,14 +8,14 @@ use crate::operator_role::OperatorRole;
 use std::sync::Arc;
 
 keys! {
-    /// Somebody who reads and orders.
+    /// Somebody who reads and orders. Whoever comes, goes or gets another role or token does so with a restart.
     OperatorConfig {
         /// The name, as the page and the log show it.
-        name: Arc<str> = "".into(), text().checked(name_fault).required(), Restart;
+        name: Arc<str> = "".into(), text().checked(name_fault).required(), Reload;
         /// What the operator may do: `operator` reads and orders, `reader` only reads.
-        role: OperatorRole = OperatorRole::Operator, choice(), Restart;
+        role: OperatorRole = OperatorRole::Operator, choice(), Reload;
         /// What the operator presents as `Authorization: Bearer ...`, or signs in with.
-        token: SecretSource = SecretSource::Environment(String::new()), SECRET.required(), Restart;
+        token: SecretSource = SecretSource::Environment(String::new()), SECRET.required(), Reload;
     }
 }
 

@@ -63,8 +63,8 @@ keys! {
         limits: Limits = Limits::default(), nested("[limits]"), Reload;
         /// How long data is kept.
         retention: Retention = Retention::default(), nested("[retention]"), Reload;
-        /// Who reads and orders, beside who presents `admin_token`.
-        operators as "operator": Vec<OperatorConfig> = Vec::new(), List("[[operator]]"), Restart;
+        /// Who reads and orders, beside who presents `admin_token`. A change needs a restart.
+        operators as "operator": Vec<OperatorConfig> = Vec::new(), List("[[operator]]"), Reload;
         /// Where webhooks come in. Without any, there is one at `/webhook` with the secret in `PYLON_WEBHOOK_SECRET`.
         endpoints as "endpoint": Vec<EndpointConfig> = Vec::new(), List("[[endpoint]]"), Reload;
         /// Where events go.

@@ -157,7 +157,7 @@ impl ReceiverBuilder {
         let (config, mut warnings) = pass(config, &given, handlers.keys()).map_err(StartFault::Config)?;
         let role = config.role;
         let operators = OperatorsOptions::of(&config)?;
-        let token_digest = operators.token_digest();
+        let digests = operators.digests();
         let tls = config.tls.as_ref().filter(|_| role.accepts()).map(TlsKeys::read).transpose();
         let tls = tls.map_err(StartFault::Tls)?.map(Arc::new);
         let metrics = Arc::new(Metrics::new());
@@ -204,7 +204,7 @@ impl ReceiverBuilder {
         let shared = Arc::new(Shared {
             missing: Mutex::new(missing),
             config: RwLock::new(Arc::new(config)),
-            token_digest,
+            operators: digests,
             acceptor: acceptor.clone(),
             couriers: couriers.clone(),
             ledger: ledger.clone(),

@@ -96,8 +96,8 @@ pub struct Receiver {
 /// What the listeners, the operators' API and the owner of the receiver share.
 struct Shared {
     config: RwLock<Arc<Config>>,
-    /// Of the tokens that operators present, from start to end.
-    token_digest: [u8; 32],
+    /// The digests of those who operate it, from start to end.
+    operators: [(&'static str, [u8; 32]); 2],
     /// The secrets that the configuration names and that are missing, a sentence each. A reload holds the lock until all parts go
     /// by its configuration.
     missing: Mutex<Vec<String>>,
@@ -228,8 +228,10 @@ impl Shared {
         }
         // By its value: the same file may hold another one.
         let operators = OperatorsOptions::of(&config).map_err(|fault| ReloadFault::Missing(vec![fault.to_string()]))?;
-        if operators.token_digest() != self.token_digest {
-            return Err(ReloadFault::NeedsRestart(vec!["admin_token".to_owned()]));
+        let of_operators = operators.digests().into_iter().zip(self.operators).filter(|(now, then)| now != then);
+        let changed: Vec<_> = of_operators.map(|((key, _), _)| key.to_owned()).collect();
+        if !changed.is_empty() {
+            return Err(ReloadFault::NeedsRestart(changed));
         }
         if let (Some(keys), Some(files)) = (&self.tls, &config.tls) {
             keys.reload(files).map_err(ReloadFault::Tls)?;

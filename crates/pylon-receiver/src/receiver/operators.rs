@@ -12,6 +12,9 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
+/// Who presents `admin_token`.
+const ADMIN: &str = "admin";
+
 /// Who gets in, and how operators know the receiver.
 #[derive(Debug, Clone)]
 pub struct OperatorsOptions {
@@ -38,11 +41,24 @@ impl OperatorsOptions {
         Ok(Self { access, public_url: config.public_url.clone(), instance })
     }
 
-    /// Of all tokens, to see whether one has changed.
-    pub(super) fn token_digest(&self) -> [u8; 32] {
-        let Access::Tokens(operators) = &self.access else { return [0; 32] };
-        let digests = operators.iter().map(|operator| Sha256::digest(&*operator.token));
-        digests.fold(Sha256::new(), |all, digest| all.chain_update(digest)).finalize().into()
+    /// What changes with a restart only, by key: names, roles and tokens, whatever their sources.
+    pub(super) fn digests(&self) -> [(&'static str, [u8; 32]); 2] {
+        let all = match &self.access {
+            Access::Tokens(operators) => operators.as_slice(),
+            Access::Loopback => &[],
+        };
+        let digest = |of_admin_token: bool| {
+            let operators = all.iter().filter(|operator| (*operator.name == *ADMIN) == of_admin_token);
+            let digest = operators.fold(Sha256::new(), |digest, operator| {
+                let name = Sha256::digest(&*operator.name);
+                digest
+                    .chain_update(name)
+                    .chain_update([operator.role as u8])
+                    .chain_update(Sha256::digest(&*operator.token))
+            });
+            digest.finalize().into()
+        };
+        [("admin_token", digest(true)), ("operator", digest(false))]
     }
 }
 
@@ -55,7 +71,7 @@ pub fn operators_router(parts: AdminParts, options: OperatorsOptions) -> Router 
 
 fn operators(config: &Config) -> Result<Vec<Operator>, StartFault> {
     let admin =
-        config.admin_token.iter().map(|source| ("admin", OperatorRole::Operator, source, "admin_token".to_owned()));
+        config.admin_token.iter().map(|source| (ADMIN, OperatorRole::Operator, source, "admin_token".to_owned()));
     let named = config.operators.iter().map(|operator| {
         let name = &operator.name;
         (&**name, operator.role, &operator.token, format!("the token of the operator `{name}`"))

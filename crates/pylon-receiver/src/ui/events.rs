@@ -62,7 +62,10 @@ pub(super) async fn show(
     let filter: EventFilter = admin::complete_event_filter(fields.read()?, "", &fields)?;
     let PageQuery { after, order, .. } = fields.read::<PageQuery<EventId>>()?;
     fields.finish()?;
-    if let Some(id) = q.as_deref().and_then(|text| text.trim().parse::<EventId>().ok()) {
+    // The id of an issue may look like that of an event.
+    if let Some(id) = q.as_deref().and_then(|text| text.trim().parse::<EventId>().ok())
+        && ui.parts.ledger.event(id).await.map_err(admin::Refusal::from)?.is_some()
+    {
         return Ok(Redirect::to(&format!("events/{id}")).into_response());
     }
     let order = order.unwrap_or_default();
@@ -77,15 +80,15 @@ pub(super) async fn show(
         until: raw("until"),
         is_oldest_first: order == Order::OldestFirst,
     };
-    let filter = match q {
-        None => filter,
-        Some(q) => match part_of_id(&q) {
-            Some(part) => EventFilter { id: Some(part), ..filter },
-            None => EventFilter { issue: Some(q), ..filter },
-        },
-    };
-    let is_filtered = filter != EventFilter::default();
-    let EventList { events, next } = admin::list_events(&ui.parts, filter, Page { after, limit: ROWS, order }).await?;
+    let asked = Page { after, limit: ROWS, order };
+    let part = q.as_deref().and_then(part_of_id);
+    let by_issue = EventFilter { issue: q, ..filter.clone() };
+    let is_filtered = by_issue != EventFilter::default();
+    let mut list = admin::list_events(&ui.parts, by_issue, asked).await?;
+    if list.events.is_empty() && part.is_some() {
+        list = admin::list_events(&ui.parts, EventFilter { id: part, ..filter }, asked).await?;
+    }
+    let EventList { events, next } = list;
     let next = next.map(|next| query::with(&uri, "after", &next.to_string()));
     page(&Events { frame, events, filter: shown, next, is_first: after.is_none(), is_filtered }, &headers)
 }

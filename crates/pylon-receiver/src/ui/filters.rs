@@ -1,7 +1,7 @@
 //! What templates write values with.
 #![expect(unreachable_pub, reason = "the macro of askama makes public items of them")]
 
-use super::text::{Block, Inline};
+use super::text::{Block, Inline, visible};
 use crate::text::show_duration;
 use crate::time::Moment;
 use askama::filters::Safe;
@@ -14,6 +14,12 @@ use std::time::Duration;
 #[askama::filter_fn]
 pub(super) fn inline(text: impl AsRef<str>, _: &dyn Values) -> Result<Safe<String>> {
     Ok(Safe(Inline(text.as_ref()).to_string()))
+}
+
+/// A stranger's text where no element can stand: in a title or an attribute.
+#[askama::filter_fn]
+pub(super) fn plain(text: impl AsRef<str>, _: &dyn Values) -> Result<String> {
+    Ok(visible(text.as_ref()))
 }
 
 /// A stranger's text in `<pre>`.

@@ -30,6 +30,18 @@ pub(super) fn beginning(text: &str) -> &str {
     &text[..text.floor_char_boundary(MOST_SHOWN)]
 }
 
+/// A text in which nothing is invisible, not yet as HTML.
+pub(super) fn visible(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut shown, character| {
+        match is_invisible(character) {
+            // Writing to a `String` never fails.
+            true => drop(fmt::Write::write_fmt(&mut shown, format_args!("U+{:04X}", u32::from(character)))),
+            false => shown.push(character),
+        }
+        shown
+    })
+}
+
 fn write(f: &mut fmt::Formatter<'_>, text: &str, is_block: bool) -> fmt::Result {
     let mut plain = 0;
     for (at, character) in text.char_indices() {

@@ -153,7 +153,8 @@ pub(super) async fn run(
     let are_free = free(database.id, events, are_taken);
     let kept: Vec<&NewEvent> =
         events.iter().zip(&are_free).filter(|(_, is_free)| **is_free).map(|(&event, _)| event).collect();
-    let Kept { answers, due, found } = Batch::of(database.id, &kept).keep(connection, database, ready(Ok(())), &kept).await?;
+    let Kept { answers, due, found } =
+        Batch::of(database.id, &kept).keep(connection, database, ready(Ok(())), &kept).await?;
     let mut answers = answers.into_iter();
     let answers = are_free.into_iter().map(|is_free| if is_free { answers.next().flatten() } else { None }).collect();
     Ok(Kept { answers, due, found })

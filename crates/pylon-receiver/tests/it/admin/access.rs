@@ -260,7 +260,10 @@ async fn no_answer_is_cached_or_taken_for_something_else_or_read_by_other_pages(
 
 #[test]
 fn a_token_is_not_shown() {
-    assert_eq!(format!("{:?} {:?}", token(), Access::Loopback), "Token([redacted]) Loopback");
+    assert_eq!(
+        format!("{:?} {:?}", token(), Access::Loopback),
+        "Tokens([Operator { name: \"admin\", role: Operator, .. }]) Loopback"
+    );
 }
 
 /// The lines that are logged when this is asked for, a hundred times.

@@ -36,8 +36,7 @@ async fn a_link_from_anywhere_opens_a_page_and_nothing_else_from_elsewhere_does(
         ("", ""),
     ] {
         for site in ["cross-site", "same-site", "", "another"] {
-            let headers =
-                [HOST, ("sec-fetch-site", site), ("sec-fetch-mode", mode), ("sec-fetch-dest", destination)];
+            let headers = [HOST, ("sec-fetch-site", site), ("sec-fetch-mode", mode), ("sec-fetch-dest", destination)];
             let answer = admin.send("GET", "/ui/events", &headers, "").await;
             assert_eq!(answer.status, 403, "{site} {mode} {destination}");
             assert!(answer.text().contains("forbidden site: expected a link to this page"), "{}", answer.text());
@@ -51,11 +50,8 @@ async fn a_link_from_anywhere_opens_a_page_and_nothing_else_from_elsewhere_does(
 async fn only_a_form_of_our_own_page_orders() {
     let (admin, path) = with_an_event(Access::Loopback);
     let own = "http://localhost:8081";
-    for headers in [
-        vec![HOST, FORM, SAME],
-        vec![HOST, FORM, SAME, ("origin", own)],
-        vec![HOST, FORM, ("origin", own)],
-    ] {
+    for headers in [vec![HOST, FORM, SAME], vec![HOST, FORM, SAME, ("origin", own)], vec![HOST, FORM, ("origin", own)]]
+    {
         let answer = admin.send("POST", &path, &headers, "").await;
         assert_eq!((answer.status.as_u16(), answer.header("location")), (303, &*format!("../{}?sent=1", event_id(9))));
     }
@@ -84,7 +80,8 @@ async fn only_a_form_of_our_own_page_orders() {
 
 #[tokio::test]
 async fn behind_a_proxy_the_public_address_is_ours() {
-    let admin = Admin::behind(Access::token(Zeroizing::new(b"correct horse".to_vec())), "https://ops.example.com/pylon/");
+    let admin =
+        Admin::behind(Access::token(Zeroizing::new(b"correct horse".to_vec())), "https://ops.example.com/pylon/");
     admin.ledger.events.lock().unwrap().push(event(event_id(9), "issue_new", b"{}"));
     let path = format!("/ui/events/{}/send-again", event_id(9));
     let authorization = ("authorization", "Bearer correct horse");
@@ -98,10 +95,7 @@ async fn behind_a_proxy_the_public_address_is_ours() {
 #[tokio::test]
 async fn on_this_machine_a_foreign_name_and_a_proxy_are_not_let_in() {
     let admin = Admin::new(Access::Loopback);
-    for headers in [
-        vec![("host", "evil.example")],
-        vec![("host", "localhost"), ("x-forwarded-for", "192.0.2.1")],
-    ] {
+    for headers in [vec![("host", "evil.example")], vec![("host", "localhost"), ("x-forwarded-for", "192.0.2.1")]] {
         for path in ["/ui/", "/ui/events", "/ui/health"] {
             assert_eq!(admin.send("GET", path, &headers, "").await.status, 403, "{headers:?} {path}");
         }
@@ -129,7 +123,8 @@ async fn a_reader_reads_and_gives_no_order_by_page_or_api() {
     assert!(refused.text().contains("forbidden order: expected an operator, found a reader"), "{}", refused.text());
     let json = ("content-type", "application/json");
     for api in ["/api/events/redeliver", "/api/dead/drop", "/api/dead/redeliver", "/api/deliveries/drop"] {
-        let message = "forbidden order: expected an operator, found a reader, who gives no orders; sign in as an operator";
+        let message =
+            "forbidden order: expected an operator, found a reader, who gives no orders; sign in as an operator";
         admin.send("POST", api, &[HOST, rita, json], "{\"all\":true}").await.refused(403, "forbidden", message);
     }
     assert!(admin.ledger.orders.lock().unwrap().is_empty());
@@ -152,13 +147,18 @@ async fn every_answer_forbids_what_a_page_does_not_need() {
     let (admin, _) = with_an_event(Access::Loopback);
     let one = format!("/ui/events/{}", event_id(9));
     let body = format!("{one}/body");
-    for path in ["/", "/ui", "/ui/", "/ui/events", &one, &body, "/ui/nothing", "/ui/help", "/ui/sign-in", "/ui/events?limit=x"] {
+    for path in
+        ["/", "/ui", "/ui/", "/ui/events", &one, &body, "/ui/nothing", "/ui/help", "/ui/sign-in", "/ui/events?limit=x"]
+    {
         let answer = admin.get(path).await;
         let policy = answer.header("content-security-policy");
         match path {
             path if path.ends_with("/body") => assert_eq!(policy, "sandbox"),
             _ => {
-                assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'"), "{path}: {policy}");
+                assert!(
+                    policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'"),
+                    "{path}: {policy}"
+                );
                 assert!(!policy.contains("unsafe"), "{path}");
                 assert!(policy.contains("frame-ancestors 'none'") && policy.contains("base-uri 'none'"), "{path}");
             }

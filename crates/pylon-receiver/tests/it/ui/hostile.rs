@@ -2,8 +2,8 @@
 
 use crate::admin::fake::{Admin, delivery, event, event_id};
 use bytes::Bytes;
-use pylon_receiver::ledger::{AttemptRecord, DeliveryState, RefusedRecord};
 use pylon_receiver::internals::Access;
+use pylon_receiver::ledger::{AttemptRecord, DeliveryState, RefusedRecord};
 use pylon_receiver::{Headers, Moment};
 
 /// Texts that would do something if they were not text.
@@ -24,7 +24,8 @@ const HOSTILE: &[&str] = &[
 async fn pages(text: &str) -> Vec<(String, String)> {
     let admin = Admin::new(Access::Loopback);
     let quoted = serde_json::to_string(text).unwrap();
-    let body = format!(r#"{{"issue_title": {quoted}, "issue_number": {quoted}, "issue_body": {quoted}, {quoted}: {quoted}}}"#);
+    let body =
+        format!(r#"{{"issue_title": {quoted}, "issue_number": {quoted}, "issue_body": {quoted}, {quoted}: {quoted}}}"#);
     let id = event_id(9);
     let mut event = event(id, "issue_new", body.as_bytes());
     event.record.endpoint = text.to_owned();
@@ -38,8 +39,13 @@ async fn pages(text: &str) -> Vec<(String, String)> {
     dead.order_key = Some(text.to_owned());
     dead.issue = event.record.issue.clone();
     let moment = Moment::from_unix_milliseconds(0);
-    let attempt =
-        AttemptRecord { attempt: 1, started_at: moment, took_milliseconds: 5, status: Some(500), detail: text.to_owned() };
+    let attempt = AttemptRecord {
+        attempt: 1,
+        started_at: moment,
+        took_milliseconds: 5,
+        status: Some(500),
+        detail: text.to_owned(),
+    };
     event.deliveries = vec![(dead.clone(), vec![attempt])];
     let mut unknown = event.clone();
     unknown.record.id = event_id(10);
