@@ -385,7 +385,7 @@ fn a_configuration_that_a_program_made_is_checked_too() {
 
 #[test]
 fn the_keys_that_need_a_restart_are_those_that_the_reference_names() {
-    let changed = "listen = \"127.0.0.1:1\"\nadmin = \"127.0.0.1:2\"\nadmin_token = { env = \"A\" }\nledger = \"sqlite:a\"\nledger_password = { env = \"A\" }\nrole = \"accept\"\n\
+    let changed = "listen = \"127.0.0.1:1\"\nadmin = \"127.0.0.1:2\"\nadmin_token = { env = \"A\" }\npublic_url = \"http://a/\"\ninstance = \"a\"\nledger = \"sqlite:a\"\nledger_password = { env = \"A\" }\nrole = \"accept\"\n\
                    spool_size = 1\nhealth = \"/healthz\"\nlog = \"json\"\ntraces = \"http://a/\"\ntls = { certificate = \"a\", key = \"a\" }\n\
                    [limits]\nconnections = 1\nheader_timeout = \"1s\"\nidle_timeout = \"1s\"\nbody_timeout = \"1s\"\n\
                    body_memory = \"2MiB\"\nkeep_alive_requests = 1\nqueue = 1\nshutdown_timeout = \"1s\"\n[retention]\ndelivered = \"1d\"\nrefused = 1\n\

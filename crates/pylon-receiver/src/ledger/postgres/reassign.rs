@@ -50,18 +50,21 @@ async fn reassign(database: &Database, from: &Arc<str>, to: Option<&Arc<str>>) -
     }
     let places = Places { ledger: database.id, from, to };
     let loose = transact(database, Loose(places)).await?;
-    let mut in_line = 0;
+    let in_line = some_lines(database, SomeLines { places, find: LINES }).await?;
+    let done = loose + in_line + transact(database, Dead(places)).await?;
+    // Asked last, and only once nothing else is left: it goes through the whole table.
+    if done > 0 { Ok(done) } else { some_lines(database, SomeLines { places, find: STRANDED }).await }
+}
+
+async fn some_lines(database: &Database, lines: SomeLines<'_>) -> Result<u64, Fault> {
     for _ in 0..LOOKS {
-        match transact(database, SomeLines(places)).await? {
+        match transact(database, lines).await? {
             Looked::Nothing => break,
             Looked::Done(0) => {}
-            Looked::Done(done) => {
-                in_line = done;
-                break;
-            }
+            Looked::Done(done) => return Ok(done),
         }
     }
-    Ok(loose + in_line + transact(database, Dead(places)).await?)
+    Ok(0)
 }
 
 /// Where deliveries are taken from, and where they go: to another destination, or nowhere.
@@ -75,7 +78,12 @@ struct Places<'a> {
 /// What waits in no line.
 struct Loose<'a>(Places<'a>);
 /// Some lines of which nothing is being delivered.
-struct SomeLines<'a>(Places<'a>);
+#[derive(Clone, Copy)]
+struct SomeLines<'a> {
+    places: Places<'a>,
+    /// What finds them.
+    find: &'static str,
+}
 /// Dead ones.
 struct Dead<'a>(Places<'a>);
 
@@ -130,8 +138,8 @@ const DROPPED: &str = "
 const LINES: &str = "
     SELECT line, order_key FROM open WHERE destination = $1 AND state = 0 AND line IS NOT NULL
     ORDER BY is_repeat, due_at, seq LIMIT $2";
-/// Lines of which none waits and none is being delivered: there are none, unless somebody has changed the tables by hand. It goes through the
-/// whole table, for which there is no index, and so it is asked last.
+/// Lines of which none waits and none is being delivered: there are none, unless somebody has changed the tables by hand. No index leads to
+/// them.
 const STRANDED: &str = "
     SELECT DISTINCT ON (held.line) held.line, held.order_key FROM open AS held
     LEFT JOIN LATERAL (
@@ -158,14 +166,9 @@ impl Job for SomeLines<'_> {
     async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes) -> Result<Looked, Fault> {
         // Here it is an operator who waits, and lines are found by their indexes as on other connections.
         transaction.batch_execute("SET LOCAL synchronous_commit TO local; SET LOCAL enable_seqscan TO off").await?;
-        let Places { ledger, from, to } = self.0;
-        let mut found = Vec::new();
-        for find in [LINES, STRANDED] {
-            if found.is_empty() {
-                let find = transaction.prepare_cached(find).await?;
-                found = transaction.query(&find, &[&&**from, &MOST_LINES]).await?;
-            }
-        }
+        let Places { ledger, from, to } = self.places;
+        let find = transaction.prepare_cached(self.find).await?;
+        let found = transaction.query(&find, &[&&**from, &MOST_LINES]).await?;
         // Each line, and where it goes.
         let mut lines = BTreeMap::new();
         for row in found {
