@@ -1,8 +1,8 @@
 //! The gate that every request of an operator passes.
 
-use super::access::Access;
 use super::caller::Caller;
 use super::denied::Denied;
+use super::operators::Access;
 use super::token::{KnownOperator, KnownOperators, Shown};
 use super::{loopback, site};
 use crate::metrics::{AdminAccess, Metrics};

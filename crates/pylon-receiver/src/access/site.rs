@@ -56,7 +56,7 @@ fn check_form(site: Option<&str>, headers: &HeaderMap, public_host: Option<&str>
             "forbidden form: expected one of this page, found another or a proxy that changes the header host; set public_url to the address in the browser",
         ));
     }
-    if !only_text(headers, &CONTENT_TYPE).is_some_and(|found| essence(found) == "application/x-www-form-urlencoded") {
+    if only_text(headers, &CONTENT_TYPE).is_none_or(|found| essence(found) != "application/x-www-form-urlencoded") {
         return Err(Denied::unsupported(
             "unsupported content type: expected application/x-www-form-urlencoded, found another or none",
         ));

@@ -1,8 +1,8 @@
 //! Operators by their tokens.
 
-use super::access::Operator;
 use super::caller::Caller;
 use super::header::only;
+use super::operators::Operator;
 use super::session::{self, SessionKey};
 use crate::operator_role::OperatorRole;
 use crate::time::Moment;

@@ -1,5 +1,7 @@
 //! Lays a JSON text out over lines. White space alone is moved: digits, the order of keys and keys that occur twice stay as they came.
 
+use super::text::boundary;
+
 /// The text over lines; none: it is not JSON, and the number is the byte at which it breaks.
 pub(super) fn lay_out(text: &str) -> Result<String, usize> {
     if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
@@ -63,5 +65,5 @@ fn new_line(text: &mut String, depth: usize) {
 /// The byte at this line and column, both from 1; serde_json counts columns in bytes.
 fn offset(text: &str, line: usize, column: usize) -> usize {
     let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
-    text.floor_char_boundary((before + column.saturating_sub(1)).min(text.len()))
+    boundary(text, before + column.saturating_sub(1))
 }

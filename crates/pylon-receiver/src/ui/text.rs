@@ -27,7 +27,12 @@ impl fmt::Display for Block<'_> {
 
 /// The beginning of a text that a page shows, which ends with a whole character.
 pub(super) fn beginning(text: &str) -> &str {
-    &text[..text.floor_char_boundary(MOST_SHOWN)]
+    &text[..boundary(text, MOST_SHOWN)]
+}
+
+/// The last place up to this byte at which a character begins or the text ends.
+pub(super) fn boundary(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
 }
 
 /// A text in which nothing is invisible, not yet as HTML.

@@ -199,7 +199,7 @@ fn the_certificate_of_the_database_is_verified() {
         let (code, said) = check(scene);
         assert!(
             code == Some(1)
-                && said.contains(&sentence.replace("{}", &scene.path("").display().to_string().trim_end_matches('/'))),
+                && said.contains(&sentence.replace("{}", scene.path("").display().to_string().trim_end_matches('/'))),
             "{said}"
         );
         scene.assert_refuses(1, &sentence);
