@@ -64,4 +64,4 @@ class Tab:
     def close(self) -> None:
         """Close the tab; it must have been healthy."""
         self._context.close()
-        assert self.complaints == []
+        assert self.complaints == [], self.complaints

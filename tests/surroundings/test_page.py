@@ -152,9 +152,9 @@ def test_without_javascript_everything_is_links_and_forms(browser: Browser, rece
 
 
 def test_strangers_text_does_nothing(tab: Tab, receiver: Receiver) -> None:
-    body = issue(7, HOSTILE, event_type=HOSTILE, issue_body=HOSTILE + "x" * 1_000_000, number=1970670598291982290)
+    body = issue(7, HOSTILE, event_type=HOSTILE, issue_body=HOSTILE + "x" * 1_000_000, conversation=1970670598291982290)
     assert receiver.post(body) == 200
-    assert receiver.post(body, path="/<img src=x onerror=alert(1)>".replace(" ", "%20")) == 404
+    assert receiver.post(body, path="/%3Cimg%20src=x%20onerror=alert(1)%3E") == 404
     page = tab.page
     event = newest(receiver)
     for path in ["", "events", f"events/{event}", f"events/{event}?body=pretty", f"events/{event}?body=raw", "refused"]:

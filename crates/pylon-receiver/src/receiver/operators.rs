@@ -65,8 +65,11 @@ impl OperatorsOptions {
 /// The API and the page, as a service for a listener.
 pub fn operators_router(parts: AdminParts, options: OperatorsOptions) -> Router {
     let OperatorsOptions { access, public_url, instance } = options;
+    let prefix = public_url.as_ref().map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default();
     let gate = Gate::new(access, public_url, parts.metrics.clone(), parts.clock.clone());
-    admin::router(parts.clone(), gate.clone()).merge(ui::pages(parts, gate, Identity { instance }))
+    let router = admin::router(parts.clone(), gate.clone()).merge(ui::pages(parts, gate, Identity { instance }));
+    // A proxy may take the prefix away, or keep it.
+    if prefix.is_empty() { router } else { Router::new().nest(&prefix, router.clone()).merge(router) }
 }
 
 fn operators(config: &Config) -> Result<Vec<Operator>, StartFault> {

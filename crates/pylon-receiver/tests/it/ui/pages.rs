@@ -23,6 +23,19 @@ async fn the_root_leads_to_the_overview_behind_any_prefix() {
 }
 
 #[tokio::test]
+async fn a_prefix_that_a_proxy_keeps_is_known_by_the_public_address() {
+    let admin = Admin::behind(Access::Loopback, "https://ops.example.com/ops/pylon/");
+    for path in ["/ops/pylon/ui/", "/ui/", "/ops/pylon/ui/events", "/ops/pylon/api/events", "/ops/pylon/livez"] {
+        assert_eq!(admin.get(path).await.status, 200, "{path}");
+    }
+    assert_eq!(admin.get("/ops/pylon/").await.header("location"), "ui/");
+    for path in ["/ops/ui/", "/ops/pylon/ops/pylon/ui/", "/pylon/ui/", "/ops/pylonui/"] {
+        assert_eq!(admin.get(path).await.status, 404, "{path}");
+    }
+    assert!(admin.get("/ops/pylon/ui/").await.text().contains("acme &#60;production&#62;"));
+}
+
+#[tokio::test]
 async fn every_link_form_and_file_is_relative_and_leads_to_something() {
     let admin = receiver();
     let id = event_id(9);
