@@ -19,6 +19,10 @@ const BEGIN_STRICT: &str = "BEGIN; SELECT keep_time(), pg_logical_emit_message(t
 /// Locks lines, in the order of the array.
 const LOCK_LINES: &str = "SELECT pg_advisory_xact_lock(line) FROM unnest($1::bigint[]) AS line";
 
+// The plans of all that records are made once and kept, whatever the tables are like then (see `settings`): planning `KEEP` takes as long as
+// keeping a dozen events. So no plan may depend on how full a table is: rows of tables are looked up one by one, by LATERAL with LIMIT 1,
+// which leaves no other way than the index; and lists are matched by hashing, `IN` within an expression, which is never made a join.
+
 /// In one statement, whose snapshot is later than the locks: takes the deduplication keys that are free, keeps the events that have no
 /// key or took theirs, and makes their deliveries: waiting, or held behind another one of their line. Answers the ids of the events that it
 /// kept, and the destinations that have something due.
@@ -30,13 +34,14 @@ given AS MATERIALIZED (
         AS given (id, endpoint, name, kind, method, target, query, parked, headers, body, key, lasts, place)
 ),
 looped AS MATERIALIZED (
-    SELECT DISTINCT passed.place FROM unnest($13::bigint[], $14::uuid[]) AS passed (place, id) JOIN events ON events.id = passed.id
+    SELECT DISTINCT passed.place FROM unnest($13::bigint[], $14::uuid[]) AS passed (place, id)
+    CROSS JOIN LATERAL (SELECT FROM events WHERE events.id = passed.id LIMIT 1) AS seen
 ),
 taken AS (
     INSERT INTO deduplication_keys AS known (endpoint, key, event_id, expires_at)
-    SELECT endpoint, key, id, (SELECT tick FROM now) + lasts FROM given
-    WHERE key IS NOT NULL AND place NOT IN (SELECT place FROM looped)
-        AND NOT EXISTS (SELECT 1 FROM events WHERE events.id = given.id)
+    SELECT endpoint, key, id, (SELECT tick FROM now) + lasts
+    FROM given LEFT JOIN LATERAL (SELECT true AS is_there FROM events WHERE events.id = given.id LIMIT 1) AS before ON true
+    WHERE key IS NOT NULL AND place NOT IN (SELECT place FROM looped) AND before.is_there IS NULL
     ORDER BY endpoint, key
     ON CONFLICT (endpoint, key) DO UPDATE SET event_id = excluded.event_id, expires_at = excluded.expires_at
         WHERE known.expires_at <= (SELECT tick FROM now) AND known.event_id <> excluded.event_id
@@ -52,12 +57,11 @@ kept AS (
 ),
 made AS (
     SELECT sorted.*, nextval('deliveries_seq') AS seq FROM (
-        SELECT given.id AS event_id, octet_length(given.body) AS size, delivery.*,
-            row_number() OVER (PARTITION BY line ORDER BY delivery.place, number) AS place_in_line
-        FROM unnest($15::bigint[], $16::integer[], $17::text[], $18::bytea[], $19::bigint[])
-            AS delivery (place, number, destination, order_key, line)
-        JOIN given ON given.place = delivery.place JOIN kept ON kept.id = given.id
-        ORDER BY delivery.place, number
+        SELECT delivery.*, row_number() OVER (PARTITION BY line ORDER BY place) AS place_in_line
+        FROM unnest($15::uuid[], $16::integer[], $17::integer[], $18::text[], $19::bytea[], $20::bigint[]) WITH ORDINALITY
+            AS delivery (event_id, number, size, destination, order_key, line, place)
+        WHERE (event_id IN (SELECT id FROM kept)) IS TRUE
+        ORDER BY place
     ) AS sorted
 ),
 opened AS (
@@ -83,11 +87,15 @@ SELECT DISTINCT NULL::uuid, destination FROM opened WHERE state = 0
 const FIND: &str = r#"
 SELECT
     (SELECT passed.id FROM unnest($4::bigint[], $5::uuid[]) WITH ORDINALITY AS passed (place, id, nth)
-        JOIN events ON events.id = passed.id WHERE passed.place = given.place ORDER BY nth LIMIT 1),
-    EXISTS (SELECT 1 FROM events WHERE events.id = given.id),
+        CROSS JOIN LATERAL (SELECT FROM events WHERE events.id = passed.id LIMIT 1) AS seen
+        WHERE passed.place = given.place ORDER BY nth LIMIT 1),
+    own.is_there IS NOT NULL,
     known.event_id
 FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY AS given (id, endpoint, key, place)
-LEFT JOIN deduplication_keys AS known ON known.endpoint = given.endpoint AND known.key = given.key
+LEFT JOIN LATERAL (SELECT true AS is_there FROM events WHERE events.id = given.id LIMIT 1) AS own ON true
+LEFT JOIN LATERAL (
+    SELECT event_id FROM deduplication_keys WHERE deduplication_keys.endpoint = given.endpoint AND deduplication_keys.key = given.key LIMIT 1
+) AS known ON true
 ORDER BY given.place
 "#;
 
@@ -131,8 +139,10 @@ struct Batch<'a> {
     lasts: Vec<Option<i64>>,
     /// The places of events in the batch, from 1, and the ids that they have passed.
     passed: (Vec<i64>, Vec<Uuid>),
-    places: Vec<i64>,
+    /// Of deliveries: the events, and the bytes of their bodies.
+    events: Vec<Uuid>,
     numbers: Vec<i32>,
+    sizes: Vec<i32>,
     destinations: Vec<&'a str>,
     order_keys: Vec<Option<&'a [u8]>>,
     lines: Vec<Option<i64>>,
@@ -160,8 +170,9 @@ impl<'a> Batch<'a> {
             }
             for (delivery, number) in event.deliveries.iter().zip(1..) {
                 let order_key = delivery.order_key.as_deref();
-                batch.places.push(place);
+                batch.events.push(uuid_of(event.id));
                 batch.numbers.push(number);
+                batch.sizes.push(i32::try_from(event.body.as_bytes().len()).unwrap_or(i32::MAX));
                 batch.destinations.push(&delivery.destination);
                 batch.order_keys.push(order_key.map(str::as_bytes));
                 batch.lines.push(order_key.map(|key| line(ledger, &delivery.destination, key)));
@@ -192,8 +203,9 @@ impl<'a> Batch<'a> {
             &self.lasts,
             &self.passed.0,
             &self.passed.1,
-            &self.places,
+            &self.events,
             &self.numbers,
+            &self.sizes,
             &self.destinations,
             &self.order_keys,
             &self.lines,

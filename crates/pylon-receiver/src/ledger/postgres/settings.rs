@@ -14,8 +14,7 @@ pub(super) fn settings(used_for: Use, schema: &str, application: &str, version: 
     let mut settings = vec![
         ("search_path", own(schema)),
         ("application_name", own(application)),
-        // Made for a table that was empty, a plan is wrong a thousandfold for a full one.
-        ("plan_cache_mode", own("force_custom_plan")),
+        ("plan_cache_mode", own(plan_cache_mode(used_for))),
         ("default_transaction_isolation", own("read committed")),
         // The price by which a scan of a whole table is avoided would have each such plan compiled.
         ("jit", own("off")),
@@ -42,6 +41,15 @@ pub(super) fn settings(used_for: Use, schema: &str, application: &str, version: 
         Use::Chores => settings.push(("synchronous_commit", own("off"))),
     }
     settings
+}
+
+/// Made for a table that was empty, a plan is wrong a thousandfold for a full one, so plans are made anew each time; except for recording,
+/// whose statements leave no choice (see `record`), and whose plans take long to make.
+fn plan_cache_mode(used_for: Use) -> &'static str {
+    match used_for {
+        Use::Write => "force_generic_plan",
+        Use::Deliver | Use::Read | Use::Chores | Use::Listen | Use::Probe => "force_custom_plan",
+    }
 }
 
 /// Sets the settings and reads them back.

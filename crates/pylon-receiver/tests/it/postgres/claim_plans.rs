@@ -1,4 +1,4 @@
-//! How PostgreSQL goes about what an exchange asks: by its indexes, whatever it knows of the tables.
+//! How PostgreSQL goes about what a record and an exchange ask: by its indexes, whatever it knows of the tables.
 
 use super::place::{Place, database};
 use super::proxy::{Commit, Proxy};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Tables that grow; the others have a few rows.
-const TABLES: [&str; 4] = ["open", "events", "finished", "attempts"];
+const TABLES: [&str; 5] = ["open", "events", "finished", "attempts", "deduplication_keys"];
 /// What a scan that is switched off is thought to cost. Plans that cost much are compiled before they run, which takes longer than they do.
 const SWITCHED_OFF: f64 = 1e10;
 
@@ -24,6 +24,7 @@ SELECT id, 1, nextval('deliveries_seq'), CASE WHEN n % 7 = 0 THEN 'other' ELSE '
 FROM (SELECT gen_random_uuid() AS id, n FROM generate_series(1, 5000) AS n) AS many;
 INSERT INTO events (id, endpoint, name, method, target, headers, body)
 SELECT event_id, 'main', 'a', 'POST', '/', '', '{}' FROM open ON CONFLICT DO NOTHING;
+INSERT INTO deduplication_keys (endpoint, key, event_id) SELECT 'main', id::text, id FROM events ON CONFLICT DO NOTHING;
 ANALYZE;";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -54,7 +55,15 @@ async fn everything_is_found_by_an_index() {
     beside.batch_execute(MANY).await.unwrap();
     let many = all_that_is_asked(&place, &ledger, &proxy, 10).await;
     for seen in [few, many] {
-        let expected = ["events_pkey", "finished_pkey", "open_due", "open_leased", "open_line", "open_pkey"];
+        let expected = [
+            "deduplication_keys_pkey",
+            "events_pkey",
+            "finished_pkey",
+            "open_due",
+            "open_leased",
+            "open_line",
+            "open_pkey",
+        ];
         assert_eq!(seen.iter().map(String::as_str).collect::<Vec<_>>(), expected, "the indexes");
     }
     beside.batch_execute(&format!("DROP ROLE {role}")).await.unwrap();
@@ -63,6 +72,7 @@ async fn everything_is_found_by_an_index() {
 /// Has the ledger do all that couriers ask; says which indexes it goes by.
 async fn all_that_is_asked(place: &Place, ledger: &Arc<dyn Ledger>, proxy: &Proxy, now: i64) -> BTreeSet<String> {
     place.desk.now(now);
+    all_that_is_recorded(ledger, now).await;
     let ask = Ask { free: 3, ahead: 2, repeats_first: 1, most_repeats: 2, most_attempts: 1, ..claim(now) };
     let mut settlements = Vec::new();
     let mut verdicts =
@@ -91,6 +101,23 @@ async fn all_that_is_asked(place: &Place, ledger: &Arc<dyn Ledger>, proxy: &Prox
         check(&plan["Plan"], &plan["Query Text"], &mut indexes);
     }
     indexes
+}
+
+/// Has the ledger keep events of all kinds.
+async fn all_that_is_recorded(ledger: &Arc<dyn Ledger>, now: i64) {
+    let (second, key) = (5000 + 100 * now, now.to_string());
+    let first = event(second).to("recorded").keyed(&key, None);
+    let has_passed = NewEvent { passed: vec![first.id], ..event(second + 1).to("recorded") };
+    for (event, expected) in [
+        (first.clone(), Recorded::Stored),
+        (event(second + 2).keyed(&key, None), Recorded::Duplicate(first.id)),
+        (has_passed, Recorded::Looped(first.id)),
+        (event(second + 3).in_line("recorded", &key), Recorded::Stored),
+        (event(second + 4).in_line("recorded", &key), Recorded::Stored),
+        (first, Recorded::Stored),
+    ] {
+        assert_eq!(ledger.record(event).await, Ok(expected));
+    }
 }
 
 /// Each table that grows is gone through by a part of an index. All leases that there are may be gone through for an owner.
