@@ -1,4 +1,7 @@
 //! Takes all events that wait, commits them together, then answers everybody.
+//!
+//! What a commit costs is the same for one event and for a hundred, nearly. So while one is under way, the next one gathers events for a
+//! moment, until there are so many that a second commit beside the first is worth it.
 
 use super::database::{Database, WRITERS};
 use super::error::Fault;
@@ -9,13 +12,16 @@ use crate::id::EventId;
 use crate::ledger::{LedgerError, NewEvent, Recorded};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
-use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::time::timeout_at;
+use std::time::{Duration, Instant};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::time::{timeout, timeout_at};
 
 /// Events in one commit at most, and the bytes of their bodies.
 const MOST_EVENTS: usize = 256;
 const MOST_BYTES: usize = 8 * 1024 * 1024;
+/// While another commit is under way, a batch gathers so many events, for so long at most.
+const GATHERED: usize = 64;
+const GATHER_FOR: Duration = Duration::from_millis(10);
 /// How often a batch is tried, when others are in its way or its connection is lost.
 const MOST_TRIES: usize = 5;
 
@@ -34,8 +40,9 @@ impl Writers {
     pub(super) fn start(database: &Arc<Database>) -> Self {
         let (queue, waiting) = mpsc::channel(database.options.queue.max(1));
         let waiting = Arc::new(Mutex::new(waiting));
+        let commits = watch::Sender::new(0);
         for _ in 0..WRITERS {
-            drop(database.runtime.spawn(work(Arc::downgrade(database), waiting.clone())));
+            drop(database.runtime.spawn(work(Arc::downgrade(database), waiting.clone(), commits.clone())));
         }
         Self { queue }
     }
@@ -51,18 +58,43 @@ impl Writers {
     }
 }
 
+/// How many commits are under way.
+type Commits = watch::Sender<usize>;
+
+/// A commit that is under way until this is dropped.
+struct UnderWay<'a>(&'a Commits);
+
+impl<'a> UnderWay<'a> {
+    fn begin(commits: &'a Commits) -> Self {
+        commits.send_modify(|count| *count += 1);
+        Self(commits)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
 /// One writer: ends with the queue.
-async fn work(database: std::sync::Weak<Database>, waiting: Arc<Mutex<mpsc::Receiver<Waiting>>>) {
+async fn work(database: std::sync::Weak<Database>, waiting: Arc<Mutex<mpsc::Receiver<Waiting>>>, commits: Commits) {
     // Those that cannot share a commit with one before them.
     let mut behind = VecDeque::new();
     loop {
-        let Some(batch) = next_batch(&waiting, &mut behind).await else { return };
+        let Some(batch) = next_batch(&waiting, &mut behind, &commits).await else { return };
+        let (batch, _under_way) = batch;
         let Some(database) = database.upgrade() else { return };
         commit(&database, batch).await;
     }
 }
 
-async fn next_batch(waiting: &Mutex<mpsc::Receiver<Waiting>>, behind: &mut VecDeque<Waiting>) -> Option<Vec<Waiting>> {
+/// The next events to commit, whose commit counts as under way before another writer has the queue.
+async fn next_batch<'a>(
+    waiting: &Mutex<mpsc::Receiver<Waiting>>,
+    behind: &mut VecDeque<Waiting>,
+    commits: &'a Commits,
+) -> Option<(Vec<Waiting>, UnderWay<'a>)> {
     let (mut batch, mut later) = (Vec::new(), VecDeque::new());
     let mut sharing = Sharing::default();
     // Another writer has the queue for as long as nothing comes in: who has something to do does not wait for it.
@@ -70,27 +102,48 @@ async fn next_batch(waiting: &Mutex<mpsc::Receiver<Waiting>>, behind: &mut VecDe
         true => Some(waiting.lock().await),
         false => waiting.try_lock().ok(),
     };
-    while !sharing.is_full() {
-        let next = match behind.pop_front() {
-            Some(next) => next,
-            None => match &mut waiting {
-                Some(waiting) if batch.is_empty() && later.is_empty() => waiting.recv().await?,
-                Some(waiting) => match waiting.try_recv() {
-                    Ok(next) => next,
-                    Err(_) => break,
-                },
-                None => break,
-            },
-        };
-        if !sharing.takes(&next.event) {
-            later.push_back(next);
-            continue;
+    let mut next = match &mut waiting {
+        Some(waiting) if behind.is_empty() => {
+            let first = waiting.recv().await?;
+            behind.push_back(first);
+            gather(waiting, behind, commits).await;
+            behind.pop_front()
         }
-        batch.push(next);
+        _ => behind.pop_front(),
+    };
+    while let Some(event) = next {
+        match sharing.takes(&event.event) {
+            true => batch.push(event),
+            false => later.push_back(event),
+        }
+        if sharing.is_full() {
+            break;
+        }
+        next = behind.pop_front().or_else(|| waiting.as_mut()?.try_recv().ok());
     }
     later.append(behind);
     *behind = later;
-    Some(batch)
+    Some((batch, UnderWay::begin(commits)))
+}
+
+/// Takes events out of the queue while another commit is under way, as long as they are few.
+async fn gather(waiting: &mut mpsc::Receiver<Waiting>, gathered: &mut VecDeque<Waiting>, commits: &Commits) {
+    let mut commits = commits.subscribe();
+    let all = async {
+        while gathered.len() < GATHERED {
+            tokio::select! {
+                biased;
+                // The sender is in this task: it does not end.
+                _ = commits.wait_for(|&under_way| under_way == 0) => return,
+                next = waiting.recv() => match next {
+                    Some(next) => gathered.push_back(next),
+                    None => return,
+                },
+            }
+        }
+    };
+    // What is gathered when the time is over, is.
+    let _ = timeout(GATHER_FOR, all).await;
 }
 
 /// Events that share a commit: no two have one id, or one deduplication key at one endpoint.
