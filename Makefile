@@ -33,8 +33,9 @@ CRATES := --package=pylon-webhooks --package=pylon-receiver --package=pylon-rece
 BUILD = $(PYTHON) tools/build.py
 # Packages of Debian whose programs the tests meet, and where those go that the machine lacks.
 DEBIAN_PACKAGES := nginx haproxy caddy prometheus squid uwsgi-plugin-python3 apache2-bin libapache2-mod-wsgi-py3 \
-	postgresql pgbouncer nats-server
+	postgresql pgbouncer nats-server chromium
 export PYLON_DEBIAN_PROGRAMS := $(CACHE)/debian
+export PYLON_AXE := $(CACHE)/axe/axe.min.js
 MDBOOK_VERSION := 0.5.4
 MDBOOK := $(CACHE)/mdbook-$(MDBOOK_VERSION)/bin/mdbook
 
@@ -60,7 +61,7 @@ test-rust: run-tools programs
 	cargo test --quiet --locked $(CRATES) --package=pylon-test-support
 	cd fuzz && cargo fmt --check && cargo test --quiet --locked
 
-test-python: test-tools wheel programs
+test-python: test-tools wheel programs axe
 	@$(BUILD) "the receiver and the examples" $(CRATES) --bin=pylon-receiver --examples
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -132,7 +133,11 @@ run-tools:
 test-tools:
 	@tools/environment.sh $(PYTHON) $(VENV) requirements/run.txt requirements/test.txt requirements/test-main.txt
 
+# What finds things on a page that some people cannot use.
+axe:
+	@tools/axe.sh $(PYLON_AXE)
+
 programs:
 	@tools/debian_programs.sh $(PYLON_DEBIAN_PROGRAMS) $(DEBIAN_PACKAGES)
 
-.PHONY: help demo demo-postgres test test-rust test-python test-pythons test-shared bench chaos fuzz docs dist fix wheel wheel-released run-tools test-tools programs
+.PHONY: help demo demo-postgres test test-rust test-python test-pythons test-shared bench chaos fuzz docs dist fix wheel wheel-released run-tools test-tools programs axe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +54,15 @@ def pgbouncer(postgres: Postgres) -> Iterator[PgBouncer]:
         started = PgBouncer(postgres)
     yield started
     started.end()
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The script of axe-core, which finds what some people cannot use; the test is skipped where it cannot be had."""
+    script = Path(os.environ.get("PYLON_AXE", "axe.min.js"))
+    if not script.is_file():
+        pytest.skip("no axe-core: `make axe` fetches it where npm and its packages can be had")
+    return script.read_text()
 
 
 @pytest.fixture

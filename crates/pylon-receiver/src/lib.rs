@@ -71,6 +71,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod access;
 mod admin;
 mod certificate;
 pub mod config;
@@ -80,6 +81,7 @@ mod headers;
 mod id;
 pub mod ledger;
 mod metrics;
+mod operator_role;
 mod pem;
 mod postgres_address;
 mod promise;
@@ -91,6 +93,7 @@ pub mod text;
 mod time;
 mod tls_cause;
 pub mod traces;
+mod ui;
 pub mod wire;
 
 pub use accept::InheritedSocket;
@@ -98,6 +101,7 @@ pub use admin::OfflineAdmin;
 pub use deliver::{Attempt, DeliveredEvent, HandlerFuture, Handlers, handlers_of};
 pub use headers::Headers;
 pub use id::{DeliveryId, EventId, PartOfId};
+pub use operator_role::OperatorRole;
 pub use pem::TlsFault;
 pub use postgres_address::{PostgresAddress, PostgresHost, PostgresTls};
 pub use promise::Promise;
@@ -113,7 +117,8 @@ pub use tls_cause::tls_cause;
 #[doc(hidden)]
 pub mod internals {
     pub use crate::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, Refreshed, Stopped, TlsKeys};
-    pub use crate::admin::{Access, AdminParts, ORDER_LIMIT, Running, RunningDestination, router};
+    pub use crate::access::{Access, Operator};
+    pub use crate::admin::{AdminParts, ORDER_LIMIT, Running, RunningDestination};
     pub use crate::certificate::CertificateEnd;
     pub use crate::deliver::{
         Admitted, Backoff, Circuit, CircuitState, Courier, CourierParts, Delivered, Failure, Report, Role, Shortage,
@@ -126,4 +131,5 @@ pub mod internals {
     pub use crate::ledger::sqlite::{open_to_copy_from, open_to_copy_into};
     pub use crate::metrics::Metrics;
     pub use crate::rate::Rate;
+    pub use crate::receiver::{OperatorsOptions, operators_router};
 }

@@ -8,10 +8,15 @@ use std::io;
 ///
 /// The sentence begins with `TLS failed`, and quotes neither address nor certificate.
 pub fn tls_cause(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    tls_error(error).map(of_tls)
+}
+
+/// The failure of TLS that is behind an error, if there is one.
+pub(crate) fn tls_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
     let mut next = Some(error);
     while let Some(cause) = next {
         if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
-            return Some(of_tls(tls));
+            return Some(tls);
         }
         // The `source` of an I/O error skips the error that it wraps.
         let within = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);

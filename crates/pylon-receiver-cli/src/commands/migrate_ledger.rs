@@ -1,6 +1,7 @@
 //! `migrate-ledger`: moves everything from one ledger into another.
 
 use crate::fault::Fault;
+use crate::input::ledger::LedgerParser;
 use crate::print::output::{Format, Output, note};
 use crate::print::text::escape;
 use clap::Args;
@@ -16,22 +17,26 @@ const EVERY: Duration = Duration::from_secs(1);
 const EXAMPLES: &str = "\
 Examples:
   pylon-receiver migrate-ledger --from sqlite:/var/lib/pylon/pylon.db --to sqlite:/mnt/disk/pylon.db
+  pylon-receiver migrate-ledger --from sqlite:pylon.db --to postgres://pylon@db.example.com/pylon
   pylon-receiver migrate-ledger --from sqlite:other.db --to sqlite:pylon.db --merge
   pylon-receiver migrate-ledger --from sqlite:pylon.db --to sqlite:new.db --give-up
 
-Stop the receiver of the ledger that is moved. If the command is interrupted, run it again: it goes on. Nothing is delivered from the
-new ledger before everything is there and has been verified; from then on the old one refuses to start.";
+Stop the receiver of the ledger that is moved. Receivers may use a PostgreSQL ledger while another one is moved into it. The password
+of a PostgreSQL URL may be in the environment variable PGPASSWORD.
+
+If the command is interrupted, run it again: it goes on. Nothing is delivered from the new ledger before everything is there and has
+been verified; from then on the old one refuses to start.";
 
 /// Move everything from one ledger into another, and verify it
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct MigrateLedgerArgs {
-    /// The ledger to move; no receiver may use it
-    #[arg(long, value_name = "sqlite:FILE")]
+    /// The ledger to move, sqlite:FILE; no receiver may use it
+    #[arg(long, value_name = "ADDRESS", value_parser = LedgerParser)]
     from: LedgerAddress,
 
-    /// The ledger that gets everything; a file is made
-    #[arg(long, value_name = "sqlite:FILE", required_unless_present = "give_up")]
+    /// The ledger that gets everything, sqlite:FILE or a postgres:// URL; a file or tables are made
+    #[arg(long, value_name = "ADDRESS", value_parser = LedgerParser, required_unless_present = "give_up")]
     to: Option<LedgerAddress>,
 
     /// Add to a ledger that has events already

@@ -54,7 +54,7 @@ Examples:
   pylon-receiver serve --forward http://127.0.0.1:8000/webhook
   pylon-receiver send issue_new --to http://127.0.0.1:8080/webhook
   pylon-receiver events list --since 2h --state dead
-  pylon-receiver dead redeliver --destination app --dry-run
+  pylon-receiver dead redeliver --destination forward --dry-run
 
 Exit codes:
   0  done

@@ -159,9 +159,11 @@ async fn reload(args: &ServeArgs, receiver: &Receiver) -> Result<(), String> {
 
 fn start_fault(fault: StartFault) -> Fault {
     match fault {
-        StartFault::Config(_) | StartFault::Token(_) | StartFault::Password(_) | StartFault::Tls(_) => {
-            Fault::configuration(fault)
-        }
+        StartFault::Config(_)
+        | StartFault::Token { .. }
+        | StartFault::SameToken { .. }
+        | StartFault::Password(_)
+        | StartFault::Tls(_) => Fault::configuration(fault),
         _ => Fault::failed(fault),
     }
 }

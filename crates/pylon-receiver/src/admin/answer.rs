@@ -1,5 +1,6 @@
 //! Answers in JSON, and refusals.
 
+use crate::access::Denied;
 use crate::ledger::LedgerError;
 use crate::wire::ErrorAnswer;
 use axum::Json;
@@ -19,7 +20,7 @@ pub(super) fn json(value: &impl Serialize) -> Answer {
 
 /// A request that the API refuses.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     status: StatusCode,
     error: Cow<'static, str>,
     message: String,
@@ -27,19 +28,13 @@ pub(super) struct Refusal {
 
 impl Refusal {
     /// This status with a stable code and a sentence.
-    pub(super) fn new(status: StatusCode, error: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, error: &'static str, message: impl Into<String>) -> Self {
         Self { status, error: error.into(), message: message.into() }
     }
 
     /// 400: the request is malformed.
-    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
-    }
-
-    /// 401: no token, or a wrong one.
-    pub(super) fn unauthorized() -> Self {
-        let message = "unauthorized: expected the header `authorization: Bearer` with the admin token, found another or none; present the token";
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
     }
 
     /// 409: no receiver runs that could do it.
@@ -48,10 +43,21 @@ impl Refusal {
         Self::new(StatusCode::CONFLICT, "not_running", message)
     }
 
+    /// The status and the sentence.
+    pub(crate) fn into_parts(self) -> (StatusCode, String) {
+        (self.status, self.message)
+    }
+
     /// Adds to the sentence.
     pub(super) fn adding(mut self, more: &str) -> Self {
         self.message.push_str(more);
         self
+    }
+}
+
+impl From<Denied> for Refusal {
+    fn from(Denied { status, code, message }: Denied) -> Self {
+        Self::new(status, code, message)
     }
 }
 

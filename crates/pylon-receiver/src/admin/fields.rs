@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use std::fmt;
 
 /// The parameters of a query, or the fields of a body.
-pub(super) struct Fields {
+pub(crate) struct Fields {
     noun: Noun,
     object: Object,
 }
@@ -34,7 +34,7 @@ impl fmt::Display for Noun {
 
 impl Fields {
     /// Those of a query.
-    pub(super) fn of_query(query: Option<&str>) -> Result<Self, Refusal> {
+    pub(crate) fn of_query(query: Option<&str>) -> Result<Self, Refusal> {
         let mut left = Map::new();
         for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -70,8 +70,13 @@ impl Fields {
         }
     }
 
+    /// Those of an order that was read elsewhere: they only name what is wrong with it.
+    pub(crate) fn of_order() -> Self {
+        Self { noun: Noun::Field, object: Object::new(Map::new()) }
+    }
+
     /// The value of this type; it takes its fields.
-    pub(super) fn read<T: DeserializeOwned>(&mut self) -> Result<T, Refusal> {
+    pub(crate) fn read<T: DeserializeOwned>(&mut self) -> Result<T, Refusal> {
         T::deserialize(&mut self.object).map_err(|fault| self.refusal(fault))
     }
 
@@ -81,7 +86,7 @@ impl Fields {
     }
 
     /// Refuses fields that no type has taken.
-    pub(super) fn finish(&mut self) -> Result<(), Refusal> {
+    pub(crate) fn finish(&mut self) -> Result<(), Refusal> {
         self.object.finish().map_err(|fault| self.refusal(fault))
     }
 

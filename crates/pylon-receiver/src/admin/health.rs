@@ -1,8 +1,8 @@
 //! Whether the process is alive, and whether the receiver is ready.
 
-use super::access::Caller;
 use super::answer::{Answer, json};
 use super::parts::AdminParts;
+use crate::access::Caller;
 use crate::ledger::Ledger;
 use crate::wire::{LiveStatus, Liveness, Readiness, ReadyStatus};
 use axum::response::IntoResponse;
@@ -63,7 +63,7 @@ impl Health {
     }
 
     /// Why the receiver is not ready, a sentence for each reason.
-    pub(super) async fn unmet(&self) -> Vec<String> {
+    pub(crate) async fn unmet(&self) -> Vec<String> {
         let mut unmet = Vec::from_iter(self.last.clone().unmet(self.parts.ledger.clone()).await);
         match &self.parts.running {
             Some(running) => unmet.extend(running.unmet()),
@@ -98,9 +98,9 @@ pub(super) async fn ready(Extension(health): Extension<Health>, Extension(caller
         true => (ReadyStatus::Ready, StatusCode::OK),
         false => (ReadyStatus::NotReady, StatusCode::SERVICE_UNAVAILABLE),
     };
-    let shown = |sentences: Vec<String>| (caller == Caller::Operator && !sentences.is_empty()).then_some(sentences);
-    let role = health.parts.running.as_ref().map(|running| running.role()).filter(|_| caller == Caller::Operator);
-    let durability = health.parts.ledger.durability().filter(|_| caller == Caller::Operator);
+    let shown = |sentences: Vec<String>| (caller.may_read() && !sentences.is_empty()).then_some(sentences);
+    let role = health.parts.running.as_ref().map(|running| running.role()).filter(|_| caller.may_read());
+    let durability = health.parts.ledger.durability().filter(|_| caller.may_read());
     let durability = durability.map(|durability| durability.meaning.into());
     let answer = Readiness { status, role, durability, unmet: shown(unmet), warnings: shown(warnings) };
     Ok((code, Json(answer)).into_response())

@@ -3,6 +3,7 @@
 use super::answer::{Answer, Refusal, json};
 use super::fields::Fields;
 use super::parts::AdminParts;
+use crate::id::{DeliveryId, EventId};
 use crate::ledger::{LedgerFuture, Page};
 use crate::wire::{
     DeliveryFilter, DeliveryList, EventFilter, EventList, PageQuery, RefusedFilter, RefusedList, RefusedRequest,
@@ -27,9 +28,18 @@ pub(super) async fn events(State(parts): State<AdminParts>, uri: Uri) -> Answer 
     let mut fields = Fields::of_query(uri.query())?;
     let filter = complete_event_filter(fields.read()?, "", &fields)?;
     let page = page(&mut fields)?;
+    json(&list_events(&parts, filter, page).await?)
+}
+
+/// A page of events.
+pub(crate) async fn list_events(
+    parts: &AdminParts,
+    filter: EventFilter,
+    page: Page<EventId>,
+) -> Result<EventList, Refusal> {
     let ask = |page| parts.ledger.events(filter.clone(), page);
     let (events, next) = gather(page, ask, |event| event.id, |event| event).await?;
-    json(&EventList { events, next })
+    Ok(EventList { events, next })
 }
 
 pub(super) async fn deliveries(State(parts): State<AdminParts>, uri: Uri) -> Answer {
@@ -37,22 +47,40 @@ pub(super) async fn deliveries(State(parts): State<AdminParts>, uri: Uri) -> Ans
     let filter: DeliveryFilter = fields.read()?;
     check_text(&filter.issue, "issue", &fields)?;
     let page = page(&mut fields)?;
+    json(&list_deliveries(&parts, filter, page).await?)
+}
+
+/// A page of deliveries.
+pub(crate) async fn list_deliveries(
+    parts: &AdminParts,
+    filter: DeliveryFilter,
+    page: Page<DeliveryId>,
+) -> Result<DeliveryList, Refusal> {
     let ask = |page| parts.ledger.deliveries(filter.clone(), page);
     let (deliveries, next) = gather(page, ask, |delivery| delivery.id, |delivery| delivery).await?;
-    json(&DeliveryList { deliveries, next })
+    Ok(DeliveryList { deliveries, next })
 }
 
 pub(super) async fn refused(State(parts): State<AdminParts>, uri: Uri) -> Answer {
     let mut fields = Fields::of_query(uri.query())?;
     let filter: RefusedFilter = fields.read()?;
     let page = page(&mut fields)?;
+    json(&list_refused(&parts, filter, page).await?)
+}
+
+/// A page of refused requests.
+pub(crate) async fn list_refused(
+    parts: &AdminParts,
+    filter: RefusedFilter,
+    page: Page<u64>,
+) -> Result<RefusedList, Refusal> {
     let ask = |page| parts.ledger.refused(filter.clone(), page);
     let (refused, next) = gather(page, ask, |refused| refused.number, RefusedRequest::from).await?;
-    json(&RefusedList { refused, next })
+    Ok(RefusedList { refused, next })
 }
 
 /// Refuses a filter with an empty text, and reads a kind's type as the kind. `prefix` stands before the filter's name.
-pub(super) fn complete_event_filter(
+pub(crate) fn complete_event_filter(
     filter: EventFilter,
     prefix: &str,
     fields: &Fields,

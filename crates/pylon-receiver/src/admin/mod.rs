@@ -1,12 +1,12 @@
 //! The admin API: operators, their commands and their tools read and order over HTTP.
 
-mod access;
 mod answer;
 mod backup;
 mod event;
 mod fields;
 mod gauges;
 mod health;
+mod let_in;
 mod lists;
 mod negotiation;
 mod offline;
@@ -18,9 +18,13 @@ mod selection;
 mod stats;
 mod turns;
 
-pub use access::Access;
+pub(crate) use answer::Refusal;
+pub(crate) use fields::Fields;
 pub(crate) use health::Health;
+pub(crate) use lists::{complete_event_filter, list_deliveries, list_events, list_refused};
 pub use offline::OfflineAdmin;
 pub use orders::ORDER_LIMIT;
+pub(crate) use orders::redeliver_events_of;
 pub use parts::{AdminParts, Running, RunningDestination};
-pub use routes::router;
+pub(crate) use routes::router;
+pub(crate) use stats::stats_of;

@@ -1,18 +1,16 @@
 //! The admin API over a ledger without a running receiver.
 
-use super::access::Access;
 use super::parts::AdminParts;
-use super::routes::router;
+use super::routes::open_router;
+use crate::access::Caller;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::time::SystemWallClock;
-use axum::Router;
 use axum::body::Body;
+use axum::{Extension, Router};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, HeaderValue};
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use tower_service::Service;
 
@@ -54,16 +52,14 @@ impl OfflineAdmin {
 
     fn over(ledger: Arc<dyn Ledger>, is_shared: bool) -> Self {
         let (metrics, clock) = (Arc::new(Metrics::new()), Arc::new(SystemWallClock));
-        Self(router(AdminParts { ledger, running: None, is_shared, metrics, clock }, Access::Loopback))
+        let parts = AdminParts { ledger, running: None, is_shared, metrics, clock };
+        // The gate protects a listener; here the caller is the process itself.
+        Self(open_router(parts).layer(Extension(Caller::Local)))
     }
 
     /// The answer to a request. The request needs a path, and a method and a body where the route has them; no headers.
     pub async fn ask(&self, request: Request<Bytes>) -> Response<Bytes> {
-        let mut request = request.map(Body::from);
-        // The rules of access protect a listener; here the caller is the process itself.
-        request.extensions_mut().insert(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-        request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let request = request.map(Body::from);
         let Ok(response) = self.0.clone().call(request).await;
         let (parts, body) = response.into_parts();
         // Every answer of the router is in memory already: a backup needs a receiver that runs.

@@ -45,12 +45,23 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 }
 
 pub(super) async fn redeliver_events(State(parts): State<AdminParts>, uri: Uri, body: Body) -> Answer {
-    let running = ordered(&parts)?;
+    ordered(&parts)?;
     let mut fields = fields_of(&uri, body)?;
-    let EventOrder { ids, filter, all, destination, dry_run } = fields.read()?;
+    let order = fields.read()?;
     fields.finish()?;
-    let selection = Selection::<EventId>::new(ids, filter, all, &fields)?;
-    let find = |name: String| find_destination(&fields, "destination", &name, running.as_deref());
+    json(&redeliver(&parts, order, &fields).await?)
+}
+
+/// Redelivers events.
+pub(crate) async fn redeliver_events_of(parts: &AdminParts, order: EventOrder) -> Result<OrderResult, Refusal> {
+    redeliver(parts, order, &Fields::of_order()).await
+}
+
+async fn redeliver(parts: &AdminParts, order: EventOrder, fields: &Fields) -> Result<OrderResult, Refusal> {
+    let running = ordered(parts)?;
+    let EventOrder { ids, filter, all, destination, dry_run } = order;
+    let selection = Selection::<EventId>::new(ids, filter, all, fields)?;
+    let find = |name: String| find_destination(fields, "destination", &name, running.as_deref());
     let destination = destination.map(find).transpose()?;
     let act: Act<EventId> = match destination {
         Some(destination) => Box::new(move |ledger, events| {
@@ -63,7 +74,7 @@ pub(super) async fn redeliver_events(State(parts): State<AdminParts>, uri: Uri, 
             Box::pin(async move { again(ledger, running.as_deref(), events).await })
         }),
     };
-    carry_out(parts, Order { selection, dry_run, verb: Verb::Redeliver, act }).await
+    carry_out(parts.clone(), Order { selection, dry_run, verb: Verb::Redeliver, act }).await
 }
 
 pub(super) async fn redeliver_dead(State(parts): State<AdminParts>, uri: Uri, body: Body) -> Answer {
@@ -94,7 +105,7 @@ async fn dead(
         let done = act(ledger, dead);
         Box::pin(async move { Ok(Done { count: done.await?, ..Done::default() }) })
     });
-    carry_out(parts, Order { selection, dry_run, verb, act }).await
+    json(&carry_out(parts, Order { selection, dry_run, verb, act }).await?)
 }
 
 /// The receiver that an order is for; none: those that share the ledger.
@@ -251,7 +262,7 @@ impl Verb {
     }
 }
 
-async fn carry_out<I: Selectable>(parts: AdminParts, order: Order<I>) -> Answer {
+async fn carry_out<I: Selectable>(parts: AdminParts, order: Order<I>) -> Result<OrderResult, Refusal> {
     finish(order.verb, order.dry_run, async move {
         let mut done = Done::default();
         let end = done.run(&*parts.ledger, order, parts.clock.now()).await;
@@ -265,7 +276,7 @@ pub(super) async fn finish(
     verb: Verb,
     is_dry_run: bool,
     work: impl Future<Output = (Done, Result<(), Unselectable>)> + Send + 'static,
-) -> Answer {
+) -> Result<OrderResult, Refusal> {
     // In a task of its own: a caller that hangs up must not leave the order half done and unlogged.
     let task = tokio::spawn(async move {
         let (done, end) = work.await;
@@ -278,7 +289,7 @@ pub(super) async fn finish(
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the order broke off; the log says why")
     })?;
     match end {
-        Ok(()) => json(&verb.result(done)),
+        Ok(()) => Ok(verb.result(done)),
         Err(Unselectable::Ledger(error)) => {
             Err(Refusal::from(error).adding(&format!("; {} were {} before that", done.count, verb.done())))
         }

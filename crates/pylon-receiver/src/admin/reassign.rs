@@ -1,6 +1,6 @@
 //! Orders about what is left of a destination that is gone: give it to another one, or drop it.
 
-use super::answer::{Answer, Refusal};
+use super::answer::{Answer, Refusal, json};
 use super::fields::Fields;
 use super::orders::{Body, Done, Verb, fields_of, find_destination, finish};
 use super::parts::AdminParts;
@@ -62,12 +62,12 @@ async fn carry_out(
     verb: Verb,
     act: impl for<'l> Fn(&'l dyn Ledger) -> LedgerFuture<'l, u64> + Send + Sync + 'static,
 ) -> Answer {
-    finish(verb, dry_run, async move {
+    let result = finish(verb, dry_run, async move {
         let mut done = Done { matched, ..Done::default() };
         let end = if dry_run { Ok(()) } else { to_the_end(&*parts.ledger, act, &mut done.count).await };
         (done, end.map_err(Unselectable::from))
-    })
-    .await
+    });
+    json(&result.await?)
 }
 
 /// Call after call, as long as there is something to do.

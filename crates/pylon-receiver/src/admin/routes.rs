@@ -1,24 +1,29 @@
 //! The routes of the API.
 
-use super::access::{self, Access};
 use super::answer::{Answer, Refusal, json, unknown_path, wrong_method};
 use super::health::Health;
+use super::let_in::let_in;
 use super::orders::ORDER_LIMIT;
 use super::parts::AdminParts;
 use super::turns::{self, Turns};
 use super::{backup, event, gauges, health, lists, orders, reassign, stats};
+use crate::access::Gate;
 use crate::wire::{RunningConfig, path};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 
-/// The API, as a service for a listener.
+/// The API behind the gate.
 ///
 /// It needs a tokio runtime: an order is carried out even if its caller hangs up. A listener may add the peer's
 /// [`SocketAddr`](std::net::SocketAddr) to a request's extensions: the log names it when a token is refused.
-pub fn router(parts: AdminParts, access: Access) -> Router {
-    let metrics = parts.metrics.clone();
+pub(crate) fn router(parts: AdminParts, gate: Gate) -> Router {
+    open_router(parts).layer(from_fn_with_state(gate, let_in))
+}
+
+/// The API for who has been let in.
+pub(super) fn open_router(parts: AdminParts) -> Router {
     let large = Router::new()
         .route(path::EVENTS, get(lists::events))
         .route(&format!("{}/{{id}}", path::EVENTS), get(event::show))
@@ -26,7 +31,7 @@ pub fn router(parts: AdminParts, access: Access) -> Router {
         .route(path::DELIVERIES, get(lists::deliveries))
         .route(path::REFUSED, get(lists::refused))
         .route_layer(from_fn_with_state(Turns::default(), turns::take));
-    let api = large
+    large
         .route(path::LIVENESS, get(health::live))
         .route(path::READINESS, get(health::ready))
         .route(path::METRICS, get(gauges::metrics))
@@ -42,8 +47,7 @@ pub fn router(parts: AdminParts, access: Access) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(Extension(Health::new(parts.clone())))
         .layer(DefaultBodyLimit::max(ORDER_LIMIT))
-        .with_state(parts);
-    access::guard(api, access, metrics)
+        .with_state(parts)
 }
 
 async fn config(State(parts): State<AdminParts>) -> Answer {

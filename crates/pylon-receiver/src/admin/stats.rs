@@ -11,6 +11,11 @@ use std::collections::BTreeMap;
 
 pub(super) async fn show(State(parts): State<AdminParts>, uri: Uri) -> Answer {
     Fields::of_query(uri.query())?.finish()?;
+    json(&stats_of(&parts).await?)
+}
+
+/// The counts, and the state of each destination.
+pub(crate) async fn stats_of(parts: &AdminParts) -> Result<Stats, Refusal> {
     let spool = parts.ledger.spool();
     let stats = parts.ledger.stats().await.map_err(|error| match &spool {
         Some(spool) => Refusal::from(error).adding(&beside(spool)),
@@ -18,7 +23,7 @@ pub(super) async fn show(State(parts): State<AdminParts>, uri: Uri) -> Answer {
     })?;
     let ledger::Stats { events, parked, refused, ledger_bytes, .. } = stats;
     let destinations = destinations(stats, parts.running.as_deref());
-    json(&Stats { events, parked, refused, ledger_bytes, destinations, spool: spool.map(shown) })
+    Ok(Stats { events, parked, refused, ledger_bytes, destinations, spool: spool.map(shown) })
 }
 
 fn shown(spool: SpoolStatus) -> Spool {

@@ -6,6 +6,7 @@ use super::destination::{
 };
 use super::endpoint::{DEFAULT_PATH, DEFAULT_SECRET_VARIABLE, EndpointConfig};
 use super::fault::{ConfigFault, Place};
+use super::operator::OperatorConfig;
 use super::receiver::{Config, Tls};
 use super::rules::rules;
 use super::secret::SecretSource;
@@ -120,6 +121,7 @@ fn known() -> Vec<Entry> {
     let http = TransportConfig::Http(HttpTransport::default());
     let config = Config::default()
         .tls(Some(Tls::default()))
+        .operators(vec![OperatorConfig::default()])
         .endpoints(vec![EndpointConfig::default()])
         .destinations(vec![DestinationConfig::new("", http)]);
     let mut known = entries(&config);

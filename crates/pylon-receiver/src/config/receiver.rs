@@ -6,11 +6,12 @@ use super::endpoint::{EndpointConfig, PATH};
 use super::listen::{LISTEN, LISTEN_TCP, ListenAddress};
 use super::nested::{List, nested};
 use super::network::{Network, PROXIES};
+use super::operator::OperatorConfig;
 use super::secret::SecretSource;
 use super::source::SECRET;
 use super::value::{
     Choice, DURATION, DURATION_OR_FOREVER, FILE, HTTP_URL, SIZE, Value, choice, count, positive, quote, read_text,
-    value,
+    text, value,
 };
 use crate::postgres_address::PostgresAddress;
 use crate::promise::Promise;
@@ -28,10 +29,14 @@ keys! {
     Config {
         /// Where webhooks arrive: an address or a name, and a port, or `unix:PATH`.
         listen: ListenAddress = (Ipv4Addr::LOCALHOST, 8080).into(), LISTEN, Restart;
-        /// Where the admin API listens. An address other than loopback needs `admin_token`.
+        /// Where the admin API listens. An address other than loopback needs `admin_token` or an `[[operator]]`.
         admin: ListenAddress = (Ipv4Addr::LOCALHOST, 8081).into(), LISTEN_TCP, Restart;
         /// What operators present as `Authorization: Bearer ...`. Another value needs a restart.
         admin_token: Option<SecretSource> = None, SECRET, Reload;
+        /// Where a browser finds the operator's page if a proxy stands in front of it, such as `https://ops.example.com/pylon/`.
+        public_url: Option<Uri> = None, HTTP_URL, Restart;
+        /// What the operator's page calls this receiver, such as `acme production`.
+        instance: Option<String> = None, text::<String>(), Restart;
         /// Where events are stored: `sqlite:PATH`, or a PostgreSQL URL such as `postgres://pylon@db.example.com/pylon`.
         ledger: LedgerAddress = LedgerAddress::Sqlite("pylon.db".into()), LEDGER, Restart;
         /// The password of a PostgreSQL ledger, read anew for each connection. Without it, `PGPASSWORD` counts.
@@ -58,6 +63,8 @@ keys! {
         limits: Limits = Limits::default(), nested("[limits]"), Reload;
         /// How long data is kept.
         retention: Retention = Retention::default(), nested("[retention]"), Reload;
+        /// Who reads and orders, beside who presents `admin_token`. A change needs a restart.
+        operators as "operator": Vec<OperatorConfig> = Vec::new(), List("[[operator]]"), Reload;
         /// Where webhooks come in. Without any, there is one at `/webhook` with the secret in `PYLON_WEBHOOK_SECRET`.
         endpoints as "endpoint": Vec<EndpointConfig> = Vec::new(), List("[[endpoint]]"), Reload;
         /// Where events go.

@@ -31,7 +31,7 @@ pub fn check(config: &Config) -> Result<(), ConfigFault> {
 pub(super) fn rules(config: &Config) -> Vec<Fault> {
     let mut rules = Rules::default();
     let admin = quoted(&config.admin.to_string());
-    if !config.admin.is_loopback() && config.admin_token.is_none() {
+    if !config.admin.is_loopback() && config.admin_token.is_none() && config.operators.is_empty() {
         let text = format!("expected a loopback address without an `admin_token`, found {admin}; add a token");
         rules.fault(Place::TOP, "admin", text);
     }
@@ -61,6 +61,10 @@ pub(super) fn rules(config: &Config) -> Vec<Fault> {
         rules.unique(&mut paths, &endpoint.path, place, "path");
         rules.endpoint(endpoint, place);
         rules.memory(endpoint.body_limit, config.limits.body_memory, place);
+    }
+    let mut names = HashMap::new();
+    for (index, operator) in config.operators.iter().enumerate() {
+        rules.unique(&mut names, &operator.name, Place::entry("[[operator]]", index), "name");
     }
     if let Some(endpoint) = paths.get(config.health.as_deref().unwrap_or_default()) {
         let text = format!("expected a path that no endpoint has, found that of {endpoint}");

@@ -77,6 +77,7 @@ fn is_consequence(fault: &Fault, faulty: &HashSet<Spot>) -> bool {
         Some(entry) => faulty.iter().any(|(place, _)| place.entry == Some(entry)),
         None if fault.key == Some("admin") => {
             ["admin", "admin_token", "listen"].iter().any(|&key| faulty.contains(&(Place::TOP, Some(key))))
+                || is_faulty("[[operator]]")
         }
         None => faulty.contains(&(fault.place, fault.key)),
     }

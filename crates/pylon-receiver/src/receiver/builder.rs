@@ -4,12 +4,13 @@ use super::couriers::{Couriers, Parts};
 use super::descriptors::Connections;
 use super::inherited_addresses::InheritedAddresses;
 use super::open::open;
+use super::operators::{OperatorsOptions, operators_router};
 use super::preflight::{left_alone, pass};
 use super::start_fault::StartFault;
-use super::{Receiver, Shared, certificates, client_certificates, digest, pruner};
+use super::{Receiver, Shared, certificates, client_certificates, pruner};
 use crate::accept::{Acceptor, AcceptorParts, InheritedSocket, Listener, ListenerLimits, TlsKeys};
-use crate::admin::{Access, AdminParts, Health, router};
-use crate::config::{Config, DestinationConfig, EndpointConfig, LedgerAddress, ListenAddress, SecretSource};
+use crate::admin::{AdminParts, Health};
+use crate::config::{Config, DestinationConfig, EndpointConfig, LedgerAddress, ListenAddress};
 use crate::deliver::Handlers;
 use crate::ledger::{Ledger, Owner};
 use crate::metrics::Metrics;
@@ -155,10 +156,8 @@ impl ReceiverBuilder {
         let given = inherited.addresses()?;
         let (config, mut warnings) = pass(config, &given, handlers.keys()).map_err(StartFault::Config)?;
         let role = config.role;
-        let token = config.admin_token.as_ref().map(SecretSource::read).transpose().map_err(StartFault::Token)?;
-        let token_digest = token.as_deref().map(|token| digest(token));
-        // Operators on this machine are let in; those elsewhere need a token, without which the configuration is not in order.
-        let access = token.map_or(Access::Loopback, Access::Token);
+        let operators = OperatorsOptions::of(&config)?;
+        let digests = operators.digests();
         let tls = config.tls.as_ref().filter(|_| role.accepts()).map(TlsKeys::read).transpose();
         let tls = tls.map_err(StartFault::Tls)?.map(Arc::new);
         let metrics = Arc::new(Metrics::new());
@@ -205,7 +204,7 @@ impl ReceiverBuilder {
         let shared = Arc::new(Shared {
             missing: Mutex::new(missing),
             config: RwLock::new(Arc::new(config)),
-            token_digest,
+            operators: digests,
             acceptor: acceptor.clone(),
             couriers: couriers.clone(),
             ledger: ledger.clone(),
@@ -252,7 +251,7 @@ impl ReceiverBuilder {
             };
             tokio::spawn(listener.run(answer, deadline(&stop_listening)))
         });
-        let ask = router(parts, access);
+        let ask = operators_router(parts, operators);
         let tell = move |mut request: Request<Incoming>, remote: SocketAddr| {
             let mut ask = ask.clone();
             request.extensions_mut().insert(remote);

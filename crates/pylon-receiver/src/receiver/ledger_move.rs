@@ -1,15 +1,19 @@
 //! Moves everything of one ledger into another.
 
+#[cfg(not(feature = "postgres"))]
+use super::open::postgres_fault;
 use crate::config::LedgerAddress;
 use crate::file::is_same;
 use crate::ledger::copy::{CopySource, CopyTarget, Copying, give_up};
 use crate::ledger::sqlite::{open_to_copy_from, open_to_copy_into};
 use crate::ledger::{CopyFault, CopyOutcome, CopyProgress, GivenUp, Ledger, LedgerError, SqliteOptions};
-use std::path::Path;
+#[cfg(feature = "postgres")]
+use crate::ledger::{PostgresLedger, PostgresOptions};
 use std::sync::Arc;
 
 /// Moves everything of one ledger into another: events, deliveries with their attempts and due times, deduplication keys, and refused
-/// requests. No receiver may serve the ledger that is moved.
+/// requests. No receiver may serve the ledger that is moved, which is a SQLite file. The other one may be a PostgreSQL database, which
+/// receivers may serve meanwhile.
 ///
 /// ```
 /// use pylon_receiver::LedgerMove;
@@ -61,7 +65,7 @@ impl LedgerMove {
     pub async fn run(&self, mut tell: impl FnMut(CopyProgress) + Send) -> Result<CopyOutcome, CopyFault> {
         differ(&self.from, &self.to)?;
         let source = source(&self.from).await.map_err(CopyFault::Source)?;
-        let target = target(&self.to).await.map_err(CopyFault::Target)?;
+        let target = target(&self.to, Missing::Made).await.map_err(CopyFault::Target)?;
         let copying = Copying { source: &*source.end, target: &*target.end, may_merge: self.may_merge };
         let copied = copying.run(&mut tell).await;
         let (source, target) = (source.ledger.close().await, target.ledger.close().await);
@@ -86,7 +90,7 @@ impl LedgerMove {
         to.map_or(Ok(()), |to| differ(from, to))?;
         let source = source(from).await.map_err(CopyFault::Source)?;
         let target = match to {
-            Some(to) => Some(existing_target(to).await.map_err(CopyFault::Target)?),
+            Some(to) => Some(target(to, Missing::Refused).await.map_err(CopyFault::Target)?),
             None => None,
         };
         let given_up = give_up(&*source.end, target.as_ref().map(|target| &*target.end), &mut tell).await;
@@ -105,38 +109,50 @@ struct Opened<E: ?Sized> {
 }
 
 async fn source(address: &LedgerAddress) -> Result<Opened<dyn CopySource>, LedgerError> {
-    let path = file_of(address)?;
-    let ledger = Arc::new(open_to_copy_from(path, SqliteOptions::default())?);
-    Ok(Opened { end: ledger.clone(), ledger })
-}
-
-async fn target(address: &LedgerAddress) -> Result<Opened<dyn CopyTarget>, LedgerError> {
-    let path = file_of(address)?;
-    let ledger = Arc::new(open_to_copy_into(path, SqliteOptions::default())?);
-    Ok(Opened { end: ledger.clone(), ledger })
-}
-
-/// The same where nothing is made: there is something to take out, or it is the wrong address.
-async fn existing_target(address: &LedgerAddress) -> Result<Opened<dyn CopyTarget>, LedgerError> {
-    let path = file_of(address)?;
-    match path.exists() {
-        true => target(address).await,
-        false => Err(LedgerError::Failed(format!("there is no file {}", path.display()).into())),
+    match address {
+        LedgerAddress::Sqlite(path) => {
+            let ledger = Arc::new(open_to_copy_from(path, SqliteOptions::default())?);
+            Ok(Opened { end: ledger.clone(), ledger })
+        }
+        LedgerAddress::Postgres(_) => Err(LedgerError::Failed(
+            "expected a ledger in a file, `sqlite:PATH`, found a PostgreSQL URL, and this version moves none out of PostgreSQL; have new \
+             webhooks sent to a receiver on the other ledger, and let one with `--no-accept` deliver what is left in this one"
+                .into(),
+        )),
     }
+}
+
+async fn target(address: &LedgerAddress, missing: Missing) -> Result<Opened<dyn CopyTarget>, LedgerError> {
+    match address {
+        LedgerAddress::Sqlite(path) if missing == Missing::Refused && !path.exists() => {
+            Err(LedgerError::Failed(format!("there is no file {}", path.display()).into()))
+        }
+        LedgerAddress::Sqlite(path) => {
+            let ledger = Arc::new(open_to_copy_into(path, SqliteOptions::default())?);
+            Ok(Opened { end: ledger.clone(), ledger })
+        }
+        #[cfg(feature = "postgres")]
+        LedgerAddress::Postgres(address) => {
+            let options = PostgresOptions { makes_tables: missing == Missing::Made, ..PostgresOptions::default() };
+            let ledger = Arc::new(PostgresLedger::connect(address, options).await?);
+            Ok(Opened { end: ledger.clone(), ledger })
+        }
+        #[cfg(not(feature = "postgres"))]
+        LedgerAddress::Postgres(_) => Err(LedgerError::Failed(postgres_fault().unwrap_or_default().into())),
+    }
+}
+
+/// What happens where there is no ledger to copy into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    /// It is made.
+    Made,
+    /// It is a wrong address: there should be something to take out.
+    Refused,
 }
 
 /// Refuses two names of one file, which would be told as a ledger that another receiver has.
 fn differ(from: &LedgerAddress, to: &LedgerAddress) -> Result<(), CopyFault> {
     let (LedgerAddress::Sqlite(from), LedgerAddress::Sqlite(to)) = (from, to) else { return Ok(()) };
     if is_same(from, to) { Err(CopyFault::SameLedger) } else { Ok(()) }
-}
-
-/// The file of a ledger that can be moved.
-fn file_of(address: &LedgerAddress) -> Result<&Path, LedgerError> {
-    match address {
-        LedgerAddress::Sqlite(path) => Ok(path),
-        LedgerAddress::Postgres(_) => Err(LedgerError::Failed(
-            "expected a ledger in a file, `sqlite:PATH`, found a PostgreSQL URL: this version moves ledgers between files only".into(),
-        )),
-    }
 }

@@ -8,6 +8,7 @@ mod descriptors;
 mod inherited_addresses;
 mod ledger_move;
 mod open;
+mod operators;
 mod preflight;
 mod pruner;
 mod start_fault;
@@ -16,13 +17,14 @@ pub use builder::ReceiverBuilder;
 pub use descriptors::descriptors;
 pub use ledger_move::LedgerMove;
 pub use open::{LedgerAccess, open_ledger};
+pub use operators::{OperatorsOptions, operators_router};
 pub use preflight::Preflight;
 pub use start_fault::StartFault;
 
 use crate::accept::{Acceptor, Stopped, TlsKeys, deliveries_of};
 use crate::admin::{Running, RunningDestination};
 use crate::certificate::CertificateEnd;
-use crate::config::{Config, ConfigFault, ListenAddress, SecretSource, restarts, show};
+use crate::config::{Config, ConfigFault, ListenAddress, restarts, show};
 use crate::deliver::CircuitState;
 use crate::ledger::{Ledger, LedgerError, NewDelivery};
 use crate::pem::TlsFault;
@@ -33,7 +35,6 @@ use couriers::Couriers;
 use inherited_addresses::InheritedAddresses;
 use preflight::pass;
 use pylon_webhooks::WebhookEvent;
-use sha2::{Digest, Sha256};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -41,6 +42,8 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout_at;
 
+/// How long giving back and closing may take at least, however little time is left.
+const LAST_WORK: Duration = Duration::from_secs(1);
 /// How long operators are answered after everything else has ended.
 const LAST_ANSWERS: Duration = Duration::from_millis(100);
 
@@ -93,8 +96,8 @@ pub struct Receiver {
 /// What the listeners, the operators' API and the owner of the receiver share.
 struct Shared {
     config: RwLock<Arc<Config>>,
-    /// Of the token that operators present, from start to end.
-    token_digest: Option<[u8; 32]>,
+    /// The digests of those who operate it, from start to end.
+    operators: [(&'static str, [u8; 32]); 2],
     /// The secrets that the configuration names and that are missing, a sentence each. A reload holds the lock until all parts go
     /// by its configuration.
     missing: Mutex<Vec<String>>,
@@ -143,33 +146,38 @@ impl Receiver {
 
     /// Stops: is no longer ready, lets attempts under way end, and meanwhile stores what comes in. Then it accepts nothing more,
     /// answers the requests under way, commits, and closes the ledger. What takes too long is given back or broken off: a shutdown
-    /// takes no longer than `limits.shutdown_timeout`, and what the disk takes.
+    /// takes no longer than `limits.shutdown_timeout`; if that is short, the ledger has one more second.
     ///
     /// # Errors
-    /// What the ledger says at its close.
+    /// What the ledger says at its close; [`LedgerError::Unreachable`] if it did not close in time.
     pub async fn shutdown(mut self) -> Result<(), LedgerError> {
         self.shared.stopping.send_replace(true);
         let timeout = self.shared.config().limits.shutdown_timeout;
         let deadline = Instant::now() + timeout;
-        // A little of the time is left for the last requests, for giving back and for closing.
-        let deadline_of_attempts = deadline - (timeout / 10).min(Duration::from_secs(2));
+        // A little of the time is left for the last requests and for giving back, and of that a little for closing.
+        let left = (timeout / 10).min(Duration::from_secs(2));
+        let (deadline_of_attempts, deadline_of_requests) = (deadline - left, deadline - left / 2);
+        // A ledger that does not answer takes no more time than there is.
         let working = async {
-            self.shared.couriers.stop(deadline_of_attempts).await;
-            self.stop_listening.send_replace(Some(deadline));
+            let _ = timeout_at(deadline_of_requests.into(), self.shared.couriers.stop(deadline_of_attempts)).await;
+            self.stop_listening.send_replace(Some(deadline_of_requests));
+            let last = deadline.max(Instant::now() + LAST_WORK);
             let listening = async {
                 let Some(listening) = &mut self.listening else { return };
                 if let Ok(Stopped { aborted: 1.. }) = listening.await {
                     tracing::warn!("connections were broken off: they took longer than the shutdown may");
                 }
             };
-            tokio::join!(listening, self.shared.couriers.release());
+            let _ = tokio::join!(listening, timeout_at(last.into(), self.shared.couriers.release()));
+            last
         };
         let pruning = async {
-            // A ledger that does not answer takes no more time than there is.
-            let _ = timeout_at(deadline.into(), &mut self.pruning).await;
+            let _ = timeout_at(deadline_of_requests.into(), &mut self.pruning).await;
         };
-        tokio::join!(working, pruning);
-        let closed = self.shared.ledger.close().await;
+        let (last, ()) = tokio::join!(working, pruning);
+        let closed = timeout_at(last.into(), self.shared.ledger.close()).await;
+        // Whoever was answered has what he was told: it is committed.
+        let closed = closed.unwrap_or_else(|_| Err(LedgerError::Unreachable("it did not close in time".into())));
         self.stop_admin.send_replace(Some(Instant::now() + LAST_ANSWERS));
         let _ = (&mut self.administering).await;
         tracing::info!("stopped");
@@ -219,10 +227,11 @@ impl Shared {
             return Err(ReloadFault::Missing(newly));
         }
         // By its value: the same file may hold another one.
-        let token = config.admin_token.as_ref().map(SecretSource::read).transpose();
-        let token = token.map_err(|fault| ReloadFault::Missing(vec![format!("admin: {fault}")]))?;
-        if token.as_deref().map(|token| digest(token)) != self.token_digest {
-            return Err(ReloadFault::NeedsRestart(vec!["admin_token".to_owned()]));
+        let operators = OperatorsOptions::of(&config).map_err(|fault| ReloadFault::Missing(vec![fault.to_string()]))?;
+        let of_operators = operators.digests().into_iter().zip(self.operators).filter(|(now, then)| now != then);
+        let changed: Vec<_> = of_operators.map(|((key, _), _)| key.to_owned()).collect();
+        if !changed.is_empty() {
+            return Err(ReloadFault::NeedsRestart(changed));
         }
         if let (Some(keys), Some(files)) = (&self.tls, &config.tls) {
             keys.reload(files).map_err(ReloadFault::Tls)?;
@@ -338,10 +347,6 @@ impl fmt::Display for ReloadFault {
 }
 
 impl std::error::Error for ReloadFault {}
-
-fn digest(token: &[u8]) -> [u8; 32] {
-    Sha256::digest(token).into()
-}
 
 impl fmt::Debug for Receiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

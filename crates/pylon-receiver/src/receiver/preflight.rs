@@ -130,6 +130,9 @@ impl Preflight {
 
     fn secrets(&mut self, config: &Config) {
         config.admin_token.iter().for_each(|source| self.secret("admin token", source));
+        for operator in &config.operators {
+            self.secret(&format!("token of the operator {}", operator.name), &operator.token);
+        }
         config.ledger_password.iter().for_each(|source| self.secret("ledger password", source));
         if let Some(tls) = config.tls.as_ref().filter(|_| config.role.accepts()) {
             match TlsKeys::read(tls) {

@@ -4,6 +4,7 @@ use crate::config::{ConfigFault, ListenAddress, SecretFault};
 use crate::ledger::LedgerError;
 use crate::pem::TlsFault;
 use std::fmt;
+use std::sync::Arc;
 
 /// Why a receiver did not start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +13,19 @@ pub enum StartFault {
     /// The configuration is not in order.
     Config(ConfigFault),
     /// Operators need a token, and it is not there.
-    Token(SecretFault),
+    Token {
+        /// The key, or the operator, that names it.
+        whose: String,
+        /// Why it cannot be read.
+        fault: SecretFault,
+    },
+    /// Two operators have the same token.
+    SameToken {
+        /// The first one's name.
+        one: Arc<str>,
+        /// The other one's name.
+        other: Arc<str>,
+    },
     /// Certificate or key are not in order.
     Tls(TlsFault),
     /// An address cannot be listened at.
@@ -41,7 +54,10 @@ impl fmt::Display for StartFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(fault) => fault.fmt(f),
-            Self::Token(fault) => write!(f, "admin_token: {fault}"),
+            Self::Token { whose, fault } => write!(f, "{whose}: {fault}"),
+            Self::SameToken { one, other } => {
+                write!(f, "expected a token of its own for each operator, found one that `{one}` and `{other}` share")
+            }
             Self::Password(fault) => write!(f, "ledger_password: {fault}"),
             Self::Tls(fault) => fault.fmt(f),
             Self::Bind { key, address, kind } => {

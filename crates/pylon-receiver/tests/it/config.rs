@@ -154,7 +154,7 @@ fn every_key_is_in_the_reference_with_its_default() {
     }
     let keys: Vec<_> = reference.lines().filter_map(|line| line.split('`').nth(1)).collect();
     assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len(), "each key once");
-    assert_eq!(keys.len(), 77);
+    assert_eq!(keys.len(), 83);
 }
 
 const EXAMPLE: &str = include_str!("../../../../deploy/pylon-receiver.toml");
@@ -385,7 +385,7 @@ fn a_configuration_that_a_program_made_is_checked_too() {
 
 #[test]
 fn the_keys_that_need_a_restart_are_those_that_the_reference_names() {
-    let changed = "listen = \"127.0.0.1:1\"\nadmin = \"127.0.0.1:2\"\nadmin_token = { env = \"A\" }\nledger = \"sqlite:a\"\nledger_password = { env = \"A\" }\nrole = \"accept\"\n\
+    let changed = "listen = \"127.0.0.1:1\"\nadmin = \"127.0.0.1:2\"\nadmin_token = { env = \"A\" }\npublic_url = \"http://a/\"\ninstance = \"a\"\nledger = \"sqlite:a\"\nledger_password = { env = \"A\" }\nrole = \"accept\"\n\
                    spool_size = 1\nhealth = \"/healthz\"\nlog = \"json\"\ntraces = \"http://a/\"\ntls = { certificate = \"a\", key = \"a\" }\n\
                    [limits]\nconnections = 1\nheader_timeout = \"1s\"\nidle_timeout = \"1s\"\nbody_timeout = \"1s\"\n\
                    body_memory = \"2MiB\"\nkeep_alive_requests = 1\nqueue = 1\nshutdown_timeout = \"1s\"\n[retention]\ndelivered = \"1d\"\nrefused = 1\n\

@@ -18,4 +18,5 @@ mod roles;
 mod spool;
 mod sqlite;
 mod transports;
+mod ui;
 mod wait;

@@ -2,12 +2,17 @@
 //! addresses, connections, servers that come and go, standbys.
 
 mod address;
+mod batches;
+mod broken_off;
 mod chores;
 mod claim_plans;
+mod closing;
 mod connect;
 mod damage;
 mod durability;
 mod fence;
+mod held_up;
+mod listener;
 mod lists;
 mod lock;
 mod lost;
@@ -15,10 +20,15 @@ mod migrate;
 mod order_plans;
 mod orders;
 mod place;
+mod plans;
 pub(crate) mod proxy;
 mod refused;
 mod retention;
+mod scale;
 mod stage;
+mod stop;
+mod stranded;
+mod tls;
 mod trip;
 
 use pylon_receiver::PostgresAddress;

@@ -39,8 +39,13 @@ fn builder(ledger: &Arc<MemoryLedger>) -> ReceiverBuilder {
 
 /// On free ports, with this ledger.
 pub(crate) fn builder_on(ledger: Arc<dyn Ledger>) -> ReceiverBuilder {
+    builder_with(Config::default(), ledger)
+}
+
+/// The same, with everything else as this configuration has it.
+pub(crate) fn builder_with(config: Config, ledger: Arc<dyn Ledger>) -> ReceiverBuilder {
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    Receiver::builder().listen(anywhere).admin(anywhere).ledger(ledger).endpoint(endpoint())
+    Receiver::builder().config(config).listen(anywhere).admin(anywhere).ledger(ledger).endpoint(endpoint())
 }
 
 fn memory() -> Arc<MemoryLedger> {
@@ -352,7 +357,7 @@ const START_FAULTS: [Case<StartFault>; 5] = [
     ),
     (
         |config, folder| config.admin_token = Some(SecretSource::File(folder.path().join("none"))),
-        |fault| matches!(fault, StartFault::Token(_)),
+        |fault| matches!(fault, StartFault::Token { .. }),
         "admin_token: no secret: expected one in file {}/none, found that it cannot be read (entity not found)",
     ),
     (

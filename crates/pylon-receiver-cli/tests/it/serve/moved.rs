@@ -1,8 +1,13 @@
 //! `migrate-ledger`: a receiver that goes on with another ledger.
 
+#[cfg(feature = "postgres")]
+mod onto_postgres;
+
 use super::process::signed;
 use super::*;
-use pylon_receiver::ledger::{Ledger, NewDelivery, NewEvent, SqliteLedger, SqliteOptions};
+use pylon_receiver::ledger::{
+    Ledger, LedgerError, NewDelivery, NewEvent, SpoolOptions, SpooledLedger, SqliteLedger, SqliteOptions,
+};
 use pylon_receiver::{EventId, Headers, Moment};
 use pylon_webhooks::Payload;
 use pylon_webhooks::testing::verified;
@@ -17,7 +22,7 @@ fn migrate(scene: &Scene, from: &str, to: &str, further: &[&str]) -> Output {
 }
 
 fn command(scene: &Scene, from: &str, to: Option<&str>, further: &[&str]) -> Command {
-    let address = |name| format!("sqlite:{}", scene.path(name).display());
+    let address = |name| address(scene, name);
     let mut command = Command::new(env!("CARGO_BIN_EXE_pylon-receiver"));
     command.arg("migrate-ledger").args(["--from", &address(from)]);
     if let Some(to) = to {
@@ -25,6 +30,14 @@ fn command(scene: &Scene, from: &str, to: Option<&str>, further: &[&str]) -> Com
     }
     command.args(further).stdin(Stdio::null());
     command
+}
+
+/// The address of a ledger: a file in the folder, unless it is a URL.
+fn address(scene: &Scene, name: &str) -> String {
+    match name.contains("://") {
+        true => name.to_owned(),
+        false => format!("sqlite:{}", scene.path(name).display()),
+    }
 }
 
 #[track_caller]
@@ -169,13 +182,36 @@ fn a_wrong_command_line_is_told() {
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     let (code, text) = said(&["--from", "sqlite:a"]);
-    assert!(code == Some(2) && text.contains("--to <sqlite:FILE>"), "{text}");
+    assert!(code == Some(2) && text.contains("--to <ADDRESS>"), "{text}");
     let (code, text) = said(&["--from", "a.db", "--to", "sqlite:b"]);
     assert!(code == Some(2) && text.contains("expected `sqlite:PATH` or") && text.contains("found `a.db`"), "{text}");
     let (code, text) = said(&["--from", "postgres://u@127.0.0.1/d", "--to", "sqlite:b"]);
-    assert!(code == Some(1) && text.contains("found a PostgreSQL URL: this version moves"), "{text}");
+    assert!(
+        code == Some(1) && text.contains("and this version moves none out of PostgreSQL; have new webhooks"),
+        "{text}"
+    );
     let (code, text) = said(&["--from", "sqlite:a", "--to", "sqlite:b", "--merge", "--give-up"]);
     assert!(code == Some(2) && text.contains("cannot be used with"), "{text}");
+    let options = SpoolOptions::default();
+    let spool = scene.path("spool.db");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let never = || std::future::ready(Err(LedgerError::Unreachable("it is away".into())));
+        SpooledLedger::start(&spool, options, never).await.unwrap().close().await.unwrap();
+    });
+    for (from, to, end) in [("spool.db", "new.db", "copy from"), ("pylon.db", "spool.db", "copy into")] {
+        if from == "pylon.db" {
+            drop(SqliteLedger::open(scene.path("pylon.db"), SqliteOptions::default()).unwrap());
+        }
+        fails(
+            &migrate(&scene, from, to, &[]),
+            1,
+            &format!(
+                "the ledger to {end}: the ledger is not in use: it is the spool of a receiver, which hands its events over to the \
+                 receiver's ledger; start that receiver, and move the ledger that its `ledger` names"
+            ),
+        );
+    }
     scene.write("pylon.db", "");
     fails(
         &migrate(&scene, "pylon.db", "pylon.db", &[]),
@@ -222,6 +258,11 @@ fn fill(scene: &Scene, name: &str, count: u32) {
 
 #[test]
 fn killed_at_any_moment_it_is_run_again_and_nothing_is_lost_or_comes_twice() {
+    killed_at_any_moment("new.db");
+}
+
+/// Moves a ledger to this one, and is killed at any moment.
+fn killed_at_any_moment(to: &str) {
     const COUNT: u32 = 2000;
     let lines = "[[destination]]\nname = \"file\"\njsonl = \"{}/events.jsonl\"\nconcurrency = 64\n";
     let scene = Scene::new(lines);
@@ -229,7 +270,7 @@ fn killed_at_any_moment_it_is_run_again_and_nothing_is_lost_or_comes_twice() {
     let (mut kills, mut served) = (0, 0);
     let mut patience = Duration::from_millis(20);
     let outcome = loop {
-        let mut migrating = command(&scene, "pylon.db", Some("new.db"), &["--json"]);
+        let mut migrating = command(&scene, "pylon.db", Some(to), &["--json"]);
         let mut migrating = migrating.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // Longer each time, so that it is killed at every step, and ends at last.
         std::thread::sleep(patience);
@@ -264,7 +305,7 @@ fn killed_at_any_moment_it_is_run_again_and_nothing_is_lost_or_comes_twice() {
     assert!(served > 0);
 
     let mut serving = scene.serve();
-    serving.args(["--ledger", &format!("sqlite:{}", scene.path("new.db").display())]);
+    serving.args(["--ledger", &address(&scene, to)]);
     let running = Running::start(serving);
     let delivered = || {
         let text = std::fs::read_to_string(scene.path("events.jsonl")).unwrap_or_default();

@@ -158,6 +158,72 @@ fn the_configuration_is_checked_against_the_database() {
 }
 
 #[test]
+fn the_certificate_of_the_database_is_verified() {
+    let Some((cluster, url)) = database() else { return };
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    cluster.write("data/server.crt", made.cert.pem());
+    cluster.write("data/server.key", made.signing_key.serialize_pem());
+    cluster.conf([("ssl", "on")]);
+    let secured = |host: &str, trusted: &str| {
+        let url = url.replace("127.0.0.1", host);
+        let scene = scene(
+            &format!("{url}?sslmode=verify-full{}", trusted.replace("TRUSTED", "&sslrootcert={}/trusted.pem")),
+            "",
+        );
+        scene.write("trusted.pem", &made.cert.pem());
+        scene
+    };
+    let check = |scene: &Scene| {
+        let output = Command::new(env!("CARGO_BIN_EXE_pylon-receiver"))
+            .args(["check-config", "--config"])
+            .arg(scene.path("receiver.toml"))
+            .env("SSL_CERT_FILE", scene.path("trusted.pem"))
+            .env_remove("SSL_CERT_DIR")
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    // By the file that is named, and by those that the system trusts.
+    for trusted in ["TRUSTED", ""] {
+        let (code, said) = check(&secured("localhost", trusted));
+        assert!(code == Some(0) && said.starts_with("a 200 means: "), "{trusted}: {said}");
+    }
+    let scene = secured("localhost", "TRUSTED");
+    let running = scene.start();
+    assert_eq!(running.webhook(&body(1)).status, 200);
+    drop(running);
+    let port = cluster.port();
+    let advice = "; check that it runs and that this machine may connect";
+    let refuses = |scene: &Scene, sentence: &str| {
+        let sentence = format!("the ledger cannot be reached: {sentence}{advice}");
+        let (code, said) = check(scene);
+        assert!(
+            code == Some(1)
+                && said.contains(&sentence.replace("{}", scene.path("").display().to_string().trim_end_matches('/'))),
+            "{said}"
+        );
+        scene.assert_refuses(1, &sentence);
+    };
+    let another_name =
+        "TLS failed: expected a certificate for this host name, found one for another; connect by the name in it";
+    refuses(&secured("127.0.0.1", "TRUSTED"), &format!("127.0.0.1:{port}: {another_name}"));
+    let mut stranger = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    stranger.distinguished_name.push(rcgen::DnType::CommonName, "a stranger");
+    let stranger = stranger.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem();
+    scene.write("trusted.pem", &stranger);
+    let issuer = "TLS failed: expected a certificate by {}/trusted.pem, found one by another issuer";
+    refuses(&scene, &format!("localhost:{port}: {issuer}"));
+    std::fs::remove_file(scene.path("trusted.pem")).unwrap();
+    let missing = "no TLS: expected PEM in {}/trusted.pem, cannot read it (entity not found)";
+    refuses(&scene, &format!("localhost:{port}: {missing}"));
+    let system = secured("localhost", "");
+    system.write("trusted.pem", &stranger);
+    let (code, said) = check(&system);
+    let issuer = "TLS failed: expected a certificate by the authorities of this system; name a file of others with `sslrootcert`, found one by another issuer";
+    assert!(code == Some(1) && said.contains(&format!("localhost:{port}: {issuer}")), "{said}");
+}
+
+#[test]
 fn no_error_shows_a_password_of_the_command_line() {
     for ledger in [
         "postgres://pylon:sk-password@127.0.0.1/pylon?sslmode=prefer",

@@ -227,14 +227,20 @@ impl Copying<'_> {
 
     /// Lets all deliveries of a sealed copy go; says how many had not gone.
     async fn release(&self, copy: CopyId, summary: &CopySummary, tell: Tell<'_>) -> Result<u64, CopyFault> {
-        let total = summary.counts.deliveries.unfinished();
+        // Where events have to be let go too, they are counted with their deliveries.
+        let total = summary.counts.deliveries.unfinished() + summary.counts.events;
         let mut done = Done { step: CopyStep::Release, done: 0, total, tell };
         loop {
             match self.target.release_copy(copy).await.map_err(CopyFault::Target)? {
-                0 => return Ok(done.done),
+                0 => break,
                 released => done.add(usize::try_from(released).unwrap_or(usize::MAX)),
             }
         }
+        let released = done.done;
+        if released > 0 {
+            done.add(usize::try_from(total.saturating_sub(released)).unwrap_or(usize::MAX));
+        }
+        Ok(released)
     }
 }
 

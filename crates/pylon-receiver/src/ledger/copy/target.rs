@@ -51,7 +51,8 @@ pub trait CopyTarget: Send + Sync {
     /// Writes down that everything is there. From then on no other copy of the source takes this one's place.
     fn seal_copy(&self, copy: CopyId) -> LedgerFuture<'_, ()>;
 
-    /// Lets the deliveries of a sealed copy go, a limited number at a call; says how many. Zero: all go, and the copy is in use.
+    /// Lets the deliveries of a sealed copy go, and what they need: a limited number of rows at a call; says how many. Zero: all go, and
+    /// the copy is in use, and stays so.
     ///
     /// What was waiting is due when it was due in the source. In a line, places say who goes first; where this ledger has a delivery
     /// waiting or delivering in the same line already, that one stays in front, and everything of the copy is held.

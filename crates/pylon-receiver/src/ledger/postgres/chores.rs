@@ -6,7 +6,7 @@ use super::error::Fault;
 use super::hold_up::{self, Told};
 use super::session::Use;
 use super::tallies;
-use crate::ledger::LedgerError;
+use super::tries::{ANSWERED_WITHIN, once};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -33,23 +33,27 @@ pub(super) fn start(database: &Arc<Database>) {
     });
 }
 
-/// Does what is to be done in this look; none: the ledger is gone.
+/// Does what is to be done in this look; none: the ledger is gone. Nobody waits for it: when the ledger is about to be closed, it breaks
+/// off.
 async fn run(database: &Weak<Database>, look: u32, told: &mut Told) -> Option<()> {
     let database = database.upgrade()?;
-    let done = database.run(move |database| async move {
+    let done = async {
         if look.is_multiple_of(FOLD_EVERY) {
-            fold(&database).await?;
+            once(ANSWERED_WITHIN, fold(&database)).await?;
         }
         clean_up(&database).await?;
         match look.is_multiple_of(WATCH_EVERY) {
-            true => hold_up::find(&database).await,
+            true => once(ANSWERED_WITHIN, hold_up::find(&database)).await,
             false => Ok(Vec::new()),
         }
-    });
-    match done.await {
-        Ok(found) => told.tell(&found, Instant::now()),
-        Err(LedgerError::Closed) => return None,
-        Err(error) => tracing::debug!(%error, "the database could not be looked after"),
+    };
+    tokio::select! {
+        biased;
+        () = database.closing() => return None,
+        done = done => match done {
+            Ok(found) => told.tell(&found, Instant::now()),
+            Err(fault) => tracing::debug!(%fault, "the database could not be looked after"),
+        },
     }
     Some(())
 }
@@ -73,9 +77,14 @@ const TO_CLEAN: &str = "
 
 /// Makes the room of dead rows free again. What another receiver is cleaning up is left to it.
 async fn clean_up(database: &Database) -> Result<(), Fault> {
-    let connection = database.connection(Use::Chores).await?;
-    let look = connection.prepare_cached(TO_CLEAN).await?;
-    for row in connection.query(&look, &[&MOST_DEAD_ROWS]).await? {
+    let look = async {
+        let connection = database.connection(Use::Chores).await?;
+        let look = connection.prepare_cached(TO_CLEAN).await?;
+        let tables = connection.query(&look, &[&MOST_DEAD_ROWS]).await?;
+        Ok((connection, tables))
+    };
+    let (connection, tables) = once(ANSWERED_WITHIN, look).await?;
+    for row in tables {
         // Without shortening the file, which needs a lock that stops everybody.
         let clean = match row.try_get(0)? {
             "open" => "VACUUM (SKIP_LOCKED, TRUNCATE off) open",

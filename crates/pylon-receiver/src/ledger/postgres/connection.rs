@@ -49,13 +49,23 @@ impl managed::Manager for Keeper {
         }
         if !session.pulse.is_at_rest() {
             // Its last user left something under way.
-            let _ = timeout(ROLL_BACK, session.batch_execute("ROLLBACK")).await;
+            let _ = timeout(ROLL_BACK, end(session)).await;
             if !session.pulse.is_at_rest() {
                 return Err(RecycleError::message("in use by nobody"));
             }
         }
         Ok(())
     }
+}
+
+/// Waits for what is under way, and ends the transaction that is open after that. The server warns of a rollback without a transaction.
+async fn end(session: &Session) -> Result<(), tokio_postgres::Error> {
+    // Asks for nothing, and is answered last: also behind a rollback that is queued and has not been sent.
+    session.batch_execute("").await?;
+    if !session.pulse.is_at_rest() {
+        session.batch_execute("ROLLBACK").await?;
+    }
+    Ok(())
 }
 
 /// Makes a pool of connections for a use.

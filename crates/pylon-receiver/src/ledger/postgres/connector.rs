@@ -4,13 +4,14 @@ use super::dial::dial;
 use super::driver::{Ended, Unasked, drive};
 use super::error::Fault;
 use super::options::{PostgresOptions, ReadPassword};
-use super::pulse::Pulse;
+use super::pulse::{Host, Pulse};
 use super::schema::VERSION;
 use super::server::{Cluster, Server, Unfit, examine};
 use super::session::{Dedicated, Renewal, Session, Use};
 use super::settings::{set, settings};
 use super::stream::Secured;
-use crate::postgres_address::{PostgresAddress, PostgresHost};
+use super::tls;
+use crate::postgres_address::{PostgresAddress, PostgresHost, PostgresTls};
 use crate::random::{Randomness, SystemRandomness};
 use deadpool_postgres::ClientWrapper;
 use std::future::pending;
@@ -26,7 +27,7 @@ use uuid::Uuid;
 
 /// How long nobody connects after a failure, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// The same where the server has no room for more connections: who floods it keeps it from its work.
 const LONGEST_PAUSE_OF_ROOM: Duration = Duration::from_secs(5);
 /// The ledger's id, and whether its tables are of a later version.
@@ -41,6 +42,8 @@ pub(super) struct Connector {
     runtime: Handle,
     /// Machine and process, for `pg_stat_activity`.
     whence: String,
+    /// When each host of the address was last heard.
+    heard: Box<[Arc<Host>]>,
     state: Mutex<State>,
     /// Connections of an earlier generation are renewed: the server that they lead to stops, or is no primary any more.
     generation: watch::Sender<u64>,
@@ -54,8 +57,19 @@ struct State {
     cluster: Option<Cluster>,
     /// The id of the ledger, once it is known.
     ledger: Option<Uuid>,
-    /// The other cluster that the log has heard of.
+    /// What the log has heard last of a server that is not used.
     told: Option<String>,
+}
+
+impl State {
+    /// Refuses a server; the log hears of it once.
+    fn refuse(&mut self, host: &PostgresHost, text: String) -> Unfit {
+        if self.told.as_ref() != Some(&text) {
+            tracing::error!(%host, "the database is not used: {text}");
+            self.told = Some(text.clone());
+        }
+        Unfit::Now(text)
+    }
 }
 
 struct Failed {
@@ -73,6 +87,7 @@ impl Connector {
             password: options.password.clone(),
             runtime,
             whence: format!("{}/{}", name.nodename().to_string_lossy(), std::process::id()),
+            heard: address.hosts.iter().map(|_| Arc::default()).collect(),
             state: Mutex::default(),
             generation: watch::Sender::new(0),
         }
@@ -101,7 +116,7 @@ impl Connector {
         };
         let password = password.map(zeroize::Zeroizing::new);
         let (hosts, first) = (&self.address.hosts, self.state().first);
-        let mut said = Vec::new();
+        let (mut said, mut is_wrong, mut has_no_room) = (Vec::new(), false, false);
         for place in (first..hosts.len()).chain(0..first) {
             let host = &hosts[place];
             let deadline = Instant::now() + self.address.connect_timeout;
@@ -113,14 +128,15 @@ impl Connector {
                     (state.first, state.failed) = (place, None);
                     return Ok(connected);
                 }
-                Err(Unfit::Ever(fault)) => {
-                    return Err(self.failed(Fault::Wrong(format!("{host}: {fault}").into()), said.is_empty()));
+                Err(unfit) => {
+                    is_wrong |= matches!(unfit, Unfit::Ever(_));
+                    has_no_room |= matches!(unfit, Unfit::NoRoom(_));
+                    said.push(format!("{host}: {unfit}"));
                 }
-                Err(Unfit::Now(fault)) => said.push(format!("{host}: {fault}")),
             }
         }
-        let has_no_room = said.iter().any(|said| said.contains("(53"));
-        Err(self.failed(Fault::Away(said.join("; ").into()), has_no_room))
+        let said = said.join("; ").into();
+        Err(self.failed(if is_wrong { Fault::Wrong(said) } else { Fault::Away(said) }, has_no_room))
     }
 
     /// Notes a failure.
@@ -146,9 +162,10 @@ impl Connector {
         let host = &self.address.hosts[place];
         let mut generations = self.generation.subscribe();
         let generation = *generations.borrow_and_update();
-        let pulse = Arc::new(Pulse::default());
+        let pulse = Arc::new(Pulse::new(self.heard[place].clone()));
         let stream = dial(&self.address, host, deadline, &pulse).await.map_err(Unfit::Now)?;
-        let (client, connection) = self.config(host, password).connect_raw(stream, Secured).await.map_err(refused)?;
+        let connected = self.config(host, password).connect_raw(stream, Secured).await;
+        let (client, connection) = connected.map_err(|error| refused(error, &self.address.tls))?;
         let warnings = Arc::new(AtomicU64::new(0));
         let (unasked, notifications) = Unasked::new(warnings.clone());
         let is_in_use = Arc::new(AtomicBool::new(false));
@@ -161,20 +178,23 @@ impl Connector {
                 }
             };
             async move {
-                let ended = drive(connection, pulse, used_for.patience(), unasked, renewed).await;
+                let ended = drive(connection, pulse.clone(), used_for.patience(), unasked, renewed).await;
                 if let Some(connector) = connector.upgrade()
-                    && ended == Ended::Broken
+                    && ended == Ended::Silent
                     && is_in_use.load(Ordering::Acquire)
                 {
-                    connector.distrust(place, generation);
+                    match pulse.is_host_silent() {
+                        true => connector.distrust(place, generation),
+                        // Others may lead to another server by now, behind the same address.
+                        false => connector.renew(generation),
+                    }
                 }
             }
         });
         // From here on the task ends with the client.
         let client = ClientWrapper::new(client, task);
         let server = examine(&client).await?;
-        let mut application = format!("{} {} {}", self.address.application_name, used_for.name(), self.whence);
-        application.truncate(LONGEST_APPLICATION);
+        let application = application(&self.address.application_name, used_for, &self.whence);
         set(&client, &settings(used_for, &self.address.schema, &application, server.version)).await?;
         self.recognize(host, &server)?;
         let expected = self.state().ledger;
@@ -199,11 +219,16 @@ impl Connector {
                     "another database cluster: expected system identifier {identifier}, found {}; restart the receiver if that is intended",
                     found.identifier
                 );
-                if state.told.as_ref() != Some(&found.identifier) {
-                    state.told = Some(found.identifier.clone());
-                    tracing::error!(%host, "the database is not used: {text}");
-                }
-                return Err(Unfit::Now(text));
+                return Err(state.refuse(host, text));
+            }
+            // Whatever was committed since the fail-over is missing there, and what is committed there will be.
+            (Some(known), Some(found)) if found.timeline < known.timeline => {
+                let text = format!(
+                    "an older timeline, such as a primary of before a fail-over has: expected timeline {} or later, found {}; \
+                     restart the receiver if that is intended",
+                    known.timeline, found.timeline
+                );
+                return Err(state.refuse(host, text));
             }
             (Some(known), Some(found)) if known.timeline != found.timeline => {
                 tracing::info!(%host, timeline = found.timeline, was = known.timeline, "the database has failed over");
@@ -252,8 +277,17 @@ async fn is_of(client: &ClientWrapper, expected: Uuid) -> Result<(), Unfit> {
     }
 }
 
+/// The name of a session, as the server shows it: in ASCII, and not too long.
+fn application(name: &str, used_for: Use, whence: &str) -> String {
+    let name = format!("{name} {} {whence}", used_for.name());
+    name.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).take(LONGEST_APPLICATION).collect()
+}
+
 /// What a server says that lets nobody in. The driver has no words of its own for a password that is missing.
-fn refused(error: tokio_postgres::Error) -> Unfit {
+fn refused(error: tokio_postgres::Error, tls: &PostgresTls) -> Unfit {
+    if let Some(cause) = tls::cause(&error, tls) {
+        return Unfit::Now(cause);
+    }
     let source = std::error::Error::source(&error).map(ToString::to_string);
     match source.as_deref() {
         Some("password missing") => {
@@ -279,5 +313,18 @@ impl Renewal for Connector {
             *current += u64::from(is_news);
             is_news
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_session_is_one_that_the_server_shows_unchanged() {
+        assert_eq!(application("pylon", Use::Write, "host/1"), "pylon write host/1");
+        assert_eq!(application("pylon", Use::Probe, "b\u{fc}cher\n/1"), "pylon probe b?cher?/1");
+        let long = application("pylon", Use::Write, &"\u{fc}".repeat(100));
+        assert_eq!(long, format!("pylon write {}", "?".repeat(LONGEST_APPLICATION - 12)));
     }
 }

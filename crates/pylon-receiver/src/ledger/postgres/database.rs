@@ -12,9 +12,8 @@ use super::session::{Dedicated, Use};
 use crate::ledger::{Bell, LedgerError};
 use crate::postgres_address::PostgresAddress;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Handle;
-use tokio::sync::RwLock;
+use tokio::sync::{RwLock, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -34,9 +33,11 @@ pub(super) struct Database {
     pub(super) options: PostgresOptions,
     /// The ledger's own id: other ledgers in the same database have other locks and channels.
     pub(super) id: Uuid,
+    /// Where it is, for people, without a password.
+    pub(super) name: Box<str>,
     pub(super) bell: Bell,
     /// Tells other receivers that something is due.
-    pub(super) notifier: Notifier,
+    pub(super) notifier: Arc<Notifier>,
     /// Exchanges whose answer was lost.
     pub(super) lost: Lost,
     /// What a commit is worth.
@@ -47,7 +48,7 @@ pub(super) struct Database {
     readers: Pool,
     chores: Pool,
     /// Whether it is about to be closed: what takes long breaks off.
-    is_closing: AtomicBool,
+    is_closing: watch::Sender<bool>,
     /// Whether the ledger is closed; locked to read while something is done.
     closed: Arc<RwLock<bool>>,
 }
@@ -70,17 +71,18 @@ impl Database {
         let writers = pool(&connector, Use::Write, WRITERS)?;
         let couriers = pool(&connector, Use::Deliver, COURIERS)?;
         Ok(Self {
-            notifier: Notifier::default(),
+            notifier: Arc::default(),
             probe: Probe::new(options.promise),
             connector,
             writers,
             couriers,
             readers,
             chores,
-            is_closing: AtomicBool::new(false),
+            is_closing: watch::Sender::new(false),
             runtime,
             options,
             id,
+            name: address.to_string().into(),
             bell,
             lost: Lost::default(),
             closed: Arc::default(),
@@ -94,6 +96,8 @@ impl Database {
             while generations.changed().await.is_ok() {
                 let Some(database) = database.upgrade() else { return };
                 let generation = *generations.borrow_and_update();
+                // What is known may be of another server.
+                database.probe.doubt.notify_one();
                 for pool in [&database.writers, &database.couriers, &database.readers, &database.chores] {
                     renew(pool, generation);
                 }
@@ -147,16 +151,28 @@ impl Database {
 
     /// Whether it is about to be closed.
     pub(super) fn is_closing(&self) -> bool {
-        self.is_closing.load(Ordering::Relaxed)
+        *self.is_closing.borrow()
+    }
+
+    /// Waits until it is about to be closed.
+    pub(super) async fn closing(&self) {
+        // The sender is here as long as this is.
+        let _ = self.is_closing.subscribe().wait_for(|is_closing| *is_closing).await;
     }
 
     /// Waits for what is being done, and lets nothing else begin.
     pub(super) async fn close(&self) {
-        self.is_closing.store(true, Ordering::Relaxed);
+        self.is_closing.send_replace(true);
         self.notifier.end();
         *self.closed.write().await = true;
         for pool in [&self.writers, &self.couriers, &self.readers, &self.chores] {
             pool.close();
         }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        self.notifier.end();
     }
 }

@@ -189,7 +189,8 @@ async fn last_numbers(transaction: &Transaction<'_>, events: &[Uuid]) -> Result<
     let last = "
         SELECT named.id, coalesce(greatest(
             (SELECT max(number) FROM open WHERE event_id = named.id),
-            (SELECT max(number) FROM finished WHERE event_id = named.id)
+            (SELECT max(number) FROM finished WHERE event_id = named.id),
+            (SELECT max(number) FROM copied_deliveries WHERE event_id = named.id)
         ), 0) FROM unnest($1::uuid[]) AS named (id)";
     let last = transaction.prepare_cached(last).await?;
     let rows = transaction.query(&last, &[&events]).await?;

@@ -29,8 +29,10 @@ pub(super) struct Unasked {
 pub(super) enum Ended {
     /// Nobody uses it any more.
     Unused,
-    /// The server, the network or its silence ended it.
+    /// The server or the network ended it.
     Broken,
+    /// The server owed an answer for too long.
+    Silent,
 }
 
 impl Unasked {
@@ -82,7 +84,7 @@ pub(super) async fn drive(
             _ = look.tick() => {
                 if pulse.silence() > patience {
                     tracing::warn!(seconds = patience.as_secs(), "the database owes an answer for too long: the connection is given up");
-                    return Ended::Broken;
+                    return Ended::Silent;
                 }
             }
         }

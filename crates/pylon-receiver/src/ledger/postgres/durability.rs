@@ -5,33 +5,52 @@ use super::error::Fault;
 use crate::ledger::Durability;
 use crate::promise::Promise;
 use std::fmt::Write;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Error, SimpleQueryMessage};
 
-/// What decides it. Own commits that wait for a standby can be seen by every role, the state of standbys only by some.
+/// What decides it. Own commits that wait for a standby can be seen by every role, and so can which database a connection is to: a standby's
+/// is to none, that of a subscriber of logical replication to one. The state of standbys only some roles see.
 const LOOK: &str = "
+    WITH connected AS MATERIALIZED (
+        SELECT activity.datid IS NOT NULL AS subscribes, sender.state, sender.sync_state, sender.flush_lsn
+        FROM pg_stat_replication AS sender JOIN pg_stat_activity AS activity USING (pid)
+    )
     SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit'),
         current_setting('synchronous_standby_names'), session_user::text,
         pg_has_role(session_user, 'pg_read_all_stats', 'USAGE'),
-        (SELECT count(*) FROM pg_stat_replication),
-        (SELECT count(*) FROM pg_stat_replication
+        (SELECT count(*) FROM connected WHERE NOT subscribes),
+        (SELECT count(*) FROM connected
             WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum') AND flush_lsn IS NOT NULL),
+        (SELECT count(*) FROM connected WHERE subscribes),
+        (SELECT count(*) FROM connected WHERE subscribes AND sync_state <> 'async'),
         (SELECT count(*) FROM pg_stat_activity
             WHERE usename = session_user AND wait_event = 'SyncRep' AND state_change < clock_timestamp() - interval '2 s')";
+/// What a session's last commit met: the settings that may differ from those of the last look.
+const MET: &str = "
+    SELECT current_setting('fsync'), current_setting('synchronous_commit'), current_setting('synchronous_standby_names')";
+
+/// The settings that decide how far a commit waits, as one session has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Terms {
+    fsync: bool,
+    pub(super) synchronous_commit: String,
+    synchronous_standby_names: String,
+}
 
 /// What was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
-    fsync: bool,
+    pub(super) terms: Terms,
     full_page_writes: bool,
-    synchronous_commit: String,
-    synchronous_standby_names: String,
     role: String,
     /// Whether the role may see the state of standbys.
     sees_standbys: bool,
-    /// Connections that replicate, of any kind.
+    /// Connections of standbys, of any kind.
     connected: i64,
-    /// Standbys that a commit may wait for.
+    /// Standbys and subscribers that a commit may wait for.
     synchronous: i64,
+    /// Connections of subscribers of logical replication, and those of them that may confirm a commit, now or when others are gone.
+    subscribers: i64,
+    confirming_subscribers: i64,
     /// Own commits that have waited for a standby for more than two seconds.
     stuck: i64,
 }
@@ -39,6 +58,7 @@ pub(super) struct Seen {
 /// What follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Verdict {
+    pub(super) seen: Seen,
     pub(super) durability: Durability,
     /// Why nothing can be recorded; none: it can.
     pub(super) barred: Option<Fault>,
@@ -49,16 +69,39 @@ pub(super) async fn look(client: &Client) -> Result<Seen, Fault> {
     let row = client.query_one(LOOK, &[]).await?;
     let is_on = |place: usize| -> Result<bool, Fault> { Ok(row.try_get::<_, &str>(place)? == "on") };
     Ok(Seen {
-        fsync: is_on(0)?,
+        terms: Terms {
+            fsync: is_on(0)?,
+            synchronous_commit: row.try_get(2)?,
+            synchronous_standby_names: row.try_get(3)?,
+        },
         full_page_writes: is_on(1)?,
-        synchronous_commit: row.try_get(2)?,
-        synchronous_standby_names: row.try_get(3)?,
         role: row.try_get(4)?,
         sees_standbys: row.try_get(5)?,
         connected: row.try_get(6)?,
         synchronous: row.try_get(7)?,
-        stuck: row.try_get(8)?,
+        subscribers: row.try_get(8)?,
+        confirming_subscribers: row.try_get(9)?,
+        stuck: row.try_get(10)?,
     })
+}
+
+/// What the commit met that was sent just before, where something is promised. Another server, or another session, may have other settings
+/// than those that were looked at; and a server signals a change of its settings to its sessions before commits go by it.
+pub(super) async fn met(client: &Client, promise: Option<Promise>) -> Result<Option<Terms>, Error> {
+    if promise.is_none() {
+        return Ok(None);
+    }
+    let answers = client.simple_query(MET).await?;
+    let row = answers.iter().find_map(|answer| match answer {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    let setting = |place: usize| row.and_then(|row| row.get(place)).unwrap_or_default();
+    Ok(Some(Terms {
+        fsync: setting(0) == "on",
+        synchronous_commit: setting(1).to_owned(),
+        synchronous_standby_names: setting(2).to_owned(),
+    }))
 }
 
 /// How far a commit waits, by `synchronous_commit`.
@@ -75,8 +118,13 @@ enum Waits {
 }
 
 impl Seen {
+    /// The same server and standbys under other settings.
+    pub(super) fn under(&self, terms: Terms) -> Self {
+        Self { terms, ..self.clone() }
+    }
+
     fn waits(&self) -> Waits {
-        match &*self.synchronous_commit {
+        match &*self.terms.synchronous_commit {
             "off" => Waits::Not,
             "local" => Waits::Here,
             "remote_write" => Waits::ForMemory,
@@ -88,24 +136,35 @@ impl Seen {
     fn demanded(&self) -> i64 {
         match self.waits() {
             Waits::Not | Waits::Here => 0,
-            Waits::ForMemory | Waits::ForDisks => demanded(&self.synchronous_standby_names),
+            Waits::ForMemory | Waits::ForDisks => demanded(&self.terms.synchronous_standby_names),
+        }
+    }
+
+    /// Subscribers of logical replication that may confirm a commit in the place of a standby. Who may not see which ones do knows it where
+    /// all of them do.
+    fn stand_ins(&self) -> i64 {
+        match self.sees_standbys {
+            true => self.confirming_subscribers,
+            false if names_any(&self.terms.synchronous_standby_names) => self.subscribers,
+            false => 0,
         }
     }
 
     /// On how many disks an event is before its 200. Standbys that are missing hold a commit up, so one that succeeds has met all of them.
+    /// A subscriber has only what it subscribed to.
     fn disks(&self) -> u32 {
         match self.waits() {
-            _ if !self.fsync => 0,
+            _ if !self.terms.fsync => 0,
             Waits::Not => 0,
             Waits::Here | Waits::ForMemory => 1,
-            Waits::ForDisks => 1 + u32::try_from(self.demanded()).unwrap_or(0),
+            Waits::ForDisks => 1 + u32::try_from(self.demanded() - self.stand_ins()).unwrap_or(0),
         }
     }
 
     /// Why commits do not come to an end; none: they do, as far as can be seen.
     fn hold_up(&self) -> Option<String> {
         let demanded = self.demanded();
-        let found = if self.sees_standbys { self.synchronous } else { self.connected };
+        let found = if self.sees_standbys { self.synchronous } else { self.connected + self.stand_ins() };
         let missing = demanded > found;
         (missing || self.stuck > 0).then(|| {
             let standbys = if demanded == 1 { "1 standby".to_owned() } else { format!("{demanded} standbys") };
@@ -119,9 +178,9 @@ impl Seen {
     }
 
     fn meaning(&self) -> String {
-        let setting = &self.synchronous_commit;
+        let Terms { fsync, synchronous_commit: setting, synchronous_standby_names: names } = &self.terms;
         let mut meaning = match (self.disks(), self.waits(), self.demanded()) {
-            (0, ..) if !self.fsync => "on no disk for certain: fsync is off".to_owned(),
+            (0, ..) if !fsync => "on no disk for certain: fsync is off".to_owned(),
             (0, ..) => "on no disk yet: PostgreSQL confirms before it writes (synchronous_commit is off)".to_owned(),
             (_, Waits::ForMemory, 1..) => {
                 "on one disk, PostgreSQL's own: a standby has it in memory only (synchronous_commit is remote_write)"
@@ -132,17 +191,20 @@ impl Seen {
             }
             (_, _, 0) => "on one disk, PostgreSQL's own: no standby is waited for (synchronous_standby_names is empty)"
                 .to_owned(),
-            (disks, _, demanded) => {
+            (1, ..) => format!(
+                "on one disk, PostgreSQL's own: a subscriber of logical replication may confirm a commit in the place of a standby \
+                 (synchronous_standby_names is {names})"
+            ),
+            (disks, ..) => {
                 let standbys =
-                    if demanded == 1 { "a standby's".to_owned() } else { format!("those of {demanded} standbys") };
+                    if disks == 2 { "a standby's".to_owned() } else { format!("those of {} standbys", disks - 1) };
                 format!(
                     "on {disks} disks, PostgreSQL's own and {standbys} (synchronous_commit is {setting}, \
-                     synchronous_standby_names is {})",
-                    self.synchronous_standby_names
+                     synchronous_standby_names is {names})"
                 )
             }
         };
-        if self.fsync && !self.full_page_writes {
+        if *fsync && !self.full_page_writes {
             meaning.push_str("; full_page_writes is off: only some file systems survive a power failure with that");
         }
         if self.demanded() > 0 && !self.sees_standbys {
@@ -153,13 +215,16 @@ impl Seen {
     }
 
     /// Why a promise is not kept by how the server is set up.
-    fn too_little(&self, promise: Promise) -> Option<String> {
+    pub(super) fn too_little(&self, promise: Promise) -> Option<String> {
         let (promised, found) = (promise.disks(), self.disks());
         (found < promised).then(|| {
             let order = match (promised, self.waits()) {
-                _ if !self.fsync => "set fsync = on".to_owned(),
+                _ if !self.terms.fsync => "set fsync = on".to_owned(),
                 (1, _) | (_, Waits::Not | Waits::Here | Waits::ForMemory) => {
                     format!("ALTER ROLE \"{}\" SET synchronous_commit = on", self.role)
+                }
+                (_, Waits::ForDisks) if self.demanded() > 0 => {
+                    "name standbys alone in synchronous_standby_names, no subscriber of logical replication".to_owned()
                 }
                 (_, Waits::ForDisks) => "name a standby in synchronous_standby_names".to_owned(),
             };
@@ -180,7 +245,7 @@ impl Seen {
             (None, None) => None,
         };
         let unkept = too_little.or(hold_up).map(String::into_boxed_str);
-        Verdict { durability: Durability::new(self.disks(), self.meaning(), unkept), barred }
+        Verdict { seen: self.clone(), durability: Durability::new(self.disks(), self.meaning(), unkept), barred }
     }
 }
 
@@ -195,21 +260,49 @@ fn demanded(names: &str) -> i64 {
     number.unwrap_or(1)
 }
 
+/// Whether `synchronous_standby_names` names everybody: by `*`, also in quotes.
+fn names_any(names: &str) -> bool {
+    names.split(['(', ')', ',', ' ']).any(|name| matches!(name, "*" | "\"*\""))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn seen() -> Seen {
         Seen {
-            fsync: true,
+            terms: terms("on", ""),
             full_page_writes: true,
-            synchronous_commit: "on".into(),
-            synchronous_standby_names: String::new(),
             role: "pylon".into(),
             sees_standbys: true,
             connected: 0,
             synchronous: 0,
+            subscribers: 0,
+            confirming_subscribers: 0,
             stuck: 0,
+        }
+    }
+
+    fn terms(synchronous_commit: &str, synchronous_standby_names: &str) -> Terms {
+        Terms {
+            fsync: true,
+            synchronous_commit: synchronous_commit.into(),
+            synchronous_standby_names: synchronous_standby_names.into(),
+        }
+    }
+
+    #[test]
+    fn everybody_is_named_by_a_star() {
+        for (names, expected) in [
+            ("", false),
+            ("a, b", false),
+            ("*", true),
+            ("a,*", true),
+            ("ANY 1 (*)", true),
+            ("FIRST 1 (a, \"*\")", true),
+            ("\"a*b\"", false),
+        ] {
+            assert_eq!(names_any(names), expected, "{names}");
         }
     }
 
@@ -236,14 +329,14 @@ mod tests {
         for (setting, alone, with_one) in
             [("off", 0, 0), ("local", 1, 1), ("remote_write", 1, 1), ("on", 1, 2), ("remote_apply", 1, 2)]
         {
-            let mut seen = Seen { synchronous_commit: setting.into(), ..seen() };
+            let mut seen = Seen { terms: terms(setting, ""), ..seen() };
             assert_eq!(seen.disks(), alone, "{setting}");
-            seen.synchronous_standby_names = "ANY 1 (a, b)".into();
+            seen.terms = terms(setting, "ANY 1 (a, b)");
             (seen.connected, seen.synchronous) = (2, 2);
             assert_eq!(seen.disks(), with_one, "{setting}");
             assert_eq!(seen.judge(Promise::OneDisk).barred.is_some(), alone == 0, "{setting}");
             assert_eq!(seen.judge(Promise::TwoDisks).barred.is_some(), with_one < 2, "{setting}");
-            seen.fsync = false;
+            seen.terms.fsync = false;
             assert_eq!(seen.disks(), 0, "{setting}");
             assert!(seen.judge(Promise::OneDisk).barred.is_some(), "{setting}");
         }
@@ -252,13 +345,7 @@ mod tests {
     #[test]
     fn a_standby_that_is_missing_bars_what_waits_for_it() {
         for (setting, waits) in [("local", false), ("remote_write", true), ("on", true), ("remote_apply", true)] {
-            let seen = Seen {
-                synchronous_commit: setting.into(),
-                synchronous_standby_names: "FIRST 2 (a, b, c)".into(),
-                connected: 2,
-                synchronous: 1,
-                ..seen()
-            };
+            let seen = Seen { terms: terms(setting, "FIRST 2 (a, b, c)"), connected: 2, synchronous: 1, ..seen() };
             let barred = seen.judge(Promise::OneDisk).barred;
             let text = "each commit waits for 2 standbys, found 1 connected; bring the standby back";
             assert_eq!(barred, waits.then(|| Fault::Away(text.into())), "{setting}");

@@ -12,6 +12,10 @@ pub(super) enum Fault {
     Away(Box<str>),
     /// There is no room on the disk of the database.
     Full,
+    /// Others had something locked for longer than is waited for it.
+    Locked(Box<str>),
+    /// The server has no memory for so much in one transaction.
+    TooMuch(Box<str>),
     /// Others were in the way: the same again may succeed.
     Again(Box<str>),
     /// The data that was given is at fault.
@@ -35,6 +39,8 @@ impl fmt::Display for Fault {
             Self::Slow => f.write_str("the search took too long"),
             Self::Closed => f.write_str("the ledger is being closed"),
             Self::Away(said)
+            | Self::Locked(said)
+            | Self::TooMuch(said)
             | Self::Again(said)
             | Self::Bad(said)
             | Self::Unconfirmed(said)
@@ -66,6 +72,8 @@ impl From<tokio_postgres::Error> for Fault {
         let said: Box<str> = format!("{} ({})", database.message(), database.code().code()).into();
         match database.code() {
             code if *code == SqlState::DISK_FULL => Self::Full,
+            code if *code == SqlState::LOCK_NOT_AVAILABLE => Self::Locked(said),
+            code if *code == SqlState::OUT_OF_MEMORY => Self::TooMuch(said),
             code if *code == SqlState::T_R_SERIALIZATION_FAILURE || *code == SqlState::T_R_DEADLOCK_DETECTED => {
                 Self::Again(said)
             }
@@ -86,7 +94,6 @@ fn is_away(code: &SqlState) -> bool {
         SqlState::CRASH_SHUTDOWN,
         SqlState::CANNOT_CONNECT_NOW,
         SqlState::READ_ONLY_SQL_TRANSACTION,
-        SqlState::LOCK_NOT_AVAILABLE,
         SqlState::QUERY_CANCELED,
         SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
     ]
@@ -107,7 +114,9 @@ impl From<PoolError<Fault>> for Fault {
 impl From<Fault> for LedgerError {
     fn from(fault: Fault) -> Self {
         match fault {
-            Fault::Away(said) | Fault::Again(said) => Self::Unreachable(said),
+            Fault::Away(said) | Fault::Locked(said) | Fault::TooMuch(said) | Fault::Again(said) => {
+                Self::Unreachable(said)
+            }
             Fault::Full => Self::Full,
             Fault::Slow => Self::Slow,
             Fault::Closed => Self::Closed,

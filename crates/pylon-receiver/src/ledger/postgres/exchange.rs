@@ -1,29 +1,23 @@
-//! Settles and claims for one destination, in one transaction.
+//! Settles and claims for one destination.
 //!
-//! Without a claim that is one round trip: everything is sent at once. With a claim it is two: what is due comes back with the answers to
-//! the settlements, and what to lease goes out with the commit. A delivery that cannot be attempted ends in a transaction of its own,
-//! which takes its locks in the order in which all take them; then the claim begins anew.
+//! Mostly that is one transaction. A delivery that cannot be attempted ends in a transaction of its own, which takes its locks in the order
+//! in which all take them; then the claim begins anew.
 
-use super::choose::{Choice, Due};
-use super::claim::{self, Claiming, Leased};
+use super::choose::Due;
+use super::claim::Leased;
 use super::database::Database;
 use super::error::Fault;
-use super::exhausted::{self, Reason, is_damage};
-use super::lease;
-use super::lent::Lent;
+use super::exhausted::{self, Reason};
+use super::round::{Exchanging, Next, Round};
 use super::row::event_of;
-use super::session::Use;
-use super::settle::{self, Outcome, Settling};
+use super::settle::{Outcome, Settling};
 use super::tries::tried_within;
 use crate::id::DeliveryId;
-use crate::ledger::{Claim, Exchange, Exchanged};
-use crate::random::{Randomness, SystemRandomness};
+use crate::ledger::{Exchange, Exchanged};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Begins a transaction whose commit waits for the server's own disk.
-const BEGIN: &str = "BEGIN; SELECT keep_time()";
 /// Deliveries that one exchange ends at most, because they cannot be attempted; the next one goes on.
 const MOST_EXHAUSTED: usize = 256;
 /// How often a claim begins anew at most; the next one goes on.
@@ -40,29 +34,6 @@ pub(super) async fn run(database: Arc<Database>, exchange: Exchange) -> Result<E
         Err(_) => database.lost.settlements(settling.leases()),
     }
     result
-}
-
-struct Exchanging<'a> {
-    database: &'a Database,
-    destination: &'a Arc<str>,
-    claim: Option<&'a Claim>,
-}
-
-/// What came of a transaction.
-struct Round {
-    /// What came of the settlements, if they were in it and are committed.
-    settled: Option<Outcome>,
-    next: Next,
-}
-
-/// What comes next.
-enum Next {
-    /// Nothing: there is no claim.
-    Nothing,
-    /// Nothing: these are leased.
-    Leased(Leased),
-    /// These have to end; then the claim begins anew.
-    End { due: Vec<Due>, reason: Reason, kept: Vec<Due>, suspects_wait: bool },
 }
 
 impl Exchanging<'_> {
@@ -115,105 +86,6 @@ impl Exchanging<'_> {
 }
 
 impl Exchanging<'_> {
-    /// One transaction.
-    async fn round(
-        &self,
-        settling: Option<&Settling<'_>>,
-        kept: &[Due],
-        most_exhausted: usize,
-    ) -> Result<Round, Fault> {
-        let transaction = Lent::new(self.database.connection(Use::Deliver).await?);
-        let Some(claim) = self.claim else {
-            let settled = self.settle(transaction, settling).await?;
-            return Ok(Round { settled, next: Next::Nothing });
-        };
-        let mut random = [0; 8];
-        SystemRandomness.fill(&mut random);
-        let claiming = Claiming {
-            destination: self.destination,
-            claim,
-            token: i64::from_le_bytes(random),
-            lost: &self.database.lost.claims(self.destination),
-            kept,
-            most_exhausted,
-        };
-        let unheard = self.database.lost.unless_heard(self.destination, claiming.token, claim.lease);
-        let result = self.settle_and_claim(transaction, settling, &claiming).await;
-        if matches!(result, Ok(_) | Err(Fault::Again(_))) {
-            unheard.heard();
-        }
-        result
-    }
-
-    async fn settle(&self, transaction: Lent, settling: Option<&Settling<'_>>) -> Result<Option<Outcome>, Fault> {
-        let Some(settling) = settling else { return Ok(None) };
-        let statements = settle::Statements::prepare(&transaction).await?;
-        let (begun, outcome, committed) = tokio::join!(
-            biased;
-            transaction.batch_execute(BEGIN),
-            settling.run(&transaction, &statements),
-            transaction.batch_execute("COMMIT"),
-        );
-        // The first error is the cause of those behind it. The commit of a transaction that failed is a rollback, and no error.
-        begun?;
-        let outcome = outcome?;
-        committed?;
-        transaction.done();
-        Ok(Some(outcome))
-    }
-
-    async fn settle_and_claim(
-        &self,
-        transaction: Lent,
-        settling: Option<&Settling<'_>>,
-        claiming: &Claiming<'_>,
-    ) -> Result<Round, Fault> {
-        let settle_statements = match settling {
-            Some(_) => Some(settle::Statements::prepare(&transaction).await?),
-            None => None,
-        };
-        let statements = claim::Statements::prepare(&transaction, claiming.claim).await?;
-        let settle = async {
-            match (settling, &settle_statements) {
-                (Some(settling), Some(statements)) => settling.run(&transaction, statements).await.map(Some),
-                _ => Ok(None),
-            }
-        };
-        let (begun, settled, locked) = tokio::join!(
-            biased;
-            transaction.batch_execute(if settling.is_some() { BEGIN } else { lease::BEGIN }),
-            settle,
-            claiming.look(&transaction, &statements),
-        );
-        // The first error is the cause of those behind it.
-        begun?;
-        let (settled, mut locked) = (settled?, locked?);
-        let choice = claiming.choose(&mut locked, &transaction, &statements).await?;
-        let next = if choice.exhausted.is_empty() {
-            match claiming.lease(&choice, &locked, &transaction, &statements).await {
-                Ok(leased) => Next::Leased(leased),
-                Err(error) if is_damage(&error) => {
-                    // Nothing of this transaction is committed.
-                    drop(transaction);
-                    let due = exhausted::unreadable(self.database, choice.leased).await?;
-                    if due.is_empty() {
-                        return Err(error.into());
-                    }
-                    let next = Next::End { due, reason: Reason::Unreadable, kept: Vec::new(), suspects_wait: false };
-                    return Ok(Round { settled: None, next });
-                }
-                Err(error) => return Err(error.into()),
-            }
-        } else {
-            transaction.batch_execute("COMMIT").await?;
-            let Choice { leased, exhausted, suspects_wait, .. } = choice;
-            Next::End { due: exhausted, reason: Reason::GaveUp, kept: leased, suspects_wait }
-        };
-        transaction.done();
-        self.database.lost.given_back(self.destination, &locked.given_back);
-        Ok(Round { settled, next })
-    }
-
     /// Ends what cannot be attempted.
     async fn end(&self, due: &[Due], reason: Reason) -> Result<Vec<DeliveryId>, Fault> {
         if reason == Reason::Unreadable {

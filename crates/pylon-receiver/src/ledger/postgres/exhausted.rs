@@ -4,6 +4,7 @@ use super::choose::Due;
 use super::database::Database;
 use super::error::Fault;
 use super::lent::Lent;
+use super::line::LOCK_LINES;
 use super::row::delivery_of;
 use super::session::Use;
 use super::settle::finish;
@@ -13,18 +14,16 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use tokio_postgres::types::ToSql;
 
-/// Locks lines in the order of the array.
-const LOCK_LINES: &str = "SELECT pg_advisory_xact_lock(line) FROM unnest($1::bigint[]) AS line";
-
-/// Ends those that still wait, and have as many attempts that count as were seen. That they wait is said in a way for which there is no
-/// index: otherwise PostgreSQL may go through all that wait.
+/// Ends those that still wait at the destination and in the line that is locked, and have as many attempts that count as were seen: they may
+/// have been moved meanwhile. That they wait is said in a way for which there is no index: otherwise PostgreSQL may go through all that wait.
 const END: &str = concat!(
     "
 WITH ended AS (
-    DELETE FROM open USING unnest($1::integer[], $2::uuid[], $3::integer[], $4::bigint[], $5::integer[], $6::bytea[])
-        AS given (place, event_id, number, seq, counted, reason)
+    DELETE FROM open USING unnest($1::integer[], $2::uuid[], $3::integer[], $4::bigint[], $5::integer[], $6::bytea[], $7::bigint[])
+        AS given (place, event_id, number, seq, counted, reason, line)
     WHERE open.event_id = given.event_id AND open.number = given.number AND open.state NOT IN (1, 2) AND open.seq = given.seq
         AND open.attempts - open.uncounted + greatest(open.interruptions - 1, 0) >= given.counted
+        AND open.destination = $8 AND open.line IS NOT DISTINCT FROM given.line
     RETURNING given.place, open.event_id, open.number, open.destination, open.order_key, open.line, 4::smallint AS state,
         open.attempts + open.interruptions AS tried, open.created_at, open.redelivery_of, given.reason, NULL::bigint AS token
 ),
@@ -54,13 +53,14 @@ pub(super) async fn end(
     let mut sorted: Vec<_> = due.iter().zip(0_i32..).collect();
     sorted.sort_unstable_by_key(|(due, _)| (due.event, due.number));
     let (mut places, mut events, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut seqs, mut counted, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut seqs, mut counted, mut reasons, mut in_line) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (due, place) in sorted {
         places.push(place);
         events.push(due.event);
         numbers.push(due.number);
         seqs.push(due.seq);
         counted.push(due.counted().cast_signed());
+        in_line.push(due.line);
         reasons.push(match reason {
             Reason::GaveUp => due.gave_up(),
             Reason::Unreadable => "its event cannot be read: the ledger is damaged".to_owned(),
@@ -70,7 +70,8 @@ pub(super) async fn end(
     let mut lines: Vec<i64> = due.iter().filter_map(|due| due.line).collect();
     lines.sort_unstable();
     lines.dedup();
-    let columns: &[&(dyn ToSql + Sync)] = &[&places, &events, &numbers, &seqs, &counted, &reasons];
+    let columns: &[&(dyn ToSql + Sync)] =
+        &[&places, &events, &numbers, &seqs, &counted, &reasons, &in_line, &&**destination];
     let lines: &[&(dyn ToSql + Sync)] = &[&lines];
     let rows = tried_within(database.options.exchange_within(), async || {
         let transaction = Lent::new(database.connection(Use::Deliver).await?);

@@ -7,7 +7,7 @@ use super::lent::Lent;
 use super::options::PostgresOptions;
 use super::refused::Refusals;
 use super::session::Use;
-use super::writer::Writers;
+use super::writer::{Writers, refusal};
 use super::{
     chores, dead, durability, exchange, hand_over, lease, migrate, probing, prune, read, reassign, redeliver, wake,
 };
@@ -26,7 +26,7 @@ use tokio::time::Instant;
 
 /// Keeps events in a PostgreSQL database. Several receivers may share it.
 pub struct PostgresLedger {
-    database: Arc<Database>,
+    pub(super) database: Arc<Database>,
     writers: Arc<Writers>,
     refusals: Refusals,
 }
@@ -148,7 +148,8 @@ impl Ledger for PostgresLedger {
     }
 
     fn check(&self) -> LedgerFuture<'_, ()> {
-        Box::pin(self.database.run(check))
+        // It says what would become of an event.
+        Box::pin(self.database.run(|database| async { check(database).await.map_err(refusal) }))
     }
 
     fn close(&self) -> LedgerFuture<'_, ()> {
@@ -167,7 +168,9 @@ async fn check(database: Arc<Database>) -> Result<(), Fault> {
     database.probe.pass()?;
     let connection = Lent::new(database.connection(Use::Write).await?);
     let before = connection.warnings();
-    let checked = connection.batch_execute(CHECK).await.map_err(Fault::from);
+    let met = durability::met(&connection, database.probe.promise);
+    let checked = tokio::try_join!(biased; connection.batch_execute(CHECK), met);
+    let checked = checked.map_err(Fault::from).and_then(|((), met)| database.probe.meets(met));
     let is_warned = connection.warnings() != before;
     database.probe.confirm(connection.give_back(checked), is_warned)
 }

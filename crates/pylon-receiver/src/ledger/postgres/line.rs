@@ -1,6 +1,7 @@
 //! Lines: deliveries to one destination with one order key.
 
 use super::error::Fault;
+use crate::ledger::NewEvent;
 use deadpool_postgres::Transaction;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -23,6 +24,16 @@ pub(super) fn line(ledger: Uuid, destination: &str, order_key: &str) -> i64 {
     i64::from_be_bytes(first)
 }
 
+/// The lines that the event's deliveries join.
+pub(super) fn lines_of(ledger: Uuid, event: &NewEvent) -> impl Iterator<Item = i64> {
+    event.deliveries.iter().filter_map(move |delivery| {
+        delivery.order_key.as_deref().map(|order_key| line(ledger, &delivery.destination, order_key))
+    })
+}
+
+/// Locks lines in the order of the array.
+pub(super) const LOCK_LINES: &str = "SELECT pg_advisory_xact_lock(line) FROM unnest($1::bigint[]) AS line";
+
 /// Locks lines until the end of the transaction. Whoever looks at a line before it writes does so in a later statement: this one does not
 /// see what those did that it waited for.
 pub(super) async fn lock(transaction: &Transaction<'_>, lines: &BTreeSet<i64>) -> Result<(), Fault> {
@@ -30,8 +41,7 @@ pub(super) async fn lock(transaction: &Transaction<'_>, lines: &BTreeSet<i64>) -
         return Ok(());
     }
     let sorted: Vec<i64> = lines.iter().copied().collect();
-    let lock =
-        transaction.prepare_cached("SELECT pg_advisory_xact_lock(line) FROM unnest($1::bigint[]) AS line").await?;
+    let lock = transaction.prepare_cached(LOCK_LINES).await?;
     transaction.execute(&lock, &[&sorted]).await?;
     Ok(())
 }

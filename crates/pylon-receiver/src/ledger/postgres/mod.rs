@@ -4,12 +4,16 @@
 //! taken in this order everywhere, each kind sorted: lines, deduplication keys, events, rows of `open`.
 
 mod advance;
+mod aside;
+mod behind;
 mod changes;
 mod choose;
 mod chores;
 mod claim;
 mod connection;
 mod connector;
+mod copied;
+mod copy_into;
 mod database;
 mod dead;
 mod dial;
@@ -40,17 +44,21 @@ mod reassign;
 mod record;
 mod redeliver;
 mod refused;
+mod round;
 mod row;
 mod schema;
 mod server;
 mod session;
 mod settings;
 mod settle;
+mod sharing;
 mod stream;
 mod tallies;
 mod tls;
 mod transaction;
 mod tries;
+mod under_way;
+mod waiting;
 mod wake;
 mod writer;
 

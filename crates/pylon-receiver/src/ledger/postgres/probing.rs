@@ -1,7 +1,7 @@
 //! Looks every few seconds what a commit is worth, on a connection of its own, and tells the log of each change.
 
 use super::database::Database;
-use super::durability::look;
+use super::durability::{Verdict, look};
 use super::error::Fault;
 use super::session::{Session, Use};
 use crate::ledger::Durability;
@@ -32,7 +32,8 @@ async fn run(database: Weak<Database>, mut session: Option<Session>, promise: Pr
     loop {
         let Some(open) = database.upgrade().filter(|open| !open.is_closing()) else { return };
         let looking = async {
-            let current = match session.take().filter(|session| !session.is_closed()) {
+            let is_of_use = |session: &Session| !session.is_closed() && !open.probe.wants_new_session();
+            let current = match session.take().filter(is_of_use) {
                 Some(session) => session,
                 None => open.dedicated(Use::Probe).await?.session,
             };
@@ -54,8 +55,10 @@ async fn run(database: Weak<Database>, mut session: Option<Session>, promise: Pr
 
 async fn probe(database: &Database, session: &Session, promise: Promise, told: &mut Told) -> Result<(), Fault> {
     let verdict = look(session).await?.judge(promise);
-    told.tell(&verdict.durability);
-    database.probe.set(verdict);
+    told.tell(&verdict);
+    if database.probe.set(verdict) {
+        session.renewal.renew(session.generation);
+    }
     Ok(())
 }
 
@@ -66,7 +69,8 @@ struct Told {
 }
 
 impl Told {
-    fn tell(&mut self, durability: &Durability) {
+    fn tell(&mut self, verdict: &Verdict) {
+        let Verdict { durability, barred, .. } = verdict;
         let is_news = match &self.last {
             None => true,
             Some((last, at)) => last != durability || (durability.unkept.is_some() && at.elapsed() > REMIND),
@@ -75,9 +79,12 @@ impl Told {
             return;
         }
         let Durability { disks, meaning, unkept, .. } = durability;
-        match unkept {
-            None => tracing::info!(disks, "a 200 means: the event is {meaning}"),
-            Some(unkept) => tracing::error!(disks, "the promise is not kept, and no webhook is accepted: {unkept}"),
+        match (unkept, barred) {
+            (None, _) => tracing::info!(disks, "a 200 means: the event is {meaning}"),
+            (Some(unkept), Some(Fault::Away(_))) => {
+                tracing::error!("without a spool no webhook is accepted: {unkept}");
+            }
+            (Some(unkept), _) => tracing::error!("the promise is not kept, and no webhook is accepted: {unkept}"),
         }
         self.last = Some((durability.clone(), Instant::now()));
     }

@@ -70,11 +70,14 @@ async fn keep_place(transaction: &Transaction<'_>, owner: Owner, place: Option<U
     Ok(())
 }
 
-/// Forgets keys whose time is over; says how many. One that is being used at this moment is left for the next call.
+/// Forgets keys whose time is over; says how many. One that is being used at this moment is left for the next call, one of a copy that is
+/// not in use for later.
 async fn forget_keys(transaction: &Transaction<'_>) -> Result<u64, Fault> {
     let forget = "
         WITH over AS MATERIALIZED (
             SELECT endpoint, key FROM deduplication_keys WHERE expires_at <= tick()
+                AND NOT EXISTS (SELECT 1 FROM copied_keys AS copied
+                    WHERE copied.endpoint = deduplication_keys.endpoint AND copied.key = deduplication_keys.key)
             ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
         )
         DELETE FROM deduplication_keys USING over
@@ -83,13 +86,16 @@ async fn forget_keys(transaction: &Transaction<'_>) -> Result<u64, Fault> {
     Ok(transaction.execute(&forget, &[&MOST]).await?)
 }
 
-/// Those of the events of which nothing is left to do; and a parked one only if it was ever redelivered.
+/// Those of the events of which nothing is left to do, also not in a copy that is being let go; and a parked one only if it was ever
+/// redelivered.
 const DONE: &str = "
     SELECT old.id, old.is_parked FROM unnest($1::uuid[], $2::boolean[]) AS old (id, is_parked)
     LEFT JOIN LATERAL (SELECT true AS is_there FROM open WHERE event_id = old.id LIMIT 1) AS unfinished ON true
+    LEFT JOIN LATERAL (SELECT true AS is_there FROM copied_deliveries WHERE event_id = old.id LIMIT 1) AS copied ON true
     LEFT JOIN LATERAL (SELECT true AS is_there FROM finished WHERE event_id = old.id AND state = 4 LIMIT 1) AS dead ON true
     LEFT JOIN LATERAL (SELECT true AS is_there FROM finished WHERE event_id = old.id LIMIT 1) AS ended ON true
-    WHERE unfinished.is_there IS NULL AND dead.is_there IS NULL AND (NOT old.is_parked OR ended.is_there)";
+    WHERE unfinished.is_there IS NULL AND copied.is_there IS NULL AND dead.is_there IS NULL
+        AND (NOT old.is_parked OR ended.is_there)";
 
 /// An event, and whether it is parked.
 type Old = (Uuid, bool);

@@ -1,6 +1,7 @@
 //! What is under way on a connection, seen from the messages that pass: whether the server owes an answer, in which state a transaction
 //! is, whether the server has said that it is no longer fit.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -10,21 +11,46 @@ const ERROR_KEPT: usize = 256;
 /// The kind and the length of a message.
 const HEAD: usize = 5;
 
-/// Shared by the stream, which sees the messages, and those who want to know.
+/// When a host was last heard, on whichever connection.
 #[derive(Debug)]
+pub(super) struct Host {
+    began: Instant,
+    /// In milliseconds since the beginning.
+    heard_at: AtomicU64,
+}
+
+impl Host {
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self { began: Instant::now(), heard_at: AtomicU64::default() }
+    }
+}
+
+/// Shared by the stream, which sees the messages, and those who want to know.
+#[derive(Debug, Default)]
 pub(super) struct Pulse {
+    host: Arc<Host>,
     /// Requests that end with the server's word that it is ready for the next.
     asked: AtomicU64,
     answered: AtomicU64,
-    /// When the server was last heard, or began to owe an answer, in milliseconds since the beginning.
+    /// When the server was last heard, or began to owe an answer, as its host counts.
     heard_at: AtomicU64,
-    began: Instant,
     /// The transaction's state by the last answer: `I` for none.
     state: AtomicU8,
     is_unfit: AtomicBool,
 }
 
 impl Pulse {
+    /// Of a connection to this host.
+    pub(super) fn new(host: Arc<Host>) -> Self {
+        Self { host, ..Self::default() }
+    }
+
     /// Whether nothing is under way, and no transaction is open.
     pub(super) fn is_at_rest(&self) -> bool {
         !self.is_owed() && self.state.load(Ordering::Acquire) == b'I'
@@ -43,9 +69,15 @@ impl Pulse {
     /// How long the server has said nothing while it owes an answer.
     pub(super) fn silence(&self) -> Duration {
         match self.is_owed() {
-            true => self.began.elapsed().saturating_sub(Duration::from_millis(self.heard_at.load(Ordering::Acquire))),
+            true => Duration::from_millis(self.host.now().saturating_sub(self.heard_at.load(Ordering::Acquire))),
             false => Duration::ZERO,
         }
+    }
+
+    /// Whether no connection has heard anything of the host since this one has. An answer that alone does not come shows nothing of the
+    /// host: a commit may wait for a standby, a search may take long.
+    pub(super) fn is_host_silent(&self) -> bool {
+        self.host.heard_at.load(Ordering::Acquire) <= self.heard_at.load(Ordering::Acquire)
     }
 
     fn ask(&self) {
@@ -56,21 +88,12 @@ impl Pulse {
     }
 
     fn note_time(&self) {
-        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.heard_at.store(now, Ordering::Release);
+        self.heard_at.store(self.host.now(), Ordering::Release);
     }
-}
 
-impl Default for Pulse {
-    fn default() -> Self {
-        Self {
-            asked: AtomicU64::default(),
-            answered: AtomicU64::default(),
-            heard_at: AtomicU64::default(),
-            began: Instant::now(),
-            state: AtomicU8::default(),
-            is_unfit: AtomicBool::default(),
-        }
+    fn hear(&self) {
+        self.note_time();
+        self.host.heard_at.store(self.heard_at.load(Ordering::Acquire), Ordering::Release);
     }
 }
 
@@ -170,7 +193,7 @@ impl Watch {
 
     /// Bytes come from the server.
     pub(super) fn received(&mut self, bytes: &[u8], pulse: &Pulse) {
-        pulse.note_time();
+        pulse.hear();
         self.received.feed(bytes, |kind, kept| match kind {
             b'Z' => {
                 pulse.state.store(kept.first().copied().unwrap_or_default(), Ordering::Release);

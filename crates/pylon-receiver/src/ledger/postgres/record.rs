@@ -1,14 +1,16 @@
 //! Keeps events and their deliveries, many in one commit.
 
+use super::behind::free;
 use super::connection::Connection;
 use super::database::Database;
+use super::durability::met;
 use super::error::Fault;
-use super::line::line;
-use super::row::{event_of, uuid_of};
+use super::line::{LOCK_LINES, line};
+use super::row::{event_of, milliseconds, uuid_of};
 use crate::ledger::{NewEvent, Recorded};
 use std::collections::HashSet;
+use std::future::ready;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
@@ -16,8 +18,6 @@ use uuid::Uuid;
 const BEGIN: &str = "BEGIN; SELECT keep_time()";
 /// Begins what waits for standbys at its commit even if it changes nothing: what it answers about events of before, a standby has too.
 const BEGIN_STRICT: &str = "BEGIN; SELECT keep_time(), pg_logical_emit_message(true, 'pylon-receiver', '')";
-/// Locks lines, in the order of the array.
-const LOCK_LINES: &str = "SELECT pg_advisory_xact_lock(line) FROM unnest($1::bigint[]) AS line";
 
 // The plans of all that records are made once and kept, whatever the tables are like then (see `settings`): planning `KEEP` takes as long as
 // keeping a dozen events. So no plan may depend on how full a table is: rows of tables are looked up one by one, by LATERAL with LIMIT 1,
@@ -42,7 +42,7 @@ taken AS (
     SELECT endpoint, key, id, (SELECT tick FROM now) + lasts
     FROM given LEFT JOIN LATERAL (SELECT true AS is_there FROM events WHERE events.id = given.id LIMIT 1) AS before ON true
     WHERE key IS NOT NULL AND place NOT IN (SELECT place FROM looped) AND before.is_there IS NULL
-    ORDER BY endpoint, key
+    ORDER BY endpoint COLLATE "C", key COLLATE "C"
     ON CONFLICT (endpoint, key) DO UPDATE SET event_id = excluded.event_id, expires_at = excluded.expires_at
         WHERE known.expires_at <= (SELECT tick FROM now) AND known.event_id <> excluded.event_id
     RETURNING event_id
@@ -99,27 +99,65 @@ LEFT JOIN LATERAL (
 ORDER BY given.place
 "#;
 
+/// Locks those of the lines that nobody has; answers the others.
+const TAKEN: &str = "SELECT line FROM unnest($1::bigint[]) AS line WHERE NOT pg_try_advisory_xact_lock(line)";
+
+/// What is done about lines that others have locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// They are waited for, again and again.
+    WaitedFor,
+    /// They are waited for once.
+    WaitedForOnce,
+    /// Events that join them are not kept, nor what comes behind such an event in another line.
+    PassedOver,
+}
+
 /// What came of a batch.
 pub(super) struct Kept {
-    /// An answer for each event.
-    pub(super) answers: Vec<Recorded>,
+    /// An answer for each event; none for one that was passed over.
+    pub(super) answers: Vec<Option<Recorded>>,
     /// Destinations that have something due.
     pub(super) due: Vec<Arc<str>>,
+    /// Destinations of events that were here before. If it was this receiver that kept them, in a commit whose answer was lost, something is
+    /// due there, and nobody knows.
+    pub(super) found: Vec<Arc<str>>,
 }
 
 /// Keeps the events in their order, all in one commit. No two of them may have one id, or one deduplication key at one endpoint.
-pub(super) async fn run(connection: &Connection, database: &Database, events: &[NewEvent]) -> Result<Kept, Fault> {
-    let batch = Batch::of(database.id, events);
+pub(super) async fn run(
+    connection: &Connection,
+    database: &Database,
+    events: &[&NewEvent],
+    taken: Taken,
+) -> Result<Kept, Fault> {
     let begin = if database.probe.is_strict() { BEGIN_STRICT } else { BEGIN };
-    let (kept, due) = batch.keep(connection, begin).await?;
-    let others: Vec<usize> = (0..events.len()).filter(|&place| !kept.contains(&batch.ids[place])).collect();
-    let mut answers = vec![Recorded::Stored; events.len()];
-    if !others.is_empty() {
-        for (&place, answer) in others.iter().zip(find(connection, events, &others).await?) {
-            answers[place] = answer;
-        }
+    if taken != Taken::PassedOver {
+        let batch = Batch::of(database.id, events);
+        let lines = batch.lines();
+        let lock = connection.prepare_cached(LOCK_LINES).await?;
+        let locked = async {
+            match lines.is_empty() {
+                true => Ok(0),
+                false => connection.execute(&lock, &[&lines]).await,
+            }
+        };
+        let before = async { tokio::try_join!(biased; connection.batch_execute(begin), locked).map(drop) };
+        return batch.keep(connection, database, before, events).await;
     }
-    Ok(Kept { answers, due })
+    let lines = Batch::of(database.id, events).lines();
+    let look = connection.prepare_cached(TAKEN).await?;
+    let looked = async { connection.query(&look, &[&lines]).await };
+    let (_, rows) = tokio::try_join!(biased; connection.batch_execute(begin), looked)?;
+    let are_taken = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    let are_free = free(database.id, events, are_taken);
+    let kept: Vec<&NewEvent> =
+        events.iter().zip(&are_free).filter(|(_, is_free)| **is_free).map(|(&event, _)| event).collect();
+    let Kept { answers, due, found } =
+        Batch::of(database.id, &kept).keep(connection, database, ready(Ok(())), &kept).await?;
+    let mut answers = answers.into_iter();
+    let answers = are_free.into_iter().map(|is_free| if is_free { answers.next().flatten() } else { None }).collect();
+    Ok(Kept { answers, due, found })
 }
 
 /// Events and deliveries, a list for each column.
@@ -149,9 +187,9 @@ struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    fn of(ledger: Uuid, events: &'a [NewEvent]) -> Self {
+    fn of(ledger: Uuid, events: &[&'a NewEvent]) -> Self {
         let mut batch = Self::default();
-        for (event, place) in events.iter().zip(1..) {
+        for (&event, place) in events.iter().zip(1..) {
             batch.ids.push(uuid_of(event.id));
             batch.endpoints.push(&event.endpoint);
             batch.names.push(event.name.as_bytes());
@@ -181,12 +219,23 @@ impl<'a> Batch<'a> {
         batch
     }
 
-    /// Keeps what can be kept; says which events, and where something is due.
-    async fn keep(&self, connection: &Connection, begin: &str) -> Result<(HashSet<Uuid>, Vec<Arc<str>>), Fault> {
+    /// The lines, sorted.
+    fn lines(&self) -> Vec<i64> {
         let mut lines: Vec<i64> = self.lines.iter().flatten().copied().collect();
         lines.sort_unstable();
         lines.dedup();
-        let lock = connection.prepare_cached(LOCK_LINES).await?;
+        lines
+    }
+
+    /// Keeps what can be kept of the events, of which this is the batch, and commits. The first poll of what comes before sends everything
+    /// that begins the transaction and locks the lines.
+    async fn keep(
+        &self,
+        connection: &Connection,
+        database: &Database,
+        before: impl Future<Output = Result<(), tokio_postgres::Error>>,
+        events: &[&NewEvent],
+    ) -> Result<Kept, Fault> {
         let keep = connection.prepare_cached(KEEP).await?;
         let columns: &[&(dyn ToSql + Sync)] = &[
             &self.ids,
@@ -210,36 +259,41 @@ impl<'a> Batch<'a> {
             &self.order_keys,
             &self.lines,
         ];
-        let locked = async {
-            match lines.is_empty() {
-                true => Ok(0),
-                false => connection.execute(&lock, &[&lines]).await,
-            }
-        };
         // Sent one behind the other without waiting. If one fails, so do those behind it, and the commit is a rollback that reports no
         // error: nothing counts unless all succeed.
-        let (.., rows, _) = tokio::try_join!(
+        let (_, rows, _, met) = tokio::try_join!(
             biased;
-            connection.batch_execute(begin),
-            locked,
+            before,
             connection.query(&keep, columns),
             connection.batch_execute("COMMIT"),
+            met(connection, database.probe.promise),
         )?;
-        let (mut kept, mut due) = (HashSet::with_capacity(rows.len()), Vec::new());
+        let (mut kept, mut due) = (HashSet::<Uuid>::with_capacity(rows.len()), Vec::new());
         for row in rows {
             match row.try_get(0)? {
                 Some(id) => drop(kept.insert(id)),
                 None => due.push(row.try_get::<_, &str>(1)?.into()),
             }
         }
-        Ok((kept, due))
+        database.probe.meets(met)?;
+        let others: Vec<usize> = (0..events.len()).filter(|&place| !kept.contains(&self.ids[place])).collect();
+        let (mut answers, mut found) = (vec![Some(Recorded::Stored); events.len()], Vec::new());
+        if !others.is_empty() {
+            for (&place, answer) in others.iter().zip(find(connection, events, &others).await?) {
+                if answer == Recorded::Stored {
+                    found.extend(events[place].deliveries.iter().map(|delivery| delivery.destination.clone()));
+                }
+                answers[place] = Some(answer);
+            }
+        }
+        Ok(Kept { answers, due, found })
     }
 }
 
 /// The answers to events that were not kept.
-async fn find(connection: &Connection, events: &[NewEvent], places: &[usize]) -> Result<Vec<Recorded>, Fault> {
+async fn find(connection: &Connection, events: &[&NewEvent], places: &[usize]) -> Result<Vec<Recorded>, Fault> {
     let (mut ids, mut endpoints, mut keys, mut passed) = (Vec::new(), Vec::new(), Vec::new(), (Vec::new(), Vec::new()));
-    for (event, place) in places.iter().map(|&place| &events[place]).zip(1_i64..) {
+    for (event, place) in places.iter().map(|&place| events[place]).zip(1_i64..) {
         ids.push(uuid_of(event.id));
         endpoints.push(&*event.endpoint);
         keys.push(event.deduplication.as_ref().map(|key| &*key.key));
@@ -263,8 +317,4 @@ async fn find(connection: &Connection, events: &[NewEvent], places: &[usize]) ->
         });
     }
     Ok(answers)
-}
-
-fn milliseconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -76,7 +76,8 @@ fn lines_of(planned: &[NewRow]) -> BTreeSet<i64> {
     planned.iter().filter_map(|row| row.line).collect()
 }
 
-/// The last delivery of each event to each destination, and the number of the first one there.
+/// The last delivery of each event to each destination, and the number of the first one there. Of a copy that is being let go, some are
+/// not in their place yet.
 const LAST: &str = "
     SELECT DISTINCT ON (event_id, destination) event_id, destination, number, order_key,
            min(number) OVER (PARTITION BY event_id, destination)
@@ -84,6 +85,8 @@ const LAST: &str = "
         SELECT event_id, destination, number, order_key FROM open WHERE event_id = ANY($1)
         UNION ALL
         SELECT event_id, destination, number, order_key FROM finished WHERE event_id = ANY($1)
+        UNION ALL
+        SELECT event_id, destination, number, order_key FROM copied_deliveries WHERE event_id = ANY($1)
     ) AS of_events
     ORDER BY event_id, destination, number DESC";
 
@@ -171,7 +174,8 @@ async fn without_deliveries(transaction: &Transaction<'_>, events: &[Uuid]) -> R
         SELECT named.id FROM unnest($1::uuid[]) AS named (id)
         LEFT JOIN LATERAL (SELECT true AS is_there FROM open WHERE event_id = named.id LIMIT 1) AS unfinished ON true
         LEFT JOIN LATERAL (SELECT true AS is_there FROM finished WHERE event_id = named.id LIMIT 1) AS done ON true
-        WHERE unfinished.is_there IS NULL AND done.is_there IS NULL";
+        LEFT JOIN LATERAL (SELECT true AS is_there FROM copied_deliveries WHERE event_id = named.id LIMIT 1) AS copied ON true
+        WHERE unfinished.is_there IS NULL AND done.is_there IS NULL AND copied.is_there IS NULL";
     let find = transaction.prepare_cached(find).await?;
     transaction.query(&find, &[&events]).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }

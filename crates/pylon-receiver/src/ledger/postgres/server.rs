@@ -1,10 +1,13 @@
 //! What is at the other end: which database, of which version, whether it may be written to, which cluster on which timeline.
 
 use super::error::Fault;
+use std::fmt;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 /// The oldest version that has all that is used here.
 const OLDEST: i32 = 130_000;
+/// The class of errors of a server that has no room, such as for more connections.
+const INSUFFICIENT_RESOURCES: &str = "53";
 
 /// A server that may be written to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +32,17 @@ pub(super) struct Cluster {
 pub(super) enum Unfit {
     /// Not now, or another one of the hosts.
     Now(String),
+    /// Not now: it has no room for more connections.
+    NoRoom(String),
     /// Never.
     Ever(String),
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Now(said) | Self::NoRoom(said) | Self::Ever(said)) = self;
+        f.write_str(said)
+    }
 }
 
 impl From<Fault> for Unfit {
@@ -44,7 +56,9 @@ impl From<Fault> for Unfit {
 
 impl From<tokio_postgres::Error> for Unfit {
     fn from(error: tokio_postgres::Error) -> Self {
-        Fault::from(error).into()
+        let has_no_room = error.code().is_some_and(|code| code.code().starts_with(INSUFFICIENT_RESOURCES));
+        let fault = Fault::from(error);
+        if has_no_room { Self::NoRoom(fault.to_string()) } else { fault.into() }
     }
 }
 

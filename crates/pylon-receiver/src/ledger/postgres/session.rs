@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_postgres::Notification;
 
-/// A connection that is given up after a silence of this length shows that its server is gone.
+/// A connection that is given up after a silence of this length shows that its server is gone, if no other one has heard of the server.
 const SILENT: Duration = Duration::from_secs(2);
 
 /// What a connection is for, which decides its settings and its time-outs.
@@ -60,7 +60,9 @@ impl Use {
     /// How long a statement waits for others.
     pub(super) const fn lock_timeout(self) -> &'static str {
         match self {
-            Self::Write | Self::Listen | Self::Probe | Self::Chores => "3s",
+            // Whoever is behind in the queue waits as long.
+            Self::Write => "1s",
+            Self::Listen | Self::Probe | Self::Chores => "3s",
             Self::Deliver => "5s",
             Self::Read => "10s",
         }
@@ -80,7 +82,8 @@ impl Use {
 
 /// Hears what the end of a connection says of its server.
 pub(super) trait Renewal: Send + Sync {
-    /// Has connections renewed, unless that has been done since this generation, and begins with the host after this one.
+    /// Has connections renewed, unless that has been done since this generation, and begins with the host after this one, which says nothing
+    /// any more.
     fn distrust(&self, place: usize, generation: u64);
 
     /// Has connections renewed, unless that has been done since this generation.
@@ -101,7 +104,7 @@ pub(super) struct Session {
 impl Drop for Session {
     /// What its end says of the server concerns the other connections too.
     fn drop(&mut self) {
-        if self.pulse.silence() > SILENT {
+        if self.pulse.silence() > SILENT && self.pulse.is_host_silent() {
             self.renewal.distrust(self.place, self.generation);
         } else if self.pulse.is_unfit() {
             self.renewal.renew(self.generation);

@@ -2,11 +2,12 @@
 
 use crate::pem::{TlsFault, read_certificates, read_key};
 use crate::postgres_address::PostgresTls;
-use crate::tls_cause::tls_cause;
+use crate::tls_cause::{of_tls, tls_error};
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
+use std::error::Error;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -43,29 +44,33 @@ pub(super) async fn secure(
         }
         _ => return Err("expected a PostgreSQL server, found something else".into()),
     }
-    connector.connect(server, stream).await.map_err(|error| said(&error, tls))
+    connector
+        .connect(server, stream)
+        .await
+        .map_err(|error| cause(&error, tls).unwrap_or_else(|| format!("TLS failed: {error}")))
 }
 
-fn said(error: &io::Error, tls: &PostgresTls) -> String {
+/// Why TLS failed, if that is what is behind the error. With TLS 1.3 a server refuses the client's certificate after the handshake.
+pub(super) fn cause(error: &(dyn Error + 'static), tls: &PostgresTls) -> Option<String> {
     use rustls::CertificateError::{NotValidForName, NotValidForNameContext, UnknownIssuer};
-    let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match cause {
-        Some(rustls::Error::InvalidCertificate(UnknownIssuer)) => {
+    let said = match tls_error(error)? {
+        rustls::Error::InvalidCertificate(UnknownIssuer) => {
             let trusted = match &tls.authorities {
                 Some(path) => path.display().to_string(),
                 None => "the authorities of this system; name a file of others with `sslrootcert`".to_owned(),
             };
             format!("TLS failed: expected a certificate by {trusted}, found one by another issuer")
         }
-        Some(rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. })) => {
+        rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
             "TLS failed: expected a certificate for this host name, found one for another; connect by the name in it"
                 .into()
         }
-        Some(rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired)) => {
+        rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired) => {
             "TLS failed: the server expects a client certificate; name one with `sslcert` and `sslkey`".into()
         }
-        _ => tls_cause(error).map_or_else(|| format!("TLS failed: {error}"), str::to_owned),
-    }
+        other => of_tls(other).to_owned(),
+    };
+    Some(said)
 }
 
 fn connector(tls: &PostgresTls) -> Result<TlsConnector, TlsFault> {

@@ -20,6 +20,9 @@ pub(super) trait Job: Sync {
     /// On which connections.
     const ON: Use = Use::Read;
 
+    /// Whether it counts only once it, and all that was committed before it, is where the server is set up to have it.
+    const IS_DURABLE: bool = false;
+
     /// Does it, and says what it changes in the states of deliveries.
     fn run(
         &self,
@@ -53,13 +56,23 @@ async fn on_connection<J: Job>(database: &Database, job: &J) -> Result<J::Answer
 }
 
 async fn in_transaction<J: Job>(connection: &mut Connection, database: &Database, job: &J) -> Result<J::Answer, Fault> {
+    let warnings = connection.warnings();
     let transaction = connection.transaction().await?;
+    if J::IS_DURABLE {
+        // Other than the session: as the server has it.
+        transaction.batch_execute("SET LOCAL synchronous_commit TO DEFAULT").await?;
+    }
     let keep_time = transaction.prepare_cached("SELECT keep_time()").await?;
     transaction.execute(&keep_time, &[]).await?;
     let mut changes = Changes::default();
     let answer = job.run(&transaction, &mut changes).await?;
     changes.tallies.write(&transaction).await?;
     transaction.commit().await?;
+    if J::IS_DURABLE && connection.warnings() != warnings {
+        return Err(Fault::Unconfirmed(
+            "the wait for a standby was given up on the server; find out who cancels commits there".into(),
+        ));
+    }
     changes.wake(database);
     Ok(answer)
 }

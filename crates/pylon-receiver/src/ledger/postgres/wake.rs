@@ -5,12 +5,12 @@
 
 use super::database::Database;
 use super::error::Fault;
+use super::notifier::Notifier;
 use super::session::{Dedicated, Use};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_postgres::Notification;
 use uuid::Uuid;
@@ -27,21 +27,21 @@ const DEAF_EVERY: Duration = Duration::from_secs(1);
 const LONGEST: usize = 7000;
 /// The message to oneself, which names no destination.
 const PROBE: &str = "?";
+/// The message that has everybody look everywhere.
+pub(super) const EVERYWHERE: &str = "*";
 /// Before each destination in a message.
 const AT: char = '@';
 
 /// Begins to hear, and from then on to tell; ends with the ledger.
 pub(super) async fn start(database: &Arc<Database>) -> Result<(), Fault> {
-    if let Some(gathered) = database.notifier.take() {
-        let connection = listen(database).await?;
-        drop(database.runtime.spawn(run(Arc::downgrade(database), connection, gathered)));
-    }
+    let connection = listen(database).await?;
+    drop(database.runtime.spawn(run(Arc::downgrade(database), connection, database.notifier.clone())));
     Ok(())
 }
 
-async fn run(database: Weak<Database>, mut connection: Dedicated, mut due: UnboundedReceiver<Arc<str>>) {
+async fn run(database: Weak<Database>, mut connection: Dedicated, notifier: Arc<Notifier>) {
     loop {
-        let Err(fault) = hear(&database, connection, &mut due).await else { return };
+        let Err(fault) = hear(&database, connection, &notifier).await else { return };
         tracing::warn!(%fault, "no messages from other receivers come through: looking for what is due every second");
         connection = loop {
             let Some(open) = database.upgrade().filter(|database| !database.is_closing()) else { return };
@@ -65,14 +65,9 @@ async fn listen(database: &Database) -> Result<Dedicated, Fault> {
 }
 
 /// Tells and hears until the connection is of no use any more, or the ledger is closed.
-async fn hear(
-    database: &Weak<Database>,
-    mut connection: Dedicated,
-    due: &mut UnboundedReceiver<Arc<str>>,
-) -> Result<(), Fault> {
+async fn hear(database: &Weak<Database>, mut connection: Dedicated, notifier: &Notifier) -> Result<(), Fault> {
     let Some(channel) = database.upgrade().map(|database| channel(database.id)) else { return Ok(()) };
     let own = backend(&connection).await?;
-    let mut gathered = BTreeSet::new();
     let mut tell_at = None;
     let mut probe_at = Instant::now() + PROBE_EVERY;
     let mut heard_by: Option<Instant> = None;
@@ -91,10 +86,11 @@ async fn hear(
                     },
                 }
             }
-            destination = due.recv() => {
-                let Some(destination) = destination else { return Ok(()) };
-                gathered.insert(destination);
-                tell_at.get_or_insert_with(|| Instant::now() + GATHER);
+            has_news = notifier.has_news(), if tell_at.is_none() => {
+                if !has_news {
+                    return Ok(());
+                }
+                tell_at = Some(Instant::now() + GATHER);
             }
             () = sleep_until(next) => {
                 let now = Instant::now();
@@ -103,7 +99,7 @@ async fn hear(
                 }
                 if tell_at.is_some_and(|at| at <= now) {
                     tell_at = None;
-                    for message in messages(&std::mem::take(&mut gathered)) {
+                    for message in messages(&notifier.take()) {
                         notify(&connection, &channel, &message).await?;
                     }
                 }
@@ -147,7 +143,7 @@ fn messages(destinations: &BTreeSet<Arc<str>>) -> Vec<String> {
     let mut messages = vec![String::new()];
     for destination in destinations {
         if destination.len() >= LONGEST || destination.contains([AT, '\0']) {
-            return vec!["*".to_owned()];
+            return vec![EVERYWHERE.to_owned()];
         }
         if messages.last().is_some_and(|message| message.len() + destination.len() >= LONGEST) {
             messages.push(String::new());
@@ -161,7 +157,7 @@ fn messages(destinations: &BTreeSet<Arc<str>>) -> Vec<String> {
 }
 
 /// The channel of a ledger.
-fn channel(ledger: Uuid) -> String {
+pub(super) fn channel(ledger: Uuid) -> String {
     format!("pylon_receiver_{}", ledger.simple())
 }
 

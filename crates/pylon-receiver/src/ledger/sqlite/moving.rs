@@ -23,7 +23,21 @@ pub(super) fn check(connection: &Connection, purpose: Purpose) -> Result<(), Led
     if purpose != Purpose::CopyInto {
         no_copy_into_it(connection)?;
     }
+    if purpose != Purpose::Serve {
+        no_spool(connection)?;
+    }
     Ok(())
+}
+
+fn no_spool(connection: &Connection) -> Result<(), LedgerError> {
+    match connection.query_row("SELECT is_spool FROM ledger", [], |row| row.get(0))? {
+        true => Err(LedgerError::Moved(
+            "it is the spool of a receiver, which hands its events over to the receiver's ledger; start that receiver, and move the ledger \
+             that its `ledger` names"
+                .into(),
+        )),
+        false => Ok(()),
+    }
 }
 
 fn not_moved(connection: &Connection) -> Result<(), LedgerError> {

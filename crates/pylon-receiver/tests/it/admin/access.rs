@@ -16,7 +16,7 @@ const TYPE: &str = "unsupported content type: expected application/json, found a
 const TOKEN: &str = "unauthorized: expected the header `authorization: Bearer` with the admin token, found another or none; present the token";
 
 fn token() -> Access {
-    Access::Token(Zeroizing::new(b"correct horse".to_vec()))
+    Access::token(Zeroizing::new(b"correct horse".to_vec()))
 }
 
 #[tokio::test]
@@ -260,7 +260,10 @@ async fn no_answer_is_cached_or_taken_for_something_else_or_read_by_other_pages(
 
 #[test]
 fn a_token_is_not_shown() {
-    assert_eq!(format!("{:?} {:?}", token(), Access::Loopback), "Token([redacted]) Loopback");
+    assert_eq!(
+        format!("{:?} {:?}", token(), Access::Loopback),
+        "Tokens([Operator { name: \"admin\", role: Operator, .. }]) Loopback"
+    );
 }
 
 /// The lines that are logged when this is asked for, a hundred times.

@@ -53,6 +53,6 @@ async fn a_copy_is_for_operators_of_a_receiver_that_runs() {
     let admin = Admin::new(Access::Loopback);
     let unknown = "unknown parameter `file`: expected nothing, found another name";
     admin.get("/api/backup?file=/etc/passwd").await.refused(400, "bad_request", unknown);
-    let guarded = Admin::new(Access::Token(Zeroizing::new(b"the token".to_vec())));
+    let guarded = Admin::new(Access::token(Zeroizing::new(b"the token".to_vec())));
     assert_eq!(guarded.get("/api/backup").await.status, 401);
 }

@@ -4,7 +4,9 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
-use pylon_receiver::internals::{Access, AdminParts, CertificateEnd, Metrics, Running, RunningDestination, router};
+use pylon_receiver::internals::{
+    Access, AdminParts, CertificateEnd, Metrics, OperatorsOptions, Running, RunningDestination, operators_router,
+};
 use pylon_receiver::ledger::*;
 use pylon_receiver::wire::CircuitStatus;
 use pylon_receiver::{DeliveryId, EventId, Headers, Moment, Role};
@@ -376,7 +378,21 @@ impl Admin {
         Self::with(Access::Loopback, false)
     }
 
+    /// A running receiver whose page has a name, and stands behind a proxy at this URL.
+    pub(crate) fn behind(access: Access, public_url: &'static str) -> Self {
+        let options = OperatorsOptions {
+            public_url: Some(public_url.parse().unwrap()),
+            instance: "acme <production>".into(),
+            ..OperatorsOptions::new(access)
+        };
+        Self::made(options, true)
+    }
+
     fn with(access: Access, is_running: bool) -> Self {
+        Self::made(OperatorsOptions::new(access), is_running)
+    }
+
+    fn made(options: OperatorsOptions, is_running: bool) -> Self {
         let (ledger, running, metrics) =
             (Arc::new(FakeLedger::default()), Arc::new(FakeRunning::default()), Arc::new(Metrics::new()));
         *running.destinations.lock().unwrap() =
@@ -388,7 +404,7 @@ impl Admin {
             metrics: metrics.clone(),
             clock: Arc::new(|| NOW),
         };
-        Self { ledger, running, metrics, router: router(parts, access) }
+        Self { ledger, running, metrics, router: operators_router(parts, options) }
     }
 
     /// Five hundred and so many events, or a few.

@@ -86,7 +86,7 @@ async fn a_check_under_way_is_waited_for_by_whoever_asks_also_when_the_first_han
 
 #[tokio::test]
 async fn whoever_has_no_token_is_not_told_which_promise_is_not_met() {
-    let admin = Admin::new(Access::Token(Zeroizing::new(b"correct horse".to_vec())));
+    let admin = Admin::new(Access::token(Zeroizing::new(b"correct horse".to_vec())));
     let ask = async |headers: &[(&str, &str)], status| admin.send("GET", "/readyz", headers, "").await.json(status);
     let token = [("authorization", "Bearer correct horse")];
     let strangers = [&[][..], &[("authorization", "Bearer correct")], &[token[0], token[0]]];
@@ -107,7 +107,7 @@ fn what_waits_in_the_spool_is_told_to_operators_and_the_receiver_is_ready_all_th
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let ((), lines) = logged(|| {
         runtime.block_on(async {
-            let admin = Admin::new(Access::Token(Zeroizing::new(b"correct horse".to_vec())));
+            let admin = Admin::new(Access::token(Zeroizing::new(b"correct horse".to_vec())));
             let ask = async |headers: &[(&str, &str)]| admin.send("GET", "/readyz", headers, "").await.json(200);
             let token = [("authorization", "Bearer correct horse")];
             for events in [311, 312] {

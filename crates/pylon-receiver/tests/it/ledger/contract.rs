@@ -21,7 +21,7 @@ use pylon_webhooks::{EventKind, Payload};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// How many refused requests the ledgers under test keep.
@@ -31,14 +31,14 @@ pub(crate) const REFUSED: usize = 5;
 #[derive(Debug, Clone)]
 pub(crate) struct Hands {
     now: Arc<AtomicI64>,
-    /// Where the time is written as well, for a clock that others read.
-    copy: Arc<OnceLock<PathBuf>>,
+    /// Where the time is written as well, for clocks that others read.
+    copies: Arc<Mutex<Vec<PathBuf>>>,
 }
 
 impl Hands {
     /// A clock at the second in which the tests begin.
     pub(crate) fn new() -> Self {
-        Self { now: Arc::new(AtomicI64::new(at(0).unix_milliseconds())), copy: Arc::default() }
+        Self { now: Arc::new(AtomicI64::new(at(0).unix_milliseconds())), copies: Arc::default() }
     }
 
     pub(crate) fn set(&self, moment: Moment) {
@@ -48,16 +48,17 @@ impl Hands {
 
     /// Writes the time into this file from now on, in milliseconds.
     pub(crate) fn copy_to(&self, file: PathBuf) {
-        self.copy.set(file).expect("a clock has one copy");
+        self.copies.lock().unwrap().push(file);
         self.write();
     }
 
     /// In one step, so that nobody reads half of it.
     fn write(&self) {
-        let Some(file) = self.copy.get() else { return };
-        let new = file.with_extension("new");
-        std::fs::write(&new, self.now().unix_milliseconds().to_string()).unwrap();
-        std::fs::rename(&new, file).unwrap();
+        for file in &*self.copies.lock().unwrap() {
+            let new = file.with_extension("new");
+            std::fs::write(&new, self.now().unix_milliseconds().to_string()).unwrap();
+            std::fs::rename(&new, file).unwrap();
+        }
     }
 }
 

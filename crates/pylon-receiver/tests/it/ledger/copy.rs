@@ -1,12 +1,15 @@
 //! Ledgers that are copied into others.
 
+#[cfg(feature = "postgres")]
+mod onto_postgres;
+
 use super::contract::{Ask, Draft, Hands, all, at, attempt, claim, delivery, event, named, owner, refused, retry};
 use pylon_receiver::internals::{
     CopyHead, CopySource, CopyState, CopyTarget, Copying, EventCopy, Holding, Incoming, KeyCopy, KeyName, Put, PutKey,
     RefusedCopy, give_up, open_to_copy_from, open_to_copy_into,
 };
 use pylon_receiver::ledger::*;
-use pylon_receiver::{EventId, Moment};
+use pylon_receiver::{DeliveryId, EventId, Moment};
 use std::fmt::{Debug, Formatter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -127,7 +130,7 @@ struct Seen {
 }
 
 impl Seen {
-    async fn of(ledger: &SqliteLedger) -> Self {
+    async fn of(ledger: &dyn Ledger) -> Self {
         let mut events = Vec::new();
         for record in ledger.events(EventFilter::default(), all()).await.unwrap() {
             events.push(ledger.event(record.id).await.unwrap().unwrap());
@@ -210,13 +213,13 @@ async fn fill(shelf: &Shelf, name: &str) {
 }
 
 /// An end of a copy that breaks after so many calls: before it does what is asked, or when it has done it.
-struct Frail<'l> {
-    ledger: &'l SqliteLedger,
+struct Frail<'l, L> {
+    ledger: &'l L,
     left: &'l AtomicUsize,
     is_done: bool,
 }
 
-impl Frail<'_> {
+impl<L: Sync> Frail<'_, L> {
     fn call<'f, T: Send + 'f>(&'f self, asked: LedgerFuture<'f, T>) -> LedgerFuture<'f, T> {
         Box::pin(async move {
             let broken = || LedgerError::Unreachable("as told".into());
@@ -233,7 +236,7 @@ impl Frail<'_> {
 
 macro_rules! frail {
     ($end:ident: $($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
-        impl $end for Frail<'_> {
+        impl<L: $end> $end for Frail<'_, L> {
             $(fn $name(&self, $($argument: $type),*) -> LedgerFuture<'_, $answer> {
                 self.call(self.ledger.$name($($argument),*))
             })*
@@ -271,8 +274,8 @@ impl Shelf {
     /// Copies with ends that break after so many calls.
     async fn copy_frailly(&self, from: &str, to: &str, calls: usize, is_done: bool) -> Result<CopyOutcome, CopyFault> {
         let (source, target, left) = (self.source(from), self.target(to), AtomicUsize::new(calls));
-        let frail = |ledger| Frail { ledger, left: &left, is_done };
-        let (source_end, target_end) = (frail(&source), frail(&target));
+        let source_end = Frail { ledger: &source, left: &left, is_done };
+        let target_end = Frail { ledger: &target, left: &left, is_done };
         let copying = Copying { source: &source_end, target: &target_end, may_merge: false };
         let copied = copying.run(&mut |_| ()).await;
         closed(source).await;
@@ -316,6 +319,38 @@ async fn everything_goes_with_it() {
     closed(ledger).await;
 }
 
+/// When what is leased where, as the how manieth attempt.
+type Leases = Vec<(i64, &'static str, DeliveryId, u32, u32, Duration)>;
+
+/// Delivers everything that [`fill`] has left to do, at the moments at which something is due.
+async fn order(ledger: &dyn Ledger, clock: &Hands) -> Leases {
+    let mut order = Vec::new();
+    for now in [NOW, 2019, 2020, 2021, 2022, 2023] {
+        clock.set(at(now));
+        for destination in ["app", "dead", "line"] {
+            let ask = Ask { destination: destination.into(), ..claim(now) };
+            let claimed = ledger.exchange(ask.exchange()).await.unwrap().claimed;
+            for leased in claimed.deliveries {
+                order.push((now, destination, leased.lease.delivery, leased.attempt, leased.counted, leased.age));
+                let settlements = vec![Settlement { lease: leased.lease, verdict: Verdict::Delivered, attempt: None }];
+                let settled = Exchange { destination: destination.into(), settlements, claim: None };
+                assert_eq!(ledger.exchange(settled).await.unwrap().settled, [Settled::Recorded]);
+            }
+        }
+    }
+    order
+}
+
+/// What is leased of one line.
+fn line_x(leases: &Leases) -> Vec<DeliveryId> {
+    leases.iter().filter(|(now, to, ..)| *to == "line" && *now >= 2019).map(|(_, _, id, ..)| *id).collect()
+}
+
+/// 20 waits until 2020; then the redelivery of 20, which was ordered before 22 came.
+fn line_x_in_order() -> [DeliveryId; 4] {
+    [delivery(named(20, 0), 1), delivery(named(21, 0), 1), delivery(named(20, 0), 2), delivery(named(22, 0), 1)]
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_is_due_when_it_was_and_lines_keep_their_order() {
     let shelf = Shelf::new();
@@ -324,35 +359,9 @@ async fn what_waits_is_due_when_it_was_and_lines_keep_their_order() {
     shelf.duplicate("old.db", "same.db");
     shelf.copy("old.db", "new.db", false).await.unwrap();
     let (same, new) = (shelf.serve("same.db").unwrap(), shelf.serve("new.db").unwrap());
-    let mut orders = Vec::new();
-    for ledger in [&same, &new] {
-        shelf.clock.set(at(NOW));
-        let mut order = Vec::new();
-        for now in [NOW, 2019, 2020, 2021, 2022, 2023] {
-            shelf.clock.set(at(now));
-            for destination in ["app", "dead", "line"] {
-                let ask = Ask { destination: destination.into(), ..claim(now) };
-                let claimed = ledger.exchange(ask.exchange()).await.unwrap().claimed;
-                for leased in claimed.deliveries {
-                    order.push((now, destination, leased.lease.delivery, leased.attempt, leased.counted, leased.age));
-                    let settlements =
-                        vec![Settlement { lease: leased.lease, verdict: Verdict::Delivered, attempt: None }];
-                    let settled = Exchange { destination: destination.into(), settlements, claim: None };
-                    assert_eq!(ledger.exchange(settled).await.unwrap().settled, [Settled::Recorded]);
-                }
-            }
-        }
-        orders.push(order);
-    }
-    let [of_same, of_new] = orders.as_slice() else { panic!() };
-    assert_eq!(of_same, of_new);
-    // 20 waits until 2020; then the redelivery of 20, which was ordered before 22 came.
-    let line_x: Vec<_> =
-        of_new.iter().filter(|(now, to, ..)| *to == "line" && *now >= 2019).map(|(_, _, id, ..)| *id).collect();
-    assert_eq!(
-        line_x,
-        [delivery(named(20, 0), 1), delivery(named(21, 0), 1), delivery(named(20, 0), 2), delivery(named(22, 0), 1)]
-    );
+    let of_same = order(&same, &shelf.clock).await;
+    assert_eq!(of_same, order(&new, &shelf.clock).await);
+    assert_eq!(line_x(&of_same), line_x_in_order());
     closed(same).await;
     closed(new).await;
 }
@@ -606,8 +615,8 @@ async fn an_event_that_is_there_is_the_same_or_a_fault() {
 }
 
 /// A target that shows something else than it has.
-struct Lying<'l> {
-    ledger: &'l SqliteLedger,
+struct Lying<'l, L> {
+    ledger: &'l L,
     lie: Lie,
 }
 
@@ -628,7 +637,7 @@ macro_rules! honest {
     )*};
 }
 
-impl CopyTarget for Lying<'_> {
+impl<L: CopyTarget> CopyTarget for Lying<'_, L> {
     honest! {
         target_place() -> CopyPlace;
         copies() -> Vec<Incoming>;
@@ -680,13 +689,11 @@ fn lied_about(found: &mut Option<EventCopy>) -> Option<&mut EventCopy> {
     found.as_mut().filter(|event| event.id == named(20, 0))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_the_target_has_otherwise_is_found_before_anything_is_moved() {
-    let shelf = Shelf::new();
-    fill(&shelf, "old.db").await;
+/// Lies, and the first sentences of what is found of each.
+fn lies() -> Vec<(Lie, Vec<String>)> {
     let id = named(20, 0);
     let event = |what: &str| format!("event {id}: {what}");
-    let lies: Vec<(Lie, Vec<String>)> = vec![
+    vec![
         (Lie::Fewer, vec![format!("event {}: found none", named(25, 0))]),
         (Lie::Event(|found| *found = found.take().filter(|event| event.id != named(20, 0))), vec![event("found none")]),
         (
@@ -739,8 +746,14 @@ async fn whatever_the_target_has_otherwise_is_found_before_anything_is_moved() {
             }),
             vec!["refused request 2: found another".to_owned()],
         ),
-    ];
-    for (number, (lie, expected)) in lies.into_iter().enumerate() {
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_the_target_has_otherwise_is_found_before_anything_is_moved() {
+    let shelf = Shelf::new();
+    fill(&shelf, "old.db").await;
+    for (number, (lie, expected)) in lies().into_iter().enumerate() {
         let (source, target) = (shelf.source("old.db"), shelf.target("new.db"));
         let lying = Lying { ledger: &target, lie };
         let copying = Copying { source: &source, target: &lying, may_merge: false };
@@ -820,11 +833,12 @@ async fn a_target_that_was_restored_from_before_the_copy_is_told_of() {
     assert_eq!(shelf.seen("new.db").await.stats.events, 10);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_go_page_by_page() {
-    const MANY: u32 = 2600;
-    let shelf = Shelf::new();
-    let ledger = Arc::new(shelf.serve("old.db").unwrap());
+/// More events than fit into a page.
+const MANY: u32 = 2600;
+
+/// Makes a ledger with many events in five lines, some of them large.
+async fn fill_many(shelf: &Shelf, name: &str) {
+    let ledger = Arc::new(shelf.serve(name).unwrap());
     let mut recording = tokio::task::JoinSet::new();
     for number in 0..MANY {
         let body = if number % 100 == 0 { "x".repeat(200_000) } else { "{}".to_owned() };
@@ -846,6 +860,12 @@ async fn many_go_page_by_page() {
     recording.join_all().await;
     ledger.close().await.unwrap();
     drop(ledger);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_go_page_by_page() {
+    let shelf = Shelf::new();
+    fill_many(&shelf, "old.db").await;
     shelf.clock.set(at(NOW));
     let before = shelf.seen("old.db").await.stats;
     // As a task of its own, as a program that goes on with others would.

@@ -47,9 +47,18 @@ impl PostgresSubject {
     }
 
     async fn connect(schema: &str) -> Arc<dyn Ledger> {
+        Arc::new(Self::connect_itself(schema).await)
+    }
+
+    async fn connect_itself(schema: &str) -> PostgresLedger {
         let options = PostgresOptions { refused: REFUSED, ..PostgresOptions::default() };
         let address: PostgresAddress = format!("{}&schema={schema}", url()).parse().unwrap();
-        Arc::new(PostgresLedger::connect(&address, options).await.unwrap())
+        PostgresLedger::connect(&address, options).await.unwrap()
+    }
+
+    /// One more handle, as what it is.
+    pub(crate) async fn itself(&self) -> PostgresLedger {
+        Self::connect_itself(&self.schema).await
     }
 }
 

@@ -1,7 +1,8 @@
 //! How PostgreSQL goes about what a record and an exchange ask: by its indexes, whatever it knows of the tables.
 
 use super::place::{Place, database};
-use super::proxy::{Commit, Proxy};
+use super::plans::{Plan, Plans};
+use super::proxy::Commit;
 use crate::ledger::contract::{Ask, Draft, attempt, claim, event, owner, retry};
 use pylon_receiver::ledger::*;
 use pylon_test_support::postgres::Cluster;
@@ -31,29 +32,16 @@ ANALYZE;";
 async fn everything_is_found_by_an_index() {
     let Some(place) = Place::new().await else { return };
     let beside = place.desk.subject().beside().await;
-    // The server tells this role each plan that it carries out.
-    let role = format!("plans_{:016x}", fastrand::u64(..));
-    let mut setup = format!("CREATE ROLE {role} SUPERUSER LOGIN;");
-    for (name, value) in [
-        ("session_preload_libraries", "auto_explain"),
-        ("auto_explain.log_min_duration", "0"),
-        ("auto_explain.log_nested_statements", "on"),
-        ("auto_explain.log_format", "json"),
-        ("auto_explain.log_level", "notice"),
-    ] {
-        setup.push_str(&format!("ALTER ROLE {role} SET {name} = '{value}';"));
-    }
-    beside.batch_execute(&setup).await.unwrap();
-    let proxy = Proxy::to(Cluster::shared().unwrap());
-    let ledger = place.desk.subject().by(&proxy.url_as(&role, database()), PostgresOptions::default()).await;
-    proxy.notices();
+    let plans = Plans::of(Cluster::shared().unwrap(), &beside).await;
+    let ledger = place.desk.subject().by(&plans.url(database()), PostgresOptions::default()).await;
+    plans.told();
     for number in 0..30 {
         place.desk.keep(event(0).numbered(number).in_line("app", &(number / 2).to_string())).await;
         place.desk.keep(event(0).numbered(100 + number).to("app")).await;
     }
-    let few = all_that_is_asked(&place, &ledger, &proxy, 0).await;
+    let few = all_that_is_asked(&place, &ledger, &plans, 0).await;
     beside.batch_execute(MANY).await.unwrap();
-    let many = all_that_is_asked(&place, &ledger, &proxy, 10).await;
+    let many = all_that_is_asked(&place, &ledger, &plans, 10).await;
     for seen in [few, many] {
         let expected = [
             "deduplication_keys_pkey",
@@ -66,11 +54,11 @@ async fn everything_is_found_by_an_index() {
         ];
         assert_eq!(seen.iter().map(String::as_str).collect::<Vec<_>>(), expected, "the indexes");
     }
-    beside.batch_execute(&format!("DROP ROLE {role}")).await.unwrap();
+    plans.end(&beside).await;
 }
 
 /// Has the ledger do all that couriers ask; says which indexes it goes by.
-async fn all_that_is_asked(place: &Place, ledger: &Arc<dyn Ledger>, proxy: &Proxy, now: i64) -> BTreeSet<String> {
+async fn all_that_is_asked(place: &Place, ledger: &Arc<dyn Ledger>, plans: &Plans, now: i64) -> BTreeSet<String> {
     place.desk.now(now);
     all_that_is_recorded(ledger, now).await;
     let ask = Ask { free: 3, ahead: 2, repeats_first: 1, most_repeats: 2, most_attempts: 1, ..claim(now) };
@@ -88,17 +76,14 @@ async fn all_that_is_asked(place: &Place, ledger: &Arc<dyn Ledger>, proxy: &Prox
     }
     assert!(!settlements.is_empty(), "there is something to lose");
     // Of what is lost it asks what came of it.
-    proxy.next_commit(Commit::AnswerCut);
+    plans.proxy().next_commit(Commit::AnswerCut);
     let exchange = Exchange { settlements, ..ask.exchange() };
     ledger.exchange(exchange.clone()).await.unwrap_err();
     ledger.exchange(exchange).await.unwrap();
     ledger.release(owner(1)).await.unwrap();
-    let notices = proxy.notices();
-    let plans = notices.iter().filter_map(|notice| notice.split_once("plan:\n")).map(|(_, plan)| plan);
     let mut indexes = BTreeSet::new();
-    for plan in plans {
-        let plan: Value = serde_json::from_str(plan).unwrap();
-        check(&plan["Plan"], &plan["Query Text"], &mut indexes);
+    for Plan { query, node } in plans.told() {
+        check(&node, &query, &mut indexes);
     }
     indexes
 }
@@ -121,9 +106,9 @@ async fn all_that_is_recorded(ledger: &Arc<dyn Ledger>, now: i64) {
 }
 
 /// Each table that grows is gone through by a part of an index. All leases that there are may be gone through for an owner.
-fn check(node: &Value, query: &Value, indexes: &mut BTreeSet<String>) {
+fn check(node: &Value, query: &str, indexes: &mut BTreeSet<String>) {
     // Other tables have a few rows, and are gone through as a whole.
-    let is_of_tables = TABLES.iter().any(|table| query.as_str().is_some_and(|query| query.contains(table)));
+    let is_of_tables = TABLES.iter().any(|table| query.contains(table));
     assert!(!is_of_tables || node["Total Cost"].as_f64().unwrap() < SWITCHED_OFF, "{node:#}\nof {query}");
     let is_scan = node["Node Type"].as_str().is_some_and(|kind| kind.ends_with("Scan"));
     if is_scan && TABLES.iter().any(|table| node["Relation Name"] == *table) {
@@ -134,7 +119,7 @@ fn check(node: &Value, query: &Value, indexes: &mut BTreeSet<String>) {
     }
     if node["Node Type"] == "LockRows" {
         let sorted = &node["Plans"][0]["Node Type"];
-        assert!(*sorted != "Sort" || query.as_str().unwrap().contains("owner = $1"), "{node:#}\nof {query}");
+        assert!(*sorted != "Sort" || query.contains("owner = $1"), "{node:#}\nof {query}");
     }
     for part in node["Plans"].as_array().into_iter().flatten() {
         check(part, query, indexes);

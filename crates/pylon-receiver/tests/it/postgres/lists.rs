@@ -100,7 +100,7 @@ async fn a_search_ends_in_time_and_when_the_ledger_is_closed() {
         let ledger = ledger.clone();
         async move { ledger.events(contains("nowhere"), newest).await }
     });
-    stage.until_waiting_for(holder.client()).await;
+    stage.until_waiting_for(holder.client(), 1).await;
     let mut closing = ledger.close();
     assert!(poll_immediate(&mut closing).await.is_none(), "it waits for the search");
     holder.commit().await.unwrap();

@@ -2,17 +2,18 @@
 
 use super::{address, connect, record, unreachable, until_it_works};
 use pylon_receiver::config::LedgerAddress;
-use pylon_receiver::ledger::{Ledger, LedgerError, PostgresLedger};
+use pylon_receiver::ledger::{Ledger, LedgerError, PostgresLedger, SpoolOptions, SpooledLedger};
 use pylon_receiver::{LedgerAccess, StartFault, open_ledger};
 use pylon_test_support::postgres::{Cluster, Stop};
 use pylon_test_support::wait::eventually;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 /// What every program locks that changes tables.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('pylon-receiver pylon_receiver', 0));";
 /// Tables as a later version of the program may leave them.
-const LATER: &str = "UPDATE pylon_receiver.ledger SET version = 2;";
+const LATER: &str = "UPDATE pylon_receiver.ledger SET version = 3;";
 
 /// Why there is no ledger that this program can use.
 #[track_caller]
@@ -45,7 +46,7 @@ async fn of_many_programs_that_begin_at_once_one_makes_the_tables() {
     let ledgers = connecting.join_all().await;
     let ids: Vec<String> = ledgers.iter().map(|ledger| format!("{ledger:?}")).collect();
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
-    assert_eq!(cluster.sql(&database, "SELECT version FROM pylon_receiver.ledger"), "1");
+    assert_eq!(cluster.sql(&database, "SELECT version FROM pylon_receiver.ledger"), "2");
     for (ledger, seconds) in ledgers.iter().zip(1..) {
         record(ledger, seconds).await.unwrap();
     }
@@ -56,7 +57,7 @@ async fn of_many_programs_that_begin_at_once_one_makes_the_tables() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_is_older_than_the_tables_refuses_them() {
     const NEWER: &str =
-        "expected version 1 in the schema pylon_receiver, found 2; use the newer pylon-receiver that made it";
+        "expected version 2 in the schema pylon_receiver, found 3; use the newer pylon-receiver that made it";
     let Some(cluster) = Cluster::shared() else { return };
     let database = cluster.fresh_database();
     let url = cluster.url(&database);
@@ -93,6 +94,43 @@ async fn a_program_that_is_older_than_the_tables_refuses_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_an_older_program_cannot_record_any_more_it_spools() {
+    const LATER_TABLES: &str = "tables of a later version, found while this program runs; use the newer pylon-receiver";
+    let Some(cluster) = Cluster::shared() else { return };
+    let database = cluster.fresh_database();
+    let (url, folder) = (cluster.url(&database), tempfile::TempDir::new().unwrap());
+    let (alone, behind) = (connect(&url).await.unwrap(), url.clone());
+    let spooled = SpooledLedger::start(folder.path().join("spool.db"), SpoolOptions::default(), move || {
+        let url = behind.clone();
+        async move { connect(&url).await.map(|ledger| Arc::new(ledger) as Arc<dyn Ledger>) }
+    });
+    let spooled = spooled.await.unwrap();
+    for (ledger, seconds) in [(&alone as &dyn Ledger, 1), (&spooled, 2)] {
+        record(ledger, seconds).await.unwrap();
+    }
+    cluster.sql(&database, LATER);
+    let end = format!(
+        "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname = '{database}' AND pid <> pg_backend_pid()"
+    );
+    cluster.sql("postgres", &end);
+    let found = unreachable(record(&alone, 3).await);
+    assert!(found.ends_with(LATER_TABLES), "{found}");
+    let found = unreachable(alone.check().await);
+    assert!(found.ends_with(LATER_TABLES), "{found}");
+    spooled.check().await.unwrap();
+    record(&spooled, 3).await.unwrap();
+    assert_eq!(spooled.spool().unwrap().events, 1);
+    spooled.check().await.unwrap();
+    // Back to the tables that it knows.
+    cluster.sql(&database, "UPDATE pylon_receiver.ledger SET version = 1");
+    let is_handed_over = || (spooled.spool().unwrap().events == 0).then_some(());
+    eventually("it is handed over", is_handed_over);
+    spooled.close().await.unwrap();
+    drop(alone);
+    cluster.drop_database(&database);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_that_waits_for_another_goes_by_what_that_one_leaves() {
     let Some(cluster) = Cluster::shared() else { return };
     let model = cluster.fresh_database();
@@ -100,13 +138,13 @@ async fn one_that_waits_for_another_goes_by_what_that_one_leaves() {
     let database = cluster.fresh_database();
     let later = format!(
         "BEGIN; {LOCK} CREATE SCHEMA pylon_receiver; CREATE TABLE pylon_receiver.ledger (version int, id uuid);
-         INSERT INTO pylon_receiver.ledger VALUES (2, gen_random_uuid()); SELECT pg_sleep(1); COMMIT;"
+         INSERT INTO pylon_receiver.ledger VALUES (3, gen_random_uuid()); SELECT pg_sleep(1); COMMIT;"
     );
     let url = cluster.url(&database);
     let migrating = std::thread::spawn(move || Cluster::shared().unwrap().psql(&url, &later).unwrap());
     waiting(cluster, &database, "PgSleep");
     let found = unknown(connect(&cluster.url(&database)).await);
-    assert!(found.starts_with("expected version 1 in the schema pylon_receiver, found 2"), "{found}");
+    assert!(found.starts_with("expected version 2 in the schema pylon_receiver, found 3"), "{found}");
     migrating.join().unwrap();
     // Nobody waits for ever.
     let held = cluster.fresh_database();
@@ -121,6 +159,35 @@ async fn one_that_waits_for_another_goes_by_what_that_one_leaves() {
     assert!(began.elapsed() < Duration::from_secs(7), "{:?}", began.elapsed());
     holding.join().unwrap();
     [model, database, held].iter().for_each(|name| cluster.drop_database(name));
+}
+
+/// As the first version of the tables made them.
+const FIRST: &str = include_str!("../../../src/ledger/postgres/schema/001.sql");
+
+#[tokio::test]
+async fn tables_of_the_first_version_are_brought_to_this_one_with_what_is_in_them() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let (new, old) = (cluster.fresh_database(), cluster.fresh_database());
+    connect(&cluster.url(&new)).await.unwrap().close().await.unwrap();
+    cluster.sql(
+        &old,
+        &format!(
+            "CREATE SCHEMA pylon_receiver; SET search_path = pylon_receiver; {FIRST} INSERT INTO ledger (version) VALUES (1);
+             INSERT INTO tallies (destination, events) VALUES ('', 5);"
+        ),
+    );
+    let ledger = connect(&cluster.url(&old)).await.unwrap();
+    assert_eq!(cluster.sql(&old, "SELECT version FROM pylon_receiver.ledger"), "2");
+    record(&ledger, 1).await.unwrap();
+    assert_eq!(ledger.stats().await.unwrap().events, 6);
+    // They are as those that this version makes.
+    let columns = "
+        SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns WHERE table_schema = 'pylon_receiver'
+        UNION ALL
+        SELECT tablename, indexname, indexdef, '' FROM pg_indexes WHERE schemaname = 'pylon_receiver' ORDER BY 1, 2";
+    assert_eq!(cluster.sql(&old, columns), cluster.sql(&new, columns));
+    drop(ledger);
+    [new, old].iter().for_each(|name| cluster.drop_database(name));
 }
 
 /// Killed half-way: the program, then the server.
@@ -238,7 +305,7 @@ async fn commands_make_no_tables() {
     connect(&cluster.url(&database)).await.unwrap().close().await.unwrap();
     cluster.sql(&database, "UPDATE pylon_receiver.ledger SET version = 0");
     let fault = open_ledger(&address, None, LedgerAccess::Read).await.map(drop).unwrap_err();
-    let expected = "expected version 1 in the schema pylon_receiver, found 0; start a receiver of this version, which brings it up to date";
+    let expected = "expected version 2 in the schema pylon_receiver, found 0; start a receiver of this version, which brings it up to date";
     assert_eq!(fault, StartFault::Ledger(LedgerError::Unknown(expected.into())));
     cluster.drop_database(&database);
 }

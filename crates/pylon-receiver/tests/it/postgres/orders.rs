@@ -55,7 +55,7 @@ async fn an_event_that_is_being_forgotten_gets_no_delivery() {
             async move { ledger.route(vec![(unrouted, new)]).await }
         }),
     ];
-    stage.until_waiting_for(prune.client()).await;
+    stage.until_waiting_for(prune.client(), 1).await;
     prune.batch_execute("DELETE FROM attempts; DELETE FROM finished; DELETE FROM events").await.unwrap();
     prune.commit().await.unwrap();
     for order in orders {
@@ -120,12 +120,12 @@ async fn a_redelivery_joins_the_line_to_which_its_delivery_is_moved_meanwhile() 
         let ledger = ledger.clone();
         async move { ledger.redeliver_dead(vec![delivery(dead, 1)]).await }
     });
-    stage.until_waiting_for(moving.client()).await;
+    stage.until_waiting_for(moving.client(), 1).await;
     let moved = format!("UPDATE finished SET destination = 'new', line = {new_line}");
     moving.batch_execute(&moved).await.unwrap();
     moving.commit().await.unwrap();
     // Somebody has that line, and adds one to it.
-    stage.until_waiting_for(writing.client()).await;
+    stage.until_waiting_for(writing.client(), 1).await;
     let add = format!(
         "INSERT INTO open (event_id, number, seq, destination, order_key, line, state, is_repeat, size, due_at)
          SELECT id, 1, nextval('deliveries_seq'), 'new', 'a', {new_line}, 0, false, 2, tick() FROM events ORDER BY id DESC LIMIT 1"
@@ -158,7 +158,7 @@ async fn what_is_claimed_while_its_destination_is_cleared_stays_with_its_line() 
                     None => ledger.drop_deliveries("app".into()).await,
                 }
             });
-            stage.until_waiting_for(claim.client()).await;
+            stage.until_waiting_for(claim.client(), 1).await;
             let lease = "UPDATE open SET state = 2, token = 1, lease_until = tick() + 60000 WHERE state = 0 AND";
             claim.batch_execute(&format!("{lease} {claimed}")).await.unwrap();
             claim.commit().await.unwrap();
@@ -167,6 +167,45 @@ async fn what_is_claimed_while_its_destination_is_cleared_stays_with_its_line() 
             assert_eq!(stage.number("SELECT count(*) FROM open WHERE destination = 'app'").await, stay);
             stage.check_numbers(&*stage.ledger().await).await;
         }
+    }
+}
+
+/// The operator has found the line, and waits for its lock while its first one is claimed and settled; or comes while that is settled.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_that_is_dropped_while_its_first_one_is_settled_stays_whole() {
+    for is_found_before in [true, false] {
+        let Some(stage) = Stage::open().await else { return };
+        let (ledger, operator) = (stage.ledger().await, stage.ledger().await);
+        for second in 0..3 {
+            assert_eq!(ledger.record(event(second).in_line("app", "a")).await, Ok(Recorded::Stored));
+        }
+        let mut other = stage.another_session().await;
+        let holding = other.transaction().await.unwrap();
+        holding.batch_execute("SELECT pg_advisory_xact_lock(line) FROM open LIMIT 1").await.unwrap();
+        let drop_all = || {
+            let operator = operator.clone();
+            tokio::spawn(async move { operator.drop_deliveries("app".into()).await.unwrap() })
+        };
+        let found = is_found_before.then(drop_all);
+        if found.is_some() {
+            stage.until_waiting_for(holding.client(), 1).await;
+        }
+        let lease = ledger.exchange(claim(0).exchange()).await.unwrap().claimed.deliveries[0].lease;
+        let settling = tokio::spawn({
+            let ledger = ledger.clone();
+            async move { settle(&*ledger, lease, Verdict::Delivered).await }
+        });
+        stage.until_waiting_for(holding.client(), 1 + i64::from(is_found_before)).await;
+        let dropping = found.unwrap_or_else(drop_all);
+        holding.commit().await.unwrap();
+        settling.await.unwrap();
+        let dropped = dropping.await.unwrap();
+        let left = stage.number("SELECT count(*) FROM open").await;
+        assert_eq!((dropped as i64 + left, left % 2), (2, 0), "the two behind it stay or go together");
+        let first = stage.number("SELECT count(*) FROM open WHERE state = 0").await;
+        assert_eq!(first, i64::from(left > 0), "the first of those that are left waits");
+        assert_eq!(stage.number("SELECT count(*) FROM finished WHERE state = 3").await, 1, "it was delivered");
+        stage.check_numbers(&*ledger).await;
     }
 }
 

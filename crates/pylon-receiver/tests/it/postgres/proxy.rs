@@ -3,7 +3,7 @@
 use pylon_test_support::postgres::Cluster;
 use pylon_test_support::wait::PATIENCE;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -50,6 +50,10 @@ struct Shared {
     arrived: watch::Sender<u64>,
     /// How many answers may pass; none: all.
     answers: watch::Sender<Option<u64>>,
+    /// Grows when the connections that there are end.
+    cuts: watch::Sender<u64>,
+    /// Whether what other sessions notify of is kept back.
+    is_mute: AtomicBool,
     /// How many statements were prepared.
     prepared: AtomicU64,
     /// What the server told beside its answers.
@@ -68,6 +72,8 @@ impl Proxy {
             let_go: Notify::new(),
             arrived: watch::Sender::new(0),
             answers: watch::Sender::new(None),
+            cuts: watch::Sender::new(0),
+            is_mute: AtomicBool::new(false),
             prepared: AtomicU64::new(0),
             notices: Mutex::default(),
         });
@@ -106,6 +112,21 @@ impl Proxy {
         self.shared.answers.send_replace(answers);
     }
 
+    /// Whether none of the answers that may pass are left.
+    pub(crate) fn has_passed_answers(&self) -> bool {
+        *self.shared.answers.borrow() == Some(0)
+    }
+
+    /// Ends the connections that there are.
+    pub(crate) fn cut(&self) {
+        self.shared.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Keeps back what other sessions notify of, or passes it on again.
+    pub(crate) fn mute(&self, is_mute: bool) {
+        self.shared.is_mute.store(is_mute, Ordering::SeqCst);
+    }
+
     /// How many statements were prepared by now.
     pub(crate) fn prepared(&self) -> u64 {
         self.shared.prepared.load(Ordering::SeqCst)
@@ -133,6 +154,7 @@ async fn serve(listener: UnixListener, shared: Arc<Shared>) {
 async fn connect(mut client: UnixStream, shared: Arc<Shared>) {
     let Ok(mut server) = UnixStream::connect(&shared.server).await else { return };
     let on_its_way = Mutex::new(None);
+    let mut cuts = shared.cuts.subscribe();
     let late = {
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = server.split();
@@ -140,6 +162,7 @@ async fn connect(mut client: UnixStream, shared: Arc<Shared>) {
         tokio::select! {
             late = up(from_client, to_server, &shared, &on_its_way) => late,
             () = down(from_server, to_client, &shared, &on_its_way) => None,
+            _ = cuts.changed() => None,
         }
     };
     drop(client);
@@ -192,6 +215,9 @@ async fn down(
     while let Some(message) = message(&mut server, true).await {
         if message[0] == b'N' {
             shared.notices.lock().unwrap().push(notice(&message));
+        }
+        if message[0] == b'A' && shared.is_mute.load(Ordering::SeqCst) {
+            continue;
         }
         let mut answers = shared.answers.subscribe();
         let Ok(_) = answers.wait_for(|answers| *answers != Some(0)).await else { return };

@@ -44,7 +44,7 @@ async fn receivers_that_share_a_ledger_look_into_the_ring_one_after_the_other() 
     let holder = other.transaction().await.unwrap();
     holder.batch_execute("LOCK TABLE refused IN ACCESS EXCLUSIVE MODE").await.unwrap();
     first.keep_refused(refused(0, "too_large", "the first"));
-    stage.until_waiting_for(holder.client()).await;
+    stage.until_waiting_for(holder.client(), 1).await;
     second.keep_refused(refused(0, "too_large", "the second"));
     let pid: i32 = holder.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
     let waits = format!(
@@ -64,7 +64,7 @@ async fn a_flood_that_cannot_be_kept_waits_in_no_memory_and_holds_up_no_event() 
     let holder = other.transaction().await.unwrap();
     holder.batch_execute("LOCK TABLE refused IN ACCESS EXCLUSIVE MODE").await.unwrap();
     ledger.keep_refused(refused(0, "too_large", "the first"));
-    stage.until_waiting_for(holder.client()).await;
+    stage.until_waiting_for(holder.client(), 1).await;
     for number in 0..5000 {
         ledger.keep_refused(refused(0, "too_large", &number.to_string()));
     }

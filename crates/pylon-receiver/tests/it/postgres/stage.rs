@@ -55,6 +55,12 @@ impl Stage {
         Arc::new(PostgresLedger::connect(&address, options).await.unwrap())
     }
 
+    /// A handle by another URL of the database, which has parameters and no schema.
+    pub(super) async fn ledger_by(&self, url: &str, options: PostgresOptions) -> Arc<dyn Ledger> {
+        let address: PostgresAddress = format!("{url}&schema={}", self.schema).parse().unwrap();
+        Arc::new(PostgresLedger::connect(&address, options).await.unwrap())
+    }
+
     /// Another session.
     pub(super) async fn another_session(&self) -> Client {
         connect(&self.url, &self.schema).await
@@ -79,10 +85,11 @@ impl Stage {
         }
     }
 
-    /// Waits until another session waits for a lock that this one has.
-    pub(super) async fn until_waiting_for(&self, holder: &Client) {
+    /// Waits until so many other sessions wait for a lock that this one has.
+    pub(super) async fn until_waiting_for(&self, holder: &Client, count: i64) {
         let pid: i32 = holder.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
-        let waiting = format!("SELECT count(*) > 0 FROM pg_stat_activity WHERE {pid} = ANY(pg_blocking_pids(pid))");
+        let waiting =
+            format!("SELECT count(*) >= {count} FROM pg_stat_activity WHERE {pid} = ANY(pg_blocking_pids(pid))");
         self.until("somebody waits for the lock", &waiting).await;
     }
 

@@ -138,7 +138,7 @@ fn sql(state: Option<EventState>, order: Order) -> String {
 pub(super) const COLUMNS: &str = "
     endpoint, name, kind, parked, octet_length(body) AS body_length, summary.deliveries, summary.state";
 
-/// What an event's deliveries say of it.
+/// What an event's deliveries say of it, those included that a copy has not let go yet.
 pub(super) const SUMMARY: &str = "
     SELECT count(*) AS deliveries, CASE
         WHEN bool_or(delivery.state <= 2) THEN 'pending'
@@ -151,6 +151,8 @@ pub(super) const SUMMARY: &str = "
         SELECT state FROM open WHERE event_id = events.id
         UNION ALL
         SELECT state FROM finished WHERE event_id = events.id
+        UNION ALL
+        SELECT state FROM copied_deliveries WHERE event_id = events.id
     ) AS delivery";
 
 /// Reads an id and the columns.

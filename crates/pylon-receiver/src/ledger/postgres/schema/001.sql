@@ -30,7 +30,8 @@ CREATE FUNCTION tick() RETURNS bigint LANGUAGE sql STABLE PARALLEL SAFE
 
 -- Keeps the present, so that the ledger's time goes on from there however often the clock is set back. Steps of less than half a second
 -- only hold the time: statements of other sessions began a little earlier, and would push it ahead for ever. Who finds the row locked leaves
--- it to the one that has it.
+-- it to the one that has it. A commit that waits for a standby has it until the standby is back: meanwhile the time goes on with the clock,
+-- latest_ms stands still, and the time falls back to it at worst if the clock is set back just then.
 CREATE FUNCTION keep_time() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     wall bigint := wall_ms();

@@ -1,0 +1,28 @@
+//! The query of a page: what a form left empty is left out, and `since=2h` is a moment.
+
+use crate::admin::{Fields, Refusal};
+use crate::text::parse_duration;
+use crate::time::Moment;
+use http::Uri;
+
+/// The fields of a query or a form, without the empty ones.
+pub(super) fn fields_of(query: Option<&str>, now: Moment) -> Result<Fields, Refusal> {
+    let moved = |pair: &str| match pair.split_once('=') {
+        Some((name @ ("since" | "until"), ago)) => {
+            // What is no duration is read as a moment, and refused if it is none.
+            let moment = parse_duration(ago).map(|ago| now.before(ago).to_string().replace(':', "%3A"));
+            format!("{name}={}", moment.as_deref().unwrap_or(ago))
+        }
+        _ => pair.to_owned(),
+    };
+    let kept = query.unwrap_or_default().split('&').filter(|pair| !pair.ends_with('=') && !pair.is_empty());
+    Fields::of_query(Some(&kept.map(moved).collect::<Vec<_>>().join("&")))
+}
+
+/// The query of another page of the same list.
+pub(super) fn with(uri: &Uri, name: &str, value: &str) -> String {
+    let start = format!("{name}=");
+    let kept = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !pair.starts_with(&start));
+    let pair = format!("{start}{}", percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC));
+    format!("?{}", kept.map(str::to_owned).chain([pair]).collect::<Vec<_>>().join("&"))
+}

@@ -1,0 +1,6 @@
+//! The operator's page, through its real router.
+
+mod access;
+mod hostile;
+mod pages;
+mod session;

@@ -1,0 +1,271 @@
+//! What each page says, and where it leads.
+
+use crate::admin::fake::{Admin, Mood, NOW, delivery, destination, event, event_id};
+use pylon_receiver::internals::Access;
+use pylon_receiver::ledger::{AttemptRecord, DeliveryState, DestinationStats, EventState, LedgerError, Stats};
+use pylon_receiver::wire::CircuitStatus;
+
+fn receiver() -> Admin {
+    let admin = Admin::new(Access::Loopback);
+    let stats =
+        DestinationStats { destination: "app".to_owned(), waiting: 1234, dead: 2, ..DestinationStats::default() };
+    *admin.ledger.stats.lock().unwrap() = Stats { events: 1_000_000, destinations: vec![stats], ..Stats::default() };
+    admin
+}
+
+#[tokio::test]
+async fn the_root_leads_to_the_overview_behind_any_prefix() {
+    let admin = receiver();
+    for path in ["/", "/ui"] {
+        let answer = admin.get(path).await;
+        assert_eq!((answer.status.as_u16(), answer.header("location")), (303, "ui/"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn every_link_form_and_file_is_relative_and_leads_to_something() {
+    let admin = receiver();
+    let id = event_id(9);
+    let mut shown = event(id, "issue_new", br#"{"issue_number": 1042, "issue_title": "Export fails"}"#);
+    shown.deliveries = vec![(delivery(id, 1, DeliveryState::Dead), Vec::new())];
+    admin.ledger.events.lock().unwrap().push(shown);
+    admin.ledger.deliveries.lock().unwrap().push(delivery(id, 1, DeliveryState::Dead));
+    let mut waiting = vec!["/ui/".to_owned()];
+    let mut seen = std::collections::BTreeSet::new();
+    while let Some(path) = waiting.pop() {
+        if !seen.insert(path.clone()) || seen.len() > 200 {
+            continue;
+        }
+        let answer = admin.get(&path).await;
+        assert!(matches!(answer.status.as_u16(), 200 | 303), "{path}: {}", answer.status);
+        if !answer.header("content-type").starts_with("text/html") {
+            continue;
+        }
+        for attribute in ["href=\"", "src=\"", "action=\""] {
+            for (_, rest) in
+                answer.text().match_indices(attribute).map(|(at, _)| answer.text().split_at(at + attribute.len()))
+            {
+                let link = rest.split('"').next().unwrap().split('#').next().unwrap();
+                assert!(!link.starts_with('/') && !link.contains("//") && !link.contains(':'), "{path}: {link}");
+                if link.is_empty() || link.ends_with("send-again") || link.ends_with("sign-out") {
+                    continue;
+                }
+                let base = url_of(&path);
+                let target = base.join(link);
+                waiting.push(target);
+            }
+        }
+    }
+    for page in ["/ui/events", "/ui/dead", "/ui/refused", "/ui/health", "/ui/help", "/ui/destinations/app"] {
+        assert!(seen.contains(page), "{page} is reached by links: {seen:?}");
+    }
+    assert!(seen.contains(&format!("/ui/events/{id}")), "{seen:?}");
+}
+
+/// The folder of a page, to follow relative links as a browser does.
+struct Folder(String, String);
+
+fn url_of(path: &str) -> Folder {
+    let page = path.split('?').next().unwrap();
+    Folder(page[..=page.rfind('/').unwrap()].to_owned(), page.to_owned())
+}
+
+impl Folder {
+    fn join(&self, link: &str) -> String {
+        let (path, query) = link.split_once('?').map_or((link, None), |(path, query)| (path, Some(query)));
+        let mut parts: Vec<&str> = self.0.trim_end_matches('/').split('/').collect();
+        for part in path.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => drop(parts.pop()),
+                part => parts.push(part),
+            }
+        }
+        let folder = if path.ends_with('/') || path.ends_with("..") { "/" } else { "" };
+        let found = if path.is_empty() { self.1.clone() } else { parts.join("/") + folder };
+        query.map_or(found.clone(), |query| format!("{found}?{query}"))
+    }
+}
+
+#[tokio::test]
+async fn the_overview_says_what_needs_somebody() {
+    let admin = receiver();
+    let page = admin.get("/ui/").await;
+    for text in ["ready", "1,234", ">2 dead deliveries<", ">1,000,000<", "destinations/app"] {
+        assert!(page.text().contains(text), "{text}: {}", page.text());
+    }
+    *admin.running.destinations.lock().unwrap() = vec![destination("app", CircuitStatus::Open)];
+    *admin.running.unmet.lock().unwrap() = vec!["endpoint webhook: no secret".to_owned()];
+    let page = admin.get("/ui/").await;
+    for text in [">1 destination failing<", "next probe in 2 s", ">not ready<", "endpoint webhook: no secret"] {
+        assert!(page.text().contains(text), "{text}: {}", page.text());
+    }
+}
+
+#[tokio::test]
+async fn an_event_shows_each_attempt_and_what_comes_next() {
+    let admin = receiver();
+    let id = event_id(60);
+    let attempt = |attempt| AttemptRecord {
+        attempt,
+        started_at: NOW,
+        took_milliseconds: 412,
+        status: Some(500),
+        detail: format!("answered 500, the {attempt}th time"),
+    };
+    let mut shown = event(
+        id,
+        "issue_new",
+        br#"{"issue_number": 1042, "issue_title": "Export fails", "issue_team_name": "{{issue.team.name}}"}"#,
+    );
+    let mut waiting = delivery(id, 1, DeliveryState::Waiting);
+    waiting.attempts = 30;
+    waiting.due_at = Some(NOW);
+    shown.deliveries = vec![(waiting, (1..=30).map(attempt).collect())];
+    admin.ledger.events.lock().unwrap().push(shown);
+    let page = admin.get(&format!("/ui/events/{id}")).await;
+    for text in [
+        "<bdi dir=\"auto\">Export fails</bdi>",
+        "30 attempts",
+        "next attempt <time datetime=\"2026-11-23T08:00:00Z\">2026-11-23 08:00:00</time>",
+        "412 ms",
+        "the 1th time",
+        "the 5th time",
+        "20 more between these",
+        "the 26th time",
+        "the 30th time",
+        "issue_team_name: an unresolved placeholder",
+    ] {
+        assert!(page.text().contains(text), "{text}: {}", page.text());
+    }
+    assert!(!page.text().contains("the 6th time"));
+}
+
+#[tokio::test]
+async fn a_search_finds_by_id_and_by_issue_and_never_by_half_a_number() {
+    let admin = receiver();
+    for (seconds, number) in [(1, "1042"), (2, "10420"), (3, "7")] {
+        let body = format!(r#"{{"issue_number": {number}, "issue_id": "abcd-{number}"}}"#);
+        admin.ledger.events.lock().unwrap().push(event(event_id(seconds), "issue_new", body.as_bytes()));
+    }
+    let (id, other) = (event_id(1), event_id(2));
+    for search in [id.to_string(), id.to_string().to_uppercase(), id.to_string().replace('-', ""), format!("+{id}+")] {
+        let answer = admin.get(&format!("/ui/events?q={search}")).await;
+        assert_eq!((answer.status.as_u16(), answer.header("location")), (303, &*format!("events/{id}")), "{search}");
+    }
+    for search in ["1042", "%231042", "abcd-1042", "ABCD-1042"] {
+        let page = admin.get(&format!("/ui/events?q={search}")).await;
+        assert!(page.text().contains(&id.to_string()), "{search}: {}", page.text());
+        assert!(!page.text().contains(&other.to_string()), "{search}");
+    }
+    let nothing = admin.get("/ui/events?q=9999").await;
+    assert!(nothing.text().contains("No event matches.") && nothing.text().contains("Show all events"));
+    assert!(Admin::new(Access::Loopback).get("/ui/events").await.text().contains("No event has come yet."));
+}
+
+#[tokio::test]
+async fn a_list_is_its_address_and_leads_to_the_next_page() {
+    let admin = receiver().with_events(120);
+    let first = admin.get("/ui/events?state=pending&since=30d").await;
+    assert!(first.text().contains("50+ events") && first.text().contains("value=\"30d\""), "{}", first.text());
+    let next = first
+        .text()
+        .split("rel=\"next\" href=\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap()
+        .replace("&#38;", "&")
+        .replace("&amp;", "&");
+    assert!(next.starts_with("?state=pending&since=30d&after="), "{next}");
+    let second = admin.get(&format!("/ui/events{next}")).await;
+    assert!(second.text().contains("50+ events"));
+    let since = admin.get("/ui/events?since=90s").await;
+    assert!(since.text().contains("50+ events"), "{}", since.text());
+    assert!(admin.get("/ui/events?since=10s").await.text().contains("10 events"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_said_on_a_page() {
+    let admin = receiver();
+    for (path, status, sentence) in [
+        ("/ui/events?since=yesterday", 400, "malformed parameter since: expected a time such as"),
+        ("/ui/events?state=gone", 400, "malformed parameter state: expected"),
+        ("/ui/events?colour=red", 400, "unknown parameter `colour`"),
+        ("/ui/events/not-an-id", 404, "there is no such event"),
+        (&format!("/ui/events/{}", event_id(99)), 404, "there is no such event"),
+        ("/ui/destinations/nobody", 404, "there is no such destination"),
+        ("/ui/nothing", 404, "there is no such page"),
+        ("/ui/a/b/c", 404, "there is no such page"),
+    ] {
+        let answer = admin.get(path).await;
+        assert_eq!(answer.status, status, "{path}");
+        assert!(answer.text().contains(sentence), "{path}: {}", answer.text());
+        assert!(answer.header("content-type").starts_with("text/html"), "{path}");
+    }
+    *admin.ledger.mood.lock().unwrap() = Mood::Failing(LedgerError::Slow);
+    for path in ["/ui/", "/ui/events", "/ui/dead", "/ui/refused", "/ui/health"] {
+        let answer = admin.get(path).await;
+        assert_eq!(answer.status, 503, "{path}");
+        assert!(answer.text().contains("The ledger does not answer"), "{path}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_a_browser_has_already_is_not_sent_again() {
+    let admin = receiver().with_events(3);
+    let first = admin.get("/ui/events").await;
+    let tag = first.header("etag").to_owned();
+    let known = [("host", "localhost:8081"), ("if-none-match", &*tag)];
+    let again = admin.send("GET", "/ui/events", &known, "").await;
+    assert_eq!((again.status.as_u16(), again.body.len()), (304, 0));
+    admin.ledger.events.lock().unwrap()[0].record.state = EventState::Delivered;
+    assert_eq!(admin.send("GET", "/ui/events", &known, "").await.status, 200);
+}
+
+#[tokio::test]
+async fn files_may_be_kept_and_their_names_change_with_them() {
+    let admin = receiver();
+    let html = admin.get("/ui/").await.text().to_owned();
+    for (before, content_type) in
+        [("stylesheet\" href=\"", "text/css; charset=utf-8"), ("<script src=\"", "text/javascript; charset=utf-8")]
+    {
+        let name = html.split(before).nth(1).unwrap().split('"').next().unwrap();
+        let file = admin.get(&format!("/ui/{name}")).await;
+        assert_eq!((file.status.as_u16(), file.header("content-type")), (200, content_type));
+        assert_eq!(file.header("cache-control"), "private, max-age=31536000, immutable");
+    }
+    assert_eq!(admin.get("/ui/assets/another.css").await.status, 404);
+}
+
+#[tokio::test]
+async fn one_event_is_sent_again_to_all_or_to_one() {
+    let admin = receiver();
+    let id = event_id(9);
+    admin.ledger.events.lock().unwrap().push(event(id, "issue_new", b"{}"));
+    let form = [
+        ("host", "localhost:8081"),
+        ("sec-fetch-site", "same-origin"),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    let path = format!("/ui/events/{id}/send-again");
+    for (body, order) in [("", "redeliver 1 to all"), ("destination=archive", "redeliver 1 to archive")] {
+        let answer = admin.send("POST", &path, &form, body).await;
+        assert_eq!(answer.header("location"), format!("../{id}?sent=1"), "{}", answer.text());
+        assert_eq!(admin.ledger.orders.lock().unwrap().last().unwrap(), order);
+    }
+    assert!(admin.get(&format!("/ui/events/{id}?sent=1")).await.text().contains("Sent again: one new delivery."));
+    let count = admin.ledger.orders.lock().unwrap().len();
+    for (path, body, sentence) in [
+        (&*path, "destination=nobody", "expected one of the configured destinations"),
+        (&*path, "where=archive", "unknown parameter"),
+        ("/ui/events/not-an-id/send-again", "", "expected"),
+        (&*format!("/ui/events/{}/send-again", event_id(99)), "", "found none"),
+    ] {
+        let answer = admin.send("POST", path, &form, body).await;
+        assert!(matches!(answer.status.as_u16(), 400 | 404), "{path} {body}: {}", answer.status);
+        assert!(answer.text().contains(sentence), "{path} {body}: {}", answer.text());
+    }
+    assert_eq!(admin.ledger.orders.lock().unwrap().len(), count);
+}
