@@ -57,6 +57,7 @@ mod tallies;
 mod tls;
 mod transaction;
 mod tries;
+mod under_way;
 mod waiting;
 mod wake;
 mod writer;

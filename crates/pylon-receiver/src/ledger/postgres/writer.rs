@@ -1,4 +1,7 @@
 //! Takes all events that wait, commits them together, then answers everybody.
+//!
+//! What a commit costs is the same for one event and for a hundred, nearly. So while one is under way, the next one gathers events for a
+//! moment, until there are so many that a second commit beside the first is worth it.
 
 use super::aside::Aside;
 use super::behind::part;
@@ -9,14 +12,18 @@ use super::line::lines_of;
 use super::record::{self, Taken};
 use super::session::Use;
 use super::sharing::Sharing;
+use super::under_way::{Commits, UnderWay};
 use super::waiting::Waiting;
 use crate::ledger::{LedgerError, NewEvent, Recorded};
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+/// While another commit is under way, a batch gathers so many events, for so long at most.
+const GATHERED: usize = 64;
+const GATHER_FOR: Duration = Duration::from_millis(10);
 /// How often a batch is tried, when others are in its way or its connection is lost.
 const MOST_TRIES: u32 = 5;
 /// How long after its time an event is answered that no writer has taken.
@@ -34,8 +41,9 @@ impl Writers {
     pub(super) fn start(database: &Arc<Database>) -> Self {
         let (queue, waiting) = mpsc::channel(database.options.queue.max(1));
         let waiting = Arc::new(Mutex::new(waiting));
+        let commits = Commits::default();
         for _ in 0..WRITERS {
-            drop(database.runtime.spawn(work(Arc::downgrade(database), waiting.clone())));
+            drop(database.runtime.spawn(work(Arc::downgrade(database), waiting.clone(), commits.clone())));
         }
         Self { queue, answer_within: database.options.answer_within }
     }
@@ -58,21 +66,22 @@ impl Writers {
 }
 
 /// One writer: ends with the queue.
-async fn work(database: Weak<Database>, waiting: Arc<Mutex<mpsc::Receiver<Waiting>>>) {
+async fn work(database: Weak<Database>, waiting: Arc<Mutex<mpsc::Receiver<Waiting>>>, commits: Commits) {
     let Some(ledger) = database.upgrade().map(|database| database.id) else { return };
     // Those that cannot share a commit with one before them.
     let mut behind = VecDeque::new();
     let mut aside = Aside::new(ledger);
     loop {
-        let next = next_batch(&waiting, &mut behind);
-        let batch = match aside.try_at() {
+        let next = next_batch(&waiting, &mut behind, &commits);
+        let next = match aside.try_at() {
             None => next.await,
-            // Nothing is lost when it comes too late: it waits only while it has nothing.
-            Some(at) => timeout_at(at, next).await.unwrap_or(Some(Vec::new())),
+            // Nothing is lost when it comes too late: as long as it waits, what it has is among those behind.
+            Some(at) => timeout_at(at, next).await.unwrap_or(Some((Vec::new(), None))),
         };
-        let (Some(batch), Some(database)) = (batch, database.upgrade()) else { return };
+        let (Some((batch, under_way)), Some(database)) = (next, database.upgrade()) else { return };
         let batch = aside.take_in(batch);
         aside.put(commit(&database, batch, Taken::WaitedForOnce).await);
+        drop(under_way);
         let due = aside.take_due();
         let tried = due.len();
         if tried > 0 {
@@ -82,7 +91,12 @@ async fn work(database: Weak<Database>, waiting: Arc<Mutex<mpsc::Receiver<Waitin
     }
 }
 
-async fn next_batch(waiting: &Mutex<mpsc::Receiver<Waiting>>, behind: &mut VecDeque<Waiting>) -> Option<Vec<Waiting>> {
+/// The next events to commit. Their commit is under way before another writer has the queue.
+async fn next_batch<'a>(
+    waiting: &Mutex<mpsc::Receiver<Waiting>>,
+    behind: &mut VecDeque<Waiting>,
+    commits: &'a Commits,
+) -> Option<(Vec<Waiting>, Option<UnderWay<'a>>)> {
     let (mut batch, mut later) = (Vec::new(), VecDeque::new());
     let mut sharing = Sharing::default();
     // Another writer has the queue for as long as nothing comes in: who has something to do does not wait for it.
@@ -90,6 +104,11 @@ async fn next_batch(waiting: &Mutex<mpsc::Receiver<Waiting>>, behind: &mut VecDe
         true => Some(waiting.lock().await),
         false => waiting.try_lock().ok(),
     };
+    if let Some(waiting) = waiting.as_mut().filter(|_| behind.is_empty()) {
+        behind.push_back(waiting.recv().await?);
+        // What is gathered when the time is over, is.
+        let _ = timeout(GATHER_FOR, gather(waiting, behind, commits)).await;
+    }
     while !sharing.is_full() {
         let next = match behind.pop_front() {
             Some(next) => next,
@@ -113,7 +132,23 @@ async fn next_batch(waiting: &Mutex<mpsc::Receiver<Waiting>>, behind: &mut VecDe
     }
     later.append(behind);
     *behind = later;
-    Some(batch)
+    Some((batch, Some(commits.begin())))
+}
+
+/// Takes events out of the queue while a commit is under way, as long as they are few.
+async fn gather(waiting: &mut mpsc::Receiver<Waiting>, gathered: &mut VecDeque<Waiting>, commits: &Commits) {
+    let over = commits.over();
+    tokio::pin!(over);
+    while gathered.len() < GATHERED {
+        tokio::select! {
+            biased;
+            () = &mut over => return,
+            next = waiting.recv() => match next {
+                Some(next) => gathered.push_back(next),
+                None => return,
+            },
+        }
+    }
 }
 
 /// Commits, and answers; gives back those that wait for lines that others have locked, and those behind them.

@@ -3,6 +3,11 @@
 use super::place::Place;
 use crate::ledger::contract::{Draft, claim, event};
 use pylon_receiver::ledger::*;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How many sessions wait until a transaction ends.
+const LOCKED: &str = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'";
 
 fn settle(leases: impl Iterator<Item = Lease>) -> Exchange {
     let settlement = |lease| Settlement { lease, verdict: Verdict::Delivered, attempt: None };
@@ -25,12 +30,29 @@ async fn a_deadlock_is_tried_again_at_once() {
     stranger.batch_execute(&lock(1)).await.unwrap();
     let (ledger, exchange) = (place.desk.ledger(), settle(leased.iter().map(|leased| leased.lease)));
     let settled = tokio::spawn(async move { ledger.exchange(exchange).await });
-    let locked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'";
-    place.until(locked, 1).await;
+    place.until(LOCKED, 1).await;
     stranger.batch_execute(&lock(0)).await.unwrap();
     stranger.batch_execute("COMMIT").await.unwrap();
     assert_eq!(settled.await.unwrap().unwrap().settled, [Settled::Recorded; 2]);
     assert_eq!(place.count("SELECT count(*) FROM finished").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_waits_for_no_commit_that_is_held_up() {
+    /// Less than what a commit waits for a lock.
+    const SOON: Duration = Duration::from_secs(2);
+    let Some(place) = Place::new().await else { return };
+    let stranger = place.desk.subject().beside().await;
+    let take =
+        "BEGIN; INSERT INTO deduplication_keys (endpoint, key, event_id) VALUES ('main', 'key', gen_random_uuid())";
+    stranger.batch_execute(take).await.unwrap();
+    let (ledger, held) = (place.desk.ledger(), event(0).keyed("key", None));
+    let held = tokio::spawn(async move { ledger.record(held).await });
+    place.until(LOCKED, 1).await;
+    let other = timeout(SOON, place.desk.ledger().record(event(1))).await;
+    assert_eq!(other, Ok(Ok(Recorded::Stored)), "while the first one still waits");
+    stranger.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(held.await.unwrap(), Ok(Recorded::Stored));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
