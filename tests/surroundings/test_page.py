@@ -339,9 +339,7 @@ def _answers(port: int) -> bool:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 320])
-def test_everybody_can_use_it(
-    browser: Browser, receiver: Receiver, axe: str, scheme: str, width: int
-) -> None:
+def test_everybody_can_use_it(browser: Browser, receiver: Receiver, axe: str, scheme: str, width: int) -> None:
     assert receiver.post(issue(1042)) == 200
     assert receiver.post(b"{}", path="/nowhere") == 404
     event = newest(receiver)

@@ -3,6 +3,7 @@
 use super::caller::Caller;
 use super::denied::Denied;
 use super::operators::Access;
+use super::surface::Surface;
 use super::token::{KnownOperator, KnownOperators, Shown};
 use super::{loopback, site};
 use crate::metrics::{AdminAccess, Metrics};
@@ -34,15 +35,6 @@ struct Inner {
 enum Rule {
     Loopback,
     Tokens(KnownOperators),
-}
-
-/// What is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Surface {
-    /// The API, by a program.
-    Api,
-    /// A page, by a browser.
-    Page,
 }
 
 impl Gate {

@@ -8,9 +8,11 @@ mod loopback;
 mod operators;
 mod session;
 mod site;
+mod surface;
 mod token;
 
 pub(crate) use caller::Caller;
 pub(crate) use denied::Denied;
-pub(crate) use gate::{Gate, Surface};
+pub(crate) use gate::Gate;
 pub use operators::{Access, Operator};
+pub(crate) use surface::Surface;

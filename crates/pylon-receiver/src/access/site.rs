@@ -1,8 +1,8 @@
 //! Which web pages may ask: our own, and a link anywhere may lead to a page.
 
 use super::denied::Denied;
-use super::gate::Surface;
 use super::header::{only, only_text};
+use super::surface::Surface;
 use http::header::{CONTENT_TYPE, HOST, HeaderMap, ORIGIN};
 use http::{HeaderName, Method};
 
