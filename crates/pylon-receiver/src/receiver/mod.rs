@@ -40,7 +40,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::timeout_at;
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 
 /// How long giving back and closing may take at least, however little time is left.
 const LAST_WORK: Duration = Duration::from_secs(1);
@@ -152,14 +153,14 @@ impl Receiver {
     /// What the ledger says at its close; [`LedgerError::Unreachable`] if it did not close in time.
     pub async fn shutdown(mut self) -> Result<(), LedgerError> {
         self.shared.stopping.send_replace(true);
-        let timeout = self.shared.config().limits.shutdown_timeout;
-        let deadline = Instant::now() + timeout;
+        let longest = self.shared.config().limits.shutdown_timeout;
+        let deadline = Instant::now() + longest;
         // A little of the time is left for the last requests and for giving back, and of that a little for closing.
-        let left = (timeout / 10).min(Duration::from_secs(2));
+        let left = (longest / 10).min(Duration::from_secs(2));
         let (deadline_of_attempts, deadline_of_requests) = (deadline - left, deadline - left / 2);
         // A ledger that does not answer takes no more time than there is.
         let working = async {
-            let _ = timeout_at(deadline_of_requests.into(), self.shared.couriers.stop(deadline_of_attempts)).await;
+            let _ = until(deadline_of_requests, self.shared.couriers.stop(deadline_of_attempts)).await;
             self.stop_listening.send_replace(Some(deadline_of_requests));
             let last = deadline.max(Instant::now() + LAST_WORK);
             let listening = async {
@@ -168,14 +169,14 @@ impl Receiver {
                     tracing::warn!("connections were broken off: they took longer than the shutdown may");
                 }
             };
-            let _ = tokio::join!(listening, timeout_at(last.into(), self.shared.couriers.release()));
+            let _ = tokio::join!(listening, until(last, self.shared.couriers.release()));
             last
         };
         let pruning = async {
-            let _ = timeout_at(deadline_of_requests.into(), &mut self.pruning).await;
+            let _ = until(deadline_of_requests, &mut self.pruning).await;
         };
         let (last, ()) = tokio::join!(working, pruning);
-        let closed = timeout_at(last.into(), self.shared.ledger.close()).await;
+        let closed = until(last, self.shared.ledger.close()).await;
         // Whoever was answered has what he was told: it is committed.
         let closed = closed.unwrap_or_else(|_| Err(LedgerError::Unreachable("it did not close in time".into())));
         self.stop_admin.send_replace(Some(Instant::now() + LAST_ANSWERS));
@@ -183,6 +184,11 @@ impl Receiver {
         tracing::info!("stopped");
         closed
     }
+}
+
+/// Waits for the work until then, as the clock of the machine counts it now.
+async fn until<T>(deadline: Instant, work: impl Future<Output = T>) -> Result<T, Elapsed> {
+    timeout(deadline.saturating_duration_since(Instant::now()), work).await
 }
 
 impl Drop for Receiver {

@@ -7,10 +7,12 @@ use crate::config::{Config, SecretSource};
 use crate::operator_role::OperatorRole;
 use crate::ui::{self, Identity};
 use axum::Router;
+use axum::extract::Request;
 use http::Uri;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
+use tower_service::Service;
 
 /// Who presents `admin_token`.
 const ADMIN: &str = "admin";
@@ -68,8 +70,27 @@ pub fn operators_router(parts: AdminParts, options: OperatorsOptions) -> Router 
     let prefix = public_url.as_ref().map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default();
     let gate = Gate::new(access, public_url, parts.metrics.clone(), parts.clock.clone());
     let router = admin::router(parts.clone(), gate.clone()).merge(ui::pages(parts, gate, Identity { instance }));
-    // A proxy may take the prefix away, or keep it.
-    if prefix.is_empty() { router } else { Router::new().nest(&prefix, router.clone()).merge(router) }
+    if prefix.is_empty() { router } else { without_prefix(prefix.into(), router) }
+}
+
+/// Takes the prefix away where a proxy has kept it.
+fn without_prefix(prefix: Arc<str>, router: Router) -> Router {
+    Router::new().fallback(move |mut request: Request| {
+        let mut router = router.clone();
+        if let Some(uri) = stripped(request.uri(), &prefix) {
+            *request.uri_mut() = uri;
+        }
+        async move { router.call(request).await }
+    })
+}
+
+/// None: it has no such prefix.
+fn stripped(uri: &Uri, prefix: &str) -> Option<Uri> {
+    let rest = uri.path().strip_prefix(prefix).filter(|rest| rest.starts_with('/'))?;
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(format!("{rest}{query}").parse().ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 fn operators(config: &Config) -> Result<Vec<Operator>, StartFault> {
