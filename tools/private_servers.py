@@ -89,7 +89,16 @@ class Server:
         with self.log.open("ab") as log:
             # The first signal ends PostgreSQL and its sessions, and the others too.
             self.process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "QUIT", *_as_user(self.user)[1:], *command],
+                # A shell has what it runs in the background ignore these signals, and what that starts.
+                [
+                    "setpriv",
+                    "--pdeathsig",
+                    "QUIT",
+                    *_as_user(self.user)[1:],
+                    "env",
+                    "--default-signal=INT,QUIT",
+                    *command,
+                ],
                 cwd="/",
                 env=_environment(),
                 stdin=subprocess.DEVNULL,
