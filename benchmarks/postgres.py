@@ -161,7 +161,7 @@ class House:
 
     @contextmanager
     def filled(self, count: int) -> Iterator[str]:
-        """A database in which so many deliveries wait that a receiver can make."""
+        """A database with this number of waiting deliveries."""
         with self.database() as database:
             with self.receivers(database):
                 pass
