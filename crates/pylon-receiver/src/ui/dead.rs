@@ -1,15 +1,13 @@
 //! Dead deliveries: what failed for good, and waits for an operator.
 
-use super::events::ROWS;
 use super::filters;
 use super::frame::{Frame, Ui};
 use super::page::{Answer, page};
 use super::query;
 use crate::access::Caller;
 use crate::admin;
-use crate::id::DeliveryId;
-use crate::ledger::{DeliveryFilter, Page};
-use crate::wire::{DeliveryList, DeliveryRecord, DeliveryState, PageQuery};
+use crate::ledger::DeliveryFilter;
+use crate::wire::{DeliveryList, DeliveryRecord, DeliveryState};
 use askama::Template;
 use axum::Extension;
 use axum::extract::State;
@@ -32,17 +30,13 @@ pub(super) async fn show(
     headers: HeaderMap,
     uri: Uri,
 ) -> Answer {
-    let mut fields = query::fields_of(uri.query(), ui.parts.clock.now())?;
-    let filter: DeliveryFilter = fields.read()?;
-    let PageQuery { after, order, .. } = fields.read::<PageQuery<DeliveryId>>()?;
-    fields.finish()?;
+    let (filter, asked) = query::asked::<DeliveryFilter, _>(&uri, ui.parts.clock.now())?;
     let frame = ui.frame(&caller, "").await;
     let destinations = ui.destinations().await?.into_iter();
     let groups = destinations.map(|found| (found.stats.destination, found.stats.dead)).filter(|(_, dead)| *dead > 0);
     let destination = filter.destination.clone();
     let filter = DeliveryFilter { state: Some(DeliveryState::Dead), ..filter };
-    let asked = Page { after, limit: ROWS, order: order.unwrap_or_default() };
     let DeliveryList { deliveries, next } = admin::list_deliveries(&ui.parts, filter, asked).await?;
-    let next = next.map(|next| query::with(&uri, "after", &next.to_string()));
+    let next = query::next(&uri, next);
     page(&Dead { frame, groups: groups.collect(), destination, deliveries, next }, &headers)
 }

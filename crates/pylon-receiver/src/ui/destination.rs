@@ -6,9 +6,8 @@ use super::page::{Answer, Problem, page};
 use super::query;
 use crate::access::Caller;
 use crate::admin;
-use crate::id::DeliveryId;
-use crate::ledger::{DeliveryFilter, Page};
-use crate::wire::{CircuitStatus, DeliveryList, DeliveryRecord, DeliveryState, Destination, PageQuery};
+use crate::ledger::DeliveryFilter;
+use crate::wire::{CircuitStatus, DeliveryList, DeliveryRecord, DeliveryState, Destination};
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, State};
@@ -32,10 +31,7 @@ pub(super) async fn show(
     uri: Uri,
 ) -> Answer {
     let answer = async {
-        let mut fields = query::fields_of(uri.query(), ui.parts.clock.now())?;
-        let filter: DeliveryFilter = fields.read()?;
-        let PageQuery { after, order, .. } = fields.read::<PageQuery<DeliveryId>>()?;
-        fields.finish()?;
+        let (filter, asked) = query::asked::<DeliveryFilter, _>(&uri, ui.parts.clock.now())?;
         let destination = ui.destinations().await?.into_iter().find(|found| found.stats.destination == name);
         let destination = destination.ok_or_else(|| {
             let message = "there is no such destination: expected one that is configured or has deliveries left, found another name";
@@ -43,9 +39,8 @@ pub(super) async fn show(
         })?;
         let state = filter.state;
         let filter = DeliveryFilter { destination: Some(name), ..filter };
-        let asked = Page { after, limit: super::events::ROWS, order: order.unwrap_or_default() };
         let DeliveryList { deliveries, next } = admin::list_deliveries(&ui.parts, filter, asked).await?;
-        let next = next.map(|next| query::with(&uri, "after", &next.to_string()));
+        let next = query::next(&uri, next);
         let frame = ui.frame(&caller, "../").await;
         page(&DestinationPage { frame, destination, deliveries, state, next }, &headers)
     };

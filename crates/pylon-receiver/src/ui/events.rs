@@ -17,9 +17,6 @@ use http::{HeaderMap, Uri};
 use pylon_webhooks::EventKind;
 use serde::Deserialize;
 
-/// How many events stand on a page.
-pub(super) const ROWS: u32 = 50;
-
 #[derive(Template)]
 #[template(path = "events.html")]
 struct Events {
@@ -80,7 +77,7 @@ pub(super) async fn show(
         until: raw("until"),
         is_oldest_first: order == Order::OldestFirst,
     };
-    let asked = Page { after, limit: ROWS, order };
+    let asked = Page { after, limit: query::ROWS, order };
     let part = q.as_deref().and_then(part_of_id);
     let by_issue = EventFilter { issue: q, ..filter.clone() };
     let is_filtered = by_issue != EventFilter::default();
@@ -89,7 +86,7 @@ pub(super) async fn show(
         list = admin::list_events(&ui.parts, EventFilter { id: part, ..filter }, asked).await?;
     }
     let EventList { events, next } = list;
-    let next = next.map(|next| query::with(&uri, "after", &next.to_string()));
+    let next = query::next(&uri, next);
     page(&Events { frame, events, filter: shown, next, is_first: after.is_none(), is_filtered }, &headers)
 }
 

@@ -1,9 +1,13 @@
 //! The query of a page: what a form left empty is left out, and `since=2h` is a moment.
 
 use crate::admin::{Fields, Refusal};
+use crate::ledger::Page;
 use crate::text::parse_duration;
 use crate::time::Moment;
+use crate::wire::PageQuery;
 use http::Uri;
+use serde::de::DeserializeOwned;
+use std::fmt;
 
 /// The fields of a query or a form, without the empty ones.
 pub(super) fn fields_of(query: Option<&str>, now: Moment) -> Result<Fields, Refusal> {
@@ -19,8 +23,24 @@ pub(super) fn fields_of(query: Option<&str>, now: Moment) -> Result<Fields, Refu
     Fields::of_query(Some(&kept.map(moved).collect::<Vec<_>>().join("&")))
 }
 
-/// The query of another page of the same list.
-pub(super) fn with(uri: &Uri, name: &str, value: &str) -> String {
+/// How many entries stand on a page of a list.
+pub(super) const ROWS: u32 = 50;
+
+/// What is asked of a list by its address: a filter, and a page.
+pub(super) fn asked<F: DeserializeOwned, K: DeserializeOwned>(uri: &Uri, now: Moment) -> Result<(F, Page<K>), Refusal> {
+    let mut fields = fields_of(uri.query(), now)?;
+    let filter = fields.read()?;
+    let PageQuery { after, order, .. } = fields.read()?;
+    fields.finish()?;
+    Ok((filter, Page { after, limit: ROWS, order: order.unwrap_or_default() }))
+}
+
+/// The query of the next page of a list; none: this is the last one.
+pub(super) fn next(uri: &Uri, next: Option<impl fmt::Display>) -> Option<String> {
+    next.map(|next| with(uri, "after", &next.to_string()))
+}
+
+fn with(uri: &Uri, name: &str, value: &str) -> String {
     let start = format!("{name}=");
     let kept = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !pair.starts_with(&start));
     let pair = format!("{start}{}", percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC));

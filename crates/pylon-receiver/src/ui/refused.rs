@@ -1,14 +1,13 @@
 //! Refused requests: why, and what to do.
 
-use super::events::ROWS;
 use super::filters;
 use super::frame::{Frame, Ui};
 use super::page::{Answer, page};
 use super::query;
 use crate::access::Caller;
 use crate::admin;
-use crate::ledger::{Page, RefusedFilter};
-use crate::wire::{Body, PageQuery, RefusedList, RefusedRequest};
+use crate::ledger::RefusedFilter;
+use crate::wire::{Body, RefusedList, RefusedRequest};
 use askama::Template;
 use axum::Extension;
 use axum::extract::State;
@@ -29,14 +28,10 @@ pub(super) async fn show(
     headers: HeaderMap,
     uri: Uri,
 ) -> Answer {
-    let mut fields = query::fields_of(uri.query(), ui.parts.clock.now())?;
-    let filter: RefusedFilter = fields.read()?;
-    let PageQuery { after, order, .. } = fields.read::<PageQuery<u64>>()?;
-    fields.finish()?;
+    let (filter, asked) = query::asked::<RefusedFilter, _>(&uri, ui.parts.clock.now())?;
     let frame = ui.frame(&caller, "").await;
-    let asked = Page { after, limit: ROWS, order: order.unwrap_or_default() };
     let RefusedList { refused, next } = admin::list_refused(&ui.parts, filter.clone(), asked).await?;
-    let next = next.map(|next| query::with(&uri, "after", &next.to_string()));
+    let next = query::next(&uri, next);
     page(&Refused { frame, filter, refused, next }, &headers)
 }
 
