@@ -12,7 +12,7 @@ from playwright.sync_api import sync_playwright
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+    from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request
 
 #: The program itself: what Debian has in `/usr/bin` is a script that knows one place only.
 _PROGRAM = "usr/lib/chromium/chromium"
@@ -60,6 +60,11 @@ class Tab:
         self.requests.append(request)
         if "127.0.0.1" not in request.url and "localhost" not in request.url:
             self.complaints.append(request.url)
+
+    def follow(self, leads_on: Locator) -> None:
+        """Click what leads to another page, and wait until that page is there."""
+        with self.page.expect_navigation():
+            leads_on.click()
 
     def close(self) -> None:
         """Close the tab; it must have been healthy."""

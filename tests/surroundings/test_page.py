@@ -128,15 +128,15 @@ def test_from_the_overview_to_a_delivered_event_in_four_clicks_and_no_reload(
     assert page.url == url(receiver)
     assert "acme production" in page.title()
     page.get_by_role("searchbox").fill("#1042")
-    page.get_by_role("button", name="Search").click()
+    tab.follow(page.get_by_role("button", name="Search"))
     assert page.locator("tbody tr").count() == 1
-    page.locator("tbody a").first.click()
+    tab.follow(page.locator("tbody a").first)
     assert page.get_by_role("heading", level=1).inner_text() == "#1042 Export fails"
     assert page.locator("article").first.locator("tbody tr").count() >= 3
     assert "answered 500" in page.locator("article").first.inner_text()
     app.is_broken = False
     sent = len(app.sent)
-    page.get_by_role("button", name="Send again", exact=True).click()
+    tab.follow(page.get_by_role("button", name="Send again", exact=True))
     assert "Sent again: one new delivery." in page.locator(".notice").inner_text()
     page.evaluate("window.isStill = true")
     page.locator("article", has_text="sent again in the place of 1").locator(".state.delivered").wait_for()
@@ -150,10 +150,11 @@ def test_without_javascript_everything_is_links_and_forms(browser: Browser, rece
         page = tab.page
         page.goto(url(receiver))
         page.get_by_role("searchbox").fill("1042")
-        page.get_by_role("searchbox").press("Enter")
-        page.locator("tbody a").first.click()
+        with page.expect_navigation():
+            page.get_by_role("searchbox").press("Enter")
+        tab.follow(page.locator("tbody a").first)
         app.is_broken = False
-        page.get_by_role("button", name="Send again", exact=True).click()
+        tab.follow(page.get_by_role("button", name="Send again", exact=True))
         wait_until(
             lambda: bool(page.reload()) and page.locator(".state.delivered").count() > 0, "an event that is delivered"
         )
@@ -242,16 +243,16 @@ token = { env = "RITA" }
             page = tab.page
             page.goto(url(receiver, "events?q=1042"))
             page.get_by_label("Token").fill("wrong")
-            page.get_by_role("button", name="Sign in").click()
+            tab.follow(page.get_by_role("button", name="Sign in"))
             assert "not the token of an operator" in page.get_by_role("alert").inner_text()
             tab.complaints.clear()
             page.get_by_label("Token").fill(f"the token of {name}")
-            page.get_by_role("button", name="Sign in").click()
+            tab.follow(page.get_by_role("button", name="Sign in"))
             assert page.url == url(receiver, "events?q=1042")
-            page.locator("tbody a").first.click()
+            tab.follow(page.locator("tbody a").first)
             assert page.get_by_text(name, exact=True).count() == 1
             assert page.get_by_role("button", name="Send again", exact=True).count() == buttons
-            page.get_by_role("button", name="Sign out").click()
+            tab.follow(page.get_by_role("button", name="Sign out"))
             page.goto(url(receiver, "events"))
             assert "/sign-in" in page.url
 
@@ -285,10 +286,10 @@ def test_another_site_can_link_and_do_nothing_else(browser: Browser, receiver: R
         assert page.evaluate("document.querySelector('img').naturalWidth") == 0
         frame = next(frame for frame in page.frames if frame != page.main_frame)
         assert "Overview" not in frame.content()
-        page.get_by_role("button", name="order").click()
+        tab.follow(page.get_by_role("button", name="order"))
         assert "forbidden site" in page.get_by_role("alert").inner_text()
         page.goto(f"http://localhost:{server.server_address[1]}/")
-        page.get_by_role("link", name="link").click()
+        tab.follow(page.get_by_role("link", name="link"))
         assert page.get_by_role("heading", level=1).inner_text() == "#1042 Export fails"
     finally:
         server.shutdown()
@@ -322,13 +323,13 @@ def test_behind_nginx_at_a_prefix_every_link_stays_behind_it(
         page = tab.page
         page.goto(root)
         page.get_by_label("Token").fill("a token")
-        page.get_by_role("button", name="Sign in").click()
-        page.get_by_role("link", name="Events", exact=True).click()
-        page.locator("tbody a").first.click()
+        tab.follow(page.get_by_role("button", name="Sign in"))
+        tab.follow(page.get_by_role("link", name="Events", exact=True))
+        tab.follow(page.locator("tbody a").first)
         app.is_broken = False
-        page.get_by_role("button", name="Send again", exact=True).click()
+        tab.follow(page.get_by_role("button", name="Send again", exact=True))
         assert "Sent again" in page.locator(".notice").inner_text()
-        page.get_by_role("link", name="Overview").click()
+        tab.follow(page.get_by_role("link", name="Overview"))
         for request in tab.requests:
             assert request.url.startswith(root), request.url
             assert "//" not in request.url.removeprefix("http://"), request.url
