@@ -44,7 +44,7 @@ help: ## show this list
 
 demo: wheel ## show the receiver in front of two apps: forgeries, an app that is killed, nothing lost
 	@$(BUILD) "the receiver and an app" $(CRATES) --bin=pylon-receiver --example=axum
-	@$(BIN)/python tools/demo.py $(CARGO_TARGET_DIR)/debug/pylon-receiver $(CARGO_TARGET_DIR)/debug/examples/axum
+	@$(BIN)/python tools/demo.py $(CARGO_TARGET_DIR)/debug/pylon-receiver $(CARGO_TARGET_DIR)/debug/examples/axum $(CACHE)/demo
 
 demo-postgres: wheel programs ## show two receivers on one PostgreSQL: one is killed, the database crashes, nothing lost
 	@$(BUILD) "the receiver" $(CRATES) --bin=pylon-receiver
