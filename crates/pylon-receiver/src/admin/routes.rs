@@ -41,6 +41,7 @@ pub(super) fn open_router(parts: AdminParts) -> Router {
         .route(path::DEAD_REDELIVER, post(orders::redeliver_dead))
         .route(path::DEAD_DROP, post(orders::drop_dead))
         .route(path::STATS, get(stats::show))
+        .route(path::ACTIVITY, get(activity))
         .route(path::CONFIG, get(config))
         .route(path::BACKUP, get(backup::get).layer(Extension(backup::Turn::default())))
         .fallback(unknown_path)
@@ -48,6 +49,11 @@ pub(super) fn open_router(parts: AdminParts) -> Router {
         .layer(Extension(Health::new(parts.clone())))
         .layer(DefaultBodyLimit::max(ORDER_LIMIT))
         .with_state(parts)
+}
+
+async fn activity(State(parts): State<AdminParts>) -> Answer {
+    let running = parts.running.as_ref().ok_or_else(Refusal::not_running)?;
+    json(&running.activity())
 }
 
 async fn config(State(parts): State<AdminParts>) -> Answer {

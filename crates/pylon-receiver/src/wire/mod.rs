@@ -19,11 +19,13 @@
 //! | `POST /api/dead/drop` | [`DeadOrder`] | [`OrderResult`] |
 //! | `GET /api/refused` | [`RefusedFilter`], [`PageQuery`] | [`RefusedList`] |
 //! | `GET /api/stats` | | [`Stats`] |
+//! | `GET /api/activity` | | [`Activity`] |
 //! | `GET /api/config` | | [`RunningConfig`] |
 //! | `GET /api/backup` | | a copy of the ledger, a SQLite file |
 //!
 //! Every refusal is an [`ErrorAnswer`]. The paths are constants in [`path`].
 
+mod activity;
 mod content;
 mod error;
 mod event;
@@ -32,10 +34,12 @@ mod order;
 pub mod path;
 mod status;
 
+pub use crate::activity::{AttemptOutcome, DestinationSeen, EndpointSeen, LastAccepted, LastRefused, MinuteCount};
 pub use crate::ledger::{
     AttemptRecord, DeliveryFilter, DeliveryRecord, DeliveryState, DestinationStats, EventFilter, EventRecord,
     EventState, IssueSummary, Order, RefusedFilter,
 };
+pub use activity::{Activity, DestinationActivity, EndpointActivity, RetrySummary, SecretStatus};
 pub use content::Body;
 pub use error::ErrorAnswer;
 pub use event::{DeliveryDetail, EventDetail, RefusedRequest};

@@ -26,6 +26,8 @@ pub const DEAD_DROP: &str = "/api/dead/drop";
 pub const REFUSED: &str = "/api/refused";
 /// Counts of events, deliveries and refused requests.
 pub const STATS: &str = "/api/stats";
+/// What the running receiver has seen since its start.
+pub const ACTIVITY: &str = "/api/activity";
 /// The configuration that the receiver runs with.
 pub const CONFIG: &str = "/api/config";
 

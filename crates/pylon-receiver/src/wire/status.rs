@@ -103,6 +103,10 @@ pub struct Destination {
     /// Whether it is not configured, so that nobody makes its deliveries; none if no receiver runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub orphaned: Option<bool>,
+    /// Whether it is failing in this receiver: its circuit is not closed, or the latest three attempts failed, or all since the start if
+    /// there were fewer. None if it is not configured, the receiver makes no deliveries, or no receiver runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<bool>,
 }
 
 /// The status of a destination's circuit breaker.

@@ -8,7 +8,7 @@ use pylon_receiver::internals::{
     Access, AdminParts, CertificateEnd, Metrics, OperatorsOptions, Running, RunningDestination, operators_router,
 };
 use pylon_receiver::ledger::*;
-use pylon_receiver::wire::CircuitStatus;
+use pylon_receiver::wire::{Activity, CircuitStatus};
 use pylon_receiver::{DeliveryId, EventId, Headers, Moment, Role};
 use pylon_webhooks::{EventKind, WebhookEvent};
 use serde_json::Value;
@@ -323,6 +323,7 @@ pub(crate) struct FakeRunning {
     pub(crate) unmet: Mutex<Vec<String>>,
     pub(crate) warnings: Mutex<Vec<String>>,
     pub(crate) certificates: Mutex<Vec<CertificateEnd>>,
+    pub(crate) activity: Mutex<Option<Activity>>,
 }
 
 impl Running for FakeRunning {
@@ -345,6 +346,16 @@ impl Running for FakeRunning {
     fn warnings(&self) -> Vec<String> {
         self.warnings.lock().unwrap().clone()
     }
+    fn activity(&self) -> Activity {
+        let nothing = Activity {
+            since: NOW,
+            addresses: Vec::new(),
+            endpoints: Vec::new(),
+            destinations: Vec::new(),
+            elsewhere: None,
+        };
+        self.activity.lock().unwrap().clone().unwrap_or(nothing)
+    }
     fn certificates(&self) -> Vec<CertificateEnd> {
         self.certificates.lock().unwrap().clone()
     }
@@ -356,7 +367,8 @@ impl Running for FakeRunning {
 /// A destination of the fake receiver; an open circuit stays open for 1.5 s.
 pub(crate) fn destination(name: &str, circuit: CircuitStatus) -> RunningDestination {
     let open_for = (circuit == CircuitStatus::Open).then_some(Duration::from_millis(1500));
-    RunningDestination { name: name.into(), circuit: Some(circuit), open_for }
+    let is_failing = Some(circuit != CircuitStatus::Closed);
+    RunningDestination { name: name.into(), circuit: Some(circuit), open_for, is_failing }
 }
 
 /// A router with what is behind it.
