@@ -451,7 +451,7 @@ def test_each_step_ticks_itself_from_a_refusal_to_the_first_delivery(tab: Tab, r
     assert "to do" in step(tab, "The template").inner_text()
     assert event.get_by_role("link").first.get_attribute("href") == f"events/{newest(receiver)}"
     arrival = step(tab, "The first delivery")
-    arrival.get_by_text("failing").wait_for(timeout=SOON)
+    arrival.get_by_text("last attempt failed").wait_for(timeout=SOON)
     assert "answered 500" in arrival.inner_text()
 
     app.is_broken = False

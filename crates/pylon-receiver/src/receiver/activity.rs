@@ -1,14 +1,27 @@
 //! What the receiver has seen, for operators.
 
-use super::Shared;
-use crate::config::{DestinationConfig, ListenAddress};
+use crate::accept::Acceptor;
+use crate::activity::Recorder;
+use crate::config::{Config, DestinationConfig, ListenAddress};
 use crate::deliver::address;
+use crate::time::Moment;
 use crate::wire::{Activity, DestinationActivity, RetrySummary};
 
+/// Where it is known.
+pub(super) struct Sources<'s> {
+    pub(super) config: &'s Config,
+    /// None: the receiver accepts no webhooks.
+    pub(super) acceptor: Option<&'s Acceptor>,
+    pub(super) recorder: &'s Recorder,
+    pub(super) webhooks: &'s [ListenAddress],
+    pub(super) has_tls: bool,
+    pub(super) since: Moment,
+    pub(super) now: Moment,
+}
+
 /// What the receiver has seen since its start.
-pub(super) fn of(shared: &Shared) -> Activity {
-    let config = shared.config();
-    let now = shared.clock.now();
+pub(super) fn activity(sources: Sources<'_>) -> Activity {
+    let Sources { config, acceptor, recorder, webhooks, has_tls, since, now } = sources;
     let destination = |destination: &DestinationConfig| DestinationActivity {
         name: destination.name.to_string(),
         address: address(&destination.transport).into(),
@@ -18,16 +31,16 @@ pub(super) fn of(shared: &Shared) -> Activity {
             first_delay_seconds: destination.retry.first_delay.as_secs_f64(),
             longest_delay_seconds: destination.retry.longest_delay.as_secs_f64(),
         },
-        seen: shared.recorder.destination(&destination.name, now),
+        seen: recorder.destination(&destination.name, now),
     };
     let mut destinations: Vec<_> = config.destinations.iter().map(destination).collect();
     destinations.sort_by(|one, other| one.name.cmp(&other.name));
     Activity {
-        since: shared.started_at,
-        addresses: shared.webhooks.iter().map(|address| url_of(address, shared.tls.is_some())).collect(),
-        endpoints: shared.acceptor.as_ref().map(|acceptor| acceptor.endpoints()).unwrap_or_default(),
+        since,
+        addresses: webhooks.iter().map(|address| url_of(address, has_tls)).collect(),
+        endpoints: acceptor.map(Acceptor::endpoints).unwrap_or_default(),
         destinations,
-        elsewhere: shared.recorder.elsewhere(),
+        elsewhere: recorder.elsewhere(),
     }
 }
 

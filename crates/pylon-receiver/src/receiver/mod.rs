@@ -33,6 +33,7 @@ use crate::pem::TlsFault;
 use crate::role::Role;
 use crate::time::{Moment, WallClock};
 use crate::wire::{Activity, CircuitStatus};
+use activity::{Sources, activity};
 use couriers::Couriers;
 use inherited_addresses::InheritedAddresses;
 use preflight::pass;
@@ -328,7 +329,15 @@ impl Running for Shared {
     }
 
     fn activity(&self) -> Activity {
-        activity::of(self)
+        activity(Sources {
+            config: &Shared::config(self),
+            acceptor: self.acceptor.as_deref(),
+            recorder: &self.recorder,
+            webhooks: &self.webhooks,
+            has_tls: self.tls.is_some(),
+            since: self.started_at,
+            now: self.clock.now(),
+        })
     }
 
     fn certificates(&self) -> Vec<CertificateEnd> {

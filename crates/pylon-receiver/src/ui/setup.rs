@@ -39,6 +39,13 @@ struct Setup {
     destinations: Vec<There>,
 }
 
+/// Instead, where this receiver accepts no webhooks.
+#[derive(Template)]
+#[template(path = "setup_elsewhere.html")]
+struct Elsewhere {
+    frame: Frame,
+}
+
 /// The newest event that the set-up is about.
 struct First {
     event: EventRecord,
@@ -53,14 +60,14 @@ struct First {
 struct There {
     name: String,
     state: Arrival,
+    /// The last attempt, if it failed.
+    failed: Option<AttemptOutcome>,
 }
 
 /// Whether anything has arrived at a destination.
 enum Arrival {
     Done,
-    /// The last attempt failed.
-    Failed(AttemptOutcome),
-    /// A delivery waits for its first attempt, or for a receiver that makes it.
+    /// A delivery has not arrived yet.
     Waiting,
     /// The destination does not take this event.
     NotWanted,
@@ -86,6 +93,9 @@ pub(super) async fn show(
     let none = |message: &'static str| Problem::new(StatusCode::NOT_FOUND, message, "");
     let running = ui.parts.running.as_ref();
     let activity = running.ok_or_else(|| none("no receiver is running: the ledger is only read"))?.activity();
+    if activity.endpoints.is_empty() {
+        return page(&Elsewhere { frame: ui.frame(&caller, "").await }, &headers);
+    }
     let asked = kind.as_deref().map(|kind| {
         let unknown = "there is no such kind: expected one that `pylon-receiver template` lists, found another name";
         EventKind::from_name(kind).ok_or_else(|| none(unknown))
@@ -95,10 +105,7 @@ pub(super) async fn show(
         Some(name) => activity.endpoints.iter().find(|endpoint| endpoint.name == *name),
         None => activity.endpoints.first(),
     };
-    let unknown = match activity.endpoints.is_empty() {
-        true => "this receiver accepts no webhooks: expected one whose role accepts; ask that one",
-        false => "there is no such endpoint: expected one that is configured, found another name",
-    };
+    let unknown = "there is no such endpoint: expected one that is configured, found another name";
     let endpoint = found.ok_or_else(|| none(unknown))?.clone();
     let first = match newest(&ui, &endpoint, asked).await? {
         Some(id) => ui.parts.ledger.event(id).await.map_err(admin::Refusal::from)?.map(first),
@@ -145,15 +152,14 @@ impl There {
         let mut deliveries = deliveries.iter().filter(|delivery| delivery.destination == there.name).peekable();
         let is_wanted = deliveries.peek().is_some();
         let is_delivered = deliveries.any(|delivery| delivery.state == DeliveryState::Delivered);
-        let state = match there.seen.latest.first() {
-            _ if is_delivered => Arrival::Done,
-            Some(outcome) if !outcome.delivered => Arrival::Failed(outcome.clone()),
+        let state = match first {
+            _ if is_delivered || there.seen.last_delivered_at.is_some() => Arrival::Done,
             _ if is_wanted => Arrival::Waiting,
-            _ if there.seen.last_delivered_at.is_some() => Arrival::Done,
-            _ if first.is_some() => Arrival::NotWanted,
-            _ => Arrival::Nothing,
+            Some(_) => Arrival::NotWanted,
+            None => Arrival::Nothing,
         };
-        Self { name: there.name.clone(), state }
+        let failed = there.seen.latest.first().filter(|latest| !latest.delivered).cloned();
+        Self { name: there.name.clone(), state, failed }
     }
 }
 
