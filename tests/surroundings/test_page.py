@@ -357,7 +357,17 @@ def test_everybody_can_use_it(browser: Browser, receiver: Receiver, axe: str, sc
     options = {"color_scheme": scheme, "viewport": {"width": width, "height": 800}, "bypass_csp": True}
     with closing(Tab(browser, **options)) as tab:
         page = tab.page
-        paths = ["", "setup", "events", f"events/{event}", f"events/{event}?body=pretty", "dead", "refused", "health", "help"]
+        paths = [
+            "",
+            "setup",
+            "events",
+            f"events/{event}",
+            f"events/{event}?body=pretty",
+            "dead",
+            "refused",
+            "health",
+            "help",
+        ]
         for path in [*paths, "destinations/app", "nothing"]:
             page.goto(url(receiver, path))
             tab.complaints[:] = [complaint for complaint in tab.complaints if "404" not in complaint]
@@ -473,9 +483,7 @@ def test_without_javascript_a_reload_ticks_the_steps(browser: Browser, receiver:
         assert "done" in step(tab, "The first event").inner_text()
 
 
-def test_an_app_that_answers_500_is_failing_in_words_until_it_is_mended(
-    tab: Tab, receiver: Receiver, app: App
-) -> None:
+def test_an_app_that_answers_500_is_failing_in_words_until_it_is_mended(tab: Tab, receiver: Receiver, app: App) -> None:
     page = tab.page
     page.goto(url(receiver))
     assert "all is well" in page.locator("#troubles").inner_text()
