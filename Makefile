@@ -33,7 +33,7 @@ CRATES := --package=pylon-webhooks --package=pylon-receiver --package=pylon-rece
 BUILD = $(PYTHON) tools/build.py
 # Packages of Debian whose programs the tests meet, and where those go that the machine lacks.
 DEBIAN_PACKAGES := nginx haproxy caddy prometheus squid uwsgi-plugin-python3 apache2-bin libapache2-mod-wsgi-py3 \
-	postgresql pgbouncer nats-server
+	postgresql pgbouncer nats-server chromium
 export PYLON_DEBIAN_PROGRAMS := $(CACHE)/debian
 export PYLON_AXE := $(CACHE)/axe/axe.min.js
 MDBOOK_VERSION := 0.5.4

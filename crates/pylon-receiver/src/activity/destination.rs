@@ -5,6 +5,7 @@ use crate::id::DeliveryId;
 use crate::time::Moment;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+use utoipa::ToSchema;
 
 /// How many of the latest outcomes are remembered.
 const REMEMBERED: usize = 10;
@@ -12,7 +13,7 @@ const REMEMBERED: usize = 10;
 const FAILING: usize = 3;
 
 /// How attempts to deliver to a destination ended.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DestinationSeen {
     /// Whether the latest three attempts failed, or all of them if there were fewer. Without any attempt, it is not failing.
     pub failing: bool,
@@ -26,7 +27,7 @@ pub struct DestinationSeen {
 }
 
 /// How an attempt ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AttemptOutcome {
     /// When it ended.
     pub at: Moment,

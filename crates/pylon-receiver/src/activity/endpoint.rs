@@ -3,9 +3,10 @@
 use crate::id::EventId;
 use crate::time::Moment;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What an endpoint did last.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EndpointSeen {
     /// The last event that was accepted. Left out if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -16,7 +17,7 @@ pub struct EndpointSeen {
 }
 
 /// The last event that an endpoint accepted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LastAccepted {
     /// When.
     pub at: Moment,
@@ -30,7 +31,7 @@ pub struct LastAccepted {
 }
 
 /// The last request that was refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LastRefused {
     /// When.
     pub at: Moment,

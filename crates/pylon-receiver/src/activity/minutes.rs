@@ -2,12 +2,13 @@
 
 use crate::time::Moment;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 const MINUTES: usize = 60;
 const MINUTE: i64 = 60_000;
 
 /// The attempts that ended in one minute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MinuteCount {
     /// When the minute began.
     pub at: Moment,

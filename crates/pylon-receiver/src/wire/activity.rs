@@ -3,10 +3,11 @@
 use crate::activity::{DestinationSeen, EndpointSeen, LastRefused};
 use crate::time::Moment;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What this receiver has seen since its start. It is in memory: a restart forgets it, and other receivers on the same ledger have seen
 /// something else.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Activity {
     /// When the receiver started.
     pub since: Moment,
@@ -22,7 +23,7 @@ pub struct Activity {
 }
 
 /// How an endpoint authenticates requests, and what it did last.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EndpointActivity {
     /// The name.
     pub name: String,
@@ -43,7 +44,7 @@ pub struct EndpointActivity {
 }
 
 /// A source of a secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SecretStatus {
     /// The source, such as `environment variable PYLON_WEBHOOK_SECRET`.
     pub source: String,
@@ -53,7 +54,7 @@ pub struct SecretStatus {
 }
 
 /// A destination in this receiver.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DestinationActivity {
     /// The name.
     pub name: String,
@@ -67,7 +68,7 @@ pub struct DestinationActivity {
 }
 
 /// How deliveries are retried.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RetrySummary {
     /// Attempts after which a delivery is given up.
     pub attempts: u32,

@@ -22,6 +22,7 @@
 //! | `GET /api/activity` | | [`Activity`] |
 //! | `GET /api/config` | | [`RunningConfig`] |
 //! | `GET /api/backup` | | a copy of the ledger, a SQLite file |
+//! | `GET /api/openapi.json` | | this table in full, as OpenAPI 3.1 |
 //!
 //! Every refusal is an [`ErrorAnswer`]. The paths are constants in [`path`].
 
@@ -32,6 +33,7 @@ mod event;
 mod list;
 mod order;
 pub mod path;
+mod schema;
 mod status;
 
 pub use crate::activity::{AttemptOutcome, DestinationSeen, EndpointSeen, LastAccepted, LastRefused, MinuteCount};
