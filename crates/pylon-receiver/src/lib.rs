@@ -121,7 +121,7 @@ pub mod internals {
     pub use crate::admin::{AdminParts, ORDER_LIMIT, Running, RunningDestination};
     pub use crate::certificate::CertificateEnd;
     pub use crate::deliver::{
-        Admitted, Backoff, Circuit, CircuitState, Courier, CourierParts, Delivered, Failure, Report, Role, Shortage,
+        Admitted, Backoff, Circuit, CircuitState, Code, Courier, CourierParts, Delivered, Failure, Report, Role, Shortage,
         Transport, TransportFault, TransportFuture, Work, dial, transport,
     };
     pub use crate::ledger::copy::{

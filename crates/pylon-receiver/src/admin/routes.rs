@@ -38,6 +38,7 @@ pub(super) fn open_router(parts: AdminParts) -> Router {
         .route(path::EVENTS_REDELIVER, post(orders::redeliver_events))
         .route(path::DELIVERIES_MOVE, post(reassign::move_deliveries))
         .route(path::DELIVERIES_DROP, post(reassign::drop_deliveries))
+        .route(path::DEAD_GROUPS, get(lists::dead_groups))
         .route(path::DEAD_REDELIVER, post(orders::redeliver_dead))
         .route(path::DEAD_DROP, post(orders::drop_dead))
         .route(path::STATS, get(stats::show))

@@ -15,6 +15,7 @@
 //! | `GET /api/deliveries` | [`DeliveryFilter`], [`PageQuery`] | [`DeliveryList`] |
 //! | `POST /api/deliveries/move` | [`MoveOrder`] | [`OrderResult`] |
 //! | `POST /api/deliveries/drop` | [`DropOrder`] | [`OrderResult`] |
+//! | `GET /api/dead/groups` | | [`DeadGroups`] |
 //! | `POST /api/dead/redeliver` | [`DeadOrder`] | [`OrderResult`] |
 //! | `POST /api/dead/drop` | [`DeadOrder`] | [`OrderResult`] |
 //! | `GET /api/refused` | [`RefusedFilter`], [`PageQuery`] | [`RefusedList`] |
@@ -33,13 +34,13 @@ pub mod path;
 mod status;
 
 pub use crate::ledger::{
-    AttemptRecord, DeliveryFilter, DeliveryRecord, DeliveryState, DestinationStats, EventFilter, EventRecord,
+    AttemptAnswer, AttemptRecord, DeadGroup, DeliveryFilter, DeliveryRecord, DeliveryState, DestinationStats, EventFilter, EventRecord,
     EventState, IssueSummary, Order, RefusedFilter,
 };
 pub use content::Body;
 pub use error::ErrorAnswer;
 pub use event::{DeliveryDetail, EventDetail, RefusedRequest};
-pub use list::{DeliveryList, EventList, PageQuery, RefusedList};
+pub use list::{DeadGroups, DeliveryList, EventList, PageQuery, RefusedList};
 pub use order::{DeadOrder, DropOrder, EventOrder, MoveOrder, OrderResult};
 pub use status::{
     CircuitStatus, Destination, LiveStatus, Liveness, Readiness, ReadyStatus, RunningConfig, Spool, Stats,

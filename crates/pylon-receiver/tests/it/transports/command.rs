@@ -24,7 +24,7 @@ fn folder() -> TempDir {
 fn exited(code: i32, line: &str) -> Report {
     let cause = format!("exit code {code}");
     let detail = if line.is_empty() { cause.clone() } else { format!("{cause}: {line}") };
-    Report::refused(Some(code), cause).with_detail(detail)
+    Report::refused(Code::Exit(code), Some(code), cause).with_detail(detail)
 }
 
 #[tokio::test]
@@ -46,9 +46,9 @@ async fn how_a_command_ends_decides() {
         ("exec 2>&-; exit 3", exited(3, "")),
         (
             "echo why >&2; kill -TERM $$",
-            Report::refused(None, "ended by signal 15").with_detail("ended by signal 15: why"),
+            Report::refused(Code::Signal(15), None, "ended by signal 15").with_detail("ended by signal 15: why"),
         ),
-        ("kill -KILL $$", Report::refused(None, "ended by signal 9")),
+        ("kill -KILL $$", Report::refused(Code::Signal(9), None, "ended by signal 9")),
     ];
     for (script, expected) in cases {
         assert_eq!(deliver(shell(script, &folder), PATIENCE, &attempt()).await, expected, "{script}");
@@ -87,7 +87,7 @@ async fn what_cannot_be_started_fails_and_says_why() {
         assert_eq!(report, Report::failed(None, detail), "{}", path.display());
     }
     let report = deliver(command(&[], &[]), PATIENCE, &attempt()).await;
-    assert_eq!(report, Report::failed(None, not_found), "no command at all");
+    assert_eq!(report, Report::failed(Code::NOT_FOUND, None, not_found), "no command at all");
 }
 
 #[tokio::test]
@@ -176,7 +176,7 @@ async fn a_command_that_hangs_is_killed_with_all_it_started() {
     let report = within("the attempt ends", transport.deliver(&attempt())).await;
     let sentence = format!("no exit within {limit}: killed");
     let detail = format!("{sentence}: waiting for the lock");
-    assert_eq!(report, Report::failed(None, sentence).with_detail(detail));
+    assert_eq!(report, Report::failed(Code::TIMEOUT, None, sentence).with_detail(detail));
     for name in ["self", "child"] {
         let process = std::fs::read_to_string(folder.path().join(name)).unwrap();
         eventually("it is gone", || !is_alive(&process));
