@@ -29,6 +29,7 @@ pub(super) fn open_router(parts: AdminParts) -> Router {
         .route(&format!("{}/{{id}}", path::EVENTS), get(event::show))
         .route(&format!("{}/{{id}}/body", path::EVENTS), get(event::body))
         .route(path::DELIVERIES, get(lists::deliveries))
+        .route(path::DEAD_GROUPS, get(lists::dead_groups))
         .route(path::REFUSED, get(lists::refused))
         .route_layer(from_fn_with_state(Turns::default(), turns::take));
     large
@@ -38,7 +39,6 @@ pub(super) fn open_router(parts: AdminParts) -> Router {
         .route(path::EVENTS_REDELIVER, post(orders::redeliver_events))
         .route(path::DELIVERIES_MOVE, post(reassign::move_deliveries))
         .route(path::DELIVERIES_DROP, post(reassign::drop_deliveries))
-        .route(path::DEAD_GROUPS, get(lists::dead_groups))
         .route(path::DEAD_REDELIVER, post(orders::redeliver_dead))
         .route(path::DEAD_DROP, post(orders::drop_dead))
         .route(path::STATS, get(stats::show))

@@ -7,6 +7,7 @@ mod dial;
 mod handlers;
 mod http;
 mod json_lines;
+mod kept;
 #[cfg(feature = "nats")]
 mod nats;
 mod proxy;

@@ -161,7 +161,10 @@ async fn end(ledger: &SqliteLedger, clock: &Hands, now: i64, destination: &str, 
     let ask = Ask { destination: destination.into(), free: 1, ..claim(now) };
     let leased = ledger.exchange(ask.exchange()).await.unwrap().claimed.deliveries;
     let [leased] = leased.as_slice() else { panic!("expected one due at {destination}, found {leased:?}") };
-    let settlements = vec![Settlement { lease: leased.lease, verdict, attempt: Some(attempt(500, "was met")) }];
+    let answer = (verdict != Verdict::Delivered)
+        .then(|| AttemptAnswer::beginning(Some(b"text/html"), b"<h1>\xff\0", leased.attempt == 1));
+    let told = NewAttempt { answer, ..attempt(500, "was met") };
+    let settlements = vec![Settlement { lease: leased.lease, verdict, attempt: Some(told) }];
     let settled = Exchange { destination: destination.into(), settlements, claim: None };
     assert_eq!(ledger.exchange(settled).await.unwrap().settled, [Settled::Recorded]);
 }

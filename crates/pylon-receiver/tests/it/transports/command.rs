@@ -84,7 +84,12 @@ async fn what_cannot_be_started_fails_and_says_why() {
     ];
     for (path, detail) in cases {
         let report = deliver(command(&[path.to_str().unwrap()], &[]), PATIENCE, &attempt()).await;
-        assert_eq!(report, Report::failed(None, detail), "{}", path.display());
+        let code = match detail {
+            "the command may not be executed" => Code::DENIED,
+            detail if detail == not_found => Code::NOT_FOUND,
+            _ => Code::NOT_STARTED,
+        };
+        assert_eq!(report, Report::failed(code, None, detail), "{}", path.display());
     }
     let report = deliver(command(&[], &[]), PATIENCE, &attempt()).await;
     assert_eq!(report, Report::failed(Code::NOT_FOUND, None, not_found), "no command at all");
