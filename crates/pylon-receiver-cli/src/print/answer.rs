@@ -5,7 +5,8 @@ use pylon_receiver::wire::AttemptAnswer;
 
 /// The answer as indented lines.
 pub(crate) fn lines(answer: &AttemptAnswer) -> Vec<String> {
-    let content_type = answer.content_type.as_deref().map(|name| format!(", {}", text::escape(name))).unwrap_or_default();
+    let content_type =
+        answer.content_type.as_deref().map(|name| format!(", {}", text::escape(name))).unwrap_or_default();
     let part = if answer.is_cut { ", a part" } else { "" };
     let length = answer.bytes.len();
     let Some(said) = answer.text() else {

@@ -6,7 +6,8 @@ use super::parts::AdminParts;
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{LedgerFuture, Page};
 use crate::wire::{
-    DeadGroups, DeliveryFilter, DeliveryList, EventFilter, EventList, PageQuery, RefusedFilter, RefusedList, RefusedRequest,
+    DeadGroups, DeliveryFilter, DeliveryList, EventFilter, EventList, PageQuery, RefusedFilter, RefusedList,
+    RefusedRequest,
 };
 use axum::extract::State;
 use http::Uri;

@@ -425,7 +425,8 @@ impl Work {
     fn end(&mut self, ended: Ended) {
         let Ended { attempt, lease, is_repeat, judged, report, took, span } = ended;
         self.share.ended(is_repeat);
-        let report = report.unwrap_or_else(|| Report::failed(Code::PANIC, None, "the attempt broke off: the transport panicked"));
+        let report = report
+            .unwrap_or_else(|| Report::failed(Code::PANIC, None, "the attempt broke off: the transport panicked"));
         span.record("status", report.status);
         let (verdict, change) = self.destination.judge(&report, judged);
         let outcome = self.destination.tell(&attempt, &report, &verdict, took);

@@ -8,8 +8,8 @@ use super::event::{NewDelivery, NewEvent, Recorded};
 use super::exchange::{Exchange, Exchanged};
 use super::lease::{Lease, Owner};
 use super::read::{
-    DeadGroup, DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Page, RefusedFilter, RefusedRecord,
-    Stats,
+    DeadGroup, DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Page, RefusedFilter,
+    RefusedRecord, Stats,
 };
 use super::refused::NewRefused;
 use super::spool_status::SpoolStatus;

@@ -44,8 +44,8 @@ pub use observer::CommitObserver;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresLedger, PostgresOptions, ReadPassword};
 pub use read::{
-    AttemptRecord, DeadGroup, DeliveryFilter, DeliveryRecord, DestinationStats, EventDetail, EventFilter, EventRecord, EventState,
-    Order, Page, RefusedFilter, RefusedRecord, Stats,
+    AttemptRecord, DeadGroup, DeliveryFilter, DeliveryRecord, DestinationStats, EventDetail, EventFilter, EventRecord,
+    EventState, Order, Page, RefusedFilter, RefusedRecord, Stats,
 };
 pub use refused::NewRefused;
 pub use spool::{Connect, SpoolOptions, SpooledLedger};

@@ -18,10 +18,7 @@ pub(super) enum Answer {
         text: String,
     },
     /// It is no text.
-    Binary {
-        about: String,
-        length: u64,
-    },
+    Binary { about: String, length: u64 },
 }
 
 impl From<&AttemptAnswer> for Answer {

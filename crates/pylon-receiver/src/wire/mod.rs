@@ -34,8 +34,8 @@ pub mod path;
 mod status;
 
 pub use crate::ledger::{
-    AttemptAnswer, AttemptRecord, DeadGroup, DeliveryFilter, DeliveryRecord, DeliveryState, DestinationStats, EventFilter, EventRecord,
-    EventState, IssueSummary, Order, RefusedFilter,
+    AttemptAnswer, AttemptRecord, DeadGroup, DeliveryFilter, DeliveryRecord, DeliveryState, DestinationStats,
+    EventFilter, EventRecord, EventState, IssueSummary, Order, RefusedFilter,
 };
 pub use content::Body;
 pub use error::ErrorAnswer;

@@ -4,6 +4,7 @@
 
 mod accept;
 mod admin;
+mod answered;
 mod certificates;
 mod config;
 mod deliver;

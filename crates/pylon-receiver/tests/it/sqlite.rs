@@ -1,6 +1,6 @@
 //! What belongs to the SQLite file, and not to every ledger.
 
-use crate::ledger::contract::{at, Ask, Draft, Hands, all, claim, delivery, event, refused};
+use crate::ledger::contract::{Ask, Draft, Hands, all, at, claim, delivery, event, refused};
 use pylon_receiver::ledger::*;
 use rusqlite::Connection;
 use std::os::unix::fs::FileExt;

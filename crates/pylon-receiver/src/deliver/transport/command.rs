@@ -107,7 +107,9 @@ impl Command {
         };
         match group.exit(&attempt.body, said).await {
             Ok(status) => report(status, &said.last_line),
-            Err(error) => Report::failed(Code::FAILED, None, format!("the command cannot be waited for: {}", error.kind())),
+            Err(error) => {
+                Report::failed(Code::FAILED, None, format!("the command cannot be waited for: {}", error.kind()))
+            }
         }
     }
 }
@@ -216,9 +218,11 @@ fn not_started(error: &io::Error) -> Report {
         return Report::not_tried(shortage);
     }
     match error.kind() {
-        ErrorKind::NotFound => {
-            Report::failed(Code::NOT_FOUND, None, "the command, or the interpreter that its first line names, is not found")
-        }
+        ErrorKind::NotFound => Report::failed(
+            Code::NOT_FOUND,
+            None,
+            "the command, or the interpreter that its first line names, is not found",
+        ),
         ErrorKind::PermissionDenied => Report::failed(Code::DENIED, None, "the command may not be executed"),
         _ => Report::failed(Code::NOT_STARTED, None, format!("the command cannot be started: {error}")),
     }

@@ -100,7 +100,11 @@ impl Transport for InProcess {
             let event = match WebhookEvent::from_stored(attempt.body.clone(), &attempt.name, attempt.kind) {
                 Ok(event) => Verified::stored(event),
                 Err(error) => {
-                    return Report::refused(Code::UNREADABLE, None, format!("handlers cannot read the body: {}", error.fault()));
+                    return Report::refused(
+                        Code::UNREADABLE,
+                        None,
+                        format!("handlers cannot read the body: {}", error.fault()),
+                    );
                 }
             };
             let (handlers, attempt) = (Arc::clone(&self.handlers), attempt.clone());
@@ -109,12 +113,20 @@ impl Transport for InProcess {
             let _abort = AbortOnDrop(task.abort_handle());
             match tokio::time::timeout(self.timeout, task).await {
                 Ok(Ok(Ok(()))) => Report::delivered(None, "handled"),
-                Ok(Ok(Err(error))) => Report::refused(Code::HANDLER_ERROR, None, "a handler failed").with_detail(failed(&error)),
+                Ok(Ok(Err(error))) => {
+                    Report::refused(Code::HANDLER_ERROR, None, "a handler failed").with_detail(failed(&error))
+                }
                 Ok(Err(ended)) => match ended.try_into_panic() {
-                    Ok(panic) => Report::refused(Code::PANIC, None, "a handler panicked").with_detail(panicked(&*panic)),
-                    Err(_) => Report::failed(Code::ABORTED, None, "the handlers were aborted, because the runtime ends"),
+                    Ok(panic) => {
+                        Report::refused(Code::PANIC, None, "a handler panicked").with_detail(panicked(&*panic))
+                    }
+                    Err(_) => {
+                        Report::failed(Code::ABORTED, None, "the handlers were aborted, because the runtime ends")
+                    }
                 },
-                Err(_) => Report::failed(Code::TIMEOUT, None, format!("not handled within {}", show_duration(self.timeout))),
+                Err(_) => {
+                    Report::failed(Code::TIMEOUT, None, format!("not handled within {}", show_duration(self.timeout)))
+                }
             }
         })
     }

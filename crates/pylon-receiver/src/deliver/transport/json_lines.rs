@@ -83,7 +83,8 @@ impl Transport for JsonLines {
     /// event comes a second time then, under the same event id.
     fn deliver<'a>(&'a self, attempt: &'a Attempt) -> TransportFuture<'a> {
         Box::pin(async move {
-            let late = || Report::failed(Code::TIMEOUT, None, format!("not written within {}", show_duration(self.timeout)));
+            let late =
+                || Report::failed(Code::TIMEOUT, None, format!("not written within {}", show_duration(self.timeout)));
             tokio::time::timeout(self.timeout, self.write(attempt)).await.unwrap_or_else(|_| late())
         })
     }

@@ -66,8 +66,8 @@ impl Tail {
 
     /// What it holds, if that is more than one line that a sentence has whole.
     pub(super) fn answer(&self) -> Option<AttemptAnswer> {
-        let said = self.bytes.trim_ascii();
-        let is_in_a_sentence = !said.contains(&b'\n') && said.len() <= LONGEST && said.is_ascii();
+        let is_fit = |line: &str| line.chars().count() <= LONGEST && !line.contains(char::is_control);
+        let is_in_a_sentence = !self.is_cut && std::str::from_utf8(&self.bytes).is_ok_and(|said| is_fit(said.trim()));
         (!is_in_a_sentence).then(|| AttemptAnswer::end(&self.bytes, self.is_cut))
     }
 }

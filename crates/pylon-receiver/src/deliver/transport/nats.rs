@@ -172,7 +172,8 @@ fn report(answer: &[u8], subject: &str) -> Report {
 impl Refusal {
     fn report(&self, subject: &str) -> Report {
         let Self { code, err_code, description } = self;
-        let full = |key: &str| Report::busy(Code::NO_ROOM, None, format!("the stream is full: it has reached its `{key}`"));
+        let full =
+            |key: &str| Report::busy(Code::NO_ROOM, None, format!("the stream is full: it has reached its `{key}`"));
         match (err_code, description.as_str()) {
             (10077, "maximum messages exceeded") => full("max_msgs"),
             (10077, "maximum bytes exceeded") => full("max_bytes"),
@@ -182,9 +183,11 @@ impl Refusal {
                     format!("the stream is full for subject {subject}: it has reached `max_msgs_per_subject`");
                 Report::refused(Code::NO_ROOM, None, sentence)
             }
-            (10054, _) => {
-                Report::refused(Code::TOO_LARGE, None, "the message is larger than the stream takes: raise its `max_msg_size`")
-            }
+            (10054, _) => Report::refused(
+                Code::TOO_LARGE,
+                None,
+                "the message is larger than the stream takes: raise its `max_msg_size`",
+            ),
             (10002 | 10023 | 10028 | 10047, _) => self.told(Report::busy, Code::NO_ROOM, "JetStream has no room left"),
             _ if *code == 503 => self.told(Report::failed, Code::UNAVAILABLE, "JetStream is not available"),
             _ => self.told(Report::refused, Code::NOT_STORED, "JetStream does not store the message"),
@@ -192,12 +195,7 @@ impl Refusal {
     }
 
     /// The sentence with the number of the error, and in the ledger with the server's own words.
-    fn told(
-        &self,
-        report: impl FnOnce(Code, Option<i32>, String) -> Report,
-        code: Code,
-        sentence: &str,
-    ) -> Report {
+    fn told(&self, report: impl FnOnce(Code, Option<i32>, String) -> Report, code: Code, sentence: &str) -> Report {
         let sentence = format!("{sentence} (error {})", self.err_code);
         let said = fit(&self.description);
         let detail = if said.is_empty() { sentence.clone() } else { format!("{sentence}: {said}") };
@@ -209,9 +207,11 @@ impl Refusal {
 fn not_stored(unanswered: Unanswered, subject: &str, length: usize) -> Report {
     let subject = quoted(subject);
     match unanswered {
-        Unanswered::NoStream { has_jetstream: true } => {
-            Report::refused(Code::NO_STREAM, None, format!("no stream takes subject {subject}: add it to the `subjects` of a stream"))
-        }
+        Unanswered::NoStream { has_jetstream: true } => Report::refused(
+            Code::NO_STREAM,
+            None,
+            format!("no stream takes subject {subject}: add it to the `subjects` of a stream"),
+        ),
         Unanswered::NoStream { has_jetstream: false } => Report::refused(
             Code::NO_STREAM,
             None,
@@ -224,14 +224,18 @@ fn not_stored(unanswered: Unanswered, subject: &str, length: usize) -> Report {
                 "the body of {length} bytes and the headers are larger than the server takes, {most} bytes: raise its `max_payload`"
             ),
         ),
-        Unanswered::Denied => {
-            Report::refused(Code::DENIED, None, format!("the server does not allow this user to publish to subject {subject}"))
-        }
+        Unanswered::Denied => Report::refused(
+            Code::DENIED,
+            None,
+            format!("the server does not allow this user to publish to subject {subject}"),
+        ),
         Unanswered::NoReplies => Report::failed(
             Code::DENIED,
             None,
             "the server does not allow this user to subscribe to `_INBOX.>`, where acknowledgements arrive",
         ),
-        Unanswered::BrokeOff => Report::failed(Code::CLOSED, None, "the connection broke off before the acknowledgement"),
+        Unanswered::BrokeOff => {
+            Report::failed(Code::CLOSED, None, "the connection broke off before the acknowledgement")
+        }
     }
 }

@@ -224,7 +224,9 @@ impl Servers {
         let tls = match self.tls.connector() {
             Ok(connector) => connector.config().as_ref().clone(),
             Err(missing) if self.demands_tls => {
-                return Err(Shortage::now().map_or_else(|| Report::failed(Code::MISSING, None, missing), Report::not_tried));
+                return Err(
+                    Shortage::now().map_or_else(|| Report::failed(Code::MISSING, None, missing), Report::not_tried)
+                );
             }
             // A server that demands TLS all the same is not believed.
             Err(_) => self.tls.of_nobody(),

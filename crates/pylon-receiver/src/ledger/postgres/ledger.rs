@@ -13,8 +13,8 @@ use super::{
 };
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
-    DeadGroup, DeliveryFilter, DeliveryRecord, Durability, EventDetail, EventFilter, EventRecord, Exchange, Exchanged, Lease,
-    Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded,
+    DeadGroup, DeliveryFilter, DeliveryRecord, Durability, EventDetail, EventFilter, EventRecord, Exchange, Exchanged,
+    Lease, Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded,
     RefusedFilter, RefusedRecord, Stats, Wakes,
 };
 use crate::postgres_address::PostgresAddress;

@@ -374,7 +374,20 @@ impl<'a> Ends<'a> {
         let Entries { took, statuses, details, codes, answer_types, answers, are_cut } = entries;
         let destination = &&**destination;
         let columns: &[&(dyn ToSql + Sync)] = &[
-            destination, places, events, numbers, seqs, tokens, states, reasons, took, statuses, details, codes, answer_types, answers,
+            destination,
+            places,
+            events,
+            numbers,
+            seqs,
+            tokens,
+            states,
+            reasons,
+            took,
+            statuses,
+            details,
+            codes,
+            answer_types,
+            answers,
             are_cut,
         ];
         transaction.query(statement, columns).await
@@ -398,7 +411,20 @@ impl<'a> Again<'a> {
         let Entries { took, statuses, details, codes, answer_types, answers, are_cut } = entries;
         let destination = &&**destination;
         let columns: &[&(dyn ToSql + Sync)] = &[
-            destination, places, events, numbers, seqs, tokens, delays, uncounted, took, statuses, details, codes, answer_types, answers,
+            destination,
+            places,
+            events,
+            numbers,
+            seqs,
+            tokens,
+            delays,
+            uncounted,
+            took,
+            statuses,
+            details,
+            codes,
+            answer_types,
+            answers,
             are_cut,
         ];
         transaction.query(statement, columns).await

@@ -10,9 +10,9 @@ use super::shared::Shared;
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::sqlite::SpoolFile;
 use crate::ledger::{
-    Backup, DeadGroup, DeliveryFilter, DeliveryRecord, Durability, EventDetail, EventFilter, EventRecord, Exchange, Exchanged,
-    Lease, Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded,
-    RefusedFilter, RefusedRecord, SpoolStatus, SqliteOptions, Stats, Wakes,
+    Backup, DeadGroup, DeliveryFilter, DeliveryRecord, Durability, EventDetail, EventFilter, EventRecord, Exchange,
+    Exchanged, Lease, Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned,
+    Recorded, RefusedFilter, RefusedRecord, SpoolStatus, SqliteOptions, Stats, Wakes,
 };
 use std::fmt;
 use std::path::Path;

@@ -232,8 +232,11 @@ impl Claiming<'_> {
         claimed.exhausted.push(DeliveryId { event, number: delivery.number });
         let ending =
             Unfinished { seq: delivery.seq, destination: self.destination, order_key: delivery.order_key.as_deref() };
-        let has_freed =
-            end(transaction, ending, End { state: DeliveryState::Dead, attempts: 0, reason: Some(&reason), code: code.as_deref() })?;
+        let has_freed = end(
+            transaction,
+            ending,
+            End { state: DeliveryState::Dead, attempts: 0, reason: Some(&reason), code: code.as_deref() },
+        )?;
         Ok(if has_freed { Taken::EndedAndFreed } else { Taken::Ended })
     }
 

@@ -112,9 +112,7 @@ impl Origin {
 
 fn log(connection: &Connection, delivery_seq: i64) -> rusqlite::Result<Vec<AttemptRecord>> {
     connection
-        .prepare_cached(
-            &format!("SELECT {ATTEMPT} FROM attempts WHERE delivery_seq = ?1 ORDER BY attempt"),
-        )?
+        .prepare_cached(&format!("SELECT {ATTEMPT} FROM attempts WHERE delivery_seq = ?1 ORDER BY attempt"))?
         .query_map(params![delivery_seq], attempt)?
         .collect()
 }

@@ -11,9 +11,9 @@ use super::writer::{Run, Writer};
 use super::{backup, exchange, lease, prune, read, reassign, record, redeliver, refused};
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
-    Backup, Bell, DeadGroup, DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Exchange, Exchanged, Lease,
-    Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded,
-    RefusedFilter, RefusedRecord, Stats, Wakes,
+    Backup, Bell, DeadGroup, DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Exchange,
+    Exchanged, Lease, Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned,
+    Recorded, RefusedFilter, RefusedRecord, Stats, Wakes,
 };
 use crate::time::{SystemWallClock, WallClock};
 use rusqlite::Connection;

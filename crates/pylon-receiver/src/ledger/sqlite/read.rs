@@ -6,8 +6,8 @@ use super::search;
 use crate::headers::Headers;
 use crate::id::{DeliveryId, EventId, PartOfId};
 use crate::ledger::{
-    AttemptRecord, DeadGroup, DeliveryFilter, DeliveryRecord, DeliveryState, DestinationStats, EventDetail, EventFilter,
-    EventRecord, EventState, IssueSummary, Order, Page, RefusedFilter, RefusedRecord, Stats,
+    AttemptRecord, DeadGroup, DeliveryFilter, DeliveryRecord, DeliveryState, DestinationStats, EventDetail,
+    EventFilter, EventRecord, EventState, IssueSummary, Order, Page, RefusedFilter, RefusedRecord, Stats,
 };
 use crate::time::{Moment, WallClock};
 use rusqlite::types::ToSql;
@@ -196,10 +196,13 @@ pub(super) fn dead_groups(connection: &Connection) -> rusqlite::Result<Vec<DeadG
         let code = (!code.is_empty()).then_some(code);
         let first_at = first.query_row(params![destination, code], |row| row.get(0)).optional()?;
         let last = last
-            .query_row(params![destination, code], |row: &Row<'_>| -> rusqlite::Result<(Moment, DeliveryId, Option<String>, i64)> {
-                let sample = DeliveryId { event: row.get(1)?, number: row.get(2)? };
-                Ok((row.get(0)?, sample, row.get(3)?, row.get(4)?))
-            })
+            .query_row(
+                params![destination, code],
+                |row: &Row<'_>| -> rusqlite::Result<(Moment, DeliveryId, Option<String>, i64)> {
+                    let sample = DeliveryId { event: row.get(1)?, number: row.get(2)? };
+                    Ok((row.get(0)?, sample, row.get(3)?, row.get(4)?))
+                },
+            )
             .optional()?;
         // Neither is missing where the numbers are right.
         let (Some(first_at), Some((last_at, sample, reason, seq))) = (first_at, last) else { continue };

@@ -20,6 +20,7 @@ fn admin() -> Admin {
     let mut dead = delivery(event_id(2), 1, DeliveryState::Dead);
     (dead.finished_at, dead.reason, dead.order_key) =
         (Some(NOW), Some("answered 500".to_owned()), Some("1".to_owned()));
+    dead.code = Some("http_500".to_owned());
     dead.issue = IssueSummary::of(BODY.as_bytes(), "issue_new", None);
     let attempt = |attempt, status| AttemptRecord {
         attempt,

@@ -187,7 +187,9 @@ async fn tables_of_the_first_version_are_brought_to_this_one_with_what_is_in_the
     let groups = ledger.dead_groups().await.unwrap();
     let told: Vec<_> = groups
         .iter()
-        .map(|group| (group.code.as_deref(), group.dead, group.first_at.unix_milliseconds(), group.last_at.unix_milliseconds()))
+        .map(|group| {
+            (group.code.as_deref(), group.dead, group.first_at.unix_milliseconds(), group.last_at.unix_milliseconds())
+        })
         .collect();
     assert_eq!(told, [(None, 2, 5000, 7000)]);
     // They are as those that this version makes.

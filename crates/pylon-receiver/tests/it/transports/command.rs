@@ -51,7 +51,9 @@ async fn how_a_command_ends_decides() {
         ("kill -KILL $$", Report::refused(Code::Signal(9), None, "ended by signal 9")),
     ];
     for (script, expected) in cases {
-        assert_eq!(deliver(shell(script, &folder), PATIENCE, &attempt()).await, expected, "{script}");
+        // What is kept beside the last line is another matter.
+        let report = deliver(shell(script, &folder), PATIENCE, &attempt()).await.with_answer(None);
+        assert_eq!(report, expected, "{script}");
     }
 }
 
@@ -60,7 +62,7 @@ async fn a_long_last_line_is_cut() {
     let folder = folder();
     let report =
         deliver(shell("head -c 1000000 /dev/zero | tr '\\0' x >&2; exit 3", &folder), PATIENCE, &attempt()).await;
-    assert_eq!(report, exited(3, &"x".repeat(200)));
+    assert_eq!(report.with_answer(None), exited(3, &"x".repeat(200)));
 }
 
 #[tokio::test]

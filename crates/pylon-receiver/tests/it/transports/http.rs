@@ -66,7 +66,10 @@ async fn what_a_destination_answers_decides() {
         ),
         (answer("HTTP/1.1 304 Not Modified\n\n"), answered(304, "answered 304, which is not followed")),
         (answer("HTTP/1.1 400 Bad Request\ncontent-length: 0\n\n"), answered(400, "answered 400")),
-        (answer("HTTP/1.1 404 Not Found\ncontent-length: 6\n\nsesame"), answered(404, "answered 404").with_answer(said("sesame"))),
+        (
+            answer("HTTP/1.1 404 Not Found\ncontent-length: 6\n\nsesame"),
+            answered(404, "answered 404").with_answer(said("sesame")),
+        ),
         (answer("HTTP/1.1 500 Oops\ncontent-length: 0\n\n"), answered(500, "answered 500")),
         (answer_and_hang("HTTP/1.1 500 Oops\ncontent-length: 100\n\n"), answered(500, "answered 500")),
         (answer("HTTP/1.1 501 No\ncontent-length: 0\n\n"), answered(501, "answered 501")),
@@ -77,8 +80,14 @@ async fn what_a_destination_answers_decides() {
         (answer("HTTP/1.1 429 Slow\ncontent-length: 0\n\n"), Report::busy(Code::Http(429), Some(429), "answered 429")),
         // Something in front of it says that it is down.
         (answer("HTTP/1.1 502 Bad\ncontent-length: 0\n\n"), Report::failed(Code::Http(502), Some(502), "answered 502")),
-        (answer("HTTP/1.1 503 Away\ncontent-length: 0\n\n"), Report::failed(Code::Http(503), Some(503), "answered 503")),
-        (answer("HTTP/1.1 504 Late\ncontent-length: 0\n\n"), Report::failed(Code::Http(504), Some(504), "answered 504")),
+        (
+            answer("HTTP/1.1 503 Away\ncontent-length: 0\n\n"),
+            Report::failed(Code::Http(503), Some(503), "answered 503"),
+        ),
+        (
+            answer("HTTP/1.1 504 Late\ncontent-length: 0\n\n"),
+            Report::failed(Code::Http(504), Some(504), "answered 504"),
+        ),
         (answer("HTTP/1.1 999 What\ncontent-length: 0\n\n"), answered(999, "answered 999")),
         // Half a body.
         (
@@ -95,10 +104,16 @@ async fn what_a_destination_answers_decides() {
         ),
         // No answer at all.
         (answer_and_close(""), Report::failed(Code::CLOSED, None, "the connection was closed without an answer")),
-        (answer_and_close("HTTP/1.1 200 O"), Report::failed(Code::CLOSED, None, "the connection was closed without an answer")),
+        (
+            answer_and_close("HTTP/1.1 200 O"),
+            Report::failed(Code::CLOSED, None, "the connection was closed without an answer"),
+        ),
         (answer_and_close("sesame, open\n\n"), Report::failed(Code::NOT_HTTP, None, "the answer is not HTTP")),
         (answer_and_close("HTTP/1.1 2000 OK\n\n"), Report::failed(Code::NOT_HTTP, None, "the answer is not HTTP")),
-        (answer_and_close("HTTP/1.1 200 OK\ncontent-length: -1\n\n"), Report::failed(Code::NOT_HTTP, None, "the answer is not HTTP")),
+        (
+            answer_and_close("HTTP/1.1 200 OK\ncontent-length: -1\n\n"),
+            Report::failed(Code::NOT_HTTP, None, "the answer is not HTTP"),
+        ),
     ];
     for (act, expected) in cases {
         let server = Server::start([act.clone()]).await;

@@ -43,16 +43,10 @@ async fn the_beginning_of_a_failures_answer_is_kept_as_it_came() {
         (Act::Answer(failure("", long.as_bytes())), said(None, &long.as_bytes()[..AttemptAnswer::MOST], true)),
         (answer("HTTP/1.1 500 Oops\ncontent-length: 0\n\n"), None),
         (answer("HTTP/1.1 304 Not Modified\n\n"), None),
-        (
-            answer(&format!("HTTP/1.1 422 What\ntransfer-encoding: chunked\n\n{chunks}")),
-            said(None, b"{}[1]", false),
-        ),
+        (answer(&format!("HTTP/1.1 422 What\ntransfer-encoding: chunked\n\n{chunks}")), said(None, b"{}[1]", false)),
         (answer_and_close("HTTP/1.1 500 Oops\n\nuntil the end"), said(None, b"until the end", false)),
         (answer_and_close("HTTP/1.1 500 Oops\ncontent-length: 100\n\nhalf"), said(None, b"half", true)),
-        (
-            answer_and_close("HTTP/1.1 500 Oops\ntransfer-encoding: chunked\n\n2\nok\nnonsense"),
-            said(None, b"ok", true),
-        ),
+        (answer_and_close("HTTP/1.1 500 Oops\ntransfer-encoding: chunked\n\n2\nok\nnonsense"), said(None, b"ok", true)),
         // A success is not kept.
         (answer("HTTP/1.1 200 OK\ncontent-length: 2\n\nok"), None),
     ];
@@ -70,9 +64,10 @@ async fn the_beginning_of_a_failures_answer_is_kept_as_it_came() {
 
 #[tokio::test]
 async fn an_answer_that_does_not_come_holds_nobody_up() {
-    for (sent, expected) in
-        [("HTTP/1.1 500 Oops\ncontent-length: 9\n\n", None), ("HTTP/1.1 503 Oops\ncontent-length: 9\n\nhalf", said(None, b"half", true))]
-    {
+    for (sent, expected) in [
+        ("HTTP/1.1 500 Oops\ncontent-length: 9\n\n", None),
+        ("HTTP/1.1 503 Oops\ncontent-length: 9\n\nhalf", said(None, b"half", true)),
+    ] {
         let server = Server::start([answer_and_hang(sent)]).await;
         let began = Instant::now();
         let report = deliver(to(&server.url()), Duration::from_secs(600), &attempt()).await;
@@ -139,6 +134,8 @@ async fn the_end_of_a_commands_standard_error_is_kept_where_a_line_does_not_say_
     for (script, expected) in [
         ("echo lost; exit 3".to_owned(), None),
         ("echo 'one line' >&2; exit 3".to_owned(), None),
+        ("echo 'eine Zeile für sich' >&2; exit 3".to_owned(), None),
+        ("printf 'a\\tline\\033[31m' >&2; exit 3".to_owned(), Some(AttemptAnswer::end(b"a\tline\x1b[31m", false))),
         (format!("cat >&2 <<'END'\n{trace}END\nexit 1"), Some(AttemptAnswer::end(trace.as_bytes(), false))),
         (print_long.to_owned(), Some(AttemptAnswer::end(long.as_bytes(), true))),
         (format!("cat >&2 <<'END'\n{trace}END\nexit 0"), None),

@@ -235,7 +235,10 @@ async fn an_answer_that_is_no_acknowledgement_is_refused() {
         (error(503, 10_008), told(Report::failed, Code::UNAVAILABLE, "JetStream is not available (error 10008)")),
         (error(503, 10_023), told(Report::busy, Code::NO_ROOM, "JetStream has no room left (error 10023)")),
         (error(503, 10_077), told(Report::failed, Code::UNAVAILABLE, "JetStream is not available (error 10077)")),
-        (error(400, 10_060), told(Report::refused, Code::NOT_STORED, "JetStream does not store the message (error 10060)")),
+        (
+            error(400, 10_060),
+            told(Report::refused, Code::NOT_STORED, "JetStream does not store the message (error 10060)"),
+        ),
     ];
     for (answer, expected) in cases {
         let Some(server) = NatsServer::start_without_jetstream("") else { return };
@@ -619,7 +622,9 @@ fn the_log_tells_of_connections_and_shows_no_secret() {
             assert_eq!(publish(&transport, &another(2)).await, stored(2));
             server.kill();
             within("nobody listens", async {
-                while publish(&transport, &another(3)).await != Report::failed(Code::REFUSED, None, "connection refused") {}
+                while publish(&transport, &another(3)).await
+                    != Report::failed(Code::REFUSED, None, "connection refused")
+                {}
             })
             .await;
         });

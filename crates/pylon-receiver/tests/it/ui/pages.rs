@@ -187,8 +187,11 @@ async fn the_dead_are_shown_in_groups_that_lead_to_their_deliveries() {
         reason: Some("gave up after 30 attempts: answered 500".to_owned()),
         answer: code.map(|_| AttemptAnswer::beginning(Some(b"text/plain"), b"the disk is full", false)),
     };
-    *admin.ledger.groups.lock().unwrap() =
-        vec![group("an app", None, 3, 1), group("an app", Some("http_500"), 123_456, 2), group("log", Some("timeout"), 1, 3)];
+    *admin.ledger.groups.lock().unwrap() = vec![
+        group("an app", None, 3, 1),
+        group("an app", Some("http_500"), 123_456, 2),
+        group("log", Some("timeout"), 1, 3),
+    ];
     let dead = |seconds, destination: &str, code: Option<&str>| {
         let mut dead = delivery(event_id(seconds), 1, DeliveryState::Dead);
         (dead.destination, dead.code) = (destination.to_owned(), code.map(str::to_owned));

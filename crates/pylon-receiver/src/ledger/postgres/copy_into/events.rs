@@ -221,11 +221,33 @@ impl<'a> Attempts<'a> {
     }
 
     async fn put(&self, transaction: &Transaction<'_>) -> Result<(), Fault> {
-        let Self { events, numbers, attempts, started_at, took, statuses, details, codes, answer_types, answers, are_cut } = self;
+        let Self {
+            events,
+            numbers,
+            attempts,
+            started_at,
+            took,
+            statuses,
+            details,
+            codes,
+            answer_types,
+            answers,
+            are_cut,
+        } = self;
         if !events.is_empty() {
             let put = transaction.prepare_cached(PUT_ATTEMPTS).await?;
             let columns: &[&(dyn ToSql + Sync)] = &[
-                events, numbers, attempts, started_at, took, statuses, details, codes, answer_types, answers, are_cut,
+                events,
+                numbers,
+                attempts,
+                started_at,
+                took,
+                statuses,
+                details,
+                codes,
+                answer_types,
+                answers,
+                are_cut,
             ];
             transaction.execute(&put, columns).await?;
         }

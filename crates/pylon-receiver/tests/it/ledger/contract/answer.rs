@@ -62,7 +62,7 @@ pub(crate) async fn a_delivery_has_the_code_of_its_last_failure_until_it_is_deli
 pub(crate) async fn of_many_answers_the_first_and_the_last_are_kept<S: Subject>(desk: Desk<S>) {
     let id = desk.keep(event(0).to("app")).await;
     for number in 1..=23_i64 {
-        let lease = desk.take(10 * number).await.lease;
+        let lease = desk.claim(Ask { most_attempts: 100, ..claim(10 * number) }).await.deliveries[0].lease;
         let verdict = if number < 23 { retry(10) } else { Verdict::Dead("gave up".into()) };
         let told = failed("http_500", said(&format!("answer {number}")));
         assert_eq!(desk.settle_with(lease, 10 * number, verdict, told).await, Settled::Recorded);
@@ -102,7 +102,12 @@ pub(crate) async fn what_never_ended_has_a_code_of_its_own<S: Subject>(desk: Des
 }
 
 /// Has an event's delivery to the destination die at that moment.
-async fn die<S: Subject>(desk: &Desk<S>, now: i64, destination: &'static str, code: Option<&'static str>) -> DeliveryId {
+async fn die<S: Subject>(
+    desk: &Desk<S>,
+    now: i64,
+    destination: &'static str,
+    code: Option<&'static str>,
+) -> DeliveryId {
     let id = delivery(desk.keep(event(now).to(destination)).await, 1);
     let lease = desk.claim(Ask { destination: destination.into(), ..claim(now) }).await.deliveries[0].lease;
     assert_eq!(lease.delivery, id);
