@@ -126,7 +126,7 @@ async fn groups(args: &GroupsArgs, out: &mut Output) -> Result<(), Fault> {
     }
     let DeadGroups { groups } = read(&answer)?;
     if groups.is_empty() {
-        return Ok(());
+        return out.line("no deliveries are dead");
     }
     Table::new(GROUP_COLUMNS).rows(&groups.iter().map(row).collect::<Vec<_>>(), out)
 }

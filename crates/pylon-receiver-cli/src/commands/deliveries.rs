@@ -27,7 +27,6 @@ const COLUMNS: &[Column] = &[
     Column::whole("CREATED"),
     Column::whole("DUE"),
     Column::whole("FINISHED"),
-    Column::name("CODE"),
     Column::sentence("REASON"),
 ];
 
@@ -183,7 +182,6 @@ fn row(delivery: &DeliveryRecord) -> Vec<String> {
         to_the_second(delivery.created_at),
         or_none(delivery.due_at),
         or_none(delivery.finished_at),
-        delivery.code.clone().unwrap_or_default(),
         delivery.reason.clone().unwrap_or_default(),
     ]
 }
