@@ -282,7 +282,7 @@ fn filters_are_asked_for_as_they_were_given() {
         (&["events", "list", "--issue", "#1042"], "/api/events?issue=%231042&limit=50&order=newest_first"),
         (
             &["dead", "list", "--destination", "app", "--code", "http_500"],
-            "/api/deliveries?destination=app&state=dead&code=http_500&limit=50&order=newest_first",
+            "/api/deliveries?code=http_500&destination=app&state=dead&limit=50&order=newest_first",
         ),
         (&["dead", "list", "--issue", "1042"], "/api/deliveries?issue=1042&state=dead&limit=50&order=newest_first"),
         (
