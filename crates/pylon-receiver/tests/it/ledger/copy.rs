@@ -730,6 +730,28 @@ fn lies() -> Vec<(Lie, Vec<String>)> {
             vec![event("delivery 1: log of attempts")],
         ),
         (
+            Lie::Event(|found| {
+                lied_about(found).into_iter().for_each(|event| event.deliveries[0].log[0].answer = None)
+            }),
+            vec![event("delivery 1: log of attempts")],
+        ),
+        (
+            Lie::Event(|found| lied_about(found).into_iter().for_each(|event| event.deliveries[0].log[0].code = None)),
+            vec![event("delivery 1: log of attempts")],
+        ),
+        (
+            Lie::Event(|found| lied_about(found).into_iter().for_each(|event| event.deliveries[0].code = None)),
+            vec![event("delivery 1: code")],
+        ),
+        (
+            Lie::Event(|found| {
+                let answers =
+                    lied_about(found).into_iter().filter_map(|event| event.deliveries[0].log[0].answer.as_mut());
+                answers.for_each(|answer| answer.is_cut = !answer.is_cut);
+            }),
+            vec![event("delivery 1: log of attempts")],
+        ),
+        (
             Lie::Event(|found| lied_about(found).into_iter().for_each(|event| event.deliveries[0].uncounted += 1)),
             vec![event("delivery 1: attempts")],
         ),
