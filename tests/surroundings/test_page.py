@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from browser import Tab, chromium
-from debian_programs import MissingProgram
-from playwright.sync_api import Error
-from programs import debian_program, environment_of_programs
+from programs import debian_program, environment_of_programs, skips_where_missing
 from receiver import PATIENCE, Receiver
 from test_proxies import free_port
 
@@ -69,12 +67,8 @@ class App:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with ExitStack() as stack:
-        try:
+        with skips_where_missing():
             started = stack.enter_context(chromium())
-        except (MissingProgram, Error) as error:
-            # Of its many libraries some are found where a package is installed alone: so it is not among those that are unpacked.
-            why = f" ({str(error).splitlines()[0]})" if isinstance(error, Error) else ""
-            pytest.skip(f"not tested in a browser: as root, `apt-get install chromium`{why}")
         yield started
 
 

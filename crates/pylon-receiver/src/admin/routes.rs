@@ -6,7 +6,7 @@ use super::let_in::let_in;
 use super::orders::ORDER_LIMIT;
 use super::parts::AdminParts;
 use super::turns::{self, Turns};
-use super::{backup, event, gauges, health, lists, orders, reassign, stats};
+use super::{backup, event, gauges, health, lists, openapi, orders, reassign, stats};
 use crate::access::Gate;
 use crate::wire::{RunningConfig, path};
 use axum::extract::{DefaultBodyLimit, State};
@@ -26,8 +26,8 @@ pub(crate) fn router(parts: AdminParts, gate: Gate) -> Router {
 pub(super) fn open_router(parts: AdminParts) -> Router {
     let large = Router::new()
         .route(path::EVENTS, get(lists::events))
-        .route(&format!("{}/{{id}}", path::EVENTS), get(event::show))
-        .route(&format!("{}/{{id}}/body", path::EVENTS), get(event::body))
+        .route(path::EVENT, get(event::show))
+        .route(path::EVENT_BODY, get(event::body))
         .route(path::DELIVERIES, get(lists::deliveries))
         .route(path::DEAD_GROUPS, get(lists::dead_groups))
         .route(path::REFUSED, get(lists::refused))
@@ -43,6 +43,7 @@ pub(super) fn open_router(parts: AdminParts) -> Router {
         .route(path::DEAD_DROP, post(orders::drop_dead))
         .route(path::STATS, get(stats::show))
         .route(path::CONFIG, get(config))
+        .route(path::OPENAPI, get(openapi::show))
         .route(path::BACKUP, get(backup::get).layer(Extension(backup::Turn::default())))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)

@@ -5,6 +5,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
+use utoipa::{PartialSchema, ToSchema};
 
 /// How much of a content type is kept, in characters.
 const LONGEST_TYPE: usize = 200;
@@ -68,15 +71,27 @@ impl AttemptAnswer {
     }
 }
 
-/// The same as JSON has it.
-#[derive(Serialize, Deserialize)]
+impl PartialSchema for AttemptAnswer {
+    fn schema() -> RefOr<Schema> {
+        Written::schema()
+    }
+}
+
+impl ToSchema for AttemptAnswer {}
+
+/// What a destination said to an attempt that failed, as `text` if it is UTF-8, else as `base64`.
+#[derive(Serialize, Deserialize, ToSchema)]
 struct Written {
+    /// The content type, as the destination named it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    content_type: Option<Box<str>>,
+    content_type: Option<String>,
+    /// What was said, or a part of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     text: Option<String>,
+    /// The bytes, if they are no text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     base64: Option<String>,
+    /// Whether there was more, or the answer broke off.
     is_cut: bool,
 }
 
@@ -84,7 +99,7 @@ impl From<AttemptAnswer> for Written {
     fn from(answer: AttemptAnswer) -> Self {
         let text = answer.text().map(str::to_owned);
         let base64 = text.is_none().then(|| BASE64.encode(&answer.bytes));
-        Self { content_type: answer.content_type, text, base64, is_cut: answer.is_cut }
+        Self { content_type: answer.content_type.map(String::from), text, base64, is_cut: answer.is_cut }
     }
 }
 
@@ -97,7 +112,7 @@ impl TryFrom<Written> for AttemptAnswer {
             (None, Some(base64)) => BASE64.decode(base64).map_err(|_| "expected base64, found something else")?,
             _ => return Err("expected either `text` or `base64`"),
         };
-        Ok(Self { content_type, bytes: bytes.into(), is_cut })
+        Ok(Self { content_type: content_type.map(Into::into), bytes: bytes.into(), is_cut })
     }
 }
 

@@ -9,9 +9,10 @@ use crate::time::Moment;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use utoipa::{IntoParams, ToSchema};
 
 /// Which events. A condition that is left out excludes none.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct EventFilter {
     /// Arrived at this moment or later.
@@ -31,9 +32,13 @@ pub struct EventFilter {
     pub state: Option<EventState>,
     /// With this text somewhere in the body, as [`body_contains`](super::body_contains) finds it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1)]
+    #[param(min_length = 1)]
     pub contains: Option<String>,
     /// About the issue of this number or id, as [`IssueSummary::is_called`] compares them.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1)]
+    #[param(min_length = 1)]
     pub issue: Option<String>,
     /// With an id that begins or ends like this.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,7 +46,7 @@ pub struct EventFilter {
 }
 
 /// Which deliveries. A condition that is left out excludes none.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct DeliveryFilter {
     /// Of this event.
@@ -61,6 +66,8 @@ pub struct DeliveryFilter {
     pub until: Option<Moment>,
     /// Of events about the issue of this number or id.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1)]
+    #[param(min_length = 1)]
     pub issue: Option<String>,
     /// Whose last attempt failed with this code, such as `http_500`; `none` for those that have no code.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,7 +80,7 @@ impl DeliveryFilter {
 }
 
 /// Which refused requests. A condition that is left out excludes none.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct RefusedFilter {
     /// Refused by this endpoint.
@@ -85,7 +92,7 @@ pub struct RefusedFilter {
 }
 
 /// The order of a page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
     /// From the newest to the oldest.
@@ -107,7 +114,7 @@ pub struct Page<K> {
 }
 
 /// The state of an event, derived from its deliveries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EventState {
     /// A delivery is waiting, held or delivering.
@@ -159,7 +166,7 @@ impl fmt::Display for EventState {
 }
 
 /// An event in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EventRecord {
     /// The event's id.
     pub id: EventId,
@@ -219,7 +226,7 @@ impl EventDetail {
 }
 
 /// A delivery in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeliveryRecord {
     /// The delivery's id.
     pub id: DeliveryId,
@@ -268,7 +275,7 @@ impl DeliveryRecord {
 }
 
 /// One attempt at a delivery.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AttemptRecord {
     /// The number, from 1.
     pub attempt: u32,
@@ -334,7 +341,7 @@ pub struct Stats {
 }
 
 /// The deliveries that a destination has left.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct DestinationStats {
     /// The destination's name.
     pub destination: String,
@@ -352,7 +359,7 @@ pub struct DestinationStats {
 }
 
 /// The dead deliveries to one destination whose last attempts failed with one code.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeadGroup {
     /// The destination's name.
     pub destination: String,

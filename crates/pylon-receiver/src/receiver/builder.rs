@@ -227,9 +227,10 @@ impl ReceiverBuilder {
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let also = webhooks.get(1..).filter(|others| !others.is_empty()).map(listed);
         let first = webhooks.first().map(tracing::field::display);
+        let page = shared.config().page_url(&admin[0]);
         // The usual role goes without saying.
         let role = Some(role).filter(|&role| role != Role::default()).map(Role::name);
-        tracing::info!(webhooks = first, also, admin = %admin[0], role, "listening");
+        tracing::info!(webhooks = first, also, admin = %admin[0], page, role, "listening");
         for admin in admin.iter().filter(|address| !address.is_loopback()) {
             tracing::warn!(%admin, "the admin API is open to the network without TLS: token and events can be read on the way");
         }

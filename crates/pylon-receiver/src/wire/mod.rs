@@ -22,6 +22,7 @@
 //! | `GET /api/stats` | | [`Stats`] |
 //! | `GET /api/config` | | [`RunningConfig`] |
 //! | `GET /api/backup` | | a copy of the ledger, a SQLite file |
+//! | `GET /api/openapi.json` | | this table in full, as OpenAPI 3.1 |
 //!
 //! Every refusal is an [`ErrorAnswer`]. The paths are constants in [`path`].
 
@@ -31,6 +32,7 @@ mod event;
 mod list;
 mod order;
 pub mod path;
+mod schema;
 mod status;
 
 pub use crate::ledger::{
