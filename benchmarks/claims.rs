@@ -70,7 +70,13 @@ impl Contestant {
         if leased.len() != CLAIMED {
             return Err(format!("expected to lease {CLAIMED} deliveries, found {} due", leased.len()).into());
         }
-        let attempt = || NewAttempt { took: Duration::from_millis(1), status: Some(200), detail: "found 200".into() };
+        let attempt = || NewAttempt {
+            took: Duration::from_millis(1),
+            status: Some(200),
+            detail: "found 200".into(),
+            code: "ok".into(),
+            answer: None,
+        };
         let settle = |lease| Settlement { lease, verdict: Verdict::Delivered, attempt: Some(attempt()) };
         let settlements = leased.into_iter().map(|leased| settle(leased.lease)).collect();
         let begin = Instant::now();

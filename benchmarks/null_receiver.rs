@@ -91,6 +91,9 @@ impl Ledger for Nothing {
     fn refused(&self, _: RefusedFilter, _: Page<u64>) -> LedgerFuture<'_, Vec<RefusedRecord>> {
         ready(Vec::new())
     }
+    fn dead_groups(&self) -> LedgerFuture<'_, Vec<DeadGroup>> {
+        ready(Vec::new())
+    }
     fn stats(&self) -> LedgerFuture<'_, Stats> {
         ready(Stats::default())
     }

@@ -101,7 +101,13 @@ async fn deliver_all(ledger: &PostgresLedger, owner: Owner) {
         if leased.is_empty() {
             return;
         }
-        let attempt = || NewAttempt { took: Duration::from_millis(5), status: Some(200), detail: "found 200".into() };
+        let attempt = || NewAttempt {
+            took: Duration::from_millis(5),
+            status: Some(200),
+            detail: "found 200".into(),
+            code: "ok".into(),
+            answer: None,
+        };
         let settle = |lease| Settlement { lease, verdict: Verdict::Delivered, attempt: Some(attempt()) };
         settlements = leased.into_iter().map(|leased| settle(leased.lease)).collect();
     }

@@ -123,8 +123,8 @@ pub mod internals {
     pub use crate::admin::{AdminParts, ORDER_LIMIT, Running, RunningDestination};
     pub use crate::certificate::CertificateEnd;
     pub use crate::deliver::{
-        Admitted, Backoff, Circuit, CircuitState, Courier, CourierParts, Delivered, Failure, Report, Role, Shortage,
-        Transport, TransportFault, TransportFuture, Work, dial, transport,
+        Admitted, Backoff, Circuit, CircuitState, Code, Courier, CourierParts, Delivered, Failure, Report, Role,
+        Shortage, Transport, TransportFault, TransportFuture, Work, dial, transport,
     };
     pub use crate::ledger::copy::{
         CopyHead, CopySource, CopyState, CopyTarget, CopyTotals, Copying, DeliveryCopy, EventCopy, Held, Holding,

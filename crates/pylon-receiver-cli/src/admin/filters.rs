@@ -87,6 +87,10 @@ pub(crate) struct DeliveryFilterArgs {
     /// Event received before this time
     #[arg(long, value_name = "WHEN", value_parser = parse_moment)]
     until: Option<Moment>,
+
+    /// Deliveries whose last attempt failed with this code, such as http_500 or timeout; none for those without a code
+    #[arg(long)]
+    code: Option<String>,
 }
 
 impl DeliveryFilterArgs {
@@ -103,6 +107,7 @@ impl DeliveryFilterArgs {
             since: self.since,
             until: self.until,
             issue: self.issue.clone(),
+            code: self.code.clone(),
         })
     }
 }

@@ -7,6 +7,7 @@ use crate::admin::listing::{self, PageArgs};
 use crate::admin::order::{OrderArgs, Selection};
 use crate::admin::receiver::ReceiverArgs;
 use crate::fault::Fault;
+use crate::print::answer;
 use crate::print::body;
 use crate::print::issue;
 use crate::print::moment::{or_none, to_the_second};
@@ -210,7 +211,11 @@ fn print_delivery(DeliveryDetail { record, log }: &DeliveryDetail, out: &mut Out
     for attempt in log {
         let started = to_the_second(attempt.started_at);
         let (number, took) = (attempt.attempt, attempt.took_milliseconds);
-        out.line(&format!("  attempt {number}, {started}, {took} ms: {}", escape(&attempt.detail)))?;
+        let code = attempt.code.as_ref().map(|code| format!(", {}", escape(code))).unwrap_or_default();
+        out.line(&format!("  attempt {number}, {started}, {took} ms{code}: {}", escape(&attempt.detail)))?;
+        if let Some(answer) = &attempt.answer {
+            answer::lines(answer).iter().try_for_each(|line| out.line(line))?;
+        }
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What commands print: text, tables, JSON.
 
+pub(crate) mod answer;
 pub(crate) mod body;
 pub(crate) mod issue;
 pub(crate) mod moment;

@@ -6,7 +6,8 @@ use super::parts::AdminParts;
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{LedgerFuture, Page};
 use crate::wire::{
-    DeliveryFilter, DeliveryList, EventFilter, EventList, PageQuery, RefusedFilter, RefusedList, RefusedRequest,
+    DeadGroups, DeliveryFilter, DeliveryList, EventFilter, EventList, PageQuery, RefusedFilter, RefusedList,
+    RefusedRequest,
 };
 use axum::extract::State;
 use http::Uri;
@@ -59,6 +60,11 @@ pub(crate) async fn list_deliveries(
     let ask = |page| parts.ledger.deliveries(filter.clone(), page);
     let (deliveries, next) = gather(page, ask, |delivery| delivery.id, |delivery| delivery).await?;
     Ok(DeliveryList { deliveries, next })
+}
+
+pub(super) async fn dead_groups(State(parts): State<AdminParts>, uri: Uri) -> Answer {
+    Fields::of_query(uri.query())?.finish()?;
+    json(&DeadGroups { groups: parts.ledger.dead_groups().await? })
 }
 
 pub(super) async fn refused(State(parts): State<AdminParts>, uri: Uri) -> Answer {

@@ -3,9 +3,9 @@
 use super::answer::{Answer, json};
 use crate::id::{DeliveryId, EventId};
 use crate::wire::{
-    Activity, DeadOrder, DeliveryFilter, DeliveryList, DropOrder, ErrorAnswer, EventDetail, EventFilter, EventList,
-    EventOrder, Liveness, MoveOrder, OrderResult, PageQuery, Readiness, RefusedFilter, RefusedList, RunningConfig,
-    Stats, path,
+    Activity, DeadGroups, DeadOrder, DeliveryFilter, DeliveryList, DropOrder, ErrorAnswer, EventDetail, EventFilter,
+    EventList, EventOrder, Liveness, MoveOrder, OrderResult, PageQuery, Readiness, RefusedFilter, RefusedList,
+    RunningConfig, Stats, path,
 };
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -101,6 +101,12 @@ const OPERATIONS: &[Described] = &[
         "drop_deliveries",
         "Drop what is left of a destination, for good.",
         Shape::json::<DropOrder>(),
+    ),
+    Described::read(
+        path::DEAD_GROUPS,
+        "dead_groups",
+        "The dead deliveries in groups, by destination and code.",
+        Shape::json::<DeadGroups>(),
     ),
     Described::order(
         path::DEAD_REDELIVER,

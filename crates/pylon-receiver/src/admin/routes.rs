@@ -29,6 +29,7 @@ pub(super) fn open_router(parts: AdminParts) -> Router {
         .route(path::EVENT, get(event::show))
         .route(path::EVENT_BODY, get(event::body))
         .route(path::DELIVERIES, get(lists::deliveries))
+        .route(path::DEAD_GROUPS, get(lists::dead_groups))
         .route(path::REFUSED, get(lists::refused))
         .route_layer(from_fn_with_state(Turns::default(), turns::take));
     large

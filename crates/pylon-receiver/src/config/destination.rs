@@ -41,6 +41,8 @@ keys! {
         rate: Option<f64> = None, RATE, Reload;
         /// A field, key or JSON pointer: events with the same value there are delivered one at a time, in order of arrival.
         order_by: Option<String> = None, text().checked(|key: &String| order_by_fault(key)), Reload;
+        /// Keep the beginning of the answer to a failed attempt, 2 KiB at most, for operators to see; of a command, the end of its standard error.
+        keep_answer: bool = true, BOOLEAN, Reload;
         /// When to try again after a failure.
         retry: RetryPolicy = RetryPolicy::default(), nested("[destination.retry]"), Reload;
         /// When to leave a failing destination alone.

@@ -17,7 +17,7 @@ pub use destination::CourierParts;
 pub use retry::{Backoff, Failure};
 pub(crate) use transport::examine_json_lines;
 pub use transport::{
-    Attempt, Delivered, DeliveredEvent, HandlerFuture, Handlers, Report, Shortage, Transport, TransportFault,
+    Attempt, Code, Delivered, DeliveredEvent, HandlerFuture, Handlers, Report, Shortage, Transport, TransportFault,
     TransportFuture, dial, handlers_of, transport,
 };
 pub use work::Work;

@@ -7,7 +7,7 @@ use super::circuit::{Admitted, Role};
 use super::destination::{Change, Destination, Judged, steadily};
 use super::pace::{LINGER, Pace};
 use super::share::Share;
-use super::transport::{Attempt, Report, Shortage};
+use super::transport::{Attempt, Code, Report, Shortage};
 use crate::activity::AttemptOutcome;
 use crate::ledger::{
     Claim, Claimed, Exchange, Exchanged, Lease, LeasedDelivery, LedgerError, NewAttempt, Settled, Settlement, Verdict,
@@ -426,7 +426,8 @@ impl Work {
     fn end(&mut self, ended: Ended) {
         let Ended { attempt, lease, is_repeat, judged, report, took, span } = ended;
         self.share.ended(is_repeat);
-        let report = report.unwrap_or_else(|| Report::failed(None, "the attempt broke off: the transport panicked"));
+        let report = report
+            .unwrap_or_else(|| Report::failed(Code::PANIC, None, "the attempt broke off: the transport panicked"));
         span.record("status", report.status);
         let (verdict, change) = self.destination.judge(&report, judged);
         let outcome = self.destination.tell(&attempt, &report, &verdict, took);
@@ -446,7 +447,8 @@ impl Work {
             };
             parts.recorder.ended(&self.destination.name, outcome);
         }
-        let record = is_tried.then_some(NewAttempt { took, status: report.status, detail: report.detail });
+        let Report { status, detail, code, answer, .. } = report;
+        let record = is_tried.then(|| NewAttempt { took, status, detail, code: code.word(), answer });
         self.ended.push_back(Unsettled {
             settlement: Settlement { lease, verdict, attempt: record },
             since: steadily(),

@@ -8,7 +8,8 @@ use super::event::{NewDelivery, NewEvent, Recorded};
 use super::exchange::{Exchange, Exchanged};
 use super::lease::{Lease, Owner};
 use super::read::{
-    DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Page, RefusedFilter, RefusedRecord, Stats,
+    DeadGroup, DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Page, RefusedFilter,
+    RefusedRecord, Stats,
 };
 use super::refused::NewRefused;
 use super::spool_status::SpoolStatus;
@@ -184,6 +185,9 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// A page of the deliveries that match.
     fn deliveries(&self, filter: DeliveryFilter, page: Page<DeliveryId>) -> LedgerFuture<'_, Vec<DeliveryRecord>>;
+
+    /// The dead deliveries in groups, by destination and code. It costs the same however many are dead.
+    fn dead_groups(&self) -> LedgerFuture<'_, Vec<DeadGroup>>;
 
     /// A page of the refused requests that match.
     fn refused(&self, filter: RefusedFilter, page: Page<u64>) -> LedgerFuture<'_, Vec<RefusedRecord>>;

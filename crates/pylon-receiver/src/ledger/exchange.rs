@@ -1,7 +1,9 @@
 //! What a destination's courier gives the ledger, and what it gets for it: results for new work.
 
+use super::answer::AttemptAnswer;
 use super::lease::{Lease, LeasedDelivery, Owner};
 use crate::id::DeliveryId;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,7 +108,20 @@ pub struct NewAttempt {
     pub status: Option<i32>,
     /// What happened, in one sentence; never a body or a secret.
     pub detail: Box<str>,
+    /// What happened, as a stable word by which attempts are grouped, such as `ok`, `http_500` or `timeout`. `destinations.md` in the
+    /// documentation has the list.
+    pub code: Cow<'static, str>,
+    /// What the destination said, if the attempt failed.
+    pub answer: Option<AttemptAnswer>,
 }
+
+/// The code of a delivery that is dead because its last attempts never ended.
+pub(crate) const INTERRUPTED: &str = "interrupted";
+/// The code of a delivery that is dead because its event cannot be read.
+pub(crate) const DAMAGED: &str = "damaged";
+/// The answers of so many first attempts that failed are kept, and of as many last ones: when a failed attempt is logged, the answer of
+/// the one that many before it goes, unless it is among the first.
+pub(crate) const ANSWERS_AT_AN_END: u32 = 5;
 
 /// Whether a settlement counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

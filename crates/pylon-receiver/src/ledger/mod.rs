@@ -3,6 +3,7 @@
 //! [`Ledger`] is the contract; the other types here go in and out of it. SQL and its types stay in the folders of the
 //! implementations.
 
+mod answer;
 mod backup;
 mod chore;
 mod content;
@@ -24,6 +25,7 @@ pub(crate) mod sqlite;
 mod state;
 mod wake;
 
+pub use answer::AttemptAnswer;
 pub use backup::Backup;
 pub use chore::{Prune, Pruned};
 pub use content::{IssueSummary, body_contains};
@@ -35,14 +37,15 @@ pub use copy::{
 pub use durability::Durability;
 pub use error::LedgerError;
 pub use event::{DeduplicationKey, NewDelivery, NewEvent, Recorded};
+pub(crate) use exchange::{ANSWERS_AT_AN_END, DAMAGED, INTERRUPTED};
 pub use exchange::{Claim, Claimed, Exchange, Exchanged, NewAttempt, Settled, Settlement, Verdict};
 pub use lease::{Lease, LeasedDelivery, Owner};
 pub use observer::CommitObserver;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresLedger, PostgresOptions, ReadPassword};
 pub use read::{
-    AttemptRecord, DeliveryFilter, DeliveryRecord, DestinationStats, EventDetail, EventFilter, EventRecord, EventState,
-    Order, Page, RefusedFilter, RefusedRecord, Stats,
+    AttemptRecord, DeadGroup, DeliveryFilter, DeliveryRecord, DestinationStats, EventDetail, EventFilter, EventRecord,
+    EventState, Order, Page, RefusedFilter, RefusedRecord, Stats,
 };
 pub use refused::NewRefused;
 pub use spool::{Connect, SpoolOptions, SpooledLedger};

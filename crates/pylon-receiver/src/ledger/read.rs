@@ -1,6 +1,7 @@
 //! What you read from a ledger: filters, pages, records. Their JSON is part of the admin API.
 
 use super::DeliveryState;
+use super::answer::AttemptAnswer;
 use super::content::IssueSummary;
 use crate::headers::Headers;
 use crate::id::{DeliveryId, EventId, PartOfId};
@@ -68,6 +69,14 @@ pub struct DeliveryFilter {
     #[schema(min_length = 1)]
     #[param(min_length = 1)]
     pub issue: Option<String>,
+    /// Whose last attempt failed with this code, such as `http_500`; `none` for those that have no code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+}
+
+impl DeliveryFilter {
+    /// The word for the code of deliveries that have none.
+    pub const NO_CODE: &'static str = "none";
 }
 
 /// Which refused requests. A condition that is left out excludes none.
@@ -252,6 +261,10 @@ pub struct DeliveryRecord {
     /// Why it is dead, and what its last attempt met; none once it is delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The code of its last failed attempt; `interrupted` if it is dead because its attempts never ended, `damaged` if its event cannot
+    /// be read. None as long as nothing failed, once it is delivered, and if it failed before the receiver kept codes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
 }
 
 impl DeliveryRecord {
@@ -275,6 +288,12 @@ pub struct AttemptRecord {
     pub status: Option<i32>,
     /// What happened.
     pub detail: String,
+    /// What happened, as a stable code; none for an attempt that was made before the receiver kept codes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// What the destination said, if the attempt failed: of the first five failed attempts of a delivery, and of the last five.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<AttemptAnswer>,
 }
 
 /// A refused request.
@@ -337,6 +356,30 @@ pub struct DestinationStats {
     /// Since when the longest due one has been due; none: nothing is due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oldest_due_at: Option<Moment>,
+}
+
+/// The dead deliveries to one destination whose last attempts failed with one code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeadGroup {
+    /// The destination's name.
+    pub destination: String,
+    /// The code; none: they died before the receiver kept codes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// How many they are.
+    pub dead: u64,
+    /// When the first of them died.
+    pub first_at: Moment,
+    /// When the last of them died.
+    pub last_at: Moment,
+    /// The one that died last.
+    pub sample: DeliveryId,
+    /// Why that one is dead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What its last attempt was answered, if that is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<AttemptAnswer>,
 }
 
 /// Bodies are customers' texts: their length will do in a log.

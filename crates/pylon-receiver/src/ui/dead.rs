@@ -1,12 +1,13 @@
 //! Dead deliveries: what failed for good, and waits for an operator.
 
+use super::answer::Answer as Said;
 use super::filters;
 use super::frame::{Frame, Ui};
 use super::page::{Answer, page};
 use super::query;
 use crate::access::Caller;
-use crate::admin;
-use crate::ledger::DeliveryFilter;
+use crate::admin::{self, Refusal};
+use crate::ledger::{DeadGroup, DeliveryFilter};
 use crate::wire::{DeliveryList, DeliveryRecord, DeliveryState};
 use askama::Template;
 use axum::Extension;
@@ -17,11 +18,36 @@ use http::{HeaderMap, Uri};
 #[template(path = "dead.html")]
 struct Dead {
     frame: Frame,
-    /// Each destination that has dead deliveries, and how many.
-    groups: Vec<(String, u64)>,
-    destination: Option<String>,
+    /// By destination and cause, the largest first.
+    groups: Vec<Group>,
+    filter: DeliveryFilter,
     deliveries: Vec<DeliveryRecord>,
     next: Option<String>,
+}
+
+/// The dead with one destination and one cause.
+struct Group {
+    group: DeadGroup,
+    /// The code as the address of the page has it.
+    code: String,
+    /// What the destination said to the one that died last.
+    answer: Option<Said>,
+}
+
+impl From<DeadGroup> for Group {
+    fn from(group: DeadGroup) -> Self {
+        let code = group.code.clone().unwrap_or_else(|| DeliveryFilter::NO_CODE.to_owned());
+        let answer = group.answer.as_ref().map(Said::from);
+        Self { group, code, answer }
+    }
+}
+
+impl Dead {
+    /// Whether a group is what the list shows.
+    fn is_shown(&self, group: &Group) -> bool {
+        self.filter.destination.as_deref() == Some(&group.group.destination)
+            && self.filter.code.as_deref().is_none_or(|code| code == group.code)
+    }
 }
 
 pub(super) async fn show(
@@ -32,11 +58,11 @@ pub(super) async fn show(
 ) -> Answer {
     let (filter, asked) = query::asked::<DeliveryFilter, _>(&uri, ui.parts.clock.now())?;
     let frame = ui.frame(&caller, "").await;
-    let destinations = ui.destinations().await?.into_iter();
-    let groups = destinations.map(|found| (found.stats.destination, found.stats.dead)).filter(|(_, dead)| *dead > 0);
-    let destination = filter.destination.clone();
+    let groups = ui.parts.ledger.dead_groups().await.map_err(Refusal::from)?;
+    let mut groups: Vec<Group> = groups.into_iter().map(Group::from).collect();
+    groups.sort_by_key(|found| std::cmp::Reverse(found.group.dead));
     let filter = DeliveryFilter { state: Some(DeliveryState::Dead), ..filter };
-    let DeliveryList { deliveries, next } = admin::list_deliveries(&ui.parts, filter, asked).await?;
+    let DeliveryList { deliveries, next } = admin::list_deliveries(&ui.parts, filter.clone(), asked).await?;
     let next = query::next(&uri, next);
-    page(&Dead { frame, groups: groups.collect(), destination, deliveries, next }, &headers)
+    page(&Dead { frame, groups, filter, deliveries, next }, &headers)
 }

@@ -1,5 +1,6 @@
 //! One event: what came, what became of it, and what each attempt met.
 
+use super::answer::{Answer as Said, Attempt, attempts};
 use super::filters;
 use super::frame::{Frame, Ui};
 use super::json_layout;
@@ -10,7 +11,7 @@ use crate::access::Caller;
 use crate::admin::Refusal;
 use crate::id::EventId;
 use crate::ledger;
-use crate::wire::{AttemptRecord, DeliveryDetail, EventDetail};
+use crate::wire::{DeliveryDetail, EventDetail};
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, State};
@@ -38,10 +39,10 @@ struct EventPage {
 /// A delivery as the page shows it.
 struct Delivery {
     detail: DeliveryDetail,
-    first: Vec<AttemptRecord>,
+    first: Vec<Attempt>,
     /// How many stand between the first and the last ones.
     between: usize,
-    last: Vec<AttemptRecord>,
+    last: Vec<Attempt>,
 }
 
 /// How the body is shown.
@@ -134,8 +135,8 @@ fn shown(detail: DeliveryDetail) -> Delivery {
     let log = &detail.log;
     let between = log.len().saturating_sub(2 * MOST_AT_AN_END);
     let (first, last) = match between {
-        0 => (log.clone(), Vec::new()),
-        _ => (log[..MOST_AT_AN_END].to_vec(), log[log.len() - MOST_AT_AN_END..].to_vec()),
+        0 => (attempts(log), Vec::new()),
+        _ => (attempts(&log[..MOST_AT_AN_END]), attempts(&log[log.len() - MOST_AT_AN_END..])),
     };
     Delivery { first, between, last, detail }
 }

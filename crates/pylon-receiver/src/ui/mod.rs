@@ -1,5 +1,6 @@
 //! The operator's page: what the API tells and does, in a browser.
 
+mod answer;
 mod assets;
 mod dead;
 mod destination;

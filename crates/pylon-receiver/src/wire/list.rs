@@ -2,7 +2,7 @@
 
 use super::event::RefusedRequest;
 use crate::id::{DeliveryId, EventId};
-use crate::ledger::{DeliveryRecord, EventRecord, Order};
+use crate::ledger::{DeadGroup, DeliveryRecord, EventRecord, Order};
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{Schema, Type};
@@ -55,6 +55,13 @@ pub struct DeliveryList {
     pub deliveries: Vec<DeliveryRecord>,
     /// The next page starts after this delivery; none on the last page.
     pub next: Option<DeliveryId>,
+}
+
+/// The dead deliveries in groups, by destination and code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeadGroups {
+    /// The groups, in the order of their destinations and codes.
+    pub groups: Vec<DeadGroup>,
 }
 
 /// A page of refused requests.

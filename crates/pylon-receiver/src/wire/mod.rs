@@ -15,6 +15,7 @@
 //! | `GET /api/deliveries` | [`DeliveryFilter`], [`PageQuery`] | [`DeliveryList`] |
 //! | `POST /api/deliveries/move` | [`MoveOrder`] | [`OrderResult`] |
 //! | `POST /api/deliveries/drop` | [`DropOrder`] | [`OrderResult`] |
+//! | `GET /api/dead/groups` | | [`DeadGroups`] |
 //! | `POST /api/dead/redeliver` | [`DeadOrder`] | [`OrderResult`] |
 //! | `POST /api/dead/drop` | [`DeadOrder`] | [`OrderResult`] |
 //! | `GET /api/refused` | [`RefusedFilter`], [`PageQuery`] | [`RefusedList`] |
@@ -38,14 +39,14 @@ mod status;
 
 pub use crate::activity::{AttemptOutcome, DestinationSeen, EndpointSeen, LastAccepted, LastRefused, MinuteCount};
 pub use crate::ledger::{
-    AttemptRecord, DeliveryFilter, DeliveryRecord, DeliveryState, DestinationStats, EventFilter, EventRecord,
-    EventState, IssueSummary, Order, RefusedFilter,
+    AttemptAnswer, AttemptRecord, DeadGroup, DeliveryFilter, DeliveryRecord, DeliveryState, DestinationStats,
+    EventFilter, EventRecord, EventState, IssueSummary, Order, RefusedFilter,
 };
 pub use activity::{Activity, DestinationActivity, EndpointActivity, RetrySummary, SecretStatus};
 pub use content::Body;
 pub use error::ErrorAnswer;
 pub use event::{DeliveryDetail, EventDetail, RefusedRequest};
-pub use list::{DeliveryList, EventList, PageQuery, RefusedList};
+pub use list::{DeadGroups, DeliveryList, EventList, PageQuery, RefusedList};
 pub use order::{DeadOrder, DropOrder, EventOrder, MoveOrder, OrderResult};
 pub use status::{
     CircuitStatus, Destination, LiveStatus, Liveness, Readiness, ReadyStatus, RunningConfig, Spool, Stats,

@@ -26,6 +26,8 @@ pub const DELIVERIES_DROP: &str = "/api/deliveries/drop";
 pub const DEAD_REDELIVER: &str = "/api/dead/redeliver";
 /// The order to drop dead deliveries.
 pub const DEAD_DROP: &str = "/api/dead/drop";
+/// The dead deliveries in groups, by destination and code.
+pub const DEAD_GROUPS: &str = "/api/dead/groups";
 /// The list of refused requests.
 pub const REFUSED: &str = "/api/refused";
 /// Counts of events, deliveries and refused requests.

@@ -5,6 +5,7 @@
 mod accept;
 mod activity;
 mod admin;
+mod answered;
 mod certificates;
 mod config;
 mod deliver;

@@ -1,6 +1,6 @@
 //! What belongs to the SQLite file, and not to every ledger.
 
-use crate::ledger::contract::{Ask, Draft, Hands, all, claim, delivery, event, refused};
+use crate::ledger::contract::{Ask, Draft, Hands, all, at, claim, delivery, event, refused};
 use pylon_receiver::ledger::*;
 use rusqlite::Connection;
 use std::os::unix::fs::FileExt;
@@ -187,7 +187,7 @@ async fn the_file_says_what_it_is() {
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!(text("journal_mode"), "wal");
     assert_eq!(number("application_id"), i64::from(u32::from_be_bytes(*b"PyLR")));
-    assert_eq!(number("user_version"), 3);
+    assert_eq!(number("user_version"), 4);
     assert_eq!(text("integrity_check"), "ok");
     drop(ledger);
 }
@@ -513,12 +513,81 @@ fn every_statement_of_the_writer_finds_its_rows_by_an_index() {
         // All that waits is in order already: a claim takes the first of it.
         let is_sorting = plan.iter().any(|step| step == "USE TEMP B-TREE FOR ORDER BY");
         assert!(!is_sorting || !statement.contains("state = 10"), "{statement}: {plan:?}");
-        if statement.contains("SET state = 23") && statement.contains("event_seq") {
+        if statement.contains("INDEXED BY deliveries_of_event") {
             assert_eq!(plan, ["SEARCH deliveries USING INDEX deliveries_of_event (event_seq=?)"]);
             found += 1;
         }
     }
     assert_eq!(found, 1, "the statement of a redelivery");
+}
+
+/// What reads the groups of the dead; its statements are text of their own.
+const READ: &str = include_str!("../../src/ledger/sqlite/read.rs");
+
+#[test]
+fn the_first_and_the_last_of_a_group_of_the_dead_are_found_by_the_index() {
+    let files = Files::new();
+    drop(files.open(100));
+    let connection = files.connect();
+    let groups = READ.split("fn dead_groups").nth(1).unwrap().split("\n}\n").next().unwrap();
+    let ends = groups.split('"').filter(|text| text.contains("code IS ?2"));
+    let mut plans = Vec::new();
+    for statement in ends {
+        let mut explaining = connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
+        let steps = explaining.query_map([None::<&str>; 2], |row| row.get::<_, String>(3)).unwrap();
+        plans.push(steps.map(Result::unwrap).collect::<Vec<_>>());
+    }
+    let by_index = "SEARCH deliveries USING COVERING INDEX deliveries_dead (destination=? AND code=?)".to_owned();
+    assert_eq!(plans.len(), 2);
+    for plan in plans {
+        assert!(plan.contains(&by_index), "{plan:?}");
+        assert!(!plan.iter().any(|step| step.starts_with("SCAN ") || step.contains("B-TREE")), "{plan:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_died_in_an_earlier_version_is_a_group_without_a_code() {
+    let files = Files::new();
+    let earlier = files.connect();
+    earlier.execute_batch(include_str!("../../src/ledger/sqlite/schema/001.sql")).unwrap();
+    earlier.pragma_update(None, "application_id", u32::from_be_bytes(*b"PyLR")).unwrap();
+    earlier.pragma_update(None, "user_version", 1).unwrap();
+    for seq in 1_i64..=3 {
+        let id = event(seq).id;
+        earlier
+            .execute(
+                "INSERT INTO events (seq, id, endpoint, name, method, target, headers, body)
+                 VALUES (?1, ?2, 'main', '', 'POST', '/', x'', x'')",
+                rusqlite::params![seq, id.as_bytes()],
+            )
+            .unwrap();
+        earlier
+            .execute(
+                "INSERT INTO deliveries (seq, event_seq, number, destination, state, at_ms, attempts, reason)
+                 VALUES (?1, ?1, 1, 'app', 21, ?2, 1, 'gave up')",
+                rusqlite::params![seq, at(seq).unix_milliseconds()],
+            )
+            .unwrap();
+        earlier.execute("INSERT INTO attempts VALUES (?1, 1, 0, 5, 500, 'answered 500')", [seq]).unwrap();
+    }
+    earlier.execute("INSERT INTO totals VALUES ('app', 0, 0, 3)", []).unwrap();
+    drop(earlier);
+    let ledger = files.open(100);
+    let group = |dead, last: i64| DeadGroup {
+        destination: "app".into(),
+        code: None,
+        dead,
+        first_at: at(1),
+        last_at: at(last),
+        sample: delivery(event(last).id, 1),
+        reason: Some("gave up".into()),
+        answer: None,
+    };
+    assert_eq!(ledger.dead_groups().await, Ok(vec![group(3, 3)]));
+    assert_eq!(ledger.drop_dead(vec![delivery(event(3).id, 1)]).await, Ok(1));
+    assert_eq!(ledger.dead_groups().await, Ok(vec![group(2, 2)]));
+    let log = ledger.event(event(1).id).await.unwrap().unwrap().deliveries.remove(0).1;
+    assert_eq!((log[0].code.as_deref(), log[0].answer.as_ref()), (None, None));
 }
 
 #[tokio::test]

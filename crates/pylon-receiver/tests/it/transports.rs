@@ -7,6 +7,7 @@ mod dial;
 mod handlers;
 mod http;
 mod json_lines;
+mod kept;
 #[cfg(feature = "nats")]
 mod nats;
 mod proxy;
@@ -21,7 +22,7 @@ mod unix;
 use crate::wait::{LONGEST, within};
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 use pylon_receiver::config::{DestinationConfig, TransportConfig};
-use pylon_receiver::internals::{Report, transport};
+use pylon_receiver::internals::{Code, Report, transport};
 use pylon_receiver::{Attempt, DeliveryId, EventId, Headers, Moment};
 use pylon_webhooks::EventKind;
 use std::path::Path;
@@ -73,10 +74,14 @@ async fn deliver(transport: TransportConfig, timeout: Duration, attempt: &Attemp
 
 /// What is reported of an answer that is no success.
 fn answered(status: i32, detail: &str) -> Report {
+    let code = match status {
+        200..=299 => Code::CUT_OFF,
+        _ => Code::Http(status as u16),
+    };
     match status {
-        429 => Report::busy(Some(status), detail),
-        502..=504 => Report::failed(Some(status), detail),
-        _ => Report::refused(Some(status), detail),
+        429 => Report::busy(code, Some(status), detail),
+        502..=504 => Report::failed(code, Some(status), detail),
+        _ => Report::refused(code, Some(status), detail),
     }
 }
 

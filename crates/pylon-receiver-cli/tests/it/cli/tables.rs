@@ -72,6 +72,29 @@ ID                                      DESTINATION  KIND       ISSUE  TITLE    
 }
 
 #[test]
+fn groups_of_the_dead_are_a_table() {
+    let group = |code: Option<&str>, reason: &str| {
+        json!({
+            "destination": "app", "code": code, "dead": 1234, "first_at": "2026-11-23T08:00:00Z", "last_at": "2026-11-26T08:00:00Z",
+            "sample": format!("{EVENT}.1"), "reason": reason,
+        })
+    };
+    let groups = json!({"groups": [group(None, "answered\u{1b} 500"), group(Some("http_500"), "answered 500")]});
+    let server = Server::answering(200, groups.clone());
+    ask(&server, &["dead", "groups"]).prints(&format!(
+        "\
+DESTINATION  CODE      DEAD  FIRST                 LAST                  SAMPLE                                  REASON
+app          -         1234  2026-11-23T08:00:00Z  2026-11-26T08:00:00Z  {EVENT}.1  answered\\u{{1b}} 500
+app          http_500  1234  2026-11-23T08:00:00Z  2026-11-26T08:00:00Z  {EVENT}.1  answered 500
+"
+    ));
+    let printed = ask(&server, &["--json", "dead", "groups"]);
+    assert_eq!(serde_json::from_str::<Value>(&printed.stdout).unwrap(), groups);
+    ask(&Server::answering(200, json!({"groups": []})), &["dead", "groups"]).prints("no deliveries are dead\n");
+    assert_eq!(server.requests()[0].target, "/api/dead/groups");
+}
+
+#[test]
 fn refused_requests_are_a_table_or_at_length() {
     let server = Server::answering(200, json!({"refused": [refused()], "next": null}));
     ask(&server, &["refused", "list"]).prints(
@@ -108,6 +131,15 @@ fn an_event_is_shown_with_all_that_is_known_of_it() {
     logged["log"] = json!([
         {"attempt": 1, "started_at": "2026-11-23T08:00:01Z", "took_milliseconds": 12, "status": 500, "detail": "answered 500"},
         {"attempt": 2, "started_at": "2026-11-23T08:00:03Z", "took_milliseconds": 3, "detail": "connection refused"},
+        {
+            "attempt": 3, "started_at": "2026-11-23T08:00:07Z", "took_milliseconds": 4, "status": 500, "detail": "answered 500",
+            "code": "http_500",
+            "answer": {"content_type": "text/html\u{1b}", "text": "<h1>Oops</h1>\n\u{1b}[31m\u{202e}red\n", "is_cut": true},
+        },
+        {
+            "attempt": 4, "started_at": "2026-11-23T08:00:15Z", "took_milliseconds": 4, "status": 3, "detail": "exit code 3: why",
+            "code": "exit_3", "answer": {"base64": "/wA=", "is_cut": false},
+        },
     ]);
     shown["deliveries"] = json!([logged]);
     let server = Server::answering(200, shown);
@@ -136,6 +168,12 @@ delivery {EVENT}.1 to app
   answered 500
   attempt 1, 2026-11-23T08:00:01Z, 12 ms: answered 500
   attempt 2, 2026-11-23T08:00:03Z, 3 ms: connection refused
+  attempt 3, 2026-11-23T08:00:07Z, 4 ms, http_500: answered 500
+    answered, text/html\\u{{1b}}, a part:
+      <h1>Oops</h1>
+      \\u{{1b}}[31m\\u{{202e}}red
+  attempt 4, 2026-11-23T08:00:15Z, 4 ms, exit_3: exit code 3: why
+    answered: 2 bytes that are not text
 "
     ));
     assert_eq!(server.requests()[0].target, format!("/api/events/{EVENT}"));
@@ -245,6 +283,10 @@ fn filters_are_asked_for_as_they_were_given() {
             "/api/deliveries?destination=app&event=019aaf3c-9f10-7aa0-8000-0123456789ab&state=held&limit=3&order=newest_first",
         ),
         (&["events", "list", "--issue", "#1042"], "/api/events?issue=%231042&limit=50&order=newest_first"),
+        (
+            &["dead", "list", "--destination", "app", "--code", "http_500"],
+            "/api/deliveries?code=http_500&destination=app&state=dead&limit=50&order=newest_first",
+        ),
         (&["dead", "list", "--issue", "1042"], "/api/deliveries?issue=1042&state=dead&limit=50&order=newest_first"),
         (
             &["refused", "list", "--endpoint", "webhook", "--code", "too_large"],

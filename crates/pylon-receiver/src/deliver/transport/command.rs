@@ -9,13 +9,16 @@
 //! dropped, the whole group is killed, except processes that left the group. When the command exits, its children run on.
 //!
 //! The standard output is discarded. The last line of the standard error goes, shortened, into the report of a failure, and so into
-//! the ledger, for the operator to see. The line may hold anything, so it is never logged.
+//! the ledger, for the operator to see; where there is more than that line, the last 2 KiB go with it, because the end says why a
+//! program failed. They may hold anything, so they are never logged.
 
 use super::attempt::Attempt;
+use super::code::Code;
 use super::contract::{Transport, TransportFuture};
-use super::line::LastLine;
-use super::report::Report;
+use super::line::{LastLine, Tail};
+use super::report::{Delivered, Report};
 use super::shortage::Shortage;
+use crate::config::DestinationConfig;
 use crate::text::show_duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsString;
@@ -43,14 +46,31 @@ pub(super) struct Command {
     arguments: Vec<String>,
     environment: Vec<String>,
     timeout: Duration,
+    /// Whether the standard error of failed attempts is kept beyond its last line.
+    keeps_answers: bool,
+}
+
+/// What a command has said so far.
+#[derive(Default)]
+struct Said {
+    last_line: LastLine,
+    tail: Tail,
+}
+
+impl Said {
+    fn push(&mut self, bytes: &[u8]) {
+        self.last_line.push(bytes);
+        self.tail.push(bytes);
+    }
 }
 
 impl Command {
     /// Runs this program with these arguments. The program sees these variables.
-    pub(super) fn new(command: &[String], environment: &[String], timeout: Duration) -> Self {
+    pub(super) fn new(command: &[String], environment: &[String], destination: &DestinationConfig) -> Self {
         let (program, arguments) =
             command.split_first().map(|(first, rest)| (first.clone(), rest.to_vec())).unwrap_or_default();
-        Self { program, arguments, environment: environment.to_vec(), timeout }
+        let DestinationConfig { timeout, keep_answer: keeps_answers, .. } = *destination;
+        Self { program, arguments, environment: environment.to_vec(), timeout, keeps_answers }
     }
 
     fn start(&self, attempt: &Attempt) -> io::Result<Group> {
@@ -80,14 +100,16 @@ impl Command {
         Ok(Group(Some(child)))
     }
 
-    async fn run(&self, attempt: &Attempt, last_line: &mut LastLine) -> Report {
+    async fn run(&self, attempt: &Attempt, said: &mut Said) -> Report {
         let mut group = match self.start(attempt) {
             Ok(group) => group,
             Err(error) => return not_started(&error),
         };
-        match group.exit(&attempt.body, last_line).await {
-            Ok(status) => report(status, last_line),
-            Err(error) => Report::failed(None, format!("the command cannot be waited for: {}", error.kind())),
+        match group.exit(&attempt.body, said).await {
+            Ok(status) => report(status, &said.last_line),
+            Err(error) => {
+                Report::failed(Code::FAILED, None, format!("the command cannot be waited for: {}", error.kind()))
+            }
         }
     }
 }
@@ -95,15 +117,19 @@ impl Command {
 impl Transport for Command {
     fn deliver<'a>(&'a self, attempt: &'a Attempt) -> TransportFuture<'a> {
         Box::pin(async move {
-            let mut last_line = LastLine::default();
-            match tokio::time::timeout(self.timeout, self.run(attempt, &mut last_line)).await {
+            let mut said = Said::default();
+            let report = match tokio::time::timeout(self.timeout, self.run(attempt, &mut said)).await {
                 Ok(report) => report,
                 // The future was dropped, and the group with it.
                 Err(_) => {
                     let sentence = format!("no exit within {}: killed", show_duration(self.timeout));
-                    let detail = last_line.after(&sentence);
-                    Report::failed(None, sentence).with_detail(detail)
+                    let detail = said.last_line.after(&sentence);
+                    Report::failed(Code::TIMEOUT, None, sentence).with_detail(detail)
                 }
+            };
+            match report.delivered {
+                Delivered::Yes => report,
+                _ => report.with_answer(said.tail.answer().filter(|_| self.keeps_answers)),
             }
         })
     }
@@ -114,7 +140,7 @@ struct Group(Option<Child>);
 
 impl Group {
     /// Writes the body to the command, reads its standard error, and waits for its exit.
-    async fn exit(&mut self, body: &[u8], last_line: &mut LastLine) -> io::Result<ExitStatus> {
+    async fn exit(&mut self, body: &[u8], said: &mut Said) -> io::Result<ExitStatus> {
         let child = self.0.as_mut().expect("only drop takes it out");
         let (mut stdin, mut stderr) = (child.stdin.take(), child.stderr.take());
         // Only the exit code counts, not whether the command reads everything.
@@ -129,11 +155,11 @@ impl Group {
             tokio::select! {
                 () = &mut feeding, if feeds => feeds = false,
                 read = next(&mut stderr, &mut piece) => match read {
-                    Ok(length @ 1..) => last_line.push(&piece[..length]),
+                    Ok(length @ 1..) => said.push(&piece[..length]),
                     Ok(0) | Err(_) => stderr = None,
                 },
                 status = child.wait() => {
-                    drain(stderr, last_line);
+                    drain(stderr, said);
                     return status;
                 }
             }
@@ -165,12 +191,12 @@ async fn next(stderr: &mut Option<ChildStderr>, piece: &mut [u8]) -> io::Result<
 }
 
 /// Takes what is in the pipe and does not wait for more: a child of the command may hold the other end open.
-fn drain(stderr: Option<ChildStderr>, last_line: &mut LastLine) {
+fn drain(stderr: Option<ChildStderr>, said: &mut Said) {
     let Some(stderr) = stderr else { return };
     let mut piece = [0; PIECE];
     for _ in 0..LAST_PIECES {
         match rustix::io::read(&stderr, &mut piece) {
-            Ok(length @ 1..) => last_line.push(&piece[..length]),
+            Ok(length @ 1..) => said.push(&piece[..length]),
             Err(rustix::io::Errno::INTR) => {}
             Ok(0) | Err(_) => return,
         }
@@ -178,13 +204,13 @@ fn drain(stderr: Option<ChildStderr>, last_line: &mut LastLine) {
 }
 
 fn report(status: ExitStatus, last_line: &LastLine) -> Report {
-    let (code, sentence) = match (status.code(), status.signal()) {
+    let (code, sentence) = match (status.code(), status.signal().unwrap_or_default()) {
         (Some(0), _) => return Report::delivered(Some(0), "exit code 0"),
-        (Some(code), _) => (Some(code), format!("exit code {code}")),
-        (None, signal) => (None, format!("ended by signal {}", signal.unwrap_or_default())),
+        (Some(code), _) => (Code::Exit(code), format!("exit code {code}")),
+        (None, signal) => (Code::Signal(signal), format!("ended by signal {signal}")),
     };
     let detail = last_line.after(&sentence);
-    Report::refused(code, sentence).with_detail(detail)
+    Report::refused(code, status.code(), sentence).with_detail(detail)
 }
 
 fn not_started(error: &io::Error) -> Report {
@@ -192,10 +218,12 @@ fn not_started(error: &io::Error) -> Report {
         return Report::not_tried(shortage);
     }
     match error.kind() {
-        ErrorKind::NotFound => {
-            Report::failed(None, "the command, or the interpreter that its first line names, is not found")
-        }
-        ErrorKind::PermissionDenied => Report::failed(None, "the command may not be executed"),
-        _ => Report::failed(None, format!("the command cannot be started: {error}")),
+        ErrorKind::NotFound => Report::failed(
+            Code::NOT_FOUND,
+            None,
+            "the command, or the interpreter that its first line names, is not found",
+        ),
+        ErrorKind::PermissionDenied => Report::failed(Code::DENIED, None, "the command may not be executed"),
+        _ => Report::failed(Code::NOT_STARTED, None, format!("the command cannot be started: {error}")),
     }
 }

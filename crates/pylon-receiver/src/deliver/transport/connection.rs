@@ -68,16 +68,16 @@ impl Connection {
         .await
     }
 
-    /// The length of the next piece of an answer's body; none at the end.
-    pub(super) async fn read(&mut self, body: &mut Incoming) -> Option<Result<usize, hyper::Error>> {
+    /// The next piece of an answer's body; none at the end. What is no part of the body is an empty piece.
+    pub(super) async fn read(&mut self, body: &mut Incoming) -> Option<Result<Bytes, hyper::Error>> {
         let mut frame = body.frame();
         let driver = &mut self.driver;
         let frame = poll_fn(|context| {
             drive(driver, context);
             Pin::new(&mut frame).poll(context)
         });
-        let length = |frame: http_body::Frame<Bytes>| frame.data_ref().map_or(0, Bytes::len);
-        frame.await.map(|frame| frame.map(length))
+        let piece = |frame: http_body::Frame<Bytes>| frame.into_data().unwrap_or_default();
+        frame.await.map(|frame| frame.map(piece))
     }
 
     /// Whether the connection takes another request now.

@@ -1,6 +1,7 @@
 //! Delivers to handlers in this process.
 
 use super::attempt::Attempt;
+use super::code::Code;
 use super::contract::{Transport, TransportFuture};
 use super::line::fit;
 use super::report::Report;
@@ -99,7 +100,11 @@ impl Transport for InProcess {
             let event = match WebhookEvent::from_stored(attempt.body.clone(), &attempt.name, attempt.kind) {
                 Ok(event) => Verified::stored(event),
                 Err(error) => {
-                    return Report::refused(None, format!("handlers cannot read the body: {}", error.fault()));
+                    return Report::refused(
+                        Code::UNREADABLE,
+                        None,
+                        format!("handlers cannot read the body: {}", error.fault()),
+                    );
                 }
             };
             let (handlers, attempt) = (Arc::clone(&self.handlers), attempt.clone());
@@ -108,12 +113,20 @@ impl Transport for InProcess {
             let _abort = AbortOnDrop(task.abort_handle());
             match tokio::time::timeout(self.timeout, task).await {
                 Ok(Ok(Ok(()))) => Report::delivered(None, "handled"),
-                Ok(Ok(Err(error))) => Report::refused(None, "a handler failed").with_detail(failed(&error)),
+                Ok(Ok(Err(error))) => {
+                    Report::refused(Code::HANDLER_ERROR, None, "a handler failed").with_detail(failed(&error))
+                }
                 Ok(Err(ended)) => match ended.try_into_panic() {
-                    Ok(panic) => Report::refused(None, "a handler panicked").with_detail(panicked(&*panic)),
-                    Err(_) => Report::failed(None, "the handlers were aborted, because the runtime ends"),
+                    Ok(panic) => {
+                        Report::refused(Code::PANIC, None, "a handler panicked").with_detail(panicked(&*panic))
+                    }
+                    Err(_) => {
+                        Report::failed(Code::ABORTED, None, "the handlers were aborted, because the runtime ends")
+                    }
                 },
-                Err(_) => Report::failed(None, format!("not handled within {}", show_duration(self.timeout))),
+                Err(_) => {
+                    Report::failed(Code::TIMEOUT, None, format!("not handled within {}", show_duration(self.timeout)))
+                }
             }
         })
     }

@@ -4,8 +4,9 @@
 //! included: if the app has moved, change the configuration.
 
 use super::attempt::Attempt;
+use super::code::Code;
 use super::connection::Connection;
-use super::connections::Connections;
+use super::connections::{Connections, InUse};
 use super::contract::{Transport, TransportFuture};
 use super::fault::TransportFault;
 use super::outgoing::Outgoing;
@@ -14,10 +15,11 @@ use super::report::Report;
 use super::route::{Route, Way};
 use super::tls::Tls;
 use super::unanswered::{refused_by_proxy, report};
-use crate::config::HttpTransport;
+use crate::config::{DestinationConfig, HttpTransport};
+use crate::ledger::AttemptAnswer;
 use crate::text::show_duration;
 use crate::time::Moment;
-use http::header::{ACCEPT, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, RETRY_AFTER, TRANSFER_ENCODING};
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HOST, PROXY_AUTHORIZATION, RETRY_AFTER, TRANSFER_ENCODING};
 use http::uri::{Parts, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
@@ -29,9 +31,12 @@ use std::error::Error;
 use std::fmt::Write;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
 
 /// How much of an answer is read, in bytes.
 const MOST_OF_AN_ANSWER: u64 = 64 * 1024;
+/// How long the answer to a failed attempt is waited for, once its head has come. An attempt must not take longer for it than need be.
+const LONGEST_WAIT_FOR_AN_ANSWER: Duration = Duration::from_secs(1);
 /// How long the end of a successful answer is waited for that declares no length: it may never come.
 const LONGEST_WAIT_FOR_THE_END: Duration = Duration::from_secs(5);
 
@@ -44,8 +49,23 @@ pub(super) struct Http {
     passes_query: bool,
     outgoing: Outgoing,
     timeout: Duration,
+    /// Whether the answers to failed attempts are read.
+    keeps_answers: bool,
     /// Or what is missing, for the reports of all attempts.
     connections: Result<Connections, &'static str>,
+}
+
+/// What came of a request.
+struct Exchanged {
+    report: Report,
+    /// An answer that is no success, of which only the head is read.
+    unread: Option<(InUse, Response<Incoming>)>,
+}
+
+impl From<Report> for Exchanged {
+    fn from(report: Report) -> Self {
+        Self { report, unread: None }
+    }
 }
 
 /// The head of an answer.
@@ -69,7 +89,7 @@ enum Framing {
 
 impl Http {
     /// Reads the secrets and the files.
-    pub(super) fn new(config: &HttpTransport, timeout: Duration, concurrency: usize) -> Result<Self, TransportFault> {
+    pub(super) fn new(config: &HttpTransport, destination: &DestinationConfig) -> Result<Self, TransportFault> {
         let proxy = config.proxy.as_ref().map(Proxy::read).transpose().map_err(TransportFault::Secret)?;
         let tls = Tls::read(config.ca.as_deref(), config.client.as_ref()).map_err(TransportFault::Tls)?;
         let tls = tls.speaking(b"http/1.1");
@@ -80,8 +100,9 @@ impl Http {
             target: config.url.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")),
             passes_query: config.query,
             outgoing: Outgoing::new(config).map_err(TransportFault::Secret)?,
-            timeout,
-            connections: route.map(|route| Connections::new(route, concurrency)),
+            timeout: destination.timeout,
+            keeps_answers: destination.keep_answer,
+            connections: route.map(|route| Connections::new(route, destination.concurrency)),
         })
     }
 
@@ -124,17 +145,17 @@ impl Http {
     }
 
     /// Sends, and reads the answer. Once the answer's head is there, `answered` has it, for a time-out during the body.
-    async fn exchange(&self, attempt: &Attempt, answered: &mut Option<Answered>) -> Report {
+    async fn exchange(&self, attempt: &Attempt, answered: &mut Option<Answered>) -> Exchanged {
         let connections = match &self.connections {
             Ok(connections) => connections,
-            Err(missing) => return Report::failed(None, *missing),
+            Err(missing) => return Report::failed(Code::MISSING, None, *missing).into(),
         };
         let forwarder = connections.route().forwarder();
         let (mut used, response) = match connections.send(|| self.request(attempt, forwarder)).await {
             Ok(answer) => answer,
             Err(fault) => {
                 connections.give_up();
-                return report(&fault);
+                return report(&fault).into();
             }
         };
         let answer = *answered.insert(Answered::new(&response, attempt.started_at));
@@ -143,23 +164,48 @@ impl Http {
             if is_of_gateway(answer.status) {
                 connections.give_up();
             }
-            return match answer.status {
+            let report = match answer.status {
                 StatusCode::PROXY_AUTHENTICATION_REQUIRED if forwarder.is_some() => {
-                    Report::failed(None, refused_by_proxy(answer.status))
+                    Report::failed(Code::PROXY, None, refused_by_proxy(answer.status))
                 }
                 status if status.is_redirection() => answer.failed(", which is not followed"),
                 _ => answer.failed(""),
             };
+            return Exchanged { report, unread: Some((used, response)) };
         }
         match answer.read(response, &mut used.connection).await {
             Ok(end) => {
                 if end == End::Whole {
                     connections.put(used);
                 }
-                answer.delivered()
+                answer.delivered().into()
             }
-            Err(broken_off) => answer.reported(broken_off),
+            Err(broken_off) => answer.reported(Code::CUT_OFF, broken_off).into(),
         }
+    }
+
+    /// The beginning of an answer that is no success, as far as it comes in time; none where nothing comes. The connection ends with it.
+    async fn answer(&self, unread: (InUse, Response<Incoming>), deadline: Option<Instant>) -> Option<AttemptAnswer> {
+        let (mut used, response) = unread;
+        if !self.keeps_answers {
+            return None;
+        }
+        let content_type = response.headers().get(CONTENT_TYPE).cloned();
+        let longest = Instant::now() + LONGEST_WAIT_FOR_AN_ANSWER;
+        let deadline = deadline.map_or(longest, |deadline| deadline.min(longest));
+        let (mut bytes, mut body) = (Vec::new(), response.into_body());
+        let is_whole = loop {
+            match timeout_at(deadline, used.connection.read(&mut body)).await {
+                Ok(Some(Ok(piece))) => bytes.extend_from_slice(&piece[..piece.len().min(AttemptAnswer::MOST + 1)]),
+                Ok(None) => break true,
+                Ok(Some(Err(_))) | Err(_) => break false,
+            }
+            if bytes.len() > AttemptAnswer::MOST {
+                break false;
+            }
+        };
+        let content_type = content_type.as_ref().map(HeaderValue::as_bytes);
+        (!bytes.is_empty()).then(|| AttemptAnswer::beginning(content_type, &bytes, !is_whole))
     }
 
     /// The time is over.
@@ -169,12 +215,15 @@ impl Http {
             Some(answer) if answer.status.is_success() && !matches!(answer.framing, Framing::Length(_)) => {
                 answer.delivered()
             }
-            Some(answer) => answer.failed(&format!(", but not to the end within {limit}")),
+            Some(answer) => {
+                let status = answer.status.as_u16();
+                answer.reported(Code::TIMEOUT, format!("answered {status}, but not to the end within {limit}"))
+            }
             None => {
                 if let Ok(connections) = &self.connections {
                     connections.give_up();
                 }
-                Report::failed(None, format!("no answer within {limit}"))
+                Report::failed(Code::TIMEOUT, None, format!("no answer within {limit}"))
             }
         }
     }
@@ -192,16 +241,17 @@ impl Answered {
     }
 
     fn failed(self, addition: &str) -> Report {
-        self.reported(format!("answered {}{addition}", self.status.as_u16()))
+        let status = self.status.as_u16();
+        self.reported(Code::Http(status), format!("answered {status}{addition}"))
     }
 
-    fn reported(self, detail: String) -> Report {
+    fn reported(self, code: Code, detail: String) -> Report {
         let report = match self.status {
             StatusCode::TOO_MANY_REQUESTS => Report::busy,
             status if is_of_gateway(status) => Report::failed,
             _ => Report::refused,
         };
-        Report { retry_after: self.retry_after, ..report(Some(self.status.as_u16().into()), detail) }
+        Report { retry_after: self.retry_after, ..report(code, Some(self.status.as_u16().into()), detail) }
     }
 
     /// Reads the answer's body to its end, or as far as it is worth it, and keeps nothing of it.
@@ -260,8 +310,14 @@ impl Transport for Http {
     fn deliver<'a>(&'a self, attempt: &'a Attempt) -> TransportFuture<'a> {
         Box::pin(async move {
             let mut answered = None;
-            let in_time = tokio::time::timeout(self.timeout, self.exchange(attempt, &mut answered)).await;
-            in_time.unwrap_or_else(|_| self.late(answered))
+            let deadline = Instant::now().checked_add(self.timeout);
+            match tokio::time::timeout(self.timeout, self.exchange(attempt, &mut answered)).await {
+                Ok(Exchanged { report, unread: None }) => report,
+                Ok(Exchanged { report, unread: Some(unread) }) => {
+                    report.with_answer(self.answer(unread, deadline).await)
+                }
+                Err(_) => self.late(answered),
+            }
         })
     }
 }
@@ -289,7 +345,7 @@ enum End {
 async fn read_body(mut body: Incoming, connection: &mut Connection, read: &mut u64) -> Result<End, hyper::Error> {
     while *read < MOST_OF_AN_ANSWER {
         match connection.read(&mut body).await {
-            Some(length) => *read += length? as u64,
+            Some(piece) => *read += piece?.len() as u64,
             None => return Ok(End::Whole),
         }
     }

@@ -9,6 +9,7 @@
 //! fails.
 
 use super::attempt::Attempt;
+use super::code::Code;
 use super::contract::{Transport, TransportFuture};
 use super::report::Report;
 use super::shortage::Shortage;
@@ -70,9 +71,9 @@ impl JsonLines {
             Ok(Ok(())) => Report::delivered(None, "written"),
             Ok(Err(error)) => match Shortage::of(&error) {
                 Some(shortage) => Report::not_tried(shortage),
-                None => Report::failed(None, format!("not written: {error}")),
+                None => Report::failed(Code::NOT_WRITTEN, None, format!("not written: {error}")),
             },
-            Err(_) => Report::failed(None, "not written: the writing was aborted"),
+            Err(_) => Report::failed(Code::ABORTED, None, "not written: the writing was aborted"),
         }
     }
 }
@@ -82,7 +83,8 @@ impl Transport for JsonLines {
     /// event comes a second time then, under the same event id.
     fn deliver<'a>(&'a self, attempt: &'a Attempt) -> TransportFuture<'a> {
         Box::pin(async move {
-            let late = || Report::failed(None, format!("not written within {}", show_duration(self.timeout)));
+            let late =
+                || Report::failed(Code::TIMEOUT, None, format!("not written within {}", show_duration(self.timeout)));
             tokio::time::timeout(self.timeout, self.write(attempt)).await.unwrap_or_else(|_| late())
         })
     }

@@ -1,5 +1,6 @@
 //! Output of other people's code, made safe to keep: one short line without terminal control characters.
 
+use crate::ledger::AttemptAnswer;
 use std::mem;
 
 /// Maximum length of the line, in characters.
@@ -44,5 +45,29 @@ impl LastLine {
         let line = if self.current.trim_ascii().is_empty() { &self.ended } else { &self.current };
         let line = fit(&String::from_utf8_lossy(line));
         if line.is_empty() { sentence.to_owned() } else { format!("{sentence}: {line}") }
+    }
+}
+
+/// The last bytes of a stream, in bounded memory.
+#[derive(Default)]
+pub(super) struct Tail {
+    bytes: Vec<u8>,
+    is_cut: bool,
+}
+
+impl Tail {
+    /// Takes the next bytes of the stream.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        let beyond = self.bytes.len().saturating_sub(AttemptAnswer::MOST);
+        self.bytes.drain(..beyond);
+        self.is_cut |= beyond > 0;
+    }
+
+    /// What it holds, if that is more than one line that a sentence has whole.
+    pub(super) fn answer(&self) -> Option<AttemptAnswer> {
+        let is_fit = |line: &str| line.chars().count() <= LONGEST && !line.contains(char::is_control);
+        let is_in_a_sentence = !self.is_cut && std::str::from_utf8(&self.bytes).is_ok_and(|said| is_fit(said.trim()));
+        (!is_in_a_sentence).then(|| AttemptAnswer::end(&self.bytes, self.is_cut))
     }
 }

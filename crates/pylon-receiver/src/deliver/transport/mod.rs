@@ -1,6 +1,7 @@
 //! The transports: each takes one attempt to a destination and reports its outcome.
 
 mod attempt;
+mod code;
 mod command;
 mod connection;
 mod connections;
@@ -27,6 +28,7 @@ mod tls;
 mod unanswered;
 
 pub use attempt::Attempt;
+pub use code::Code;
 pub use contract::{Transport, TransportFuture};
 pub use dial::dial;
 pub use fault::TransportFault;
@@ -54,9 +56,9 @@ pub fn transport(
 ) -> Result<Arc<dyn Transport>, TransportFault> {
     let timeout = destination.timeout;
     Ok(match &destination.transport {
-        TransportConfig::Http(http) => Arc::new(Http::new(http, timeout, destination.concurrency)?),
+        TransportConfig::Http(http) => Arc::new(Http::new(http, destination)?),
         TransportConfig::Command(CommandTransport { command, environment, .. }) => {
-            Arc::new(Command::new(command, environment, timeout))
+            Arc::new(Command::new(command, environment, destination))
         }
         TransportConfig::JsonLines(JsonLinesTransport { path, .. }) => Arc::new(JsonLines::new(path, timeout)),
         #[cfg(feature = "nats")]

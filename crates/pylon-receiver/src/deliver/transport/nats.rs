@@ -17,6 +17,7 @@
 //! be stored all the same. The next attempt has the same id.
 
 use super::attempt::Attempt;
+use super::code::Code;
 use super::contract::{Transport, TransportFuture};
 use super::fault::TransportFault;
 use super::line::fit;
@@ -75,7 +76,7 @@ impl Nats {
     fn late(&self, used: Option<&Arc<Connection>>) -> Report {
         self.connections.give_up(used);
         let what = if used.is_some() { "acknowledgement" } else { "connection" };
-        Report::failed(None, format!("no {what} within {}", show_duration(self.timeout)))
+        Report::failed(Code::TIMEOUT, None, format!("no {what} within {}", show_duration(self.timeout)))
     }
 }
 
@@ -161,6 +162,7 @@ fn report(answer: &[u8], subject: &str) -> Report {
             Report::delivered(None, sentence).with_detail(format!("{detail} {}", fit(&stream)))
         }
         _ => Report::refused(
+            Code::NOT_NATS,
             None,
             format!("expected an acknowledgement of JetStream on subject {}, found another answer", quoted(subject)),
         ),
@@ -170,7 +172,8 @@ fn report(answer: &[u8], subject: &str) -> Report {
 impl Refusal {
     fn report(&self, subject: &str) -> Report {
         let Self { code, err_code, description } = self;
-        let full = |key: &str| Report::busy(None, format!("the stream is full: it has reached its `{key}`"));
+        let full =
+            |key: &str| Report::busy(Code::NO_ROOM, None, format!("the stream is full: it has reached its `{key}`"));
         match (err_code, description.as_str()) {
             (10077, "maximum messages exceeded") => full("max_msgs"),
             (10077, "maximum bytes exceeded") => full("max_bytes"),
@@ -178,23 +181,25 @@ impl Refusal {
                 let subject = quoted(subject);
                 let sentence =
                     format!("the stream is full for subject {subject}: it has reached `max_msgs_per_subject`");
-                Report::refused(None, sentence)
+                Report::refused(Code::NO_ROOM, None, sentence)
             }
-            (10054, _) => {
-                Report::refused(None, "the message is larger than the stream takes: raise its `max_msg_size`")
-            }
-            (10002 | 10023 | 10028 | 10047, _) => self.told(Report::busy, "JetStream has no room left"),
-            _ if *code == 503 => self.told(Report::failed, "JetStream is not available"),
-            _ => self.told(Report::refused, "JetStream does not store the message"),
+            (10054, _) => Report::refused(
+                Code::TOO_LARGE,
+                None,
+                "the message is larger than the stream takes: raise its `max_msg_size`",
+            ),
+            (10002 | 10023 | 10028 | 10047, _) => self.told(Report::busy, Code::NO_ROOM, "JetStream has no room left"),
+            _ if *code == 503 => self.told(Report::failed, Code::UNAVAILABLE, "JetStream is not available"),
+            _ => self.told(Report::refused, Code::NOT_STORED, "JetStream does not store the message"),
         }
     }
 
     /// The sentence with the number of the error, and in the ledger with the server's own words.
-    fn told(&self, report: impl FnOnce(Option<i32>, String) -> Report, sentence: &str) -> Report {
+    fn told(&self, report: impl FnOnce(Code, Option<i32>, String) -> Report, code: Code, sentence: &str) -> Report {
         let sentence = format!("{sentence} (error {})", self.err_code);
         let said = fit(&self.description);
         let detail = if said.is_empty() { sentence.clone() } else { format!("{sentence}: {said}") };
-        report(None, sentence).with_detail(detail)
+        report(code, None, sentence).with_detail(detail)
     }
 }
 
@@ -202,26 +207,35 @@ impl Refusal {
 fn not_stored(unanswered: Unanswered, subject: &str, length: usize) -> Report {
     let subject = quoted(subject);
     match unanswered {
-        Unanswered::NoStream { has_jetstream: true } => {
-            Report::refused(None, format!("no stream takes subject {subject}: add it to the `subjects` of a stream"))
-        }
+        Unanswered::NoStream { has_jetstream: true } => Report::refused(
+            Code::NO_STREAM,
+            None,
+            format!("no stream takes subject {subject}: add it to the `subjects` of a stream"),
+        ),
         Unanswered::NoStream { has_jetstream: false } => Report::refused(
+            Code::NO_STREAM,
             None,
             format!("no stream takes subject {subject}: JetStream is not enabled on the server that is connected"),
         ),
         Unanswered::TooLarge { most } => Report::refused(
+            Code::TOO_LARGE,
             None,
             format!(
                 "the body of {length} bytes and the headers are larger than the server takes, {most} bytes: raise its `max_payload`"
             ),
         ),
-        Unanswered::Denied => {
-            Report::refused(None, format!("the server does not allow this user to publish to subject {subject}"))
-        }
+        Unanswered::Denied => Report::refused(
+            Code::DENIED,
+            None,
+            format!("the server does not allow this user to publish to subject {subject}"),
+        ),
         Unanswered::NoReplies => Report::failed(
+            Code::DENIED,
             None,
             "the server does not allow this user to subscribe to `_INBOX.>`, where acknowledgements arrive",
         ),
-        Unanswered::BrokeOff => Report::failed(None, "the connection broke off before the acknowledgement"),
+        Unanswered::BrokeOff => {
+            Report::failed(Code::CLOSED, None, "the connection broke off before the acknowledgement")
+        }
     }
 }

@@ -4,12 +4,13 @@
 //! that wait on it fail at once, and the next attempt opens another one. So no message waits in a buffer that the ledger does not know
 //! of, and each attempt can tell why it failed.
 
+use super::code::Code;
 use super::fault::TransportFault;
 use super::line::fit;
 use super::report::Report;
 use super::shortage::Shortage;
 use super::tls::Tls;
-use super::unanswered::of_causes;
+use super::unanswered::{Cause, of_causes};
 use crate::config::{NatsTransport, SecretFault, SecretSource};
 use crate::text::{NATS_PORT, parse_nats, show_duration, userinfo};
 use crate::tls_cause::of_tls;
@@ -216,14 +217,16 @@ impl Servers {
                 Err(report) => last = Some(report),
             }
         }
-        Err(last.unwrap_or_else(|| Report::failed(None, "there is no server to connect to")))
+        Err(last.unwrap_or_else(|| Report::failed(Code::MISSING, None, "there is no server to connect to")))
     }
 
     async fn connect(&self, address: &ServerAddr) -> Result<Connection, Report> {
         let tls = match self.tls.connector() {
             Ok(connector) => connector.config().as_ref().clone(),
             Err(missing) if self.demands_tls => {
-                return Err(Shortage::now().map_or_else(|| Report::failed(None, missing), Report::not_tried));
+                return Err(
+                    Shortage::now().map_or_else(|| Report::failed(Code::MISSING, None, missing), Report::not_tried)
+                );
             }
             // A server that demands TLS all the same is not believed.
             Err(_) => self.tls.of_nobody(),
@@ -257,29 +260,36 @@ impl Servers {
         if let Some(shortage) = of_system.and_then(Shortage::of) {
             return Report::not_tried(shortage);
         }
-        let sentence = match (error.kind(), of_server, of_system) {
-            (ConnectErrorKind::AuthorizationViolation, ..) => REFUSED.into(),
-            (ConnectErrorKind::Authentication, ..) => "the credentials of `nats_credentials` sign nothing".into(),
+        let (code, sentence): Cause = match (error.kind(), of_server, of_system) {
+            (ConnectErrorKind::AuthorizationViolation, ..) => (Code::LOGIN, REFUSED.into()),
+            (ConnectErrorKind::Authentication, ..) => {
+                (Code::LOGIN, "the credentials of `nats_credentials` sign nothing".into())
+            }
             (ConnectErrorKind::Dns, ..) => match Shortage::now() {
                 Some(shortage) => return Report::not_tried(shortage),
-                None => "the name does not resolve".into(),
+                None => (Code::DNS, "the name does not resolve".into()),
             },
             (ConnectErrorKind::TimedOut, ..) => {
-                format!("no connection within {}", show_duration(self.patience())).into()
+                (Code::TIMEOUT, format!("no connection within {}", show_duration(self.patience())).into())
             }
             (_, Some(ServerError::Other(said)), _) => {
                 let sentence = "the server refuses the connection";
-                return Report::failed(None, sentence).with_detail(format!("{sentence}: {}", fit(said)));
+                let detail = format!("{sentence}: {}", fit(said));
+                return Report::failed(Code::DENIED, None, sentence).with_detail(detail);
             }
-            (ConnectErrorKind::Tls, ..) => "TLS failed: the certificates of the system cannot be read".into(),
+            (ConnectErrorKind::Tls, ..) => {
+                (Code::TLS, "TLS failed: the certificates of the system cannot be read".into())
+            }
             (_, _, Some(error)) => match (tls_error(error), error.kind()) {
-                (Some(error), _) => self.of_tls(error).into(),
-                (None, ErrorKind::InvalidInput | ErrorKind::InvalidData) => "the server does not speak NATS".into(),
+                (Some(error), _) => (Code::TLS, self.of_tls(error).into()),
+                (None, ErrorKind::InvalidInput | ErrorKind::InvalidData) => {
+                    (Code::NOT_NATS, "the server does not speak NATS".into())
+                }
                 (None, _) => of_causes(error),
             },
-            _ => "the connection broke off before the login".into(),
+            _ => (Code::CLOSED, "the connection broke off before the login".into()),
         };
-        Report::failed(None, sentence)
+        Report::failed(code, None, sentence)
     }
 
     fn of_tls(&self, error: &rustls::Error) -> &'static str {

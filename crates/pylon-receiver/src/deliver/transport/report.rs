@@ -1,6 +1,8 @@
 //! The outcome of one attempt.
 
+use super::code::Code;
 use super::shortage::Shortage;
+use crate::ledger::AttemptAnswer;
 use std::time::Duration;
 
 /// What a transport reports about an attempt.
@@ -17,6 +19,10 @@ pub struct Report {
     pub cause: Box<str>,
     /// How long the destination asks to be left alone.
     pub retry_after: Option<Duration>,
+    /// What happened, as a stable word.
+    pub code: Code,
+    /// What the destination said, if the event did not arrive. It is kept in the ledger and not logged.
+    pub answer: Option<AttemptAnswer>,
 }
 
 /// Whether the event of an attempt arrived; and if not, what that says of the destination.
@@ -38,27 +44,27 @@ pub enum Delivered {
 impl Report {
     /// The event arrived.
     pub fn delivered(status: Option<i32>, detail: impl Into<Box<str>>) -> Self {
-        Self::new(Delivered::Yes, status, detail)
+        Self::new(Delivered::Yes, Code::Ok, status, detail)
     }
 
     /// The destination did not take the event.
-    pub fn refused(status: Option<i32>, detail: impl Into<Box<str>>) -> Self {
-        Self::new(Delivered::Refused, status, detail)
+    pub fn refused(code: Code, status: Option<i32>, detail: impl Into<Box<str>>) -> Self {
+        Self::new(Delivered::Refused, code, status, detail)
     }
 
     /// The destination asks for fewer events.
-    pub fn busy(status: Option<i32>, detail: impl Into<Box<str>>) -> Self {
-        Self::new(Delivered::Busy, status, detail)
+    pub fn busy(code: Code, status: Option<i32>, detail: impl Into<Box<str>>) -> Self {
+        Self::new(Delivered::Busy, code, status, detail)
     }
 
     /// The event did not arrive, and nothing shows that the destination is up.
-    pub fn failed(status: Option<i32>, detail: impl Into<Box<str>>) -> Self {
-        Self::new(Delivered::No, status, detail)
+    pub fn failed(code: Code, status: Option<i32>, detail: impl Into<Box<str>>) -> Self {
+        Self::new(Delivered::No, code, status, detail)
     }
 
     /// The event was not tried.
     pub fn not_tried(shortage: Shortage) -> Self {
-        Self::new(Delivered::NotTried(shortage), None, shortage.to_string())
+        Self::new(Delivered::NotTried(shortage), Code::NOT_TRIED, None, shortage.to_string())
     }
 
     /// The same, with what the destination said as the detail.
@@ -67,8 +73,14 @@ impl Report {
         Self { detail: detail.into(), ..self }
     }
 
-    fn new(delivered: Delivered, status: Option<i32>, detail: impl Into<Box<str>>) -> Self {
+    /// The same, with what the destination said.
+    #[must_use]
+    pub fn with_answer(self, answer: Option<AttemptAnswer>) -> Self {
+        Self { answer, ..self }
+    }
+
+    fn new(delivered: Delivered, code: Code, status: Option<i32>, detail: impl Into<Box<str>>) -> Self {
         let detail = detail.into();
-        Self { delivered, status, cause: detail.clone(), detail, retry_after: None }
+        Self { delivered, status, cause: detail.clone(), detail, retry_after: None, code, answer: None }
     }
 }

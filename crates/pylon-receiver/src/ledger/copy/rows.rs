@@ -73,6 +73,8 @@ pub struct DeliveryCopy {
     pub reason: Option<Box<str>>,
     /// The log of its attempts, by number.
     pub log: Vec<AttemptRecord>,
+    /// The code of its last failed attempt.
+    pub code: Option<Box<str>>,
 }
 
 /// What names a deduplication key.
@@ -127,7 +129,8 @@ pub struct RefusedCopy {
 impl EventCopy {
     /// About how many bytes it takes.
     pub fn size(&self) -> usize {
-        let of_log = |attempt: &AttemptRecord| attempt.detail.len() + 64;
+        let of_answer = |attempt: &AttemptRecord| attempt.answer.as_ref().map_or(0, |answer| answer.bytes.len() + 64);
+        let of_log = |attempt: &AttemptRecord| attempt.detail.len() + of_answer(attempt) + 64;
         let of_delivery = |delivery: &DeliveryCopy| delivery.log.iter().map(of_log).sum::<usize>() + 128;
         self.body.len() + self.headers.as_bytes().len() + self.deliveries.iter().map(of_delivery).sum::<usize>() + 256
     }
@@ -197,7 +200,14 @@ impl DeliveryCopy {
             canonical.number(attempt.took_milliseconds);
             canonical.optional_number(attempt.status);
             canonical.bytes(attempt.detail.as_bytes());
+            canonical.optional(attempt.code.as_deref().map(str::as_bytes));
+            canonical.optional(attempt.answer.as_ref().map(|answer| answer.bytes.as_ref()));
+            if let Some(answer) = &attempt.answer {
+                canonical.optional(answer.content_type.as_deref().map(str::as_bytes));
+                canonical.number(answer.is_cut);
+            }
         }
+        canonical.optional(self.code.as_deref().map(str::as_bytes));
     }
 
     fn difference(&self, found: &Self) -> Option<String> {
@@ -218,6 +228,7 @@ impl DeliveryCopy {
             ("redelivery", self.redelivery_of == found.redelivery_of),
             ("reason", self.reason == found.reason),
             ("log of attempts", self.log == found.log),
+            ("code", self.code == found.code),
         ];
         parts.iter().find(|(_, is_same)| !is_same).map(|(part, _)| (*part).to_owned())
     }

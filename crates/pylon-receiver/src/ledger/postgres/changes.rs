@@ -27,6 +27,11 @@ impl Changes {
         self.tallies.count(destination, state, -(number as i64));
     }
 
+    /// So many more deliveries to the destination are dead with this code, or fewer.
+    pub(super) fn count_dead(&mut self, destination: &Arc<str>, code: Option<&str>, by: i64) {
+        self.tallies.count_dead(destination, code, by);
+    }
+
     /// Wakes where something is due, now that it is committed.
     pub(super) fn wake(&self, database: &Database) {
         self.woken.iter().for_each(|destination| database.wake(destination));

@@ -1,7 +1,7 @@
 //! Events and refused requests as they go from one ledger to another, read from the tables.
 
 use super::error::Fault;
-use super::row::{event_of, moment_of, state_of, text_of};
+use super::row::{attempt, event_of, moment_of, state_of, text_of};
 use crate::headers::Headers;
 use crate::ledger::copy::{DeliveryCopy, EventCopy, RefusedCopy};
 use crate::ledger::{AttemptRecord, DeliveryState};
@@ -44,17 +44,17 @@ impl Tables {
         match self {
             Self::Served => {
                 "SELECT event_id, number, destination, order_key, state, seq, due_at AS at, attempts, uncounted, interruptions, is_repeat,
-                     created_at, redelivery_of, reason
+                     created_at, redelivery_of, reason, code
                  FROM open WHERE event_id = ANY($1)
                  UNION ALL
                  SELECT event_id, number, destination, order_key, state, NULL, finished_at, attempts, 0, 0, false,
-                     created_at, redelivery_of, reason
+                     created_at, redelivery_of, reason, code
                  FROM finished WHERE event_id = ANY($1)
                  ORDER BY event_id, number"
             }
             Self::Copied => {
                 "SELECT event_id, number, destination, order_key, state, seq, at, attempts, uncounted, interruptions, is_repeat,
-                     created_at, redelivery_of, reason
+                     created_at, redelivery_of, reason, code
                  FROM copied_deliveries WHERE event_id = ANY($1)
                  ORDER BY event_id, number"
             }
@@ -64,11 +64,11 @@ impl Tables {
     const fn attempts(self) -> &'static str {
         match self {
             Self::Served => {
-                "SELECT event_id, number, attempt, started_at, took_ms, status, detail FROM attempts WHERE event_id = ANY($1)
+                "SELECT event_id, number, attempt, started_at, took_ms, status, detail, code, answer_type, answer, answer_is_cut FROM attempts WHERE event_id = ANY($1)
                  ORDER BY event_id, number, attempt"
             }
             Self::Copied => {
-                "SELECT event_id, number, attempt, started_at, took_ms, status, detail FROM copied_attempts WHERE event_id = ANY($1)
+                "SELECT event_id, number, attempt, started_at, took_ms, status, detail, code, answer_type, answer, answer_is_cut FROM copied_attempts WHERE event_id = ANY($1)
                  ORDER BY event_id, number, attempt"
             }
         }
@@ -93,7 +93,7 @@ impl Tables {
         )?;
         let mut logs: HashMap<(Uuid, i32), Vec<AttemptRecord>> = HashMap::new();
         for row in &attempts {
-            logs.entry((row.try_get(0)?, row.try_get(1)?)).or_default().push(attempt(row)?);
+            logs.entry((row.try_get(0)?, row.try_get(1)?)).or_default().push(attempt(row, 2)?);
         }
         let mut of_events: HashMap<Uuid, Vec<DeliveryCopy>> = HashMap::new();
         for row in &deliveries {
@@ -147,18 +147,9 @@ impl Origin {
             redelivery_of: row.try_get::<_, Option<i32>>(12)?.map(i32::cast_unsigned),
             reason: optional_text(row, 13)?,
             log,
+            code: row.try_get::<_, Option<&str>>(14)?.map(Into::into),
         })
     }
-}
-
-fn attempt(row: &Row) -> Result<AttemptRecord, Fault> {
-    Ok(AttemptRecord {
-        attempt: row.try_get::<_, i32>(2)?.cast_unsigned(),
-        started_at: moment_of(row.try_get(3)?),
-        took_milliseconds: row.try_get::<_, i64>(4)?.cast_unsigned(),
-        status: row.try_get::<_, Option<i32>>(5)?,
-        detail: text_of(row.try_get(6)?)?,
-    })
 }
 
 /// The columns that [`refused`] reads.

@@ -54,12 +54,14 @@ pub(super) struct Dead {
     number: i32,
     destination: Arc<str>,
     order_key: Option<Vec<u8>>,
+    code: Option<String>,
 }
 
 impl Dead {
     fn read(row: &Row) -> Result<Self, Fault> {
         let destination = row.try_get::<_, &str>(2)?.into();
-        Ok(Self { event: row.try_get(0)?, number: row.try_get(1)?, destination, order_key: row.try_get(3)? })
+        let (order_key, code) = (row.try_get(3)?, row.try_get(4)?);
+        Ok(Self { event: row.try_get(0)?, number: row.try_get(1)?, destination, order_key, code })
     }
 }
 
@@ -70,7 +72,7 @@ pub(super) async fn lock_at<'a>(
 ) -> Result<Vec<Dead>, Fault> {
     let (events, destinations): (Vec<Uuid>, Vec<&str>) = places.unzip();
     let lock = "
-        SELECT finished.event_id, finished.number, finished.destination, NULL::bytea
+        SELECT finished.event_id, finished.number, finished.destination, NULL::bytea, finished.code
         FROM unnest($1::uuid[], $2::text[]) AS place (event_id, destination)
         JOIN finished ON finished.event_id = place.event_id AND finished.destination = place.destination
         WHERE finished.state = 4
@@ -81,7 +83,7 @@ pub(super) async fn lock_at<'a>(
 
 /// Finds the dead ones among these.
 const FIND: &str = "
-    SELECT finished.event_id, finished.number, finished.destination, finished.order_key
+    SELECT finished.event_id, finished.number, finished.destination, finished.order_key, finished.code
     FROM unnest($1::uuid[], $2::integer[]) AS named (event_id, number)
     JOIN finished ON finished.event_id = named.event_id AND finished.number = named.number
     WHERE finished.state = 4";
@@ -129,7 +131,7 @@ pub(super) async fn end(
     let end = transaction.prepare_cached(&end).await?;
     let ended = transaction.execute(&end, &[&events, &numbers]).await?;
     for dead in &dead {
-        changes.leave(&dead.destination, DeliveryState::Dead, 1);
+        changes.count_dead(&dead.destination, dead.code.as_deref(), -1);
     }
     Ok(ended)
 }

@@ -10,6 +10,7 @@ use super::session::Use;
 use super::settle::finish;
 use super::tries::tried_within;
 use crate::id::DeliveryId;
+use crate::ledger::{DAMAGED, INTERRUPTED};
 use std::collections::HashSet;
 use std::sync::Arc;
 use tokio_postgres::types::ToSql;
@@ -19,13 +20,15 @@ use tokio_postgres::types::ToSql;
 const END: &str = concat!(
     "
 WITH ended AS (
-    DELETE FROM open USING unnest($1::integer[], $2::uuid[], $3::integer[], $4::bigint[], $5::integer[], $6::bytea[], $7::bigint[])
-        AS given (place, event_id, number, seq, counted, reason, line)
+    DELETE FROM open USING unnest($1::integer[], $2::uuid[], $3::integer[], $4::bigint[], $5::integer[], $6::bytea[], $7::bigint[],
+        $9::text[])
+        AS given (place, event_id, number, seq, counted, reason, line, code)
     WHERE open.event_id = given.event_id AND open.number = given.number AND open.state NOT IN (1, 2) AND open.seq = given.seq
         AND open.attempts - open.uncounted + greatest(open.interruptions - 1, 0) >= given.counted
         AND open.destination = $8 AND open.line IS NOT DISTINCT FROM given.line
     RETURNING given.place, open.event_id, open.number, open.destination, open.order_key, open.line, 4::smallint AS state,
-        open.attempts + open.interruptions AS tried, open.created_at, open.redelivery_of, given.reason, NULL::bigint AS token
+        open.attempts + open.interruptions AS tried, open.created_at, open.redelivery_of, given.reason, NULL::bigint AS token,
+        coalesce(given.code, open.code) AS code
 ),
 ",
     finish!()
@@ -54,6 +57,8 @@ pub(super) async fn end(
     sorted.sort_unstable_by_key(|(due, _)| (due.event, due.number));
     let (mut places, mut events, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
     let (mut seqs, mut counted, mut reasons, mut in_line) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    // None: that of its last failed attempt.
+    let mut codes: Vec<Option<&str>> = Vec::new();
     for (due, place) in sorted {
         places.push(place);
         events.push(due.event);
@@ -61,6 +66,10 @@ pub(super) async fn end(
         seqs.push(due.seq);
         counted.push(due.counted().cast_signed());
         in_line.push(due.line);
+        codes.push(match reason {
+            Reason::GaveUp => (due.interruptions > 0).then_some(INTERRUPTED),
+            Reason::Unreadable => Some(DAMAGED),
+        });
         reasons.push(match reason {
             Reason::GaveUp => due.gave_up(),
             Reason::Unreadable => "its event cannot be read: the ledger is damaged".to_owned(),
@@ -71,7 +80,7 @@ pub(super) async fn end(
     lines.sort_unstable();
     lines.dedup();
     let columns: &[&(dyn ToSql + Sync)] =
-        &[&places, &events, &numbers, &seqs, &counted, &reasons, &in_line, &&**destination];
+        &[&places, &events, &numbers, &seqs, &counted, &reasons, &in_line, &&**destination, &codes];
     let lines: &[&(dyn ToSql + Sync)] = &[&lines];
     let rows = tried_within(database.options.exchange_within(), async || {
         let transaction = Lent::new(database.connection(Use::Deliver).await?);

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
-    DeliveryFilter, DeliveryRecord, Durability, EventDetail, EventFilter, EventRecord, Exchange, Exchanged, Lease,
-    Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded,
+    DeadGroup, DeliveryFilter, DeliveryRecord, Durability, EventDetail, EventFilter, EventRecord, Exchange, Exchanged,
+    Lease, Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded,
     RefusedFilter, RefusedRecord, Stats, Wakes,
 };
 use crate::postgres_address::PostgresAddress;
@@ -133,6 +133,10 @@ impl Ledger for PostgresLedger {
 
     fn deliveries(&self, filter: DeliveryFilter, page: Page<DeliveryId>) -> LedgerFuture<'_, Vec<DeliveryRecord>> {
         Box::pin(self.database.run(move |database| read::deliveries(database, filter, page)))
+    }
+
+    fn dead_groups(&self) -> LedgerFuture<'_, Vec<DeadGroup>> {
+        Box::pin(self.database.run(read::dead_groups))
     }
 
     fn refused(&self, filter: RefusedFilter, page: Page<u64>) -> LedgerFuture<'_, Vec<RefusedRecord>> {

@@ -129,9 +129,9 @@ impl Job for Loose<'_> {
 /// Where those go that are dropped. A settlement whose answer was lost is known by its token afterwards.
 const DROPPED: &str = "
     INSERT INTO finished (event_id, number, destination, order_key, line, state, attempts, finished_at, created_at,
-        redelivery_of, reason, token)
+        redelivery_of, reason, token, code)
     SELECT event_id, number, destination, order_key, line, 5, attempts + interruptions, (SELECT wall_ms()), created_at,
-        redelivery_of, reason, settled_token
+        redelivery_of, reason, settled_token, code
     FROM gone";
 
 /// Lines of which one waits.
@@ -287,7 +287,7 @@ impl Job for Dead<'_> {
     async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes) -> Result<u64, Fault> {
         let Places { ledger, from, to } = self.0;
         let find = "
-        SELECT event_id, number, order_key FROM finished WHERE destination = $1 AND state = 4
+        SELECT event_id, number, order_key, code FROM finished WHERE destination = $1 AND state = 4
         ORDER BY event_id, number LIMIT $2 FOR UPDATE";
         let find = transaction.prepare_cached(find).await?;
         let (mut events, mut numbers, mut lines): (Vec<Uuid>, Vec<i32>, Vec<Option<i64>>) = Default::default();
@@ -296,18 +296,21 @@ impl Job for Dead<'_> {
             numbers.push(row.try_get(1)?);
             let line = to.map(|to| line_of(ledger, to, row.try_get(2)?)).transpose()?;
             lines.push(line.flatten());
+            let code: Option<&str> = row.try_get(3)?;
+            changes.count_dead(from, code, -1);
+            if let Some(to) = to {
+                changes.count_dead(to, code, 1);
+            }
         }
         if events.is_empty() {
             return Ok(0);
         }
-        changes.leave(from, DeliveryState::Dead, events.len());
         let done = match to {
             Some(to) => {
                 let give = "
                 UPDATE finished SET destination = $4, line = dead.line
                 FROM unnest($1::uuid[], $2::integer[], $3::bigint[]) AS dead (event_id, number, line)
                 WHERE finished.event_id = dead.event_id AND finished.number = dead.number";
-                changes.enter(to, DeliveryState::Dead, events.len());
                 let give = transaction.prepare_cached(give).await?;
                 transaction.execute(&give, &[&events, &numbers, &lines, &&**to]).await?
             }

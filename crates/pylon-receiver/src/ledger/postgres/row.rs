@@ -2,9 +2,10 @@
 
 use super::error::Fault;
 use crate::id::{DeliveryId, EventId};
-use crate::ledger::DeliveryState;
+use crate::ledger::{AttemptAnswer, AttemptRecord, DeliveryState};
 use crate::time::Moment;
 use std::time::Duration;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 /// The id as PostgreSQL has it.
@@ -57,4 +58,26 @@ const LONGEST: i64 = 31_556_952_000_000;
 /// The duration in whole milliseconds; those of more than a thousand years are as long as these.
 pub(super) fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(LONGEST).min(LONGEST)
+}
+
+/// An entry of the log of attempts, from the column with the attempt's number on: `attempt, started_at, took_ms, status, detail, code,
+/// answer_type, answer, answer_is_cut`.
+pub(super) fn attempt(row: &Row, first: usize) -> Result<AttemptRecord, Fault> {
+    let answer = match row.try_get::<_, Option<Vec<u8>>>(first + 7)? {
+        Some(bytes) => {
+            let content_type = row.try_get::<_, Option<Vec<u8>>>(first + 6)?.map(text_of).transpose()?;
+            let is_cut = row.try_get::<_, Option<bool>>(first + 8)?.unwrap_or_default();
+            Some(AttemptAnswer { content_type: content_type.map(Into::into), bytes: bytes.into(), is_cut })
+        }
+        None => None,
+    };
+    Ok(AttemptRecord {
+        attempt: row.try_get::<_, i32>(first)?.cast_unsigned(),
+        started_at: moment_of(row.try_get(first + 1)?),
+        took_milliseconds: row.try_get::<_, i64>(first + 2)?.cast_unsigned(),
+        status: row.try_get(first + 3)?,
+        detail: text_of(row.try_get(first + 4)?)?,
+        code: row.try_get(first + 5)?,
+        answer,
+    })
 }

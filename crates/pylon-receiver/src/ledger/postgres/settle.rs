@@ -4,7 +4,7 @@ use super::lease::parts;
 use super::lent::Lent;
 use super::lost::Lost;
 use super::row::{milliseconds, number_of, uuid_of};
-use crate::ledger::{DeliveryState, Lease, NewAttempt, Settled, Settlement, Verdict};
+use crate::ledger::{ANSWERS_AT_AN_END, DeliveryState, Lease, NewAttempt, Settled, Settlement, Verdict};
 use std::collections::HashSet;
 use std::sync::Arc;
 use tokio_postgres::types::ToSql;
@@ -36,16 +36,18 @@ freed AS (
 ),
 finished AS (
     INSERT INTO finished (event_id, number, destination, order_key, line, state, attempts, finished_at, created_at, redelivery_of,
-        reason, token)
-    SELECT event_id, number, destination, order_key, line, state, tried, (SELECT wall_ms()), created_at, redelivery_of, reason, token
+        reason, token, code)
+    SELECT event_id, number, destination, order_key, line, state, tried, (SELECT wall_ms()), created_at, redelivery_of, reason, token,
+        CASE state WHEN 4 THEN code END
     FROM ended
 ),
 tallied AS (
-    INSERT INTO tallies (destination, waiting, held, dead)
-    SELECT destination, sum(waiting), sum(held), sum(dead) FROM (
-        SELECT destination, -1 AS waiting, 0 AS held, (state = 4)::integer AS dead FROM ended
-        UNION ALL SELECT destination, 1, -1, 0 FROM freed
-    ) AS changes GROUP BY destination
+    INSERT INTO tallies (destination, code, waiting, held, dead)
+    SELECT destination, code, sum(waiting), sum(held), sum(dead) FROM (
+        SELECT destination, '' AS code, -1 AS waiting, 0 AS held, 0 AS dead FROM ended
+        UNION ALL SELECT destination, coalesce(code, ''), 0, 0, 1 FROM ended WHERE state = 4
+        UNION ALL SELECT destination, '', 1, -1, 0 FROM freed
+    ) AS changes GROUP BY destination, code
 )
 SELECT place, NULL AS destination FROM ended UNION ALL SELECT NULL, destination FROM freed"
     };
@@ -56,10 +58,12 @@ pub(super) use finish;
 macro_rules! log_entries {
     () => {
         "logged AS (
-    INSERT INTO attempts (event_id, number, attempt, started_at, took_ms, status, detail)
-    SELECT event_id, number, tried, (SELECT wall_ms()) - took_ms, took_ms, status, detail FROM ended WHERE took_ms IS NOT NULL
+    INSERT INTO attempts (event_id, number, attempt, started_at, took_ms, status, detail, code, answer_type, answer, answer_is_cut)
+    SELECT event_id, number, tried, (SELECT wall_ms()) - took_ms, took_ms, status, detail, code, answer_type, answer, answer_is_cut
+    FROM ended WHERE took_ms IS NOT NULL
     ON CONFLICT (event_id, number, attempt) DO UPDATE SET started_at = excluded.started_at, took_ms = excluded.took_ms,
-        status = excluded.status, detail = excluded.detail
+        status = excluded.status, detail = excluded.detail, code = excluded.code, answer_type = excluded.answer_type,
+        answer = excluded.answer, answer_is_cut = excluded.answer_is_cut
 )"
     };
 }
@@ -70,13 +74,13 @@ const END: &str = concat!(
     "
 WITH ended AS (
     DELETE FROM open USING unnest($2::integer[], $3::uuid[], $4::integer[], $5::bigint[], $6::bigint[], $7::smallint[], $8::bytea[],
-        $9::bigint[], $10::integer[], $11::bytea[])
-        AS given (place, event_id, number, seq, token, state, reason, took_ms, status, detail)
+        $9::bigint[], $10::integer[], $11::bytea[], $12::text[], $13::bytea[], $14::bytea[], $15::boolean[])
+        AS given (place, event_id, number, seq, token, state, reason, took_ms, status, detail, code, answer_type, answer, answer_is_cut)
     WHERE open.event_id = given.event_id AND open.number = given.number
         AND open.destination = $1 AND open.seq = given.seq AND open.token = given.token
     RETURNING given.place, open.event_id, open.number, open.destination, open.order_key, open.line, given.state,
         open.attempts + open.interruptions + 1 AS tried, open.created_at, open.redelivery_of, given.reason, given.token,
-        given.took_ms, given.status, given.detail
+        given.took_ms, given.status, given.detail, given.code, given.answer_type, given.answer, given.answer_is_cut
 ),
 ",
     log_entries!(),
@@ -94,21 +98,34 @@ WITH ended AS (
         attempts = open.attempts + CASE WHEN given.delay_ms IS NULL THEN 0 ELSE 1 END,
         uncounted = open.uncounted + given.uncounted,
         is_repeat = open.is_repeat OR given.delay_ms IS NOT NULL,
-        reason = CASE WHEN given.delay_ms IS NULL THEN open.reason ELSE given.detail END
+        reason = CASE WHEN given.delay_ms IS NULL THEN open.reason ELSE given.detail END,
+        code = CASE WHEN given.delay_ms IS NULL THEN open.code ELSE given.code END
     FROM unnest($2::integer[], $3::uuid[], $4::integer[], $5::bigint[], $6::bigint[], $7::bigint[], $8::integer[],
-        $9::bigint[], $10::integer[], $11::bytea[])
-        AS given (place, event_id, number, seq, token, delay_ms, uncounted, took_ms, status, detail)
+        $9::bigint[], $10::integer[], $11::bytea[], $12::text[], $13::bytea[], $14::bytea[], $15::boolean[])
+        AS given (place, event_id, number, seq, token, delay_ms, uncounted, took_ms, status, detail, code, answer_type, answer,
+            answer_is_cut)
     WHERE open.event_id = given.event_id AND open.number = given.number
         AND open.destination = $1 AND open.seq = given.seq AND open.token = given.token
     RETURNING given.place, open.event_id, open.number,
         open.attempts + open.interruptions + CASE WHEN given.delay_ms IS NULL THEN 1 ELSE 0 END AS tried,
-        given.took_ms, given.status, given.detail
+        given.took_ms, given.status, given.detail, given.code, given.answer_type, given.answer, given.answer_is_cut
 ),
 ",
     log_entries!(),
     "
 SELECT place FROM ended"
 );
+
+/// Of many attempts only the first ones and the last ones keep their answers: that of the one which has just come among those between
+/// them goes. Asked of deliveries of which an attempt failed.
+const FORGET_ANSWERS: &str = "
+UPDATE attempts SET answer_type = NULL, answer = NULL, answer_is_cut = NULL
+FROM unnest($1::uuid[], $2::integer[]) AS given (event_id, number)
+CROSS JOIN LATERAL (
+    SELECT max(attempt) AS attempt FROM attempts WHERE attempts.event_id = given.event_id AND attempts.number = given.number
+) AS last
+WHERE last.attempt > 2 * $3::integer AND attempts.event_id = given.event_id AND attempts.number = given.number
+    AND attempts.attempt = last.attempt - $3::integer AND attempts.answer IS NOT NULL";
 
 /// Of leases whose settlement may be committed: those that are settled.
 const EVIDENCE: &str = "
@@ -125,6 +142,8 @@ pub(super) struct Settling<'a> {
     ends: Ends<'a>,
     again: Again<'a>,
     asked_again: Leases,
+    /// Of which an attempt failed.
+    failed: (Vec<Uuid>, Vec<i32>),
 }
 
 /// Leases, in the order of their deliveries, so that all lock rows in one order.
@@ -144,6 +163,10 @@ struct Entries<'a> {
     took: Vec<Option<i64>>,
     statuses: Vec<Option<i32>>,
     details: Vec<Option<&'a [u8]>>,
+    codes: Vec<Option<&'a str>>,
+    answer_types: Vec<Option<&'a [u8]>>,
+    answers: Vec<Option<&'a [u8]>>,
+    are_cut: Vec<Option<bool>>,
 }
 
 #[derive(Default)]
@@ -169,6 +192,7 @@ pub(super) struct Statements {
     end: Statement,
     again: Statement,
     evidence: Statement,
+    forget_answers: Statement,
 }
 
 /// What came of settlements, before it is committed.
@@ -184,6 +208,7 @@ impl<'a> Settling<'a> {
     /// What is to be settled at the destination.
     pub(super) fn of(destination: &'a Arc<str>, given: &'a [Settlement], lost: &Lost) -> Self {
         let (mut ends, mut again, mut asked_again) = (Ends::default(), Again::default(), Leases::default());
+        let mut failed = <(Vec<_>, Vec<_>)>::default();
         // Of two settlements of one lease the first one counts.
         let mut seen = HashSet::with_capacity(given.len());
         let mut sorted: Vec<_> =
@@ -194,6 +219,10 @@ impl<'a> Settling<'a> {
             let attempt = attempt.as_ref();
             if lost.may_be_settled(lease) {
                 asked_again.push(place, *lease);
+            }
+            if attempt.is_some() && *verdict != Verdict::Delivered {
+                failed.0.push(uuid_of(lease.delivery.event));
+                failed.1.push(lease.delivery.number.cast_signed());
             }
             match verdict {
                 Verdict::Delivered => ends.push(place, *lease, DeliveryState::Delivered, None, attempt),
@@ -208,7 +237,7 @@ impl<'a> Settling<'a> {
                 Verdict::Released => again.push(place, *lease, None, 0, attempt),
             }
         }
-        Self { destination, given, ends, again, asked_again }
+        Self { destination, given, ends, again, asked_again, failed }
     }
 
     /// Whether there is nothing to settle.
@@ -224,12 +253,13 @@ impl<'a> Settling<'a> {
     /// Settles. The first poll sends everything.
     pub(super) async fn run(&self, transaction: &Lent, statements: &Statements) -> Result<Outcome, Error> {
         let Self { destination, ends, again, asked_again, .. } = self;
-        let (locked, ended, waiting, settled) = tokio::join!(
+        let (locked, ended, waiting, settled, forgotten) = tokio::join!(
             biased;
             ends.lock_lines(transaction, &statements.lock_lines),
             ends.run(transaction, &statements.end, destination),
             again.run(transaction, &statements.again, destination),
             asked_again.settled(transaction, &statements.evidence),
+            self.forget_answers(transaction, &statements.forget_answers),
         );
         // The first error is the cause of those behind it.
         locked?;
@@ -243,7 +273,16 @@ impl<'a> Settling<'a> {
         for row in waiting?.iter().chain(&settled?) {
             outcome.counted.insert(row.try_get(0)?);
         }
+        forgotten?;
         Ok(outcome)
+    }
+
+    async fn forget_answers(&self, transaction: &Lent, statement: &Statement) -> Result<(), Error> {
+        let (events, numbers) = &self.failed;
+        if !events.is_empty() {
+            transaction.execute(statement, &[events, numbers, &ANSWERS_AT_AN_END.cast_signed()]).await?;
+        }
+        Ok(())
     }
 
     /// The answers.
@@ -266,6 +305,7 @@ impl Statements {
             end: transaction.prepare_cached(END).await?,
             again: transaction.prepare_cached(AGAIN).await?,
             evidence: transaction.prepare_cached(EVIDENCE).await?,
+            forget_answers: transaction.prepare_cached(FORGET_ANSWERS).await?,
         })
     }
 }
@@ -294,6 +334,11 @@ impl<'a> Entries<'a> {
         self.took.push(attempt.map(|attempt| milliseconds(attempt.took)));
         self.statuses.push(attempt.and_then(|attempt| attempt.status));
         self.details.push(attempt.map(|attempt| attempt.detail.as_bytes()));
+        self.codes.push(attempt.map(|attempt| &*attempt.code));
+        let answer = attempt.and_then(|attempt| attempt.answer.as_ref());
+        self.answer_types.push(answer.and_then(|answer| answer.content_type.as_deref().map(str::as_bytes)));
+        self.answers.push(answer.map(|answer| answer.bytes.as_ref()));
+        self.are_cut.push(answer.map(|answer| answer.is_cut));
     }
 }
 
@@ -326,10 +371,25 @@ impl<'a> Ends<'a> {
             return Ok(Vec::new());
         }
         let Leases { places, events, numbers, seqs, tokens } = leases;
-        let Entries { took, statuses, details } = entries;
+        let Entries { took, statuses, details, codes, answer_types, answers, are_cut } = entries;
         let destination = &&**destination;
-        let columns: &[&(dyn ToSql + Sync)] =
-            &[destination, places, events, numbers, seqs, tokens, states, reasons, took, statuses, details];
+        let columns: &[&(dyn ToSql + Sync)] = &[
+            destination,
+            places,
+            events,
+            numbers,
+            seqs,
+            tokens,
+            states,
+            reasons,
+            took,
+            statuses,
+            details,
+            codes,
+            answer_types,
+            answers,
+            are_cut,
+        ];
         transaction.query(statement, columns).await
     }
 }
@@ -348,10 +408,25 @@ impl<'a> Again<'a> {
             return Ok(Vec::new());
         }
         let Leases { places, events, numbers, seqs, tokens } = leases;
-        let Entries { took, statuses, details } = entries;
+        let Entries { took, statuses, details, codes, answer_types, answers, are_cut } = entries;
         let destination = &&**destination;
-        let columns: &[&(dyn ToSql + Sync)] =
-            &[destination, places, events, numbers, seqs, tokens, delays, uncounted, took, statuses, details];
+        let columns: &[&(dyn ToSql + Sync)] = &[
+            destination,
+            places,
+            events,
+            numbers,
+            seqs,
+            tokens,
+            delays,
+            uncounted,
+            took,
+            statuses,
+            details,
+            codes,
+            answer_types,
+            answers,
+            are_cut,
+        ];
         transaction.query(statement, columns).await
     }
 }

@@ -12,7 +12,8 @@ use std::sync::Arc;
 pub(super) struct Tallies {
     events: i64,
     parked: i64,
-    destinations: BTreeMap<Arc<str>, Counts>,
+    /// By destination and code.
+    destinations: BTreeMap<(Arc<str>, Box<str>), Counts>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -29,27 +30,34 @@ impl Tallies {
         self.parked += parked;
     }
 
-    /// So many more deliveries to the destination are in this state, or fewer. One that is delivering counts as waiting.
+    /// So many more deliveries to the destination are in this state, or fewer. One that is delivering counts as waiting. Those that are
+    /// dead are counted by their code instead.
     pub(super) fn count(&mut self, destination: &Arc<str>, state: DeliveryState, by: i64) {
         use DeliveryState::{Dead, Delivered, Delivering, Dropped, Held, Redelivered, Waiting};
-        if !self.destinations.contains_key(destination) {
-            self.destinations.insert(destination.clone(), Counts::default());
-        }
-        let Some(counts) = self.destinations.get_mut(destination) else { return };
         match state {
-            Waiting | Delivering => counts.waiting += by,
-            Held => counts.held += by,
-            Dead => counts.dead += by,
-            Delivered | Dropped | Redelivered => {}
+            Waiting | Delivering => self.of(destination, "").waiting += by,
+            Held => self.of(destination, "").held += by,
+            Dead | Delivered | Dropped | Redelivered => {}
         }
+    }
+
+    /// So many more deliveries to the destination are dead with this code, or fewer.
+    pub(super) fn count_dead(&mut self, destination: &Arc<str>, code: Option<&str>, by: i64) {
+        self.of(destination, code.unwrap_or_default()).dead += by;
+    }
+
+    fn of(&mut self, destination: &Arc<str>, code: &str) -> &mut Counts {
+        self.destinations.entry((destination.clone(), code.into())).or_default()
     }
 
     /// Writes them down, in the transaction of the change.
     pub(super) async fn write(&self, transaction: &Transaction<'_>) -> Result<(), Fault> {
-        let (mut names, mut waiting, mut held, mut dead) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for (name, counts) in &self.destinations {
+        let (mut names, mut codes) = (Vec::new(), Vec::new());
+        let (mut waiting, mut held, mut dead) = (Vec::new(), Vec::new(), Vec::new());
+        for ((name, code), counts) in &self.destinations {
             if (counts.waiting, counts.held, counts.dead) != (0, 0, 0) {
                 names.push(&**name);
+                codes.push(&**code);
                 waiting.push(counts.waiting);
                 held.push(counts.held);
                 dead.push(counts.dead);
@@ -57,7 +65,7 @@ impl Tallies {
         }
         if !names.is_empty() {
             let add = transaction.prepare_cached(ADD_DELIVERIES).await?;
-            transaction.execute(&add, &[&names, &waiting, &held, &dead]).await?;
+            transaction.execute(&add, &[&names, &codes, &waiting, &held, &dead]).await?;
         }
         if (self.events, self.parked) != (0, 0) {
             let add = transaction.prepare_cached(ADD_EVENTS).await?;
@@ -68,23 +76,23 @@ impl Tallies {
 }
 
 const ADD_DELIVERIES: &str = "
-    INSERT INTO tallies (destination, waiting, held, dead)
-    SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])";
+    INSERT INTO tallies (destination, code, waiting, held, dead)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])";
 
 const ADD_EVENTS: &str = "INSERT INTO tallies (destination, events, parked) VALUES ('', $1, $2)";
 
-/// Leaves one row of each destination, and none where nothing is counted. One statement, so that nobody sees a row and its sum, or neither.
+/// Leaves one row of each destination and code, and none where nothing is counted. One statement, so that nobody sees a row and its sum, or neither.
 const FOLD: &str = "
     WITH several AS MATERIALIZED (
-        SELECT destination FROM tallies GROUP BY destination
+        SELECT destination, code FROM tallies GROUP BY destination, code
         HAVING count(*) > 1
             OR (sum(events), sum(parked), sum(waiting), sum(held), sum(dead)) = (0, 0, 0, 0, 0)
     ), gone AS (
-        DELETE FROM tallies WHERE destination IN (SELECT destination FROM several)
-        RETURNING destination, events, parked, waiting, held, dead
+        DELETE FROM tallies WHERE (destination, code) IN (SELECT destination, code FROM several)
+        RETURNING destination, code, events, parked, waiting, held, dead
     )
-    INSERT INTO tallies (destination, events, parked, waiting, held, dead)
-    SELECT destination, sum(events), sum(parked), sum(waiting), sum(held), sum(dead) FROM gone GROUP BY destination
+    INSERT INTO tallies (destination, code, events, parked, waiting, held, dead)
+    SELECT destination, code, sum(events), sum(parked), sum(waiting), sum(held), sum(dead) FROM gone GROUP BY destination, code
     HAVING (sum(events), sum(parked), sum(waiting), sum(held), sum(dead)) <> (0, 0, 0, 0, 0)";
 
 /// Adds up what was written; says into how many rows.

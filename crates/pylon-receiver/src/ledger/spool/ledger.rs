@@ -10,9 +10,9 @@ use super::shared::Shared;
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::sqlite::SpoolFile;
 use crate::ledger::{
-    Backup, DeliveryFilter, DeliveryRecord, Durability, EventDetail, EventFilter, EventRecord, Exchange, Exchanged,
-    Lease, Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded,
-    RefusedFilter, RefusedRecord, SpoolStatus, SqliteOptions, Stats, Wakes,
+    Backup, DeadGroup, DeliveryFilter, DeliveryRecord, Durability, EventDetail, EventFilter, EventRecord, Exchange,
+    Exchanged, Lease, Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned,
+    Recorded, RefusedFilter, RefusedRecord, SpoolStatus, SqliteOptions, Stats, Wakes,
 };
 use std::fmt;
 use std::path::Path;
@@ -166,6 +166,10 @@ impl Ledger for SpooledLedger {
 
     fn deliveries(&self, filter: DeliveryFilter, page: Page<DeliveryId>) -> LedgerFuture<'_, Vec<DeliveryRecord>> {
         self.ask(move |ledger| ledger.deliveries(filter, page))
+    }
+
+    fn dead_groups(&self) -> LedgerFuture<'_, Vec<DeadGroup>> {
+        self.ask(|ledger| ledger.dead_groups())
     }
 
     fn refused(&self, filter: RefusedFilter, page: Page<u64>) -> LedgerFuture<'_, Vec<RefusedRecord>> {

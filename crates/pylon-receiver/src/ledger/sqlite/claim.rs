@@ -7,7 +7,7 @@ use super::settle::{End, Unfinished, end};
 use super::transaction::Transaction;
 use crate::headers::Headers;
 use crate::id::{DeliveryId, EventId};
-use crate::ledger::{Claim, Claimed, DeliveryState, Lease, LeasedDelivery};
+use crate::ledger::{Claim, Claimed, DAMAGED, DeliveryState, INTERRUPTED, Lease, LeasedDelivery};
 use crate::random::{Randomness, SystemRandomness};
 use crate::time::Moment;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -209,9 +209,13 @@ impl Claiming<'_> {
         claimed: &mut Claimed,
     ) -> rusqlite::Result<Taken> {
         let connection = transaction.connection;
-        let (event, reason) = match transaction.unreadable.get(&delivery.event_seq) {
-            Some(&event) => (event, "its event cannot be read: the ledger is damaged".to_owned()),
-            None if delivery.counted() >= self.claim.most_attempts => (delivery.event(connection)?, delivery.gave_up()),
+        let (event, reason, code) = match transaction.unreadable.get(&delivery.event_seq) {
+            Some(&event) => {
+                (event, "its event cannot be read: the ledger is damaged".to_owned(), Some(DAMAGED.to_owned()))
+            }
+            None if delivery.counted() >= self.claim.most_attempts => {
+                (delivery.event(connection)?, delivery.gave_up(), delivery.code(connection)?)
+            }
             None if delivery.interruptions > 0 && claimed.deliveries.len() >= self.claim.free => {
                 return Ok(Taken::PassedOver);
             }
@@ -228,8 +232,11 @@ impl Claiming<'_> {
         claimed.exhausted.push(DeliveryId { event, number: delivery.number });
         let ending =
             Unfinished { seq: delivery.seq, destination: self.destination, order_key: delivery.order_key.as_deref() };
-        let has_freed =
-            end(transaction, ending, End { state: DeliveryState::Dead, attempts: 0, reason: Some(&reason) })?;
+        let has_freed = end(
+            transaction,
+            ending,
+            End { state: DeliveryState::Dead, attempts: 0, reason: Some(&reason), code: code.as_deref() },
+        )?;
         Ok(if has_freed { Taken::EndedAndFreed } else { Taken::Ended })
     }
 
@@ -327,6 +334,14 @@ impl Due {
             0 => format!("gave up after {attempts} attempt{}", plural(attempts)),
             _ => format!("gave up: {attempts} attempt{} ended, {interruptions} never did", plural(attempts)),
         }
+    }
+
+    /// The code of its last failed attempt, or that its last attempts never ended.
+    fn code(&self, connection: &Connection) -> rusqlite::Result<Option<String>> {
+        if self.interruptions > 0 {
+            return Ok(Some(INTERRUPTED.to_owned()));
+        }
+        connection.prepare_cached("SELECT code FROM deliveries WHERE seq = ?1")?.query_row([self.seq], |row| row.get(0))
     }
 
     fn event(&self, connection: &Connection) -> rusqlite::Result<EventId> {

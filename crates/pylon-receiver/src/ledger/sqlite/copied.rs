@@ -1,12 +1,11 @@
 //! Events, deduplication keys and refused requests as they go from one ledger to another.
 
 use super::clock::Tick;
-use super::row::state_of;
+use super::row::{ATTEMPT, attempt, state_of};
 use crate::headers::Headers;
 use crate::id::EventId;
 use crate::ledger::copy::{CopyPlace, DeliveryCopy, EventCopy, KeyCopy, KeyName, LedgerId, RefusedCopy};
 use crate::ledger::{AttemptRecord, DeliveryState};
-use crate::time::Moment;
 use rusqlite::{Connection, Row, params};
 use std::path::Path;
 
@@ -40,7 +39,7 @@ impl Origin {
         let seq: i64 = row.get(0)?;
         let mut deliveries = connection.prepare_cached(
             "SELECT seq, number, destination, order_key, state, at_ms, attempts, uncounted, interruptions, is_repeat, created_at_ms,
-                 redelivery_of, reason FROM deliveries WHERE event_seq = ?1 ORDER BY number",
+                 redelivery_of, reason, code FROM deliveries WHERE event_seq = ?1 ORDER BY number",
         )?;
         let deliveries = deliveries.query_map([seq], |row| self.delivery(connection, row))?;
         Ok(EventCopy {
@@ -82,6 +81,7 @@ impl Origin {
             redelivery_of: row.get(11)?,
             reason: row.get(12)?,
             log: log(connection, seq)?,
+            code: row.get(13)?,
         })
     }
 
@@ -112,17 +112,7 @@ impl Origin {
 
 fn log(connection: &Connection, delivery_seq: i64) -> rusqlite::Result<Vec<AttemptRecord>> {
     connection
-        .prepare_cached(
-            "SELECT attempt, started_at_ms, took_ms, status, detail FROM attempts WHERE delivery_seq = ?1 ORDER BY attempt",
-        )?
-        .query_map(params![delivery_seq], |row| {
-            Ok(AttemptRecord {
-                attempt: row.get(0)?,
-                started_at: row.get::<_, Moment>(1)?,
-                took_milliseconds: row.get(2)?,
-                status: row.get(3)?,
-                detail: row.get(4)?,
-            })
-        })?
+        .prepare_cached(&format!("SELECT {ATTEMPT} FROM attempts WHERE delivery_seq = ?1 ORDER BY attempt"))?
+        .query_map(params![delivery_seq], attempt)?
         .collect()
 }

@@ -241,8 +241,8 @@ fn put_delivery(
     connection
         .prepare_cached(
             "INSERT INTO deliveries (seq, event_seq, number, destination, order_key, state, at_ms, attempts, uncounted, interruptions,
-                 is_repeat, created_at_ms, redelivery_of, reason)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                 is_repeat, created_at_ms, redelivery_of, reason, code)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )?
         .execute(params![
             seq,
@@ -258,12 +258,15 @@ fn put_delivery(
             delivery.is_repeat,
             delivery.created_at,
             delivery.redelivery_of,
-            delivery.reason
+            delivery.reason,
+            delivery.code
         ])?;
     for attempt in &delivery.log {
         connection
             .prepare_cached(
-                "INSERT INTO attempts (delivery_seq, attempt, started_at_ms, took_ms, status, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO attempts
+                     (delivery_seq, attempt, started_at_ms, took_ms, status, detail, code, answer_type, answer, answer_is_cut)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?
             .execute(params![
                 seq,
@@ -271,11 +274,15 @@ fn put_delivery(
                 attempt.started_at,
                 i64::try_from(attempt.took_milliseconds).unwrap_or(i64::MAX),
                 attempt.status,
-                attempt.detail
+                attempt.detail,
+                attempt.code,
+                attempt.answer.as_ref().and_then(|answer| answer.content_type.as_deref()),
+                attempt.answer.as_ref().map(|answer| answer.bytes.as_ref()),
+                attempt.answer.as_ref().map(|answer| answer.is_cut),
             ])?;
     }
-    if !delivery.state.is_unfinished() {
-        transaction.enters(&delivery.destination, delivery.state);
+    if delivery.state == DeliveryState::Dead {
+        transaction.count_dead(&delivery.destination, delivery.code.as_deref(), 1);
     }
     Ok(())
 }
@@ -428,11 +435,11 @@ fn discard_event(transaction: &mut Transaction<'_>, seq: i64) -> rusqlite::Resul
     connection
         .prepare_cached("DELETE FROM attempts WHERE delivery_seq IN (SELECT seq FROM deliveries WHERE event_seq = ?1)")?
         .execute([seq])?;
-    let dead: Vec<Arc<str>> = connection
-        .prepare_cached("SELECT destination FROM deliveries WHERE event_seq = ?1 AND state = 21")?
-        .query_map([seq], |row| row.get(0))?
+    let dead: Vec<(Arc<str>, Option<String>)> = connection
+        .prepare_cached("SELECT destination, code FROM deliveries WHERE event_seq = ?1 AND state = 21")?
+        .query_map([seq], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
-    dead.iter().for_each(|destination| transaction.leaves(destination, DeliveryState::Dead));
+    dead.iter().for_each(|(destination, code)| transaction.count_dead(destination, code.as_deref(), -1));
     connection.prepare_cached("DELETE FROM deliveries WHERE event_seq = ?1")?.execute([seq])?;
     connection.prepare_cached("DELETE FROM events WHERE seq = ?1")?.execute([seq]).map(drop)
 }

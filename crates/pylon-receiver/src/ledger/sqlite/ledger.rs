@@ -11,9 +11,9 @@ use super::writer::{Run, Writer};
 use super::{backup, exchange, lease, prune, read, reassign, record, redeliver, refused};
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
-    Backup, Bell, DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Exchange, Exchanged, Lease,
-    Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded,
-    RefusedFilter, RefusedRecord, Stats, Wakes,
+    Backup, Bell, DeadGroup, DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Exchange,
+    Exchanged, Lease, Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned,
+    Recorded, RefusedFilter, RefusedRecord, Stats, Wakes,
 };
 use crate::time::{SystemWallClock, WallClock};
 use rusqlite::Connection;
@@ -214,6 +214,10 @@ impl Ledger for SqliteLedger {
 
     fn deliveries(&self, filter: DeliveryFilter, page: Page<DeliveryId>) -> LedgerFuture<'_, Vec<DeliveryRecord>> {
         self.read_by_clock(move |connection, clock| read::deliveries(connection, clock, &filter, page))
+    }
+
+    fn dead_groups(&self) -> LedgerFuture<'_, Vec<DeadGroup>> {
+        self.readers.read(read::dead_groups)
     }
 
     fn refused(&self, filter: RefusedFilter, page: Page<u64>) -> LedgerFuture<'_, Vec<RefusedRecord>> {

@@ -1,13 +1,13 @@
 //! What is listed, searched and counted.
 
 use super::clock::{LedgerClock, Now, Tick};
-use super::row::{number_of, state_of};
+use super::row::{ATTEMPT, attempt, number_of, state_of};
 use super::search;
 use crate::headers::Headers;
 use crate::id::{DeliveryId, EventId, PartOfId};
 use crate::ledger::{
-    AttemptRecord, DeliveryFilter, DeliveryRecord, DeliveryState, DestinationStats, EventDetail, EventFilter,
-    EventRecord, EventState, IssueSummary, Order, Page, RefusedFilter, RefusedRecord, Stats,
+    AttemptRecord, DeadGroup, DeliveryFilter, DeliveryRecord, DeliveryState, DestinationStats, EventDetail,
+    EventFilter, EventRecord, EventState, IssueSummary, Order, Page, RefusedFilter, RefusedRecord, Stats,
 };
 use crate::time::{Moment, WallClock};
 use rusqlite::types::ToSql;
@@ -151,6 +151,8 @@ pub(super) fn deliveries(
         .with("id < ?", filter.until.map(EventId::first_at))
         .with("deliveries.destination = ?", filter.destination.clone())
         .with("is_about_issue(body, name, kind, ?)", filter.issue.clone())
+        .with("code = ?", filter.code.clone().filter(|code| code != DeliveryFilter::NO_CODE))
+        .and(filter.code.as_deref().filter(|&code| code == DeliveryFilter::NO_CODE).map(|_| "code IS NULL"))
         // By value and not by parameter, so that the index of the state is used.
         .and(filter.state.map(|state| format!("state = {}", number_of(state))).as_deref())
         .and(match filter.state {
@@ -170,6 +172,44 @@ pub(super) fn deliveries(
         record.issue = issue_of(&transaction, record.id.event, &record.name, record.kind.as_deref());
     }
     Ok(found)
+}
+
+/// Reads what the writing thread counted, and the first and the last of each group by the index.
+pub(super) fn dead_groups(connection: &Connection) -> rusqlite::Result<Vec<DeadGroup>> {
+    let transaction = connection.unchecked_transaction()?;
+    let counted = transaction
+        .prepare_cached("SELECT destination, code, dead FROM dead_totals WHERE dead > 0 ORDER BY destination, code")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<rusqlite::Result<Vec<(String, String, u64)>>>()?;
+    let mut first = transaction.prepare_cached(
+        "SELECT at_ms FROM deliveries WHERE destination = ?1 AND code IS ?2 AND state = 21 ORDER BY at_ms LIMIT 1",
+    )?;
+    let mut last = transaction.prepare_cached(
+        "SELECT at_ms, id, number, reason, deliveries.seq FROM deliveries JOIN events ON events.seq = event_seq WHERE deliveries.seq =
+         (SELECT seq FROM deliveries WHERE destination = ?1 AND code IS ?2 AND state = 21 ORDER BY at_ms DESC LIMIT 1)",
+    )?;
+    let mut last_attempt = transaction.prepare_cached(&format!(
+        "SELECT {ATTEMPT} FROM attempts WHERE delivery_seq = ?1 ORDER BY attempt DESC LIMIT 1"
+    ))?;
+    let mut groups = Vec::with_capacity(counted.len());
+    for (destination, code, dead) in counted {
+        let code = (!code.is_empty()).then_some(code);
+        let first_at = first.query_row(params![destination, code], |row| row.get(0)).optional()?;
+        let last = last
+            .query_row(
+                params![destination, code],
+                |row: &Row<'_>| -> rusqlite::Result<(Moment, DeliveryId, Option<String>, i64)> {
+                    let sample = DeliveryId { event: row.get(1)?, number: row.get(2)? };
+                    Ok((row.get(0)?, sample, row.get(3)?, row.get(4)?))
+                },
+            )
+            .optional()?;
+        // Neither is missing where the numbers are right.
+        let (Some(first_at), Some((last_at, sample, reason, seq))) = (first_at, last) else { continue };
+        let answer = last_attempt.query_row([seq], attempt).optional()?.and_then(|attempt| attempt.answer);
+        groups.push(DeadGroup { destination, code, dead, first_at, last_at, sample, reason, answer });
+    }
+    Ok(groups)
 }
 
 pub(super) fn refused(
@@ -290,7 +330,7 @@ const MOST_SHOWN: usize = EventDetail::MOST_SHOWN;
 
 const DELIVERIES: &str = "
     SELECT deliveries.seq, id, deliveries.number, deliveries.destination, name, kind, state, attempts, interruptions,
-           created_at_ms, at_ms, deliveries.order_key, redelivery_of, reason, token
+           created_at_ms, at_ms, deliveries.order_key, redelivery_of, reason, token, code
     FROM deliveries JOIN events ON events.seq = event_seq
     LEFT JOIN leases ON leases.destination = deliveries.destination AND delivery_seq = deliveries.seq";
 
@@ -318,6 +358,7 @@ fn read_delivery(row: &Row<'_>, now: &Now) -> rusqlite::Result<DeliveryRecord> {
         order_key: row.get(11)?,
         redelivery_of: row.get(12)?,
         reason: row.get(13)?,
+        code: row.get(15)?,
     })
 }
 
@@ -330,18 +371,9 @@ fn issue_of(connection: &Connection, event: EventId, name: &str, kind: Option<&s
 fn attempts(connection: &Connection, delivery_seq: i64) -> rusqlite::Result<Vec<AttemptRecord>> {
     let mut attempts = connection
         .prepare_cached(&format!(
-            "SELECT attempt, started_at_ms, took_ms, status, detail FROM attempts WHERE delivery_seq = ?1
-             ORDER BY attempt DESC LIMIT {MOST_SHOWN}"
+            "SELECT {ATTEMPT} FROM attempts WHERE delivery_seq = ?1 ORDER BY attempt DESC LIMIT {MOST_SHOWN}"
         ))?
-        .query_map(params![delivery_seq], |row| {
-            Ok(AttemptRecord {
-                attempt: row.get(0)?,
-                started_at: row.get(1)?,
-                took_milliseconds: row.get(2)?,
-                status: row.get(3)?,
-                detail: row.get(4)?,
-            })
-        })?
+        .query_map(params![delivery_seq], attempt)?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     attempts.reverse();
     Ok(attempts)

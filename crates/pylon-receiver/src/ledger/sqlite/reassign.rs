@@ -33,12 +33,12 @@ pub(super) fn to_another(
             Some(order_key) => moved += move_line(transaction, from, to, seq, &order_key)?,
         }
     }
-    for seq in dead(connection, from)? {
+    for Dead { seq, code } in dead(connection, from)? {
         connection
             .prepare_cached("UPDATE deliveries SET destination = ?2 WHERE seq = ?1")?
             .execute(params![seq, to])?;
-        transaction.count(from, DeliveryState::Dead, -1);
-        transaction.count(to, DeliveryState::Dead, 1);
+        transaction.count_dead(from, code.as_deref(), -1);
+        transaction.count_dead(to, code.as_deref(), 1);
         moved += 1;
     }
     Ok(moved)
@@ -59,28 +59,24 @@ pub(super) fn drop_all(transaction: &mut Transaction<'_>, destination: &Arc<str>
             transaction.count(destination, DeliveryState::Held, -(held as i64));
             dropped += held as u64;
         }
-        drop_one(transaction, destination, seq, DeliveryState::Waiting)?;
+        drop_one(transaction, seq)?;
+        transaction.leaves(destination, DeliveryState::Waiting);
         dropped += 1;
     }
-    for seq in dead(connection, destination)? {
-        drop_one(transaction, destination, seq, DeliveryState::Dead)?;
+    for Dead { seq, code } in dead(connection, destination)? {
+        drop_one(transaction, seq)?;
+        transaction.count_dead(destination, code.as_deref(), -1);
         dropped += 1;
     }
     Ok(dropped)
 }
 
-fn drop_one(
-    transaction: &mut Transaction<'_>,
-    destination: &Arc<str>,
-    seq: i64,
-    state: DeliveryState,
-) -> rusqlite::Result<()> {
+fn drop_one(transaction: &Transaction<'_>, seq: i64) -> rusqlite::Result<()> {
     transaction
         .connection
         .prepare_cached("UPDATE deliveries SET state = 22, at_ms = ?2 WHERE seq = ?1")?
-        .execute(params![seq, transaction.now.wall])?;
-    transaction.count(destination, state, -1);
-    Ok(())
+        .execute(params![seq, transaction.now.wall])
+        .map(drop)
 }
 
 /// A waiting delivery without a lease: the first of its line, if it has an order key.
@@ -100,10 +96,16 @@ fn firsts(connection: &Connection, destination: &str) -> rusqlite::Result<Vec<Fi
         .collect()
 }
 
-fn dead(connection: &Connection, destination: &str) -> rusqlite::Result<Vec<i64>> {
+/// A dead delivery.
+struct Dead {
+    seq: i64,
+    code: Option<String>,
+}
+
+fn dead(connection: &Connection, destination: &str) -> rusqlite::Result<Vec<Dead>> {
     connection
-        .prepare_cached("SELECT seq FROM deliveries WHERE destination = ?1 AND state = 21")?
-        .query_map([destination], |row| row.get(0))?
+        .prepare_cached("SELECT seq, code FROM deliveries WHERE destination = ?1 AND state = 21")?
+        .query_map([destination], |row| Ok(Dead { seq: row.get(0)?, code: row.get(1)? }))?
         .take(MOST)
         .collect()
 }

@@ -3,7 +3,7 @@
 use super::record::{NewRow, insert};
 use super::transaction::Transaction;
 use crate::id::{DeliveryId, EventId};
-use crate::ledger::{DeliveryState, NewDelivery};
+use crate::ledger::NewDelivery;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::sync::Arc;
 
@@ -25,15 +25,17 @@ pub(super) fn events(
             None => former_destinations(connection, seq)?,
         };
         for destination in destinations {
-            let dead = connection
+            let dead: Vec<(i64, Option<String>)> = connection
                 .prepare_cached(
                     // By name: SQLite would rather go through all that are dead at the destination.
-                    "UPDATE deliveries INDEXED BY deliveries_of_event SET state = 23
+                    "SELECT seq, code FROM deliveries INDEXED BY deliveries_of_event
                      WHERE event_seq = ?1 AND destination = ?2 AND state = 21",
                 )?
-                .execute(params![seq, destination])?;
-            for _ in 0..dead {
-                transaction.leaves(&destination, DeliveryState::Dead);
+                .query_map(params![seq, destination], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<_>>()?;
+            for (seq, code) in dead {
+                connection.prepare_cached("UPDATE deliveries SET state = 23 WHERE seq = ?1")?.execute([seq])?;
+                transaction.count_dead(&destination, code.as_deref(), -1);
             }
             let last = last_to(connection, seq, &destination)?;
             again(transaction, seq, &destination, last)?;
@@ -74,7 +76,7 @@ pub(super) fn dead(transaction: &mut Transaction<'_>, deliveries: &Vec<DeliveryI
     for &delivery in deliveries {
         if let Some(dead) = find_dead(connection, delivery)? {
             connection.prepare_cached("UPDATE deliveries SET state = 23 WHERE seq = ?1")?.execute([dead.seq])?;
-            transaction.leaves(&dead.destination, DeliveryState::Dead);
+            transaction.count_dead(&dead.destination, dead.code.as_deref(), -1);
             let repeated = Some((delivery.number, dead.order_key));
             again(transaction, dead.event_seq, &dead.destination, repeated)?;
             made += 1;
@@ -93,7 +95,7 @@ pub(super) fn drop_dead(transaction: &mut Transaction<'_>, deliveries: &Vec<Deli
             connection
                 .prepare_cached("UPDATE deliveries SET state = 22, at_ms = ?2 WHERE seq = ?1")?
                 .execute(params![dead.seq, transaction.now.wall])?;
-            transaction.leaves(&dead.destination, DeliveryState::Dead);
+            transaction.count_dead(&dead.destination, dead.code.as_deref(), -1);
             dropped += 1;
         }
     }
@@ -154,16 +156,18 @@ struct Dead {
     event_seq: i64,
     destination: Arc<str>,
     order_key: Option<String>,
+    code: Option<String>,
 }
 
 fn find_dead(connection: &Connection, delivery: DeliveryId) -> rusqlite::Result<Option<Dead>> {
     connection
         .prepare_cached(
-            "SELECT deliveries.seq, event_seq, destination, order_key FROM deliveries JOIN events ON events.seq = event_seq
+            "SELECT deliveries.seq, event_seq, destination, order_key, code FROM deliveries JOIN events ON events.seq = event_seq
              WHERE id = ?1 AND number = ?2 AND state = 21",
         )?
         .query_row(params![delivery.event, delivery.number], |row| {
-            Ok(Dead { seq: row.get(0)?, event_seq: row.get(1)?, destination: row.get(2)?, order_key: row.get(3)? })
+            let (order_key, code) = (row.get(3)?, row.get(4)?);
+            Ok(Dead { seq: row.get(0)?, event_seq: row.get(1)?, destination: row.get(2)?, order_key, code })
         })
         .optional()
 }

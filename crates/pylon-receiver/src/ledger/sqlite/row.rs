@@ -1,8 +1,9 @@
 //! Values as the tables hold them.
 
 use crate::id::EventId;
-use crate::ledger::{CopyId, DeliveryState, LedgerId, Owner};
+use crate::ledger::{AttemptAnswer, AttemptRecord, CopyId, DeliveryState, LedgerId, Owner};
 use crate::time::Moment;
+use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 impl ToSql for Owner {
@@ -69,4 +70,28 @@ pub(super) fn state_of(number: i64, is_leased: bool) -> FromSqlResult<DeliverySt
         _ => {}
     }
     DeliveryState::ALL.iter().copied().find(|&state| number_of(state) == number).ok_or(FromSqlError::OutOfRange(number))
+}
+
+/// The columns that [`attempt`] reads.
+pub(super) const ATTEMPT: &str =
+    "attempt, started_at_ms, took_ms, status, detail, code, answer_type, answer, answer_is_cut";
+
+/// An entry of the log of attempts.
+pub(super) fn attempt(row: &Row<'_>) -> rusqlite::Result<AttemptRecord> {
+    let answer = match row.get::<_, Option<Vec<u8>>>(7)? {
+        Some(bytes) => {
+            let is_cut = row.get::<_, Option<bool>>(8)?.unwrap_or_default();
+            Some(AttemptAnswer { content_type: row.get(6)?, bytes: bytes.into(), is_cut })
+        }
+        None => None,
+    };
+    Ok(AttemptRecord {
+        attempt: row.get(0)?,
+        started_at: row.get(1)?,
+        took_milliseconds: row.get(2)?,
+        status: row.get(3)?,
+        detail: row.get(4)?,
+        code: row.get(5)?,
+        answer,
+    })
 }

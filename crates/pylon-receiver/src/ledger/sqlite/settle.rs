@@ -3,7 +3,7 @@
 use super::lease::{Ended, take};
 use super::row::number_of;
 use super::transaction::Transaction;
-use crate::ledger::{DeliveryState, NewAttempt, Settled, Settlement, Verdict};
+use crate::ledger::{ANSWERS_AT_AN_END, DeliveryState, NewAttempt, Settled, Settlement, Verdict};
 use crate::time::Moment;
 use rusqlite::params;
 use std::sync::Arc;
@@ -18,18 +18,22 @@ pub(super) fn run(
     let Some(lease) = take(transaction, destination, settlement.lease)? else { return Ok(Settled::Fenced) };
     if let Some(attempt) = &settlement.attempt {
         log(transaction, &lease, attempt)?;
+        if settlement.verdict != Verdict::Delivered {
+            forget_answer(transaction, &lease)?;
+        }
     }
     let detail = settlement.attempt.as_ref().map(|attempt| attempt.detail.as_ref());
+    let code = settlement.attempt.as_ref().map(|attempt| attempt.code.as_ref());
     let delivery = Unfinished { seq: lease.seq, destination, order_key: lease.order_key.as_deref() };
     match &settlement.verdict {
         Verdict::Delivered => {
-            end(transaction, delivery, End { state: DeliveryState::Delivered, attempts: 1, reason: None })?;
+            end(transaction, delivery, End { state: DeliveryState::Delivered, attempts: 1, reason: None, code: None })?;
         }
         Verdict::Dead(reason) => {
             let reason = detail.map_or_else(|| reason.to_string(), |detail| format!("{reason}: {detail}"));
-            end(transaction, delivery, End { state: DeliveryState::Dead, attempts: 1, reason: Some(&reason) })?;
+            end(transaction, delivery, End { state: DeliveryState::Dead, attempts: 1, reason: Some(&reason), code })?;
         }
-        Verdict::Retry { after, counts } => again(transaction, lease.seq, *after, *counts, detail)?,
+        Verdict::Retry { after, counts } => again(transaction, lease.seq, *after, *counts, (detail, code))?,
         // Its row was not touched by the lease.
         Verdict::Released => transaction.wake(destination),
     }
@@ -50,6 +54,7 @@ pub(super) struct End<'a> {
     /// Attempts that count with this end.
     pub(super) attempts: u32,
     pub(super) reason: Option<&'a str>,
+    pub(super) code: Option<&'a str>,
 }
 
 /// Ends a delivery that is waiting, and lets the next of its line go; says whether there was one.
@@ -58,11 +63,13 @@ pub(super) fn end(transaction: &mut Transaction<'_>, delivery: Unfinished<'_>, e
     transaction
         .connection
         .prepare_cached(
-            "UPDATE deliveries SET state = ?2, at_ms = ?3, attempts = attempts + ?4, reason = ?5 WHERE seq = ?1",
+            "UPDATE deliveries SET state = ?2, at_ms = ?3, attempts = attempts + ?4, reason = ?5, code = ?6 WHERE seq = ?1",
         )?
-        .execute(params![seq, number_of(end.state), transaction.now.wall, end.attempts, end.reason])?;
+        .execute(params![seq, number_of(end.state), transaction.now.wall, end.attempts, end.reason, end.code])?;
     transaction.leaves(destination, DeliveryState::Waiting);
-    transaction.enters(destination, end.state);
+    if end.state == DeliveryState::Dead {
+        transaction.count_dead(destination, end.code, 1);
+    }
     order_key.map_or(Ok(false), |order_key| let_the_next_go(transaction, destination, order_key))
 }
 
@@ -93,15 +100,15 @@ fn again(
     seq: i64,
     delay: Duration,
     counts: bool,
-    reason: Option<&str>,
+    (reason, code): (Option<&str>, Option<&str>),
 ) -> rusqlite::Result<()> {
     transaction
         .connection
         .prepare_cached(
-            "UPDATE deliveries SET at_ms = ?2, attempts = attempts + 1, uncounted = uncounted + ?3, reason = ?4, is_repeat = 1
+            "UPDATE deliveries SET at_ms = ?2, attempts = attempts + 1, uncounted = uncounted + ?3, reason = ?4, code = ?5, is_repeat = 1
              WHERE seq = ?1",
         )?
-        .execute(params![seq, transaction.now.tick.after(delay), u32::from(!counts), reason])?;
+        .execute(params![seq, transaction.now.tick.after(delay), u32::from(!counts), reason, code])?;
     Ok(())
 }
 
@@ -110,8 +117,9 @@ fn log(transaction: &Transaction<'_>, lease: &Ended, attempt: &NewAttempt) -> ru
     transaction
         .connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO attempts (delivery_seq, attempt, started_at_ms, took_ms, status, detail)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT OR REPLACE INTO attempts
+                 (delivery_seq, attempt, started_at_ms, took_ms, status, detail, code, answer_type, answer, answer_is_cut)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
             lease.seq,
@@ -119,7 +127,25 @@ fn log(transaction: &Transaction<'_>, lease: &Ended, attempt: &NewAttempt) -> ru
             started_at,
             i64::try_from(attempt.took.as_millis()).unwrap_or(i64::MAX),
             attempt.status,
-            attempt.detail
+            attempt.detail,
+            attempt.code,
+            attempt.answer.as_ref().and_then(|answer| answer.content_type.as_deref()),
+            attempt.answer.as_ref().map(|answer| answer.bytes.as_ref()),
+            attempt.answer.as_ref().map(|answer| answer.is_cut),
         ])?;
+    Ok(())
+}
+
+/// Of many attempts only the first ones and the last ones keep their answers.
+fn forget_answer(transaction: &Transaction<'_>, lease: &Ended) -> rusqlite::Result<()> {
+    if lease.attempt <= 2 * ANSWERS_AT_AN_END {
+        return Ok(());
+    }
+    transaction
+        .connection
+        .prepare_cached(
+            "UPDATE attempts SET answer_type = NULL, answer = NULL, answer_is_cut = NULL WHERE delivery_seq = ?1 AND attempt = ?2",
+        )?
+        .execute(params![lease.seq, lease.attempt - ANSWERS_AT_AN_END])?;
     Ok(())
 }

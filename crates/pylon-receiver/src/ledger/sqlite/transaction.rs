@@ -21,13 +21,15 @@ pub(super) struct Transaction<'a> {
     counts: Counts,
 }
 
-/// By how much the numbers in `ledger` and `totals` change.
+/// By how much the numbers in `ledger`, `totals` and `dead_totals` change.
 #[derive(Default)]
 struct Counts {
     events: i64,
     parked: i64,
     refused: i64,
     destinations: HashMap<Arc<str>, [i64; 3]>,
+    /// Those that are dead, by destination and code.
+    dead: HashMap<(Arc<str>, Box<str>), i64>,
 }
 
 impl<'a> Transaction<'a> {
@@ -68,14 +70,23 @@ impl<'a> Transaction<'a> {
         self.count(destination, state, -1);
     }
 
-    /// So many more deliveries to the destination are in this state, or fewer.
+    /// So many more deliveries to the destination are dead with this code, or fewer.
+    pub(super) fn count_dead(&mut self, destination: &Arc<str>, code: Option<&str>, by: i64) {
+        self.add(destination, 2, by);
+        *self.counts.dead.entry((destination.clone(), code.unwrap_or_default().into())).or_default() += by;
+    }
+
+    /// So many more deliveries to the destination are in this state, or fewer. The dead are counted by their code instead.
     pub(super) fn count(&mut self, destination: &Arc<str>, state: DeliveryState, by: i64) {
         let place = match state {
             DeliveryState::Waiting => 0,
             DeliveryState::Held => 1,
-            DeliveryState::Dead => 2,
             _ => return,
         };
+        self.add(destination, place, by);
+    }
+
+    fn add(&mut self, destination: &Arc<str>, place: usize, by: i64) {
         match self.counts.destinations.get_mut(destination) {
             Some(counts) => counts[place] += by,
             None => {
@@ -89,7 +100,7 @@ impl<'a> Transaction<'a> {
     /// Writes what was counted, and the time. Comes last before the commit.
     pub(super) fn finish(&self) -> rusqlite::Result<()> {
         LedgerClock::keep(self.connection, self.now)?;
-        let Counts { events, parked, refused, destinations } = &self.counts;
+        let Counts { events, parked, refused, destinations, dead } = &self.counts;
         if [*events, *parked, *refused] != [0; 3] {
             self.connection
                 .prepare_cached(
@@ -105,6 +116,14 @@ impl<'a> Transaction<'a> {
                          held = held + excluded.held, dead = dead + excluded.dead",
                 )?
                 .execute(params![destination, waiting, held, dead])?;
+        }
+        for ((destination, code), by) in dead {
+            self.connection
+                .prepare_cached(
+                    "INSERT INTO dead_totals (destination, code, dead) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (destination, code) DO UPDATE SET dead = dead + excluded.dead",
+                )?
+                .execute(params![destination, code, by])?;
         }
         Ok(())
     }

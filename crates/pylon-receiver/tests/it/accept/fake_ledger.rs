@@ -124,6 +124,9 @@ impl Ledger for FakeLedger {
     fn refused(&self, _: RefusedFilter, _: Page<u64>) -> LedgerFuture<'_, Vec<RefusedRecord>> {
         unused()
     }
+    fn dead_groups(&self) -> LedgerFuture<'_, Vec<DeadGroup>> {
+        unused()
+    }
     fn stats(&self) -> LedgerFuture<'_, Stats> {
         unused()
     }

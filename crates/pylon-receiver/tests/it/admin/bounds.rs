@@ -135,6 +135,8 @@ async fn an_event_with_as_many_attempts_as_are_told_is_told_within_bounds() {
         took_milliseconds: u64::MAX,
         status: Some(i32::MIN),
         detail: "\u{10ffff}".repeat(200),
+        code: Some("http_500".to_owned()),
+        answer: None,
     };
     let mut told = event(event_id(1), "issue_new", &[0x01; 1024 * 1024]);
     let log: Vec<_> = (1..=50).map(attempt).collect();

@@ -70,6 +70,7 @@ pub(crate) fn delivery(event: EventId, number: u32, state: DeliveryState) -> Del
         order_key: None,
         redelivery_of: None,
         reason: None,
+        code: None,
     }
 }
 
@@ -107,6 +108,7 @@ pub(crate) struct FakeLedger {
     pub(crate) deliveries: Mutex<Vec<DeliveryRecord>>,
     pub(crate) refused: Mutex<Vec<RefusedRecord>>,
     pub(crate) stats: Mutex<Stats>,
+    pub(crate) groups: Mutex<Vec<DeadGroup>>,
     pub(crate) mood: Mutex<Mood>,
     pub(crate) spool: Mutex<Option<SpoolStatus>>,
     pub(crate) orders: Mutex<Vec<String>>,
@@ -283,6 +285,7 @@ impl Ledger for FakeLedger {
                 filter.event.is_none_or(|event| event == delivery.id.event)
                     && filter.destination.as_ref().is_none_or(|destination| *destination == delivery.destination)
                     && filter.state.is_none_or(|state| state == delivery.state)
+                    && filter.code.as_deref().is_none_or(|code| code == delivery.code.as_deref().unwrap_or("none"))
                     && filter.since.is_none_or(|since| delivery.id.event.received_at() >= since)
                     && filter.until.is_none_or(|until| delivery.id.event.received_at() < until)
                     && filter
@@ -305,6 +308,9 @@ impl Ledger for FakeLedger {
             let matching: Vec<_> = refused.iter().filter(matches).cloned().collect();
             Self::page(&matching, page, |refused| refused.number)
         })
+    }
+    fn dead_groups(&self) -> LedgerFuture<'_, Vec<DeadGroup>> {
+        self.answer(|| self.groups.lock().unwrap().clone())
     }
     fn stats(&self) -> LedgerFuture<'_, Stats> {
         self.answer(|| self.stats.lock().unwrap().clone())

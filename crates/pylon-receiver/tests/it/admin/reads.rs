@@ -81,6 +81,8 @@ async fn an_event_is_told_with_everything_that_is_known_of_it() {
         took_milliseconds: 12,
         status: Some(500),
         detail: "answered 500".to_owned(),
+        code: Some("http_500".to_owned()),
+        answer: None,
     };
     told.deliveries = vec![(record.clone(), vec![log.clone()])];
     let mut expected = serde_json::to_value(&told.record).unwrap();

@@ -60,7 +60,7 @@ async fn a_query_that_is_not_understood_is_refused_by_the_name_of_its_fault() {
         ("/api/deliveries?event=1", format!("malformed parameter event: {EVENT}")),
         ("/api/deliveries?state=pending", format!("malformed parameter state: {DELIVERY_STATES}")),
         ("/api/deliveries?after=019aaf3c-9f10-7aa0-8000-0123456789ab", format!("malformed parameter after: {DELIVERY}")),
-        ("/api/deliveries?kind=a", "unknown parameter `kind`: expected `event`, `destination`, `state`, `since`, `until`, `issue`, `after`, `limit` or `order`, found another name".into()),
+        ("/api/deliveries?kind=a", "unknown parameter `kind`: expected `event`, `destination`, `state`, `since`, `until`, `issue`, `code`, `after`, `limit` or `order`, found another name".into()),
         ("/api/refused?after=-1", format!("malformed parameter after: {NUMBER} another number")),
         ("/api/refused?reason=a", "unknown parameter `reason`: expected `endpoint`, `code`, `after`, `limit` or `order`, found another name".into()),
         ("/api/stats?a=1", "unknown parameter `a`: expected nothing, found another name".into()),
@@ -128,7 +128,7 @@ async fn an_order_that_is_not_understood_is_refused_and_nothing_is_done() {
         (drop, "{\"ids\":[\"019aaf3c-9f10-7aa0-8000-0123456789ab\"]}", format!("malformed field ids[0]: {DELIVERY}")),
         (drop, "{\"all\":true,\"destination\":\"app\"}", "unknown field `destination`: expected `ids`, `filter`, `all` or `dry_run`, found another name".into()),
         (dead, "{}", none.into()),
-        (dead, "{\"filter\":{\"kind\":\"a\"}}", "unknown field `kind` in filter: expected `event`, `destination`, `state`, `since`, `until` or `issue`, found another name".into()),
+        (dead, "{\"filter\":{\"kind\":\"a\"}}", "unknown field `kind` in filter: expected `event`, `destination`, `state`, `since`, `until`, `issue` or `code`, found another name".into()),
     ];
     for (target, body, message) in cases {
         admin.post(target, body).await.refused(400, "bad_request", message);

@@ -20,6 +20,7 @@ fn admin() -> Admin {
     let mut dead = delivery(event_id(2), 1, DeliveryState::Dead);
     (dead.finished_at, dead.reason, dead.order_key) =
         (Some(NOW), Some("answered 500".to_owned()), Some("1".to_owned()));
+    dead.code = Some("http_500".to_owned());
     dead.issue = IssueSummary::of(BODY.as_bytes(), "issue_new", None);
     let attempt = |attempt, status| AttemptRecord {
         attempt,
@@ -27,9 +28,36 @@ fn admin() -> Admin {
         took_milliseconds: 12,
         status,
         detail: "answered 500".to_owned(),
+        code: Some("http_500".to_owned()),
+        answer: None,
     };
     let mut failed = event(event_id(2), "issue_new", BODY.as_bytes());
-    failed.deliveries = vec![(dead.clone(), vec![attempt(1, Some(500)), attempt(2, None)])];
+    let said = |bytes: &[u8]| Some(AttemptAnswer::beginning(Some(b"text/html"), bytes, true));
+    let answered = AttemptRecord { answer: said(b"<h1>Oops</h1>"), ..attempt(1, Some(500)) };
+    let bytes = AttemptRecord { answer: said(b"\xff\0"), code: None, ..attempt(2, None) };
+    failed.deliveries = vec![(dead.clone(), vec![answered, bytes])];
+    *admin.ledger.groups.lock().unwrap() = vec![
+        DeadGroup {
+            destination: "app".to_owned(),
+            code: Some("http_500".to_owned()),
+            dead: 7,
+            first_at: NOW,
+            last_at: NOW,
+            sample: dead.id,
+            reason: dead.reason.clone(),
+            answer: said(b"<h1>Oops</h1>"),
+        },
+        DeadGroup {
+            destination: "old".to_owned(),
+            code: None,
+            dead: 1,
+            first_at: NOW,
+            last_at: NOW,
+            sample: dead.id,
+            reason: None,
+            answer: None,
+        },
+    ];
     *admin.ledger.events.lock().unwrap() = vec![failed, parked];
     *admin.ledger.deliveries.lock().unwrap() = vec![dead];
     *admin.ledger.refused.lock().unwrap() = vec![RefusedRecord {
@@ -85,9 +113,18 @@ async fn every_answer_is_read_into_its_type_without_loss() {
     assert_eq!(is_whole::<Readiness>(&get(path::READINESS).await).status, ReadyStatus::Ready);
     assert_eq!(is_whole::<EventList>(&get(path::EVENTS).await).events.len(), 2);
     assert_eq!(is_whole::<DeliveryList>(&get(path::DELIVERIES).await).deliveries.len(), 1);
+    let groups = get(path::DEAD_GROUPS).await;
+    assert_eq!(is_whole::<DeadGroups>(&groups).groups, *admin.ledger.groups.lock().unwrap());
+    let said = json!({ "content_type": "text/html", "text": "<h1>Oops</h1>", "is_cut": true });
+    assert_eq!(groups["groups"][0]["answer"], said);
+    assert_eq!(groups["groups"][1].get("code"), None);
     let refused = is_whole::<RefusedList>(&get(path::REFUSED).await).refused.remove(0);
     assert_eq!((refused.endpoint, refused.body), (None, Body::Base64("/w==".to_owned())));
     let event = is_whole::<EventDetail>(&get(&path::event(event_id(2))).await);
+    let shown = get(&path::event(event_id(2))).await;
+    assert_eq!(shown["deliveries"][0]["log"][0]["answer"], said);
+    let bytes = json!({ "content_type": "text/html", "base64": "/wA=", "is_cut": true });
+    assert_eq!(shown["deliveries"][0]["log"][1]["answer"], bytes);
     assert_eq!((event.body, event.deliveries[0].log.len()), (Body::Text(BODY.to_owned()), 2));
     assert_eq!(event.issue.unwrap().number.as_deref(), Some("1042"));
     is_whole::<EventDetail>(&get(&path::event(event_id(1))).await);
@@ -125,6 +162,7 @@ async fn every_field_of_a_query_is_understood() {
         since,
         until,
         issue: Some("#1042".to_owned()),
+        code: Some("http_500".to_owned()),
     };
     let after = DeliveryId { event: event_id(2), number: 0 };
     let page = PageQuery { after: Some(after), limit: Some(7), order: Some(Order::OldestFirst) };

@@ -2,7 +2,8 @@
 
 use super::stage::*;
 use pylon_receiver::config::{CircuitPolicy, DestinationConfig, HttpTransport, TransportConfig};
-use pylon_receiver::internals::{CircuitState, Report, Shortage};
+use pylon_receiver::internals::{CircuitState, Code, Report, Shortage};
+use pylon_receiver::ledger::AttemptAnswer;
 use pylon_receiver::ledger::{DeliveryState, Ledger};
 use pylon_test_support::log::logged;
 use std::time::Duration;
@@ -125,7 +126,7 @@ async fn a_destination_that_is_busy_for_ever_ends_with_the_age() {
 async fn other_answers_that_name_a_time_delay_their_event_alone() {
     for status in [500, 302, 400] {
         let mut stage = Stage::new(|_| {});
-        let report = Report::refused(Some(status), "answered");
+        let report = Report::refused(Code::Http(status as u16), Some(status), "answered");
         stage.will([Act::Report(Report { retry_after: Some(seconds(60)), ..report })]);
         let first = stage.event(None).await;
         stage.step().await;
@@ -218,7 +219,9 @@ fn a_line_tells_why_something_was_not_delivered_and_where_to() {
             destination.transport = TransportConfig::Http(HttpTransport::new(url));
             destination.retry.attempts = 2;
         });
-        let printed = Report::refused(Some(3), "exit code 3").with_detail("exit code 3: a customer's private words");
+        let printed = Report::refused(Code::Exit(3), Some(3), "exit code 3")
+            .with_detail("exit code 3: a customer's private words")
+            .with_answer(Some(AttemptAnswer::beginning(Some(b"text/private words"), b"more private words", true)));
         stage.will([Act::Report(printed.clone()), Act::Report(printed), asks(429, Some(20))]);
         stage.event(None).await;
         stage.step().await;

@@ -1,7 +1,7 @@
 //! The stage of the tests: a courier with a ledger on disk, a transport that does as it is told, and a clock that is moved by hand.
 
 use pylon_receiver::config::{DestinationConfig, RetryPolicy, TransportConfig};
-use pylon_receiver::internals::{Courier, CourierParts, Metrics, Report, Transport, TransportFuture, Work};
+use pylon_receiver::internals::{Code, Courier, CourierParts, Metrics, Report, Transport, TransportFuture, Work};
 use pylon_receiver::ledger::{
     DeliveryFilter, DeliveryRecord, DeliveryState, Ledger, NewDelivery, NewEvent, Order, Owner, Page, SqliteLedger,
     SqliteOptions,
@@ -60,18 +60,18 @@ impl Transport for Scripted {
 
 /// The app does not take it.
 pub(super) fn refused() -> Act {
-    Act::Report(Report::refused(Some(500), "answered 500"))
+    Act::Report(Report::refused(Code::Http(500), Some(500), "answered 500"))
 }
 
 /// The app is down.
 pub(super) fn failed() -> Act {
-    Act::Report(Report::failed(None, "connection refused"))
+    Act::Report(Report::failed(Code::REFUSED, None, "connection refused"))
 }
 
 /// The app answers that it is busy, or about to be there again, and may name a time in seconds.
 pub(super) fn asks(status: i32, seconds: Option<u64>) -> Act {
     let report = if status == 429 { Report::busy } else { Report::failed };
-    let report = report(Some(status), format!("answered {status}"));
+    let report = report(Code::Http(status as u16), Some(status), format!("answered {status}"));
     Act::Report(Report { retry_after: seconds.map(Duration::from_secs), ..report })
 }
 

@@ -1,5 +1,6 @@
 //! What every implementation promises: one test a promise, made for it by [`contract`].
 
+pub(crate) mod answer;
 pub(crate) mod claim;
 pub(crate) mod clock;
 pub(crate) mod interrupt;
@@ -157,6 +158,15 @@ macro_rules! contract {
                 a_renewed_lease_holds_longer
                 a_lost_lease_is_not_renewed
                 settlements_and_a_claim_share_an_exchange
+            ]
+            answer: [
+                an_attempt_keeps_its_code_and_its_answer_byte_for_byte
+                a_delivery_has_the_code_of_its_last_failure_until_it_is_delivered
+                of_many_answers_the_first_and_the_last_are_kept
+                what_never_ended_has_a_code_of_its_own
+                the_dead_are_told_in_groups
+                what_becomes_of_the_dead_changes_their_groups
+                deliveries_are_listed_by_their_code
             ]
             clock: [
                 no_retry_waits_longer_than_its_delay
@@ -419,7 +429,8 @@ pub(crate) struct Got {
 
 /// What is logged of an attempt; it took a second and a half.
 pub(crate) fn attempt(status: i32, detail: &str) -> NewAttempt {
-    NewAttempt { took: Duration::from_millis(1500), status: Some(status), detail: detail.into() }
+    let code = format!("http_{status}").into();
+    NewAttempt { took: Duration::from_millis(1500), status: Some(status), detail: detail.into(), code, answer: None }
 }
 
 /// A retry after this many seconds.
@@ -591,6 +602,10 @@ impl<S: Subject> Desk<S> {
     /// The names of the events that match, the oldest first.
     pub(crate) async fn matching(&self, filter: EventFilter) -> Vec<EventId> {
         self.ledger().events(filter, all()).await.unwrap().into_iter().map(|record| record.id).collect()
+    }
+
+    pub(crate) async fn groups(&self) -> Vec<DeadGroup> {
+        self.ledger().dead_groups().await.unwrap()
     }
 
     pub(crate) async fn stats(&self, now: i64) -> Stats {

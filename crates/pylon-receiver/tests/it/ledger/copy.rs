@@ -161,7 +161,10 @@ async fn end(ledger: &SqliteLedger, clock: &Hands, now: i64, destination: &str, 
     let ask = Ask { destination: destination.into(), free: 1, ..claim(now) };
     let leased = ledger.exchange(ask.exchange()).await.unwrap().claimed.deliveries;
     let [leased] = leased.as_slice() else { panic!("expected one due at {destination}, found {leased:?}") };
-    let settlements = vec![Settlement { lease: leased.lease, verdict, attempt: Some(attempt(500, "was met")) }];
+    let answer = (verdict != Verdict::Delivered)
+        .then(|| AttemptAnswer::beginning(Some(b"text/html"), b"<h1>\xff\0", leased.attempt == 1));
+    let told = NewAttempt { answer, ..attempt(500, "was met") };
+    let settlements = vec![Settlement { lease: leased.lease, verdict, attempt: Some(told) }];
     let settled = Exchange { destination: destination.into(), settlements, claim: None };
     assert_eq!(ledger.exchange(settled).await.unwrap().settled, [Settled::Recorded]);
 }
@@ -724,6 +727,28 @@ fn lies() -> Vec<(Lie, Vec<String>)> {
         ),
         (
             Lie::Event(|found| lied_about(found).into_iter().for_each(|event| event.deliveries[0].log.clear())),
+            vec![event("delivery 1: log of attempts")],
+        ),
+        (
+            Lie::Event(|found| {
+                lied_about(found).into_iter().for_each(|event| event.deliveries[0].log[0].answer = None)
+            }),
+            vec![event("delivery 1: log of attempts")],
+        ),
+        (
+            Lie::Event(|found| lied_about(found).into_iter().for_each(|event| event.deliveries[0].log[0].code = None)),
+            vec![event("delivery 1: log of attempts")],
+        ),
+        (
+            Lie::Event(|found| lied_about(found).into_iter().for_each(|event| event.deliveries[0].code = None)),
+            vec![event("delivery 1: code")],
+        ),
+        (
+            Lie::Event(|found| {
+                let answers =
+                    lied_about(found).into_iter().filter_map(|event| event.deliveries[0].log[0].answer.as_mut());
+                answers.for_each(|answer| answer.is_cut = !answer.is_cut);
+            }),
             vec![event("delivery 1: log of attempts")],
         ),
         (

@@ -176,6 +176,10 @@ impl Ledger for MemoryLedger {
     fn refused(&self, filter: RefusedFilter, page: Page<u64>) -> LedgerFuture<'_, Vec<RefusedRecord>> {
         self.read(|model| model.refused(&filter, page))
     }
+    fn dead_groups(&self) -> LedgerFuture<'_, Vec<DeadGroup>> {
+        self.read(|model| model.dead_groups())
+    }
+
     fn stats(&self) -> LedgerFuture<'_, Stats> {
         self.read(|model| model.stats())
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use pylon_receiver::ledger::*;
 use pylon_receiver::{DeliveryId, EventId, Headers, Moment};
 use pylon_webhooks::names_match;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,6 +71,7 @@ struct Delivery {
     finished_at: Option<Moment>,
     redelivery_of: Option<u32>,
     reason: Option<String>,
+    code: Option<String>,
     log: Vec<AttemptRecord>,
 }
 
@@ -202,6 +203,7 @@ impl Model {
             finished_at: None,
             redelivery_of,
             reason: None,
+            code: None,
             log: Vec::new(),
         });
         self.move_up();
@@ -287,6 +289,9 @@ impl Model {
                 claimed.exhausted.push(delivery.id);
                 delivery.finish(DeliveryState::Dead, self.now.wall);
                 delivery.reason = Some(EXHAUSTED.into());
+                if delivery.interruptions > 0 {
+                    delivery.code = Some("interrupted".into());
+                }
                 self.move_up();
                 continue;
             }
@@ -388,6 +393,7 @@ impl Model {
             return Settled::Fenced;
         };
         let detail = settlement.attempt.as_ref().map(|attempt| attempt.detail.to_string());
+        let code = settlement.attempt.as_ref().map(|attempt| attempt.code.to_string());
         if let Some(attempt) = settlement.attempt {
             let number = delivery.attempts + delivery.interruptions + 1;
             // An entry of an attempt that did not count is replaced.
@@ -398,26 +404,34 @@ impl Model {
                 took_milliseconds: attempt.took.as_millis() as u64,
                 status: attempt.status,
                 detail: attempt.detail.into(),
+                code: Some(attempt.code.into()),
+                answer: attempt.answer,
             });
+            let is_between = |logged: &AttemptRecord| number > 10 && logged.attempt == number - 5;
+            let between = delivery.log.iter_mut().find(|logged| is_between(logged));
+            if let Some(logged) = between.filter(|_| settlement.verdict != Verdict::Delivered) {
+                logged.answer = None;
+            }
         }
         match settlement.verdict {
             Verdict::Delivered => {
                 delivery.attempts += 1;
                 delivery.finish(DeliveryState::Delivered, wall);
-                delivery.reason = None;
+                (delivery.reason, delivery.code) = (None, None);
             }
             Verdict::Dead(reason) => {
                 delivery.attempts += 1;
                 delivery.finish(DeliveryState::Dead, wall);
                 delivery.reason =
                     Some(detail.map_or_else(|| reason.to_string(), |detail| format!("{reason}: {detail}")));
+                delivery.code = code;
             }
             Verdict::Retry { after, counts } => {
                 delivery.attempts += 1;
                 delivery.uncounted += u32::from(!counts);
                 delivery.is_repeat = true;
                 delivery.wait_until(tick.after(after));
-                delivery.reason = detail;
+                (delivery.reason, delivery.code) = (detail, code);
             }
             Verdict::Released => {
                 delivery.wait_until(delivery.due_at);
@@ -612,6 +626,7 @@ impl Model {
             order_key: delivery.order_key.as_deref().map(str::to_owned),
             redelivery_of: delivery.redelivery_of,
             reason: delivery.reason.clone(),
+            code: delivery.code.clone(),
         }
     }
 
@@ -657,6 +672,7 @@ impl Model {
                 && filter.event.is_none_or(|event| event == delivery.id.event)
                 && filter.destination.as_ref().is_none_or(|destination| **destination == *delivery.destination)
                 && filter.state.is_none_or(|state| state == delivery.state)
+                && filter.code.as_deref().is_none_or(|code| code == delivery.code.as_deref().unwrap_or("none"))
                 && filter.issue.as_ref().is_none_or(|text| {
                     self.delivery_record_of(delivery).issue.is_some_and(|issue| issue.is_called(text))
                 })
@@ -670,6 +686,27 @@ impl Model {
                 && filter.code.as_ref().is_none_or(|code| refused.code == *code)
         });
         on_page(matching.cloned().collect(), page, |record| record.number)
+    }
+
+    pub(crate) fn dead_groups(&self) -> Vec<DeadGroup> {
+        let mut groups: BTreeMap<(&str, Option<&str>), Vec<&Delivery>> = BTreeMap::new();
+        for delivery in self.deliveries.iter().filter(|delivery| delivery.state == DeliveryState::Dead) {
+            groups.entry((&delivery.destination, delivery.code.as_deref())).or_default().push(delivery);
+        }
+        let group = |((destination, code), dead): ((&str, Option<&str>), Vec<&Delivery>)| {
+            let last = dead.iter().max_by_key(|delivery| delivery.finished_at).unwrap();
+            DeadGroup {
+                destination: destination.to_owned(),
+                code: code.map(str::to_owned),
+                dead: dead.len() as u64,
+                first_at: dead.iter().filter_map(|delivery| delivery.finished_at).min().unwrap(),
+                last_at: last.finished_at.unwrap(),
+                sample: last.id,
+                reason: last.reason.clone(),
+                answer: last.log.last().and_then(|attempt| attempt.answer.clone()),
+            }
+        };
+        groups.into_iter().map(group).collect()
     }
 
     pub(crate) fn stats(&self) -> Stats {

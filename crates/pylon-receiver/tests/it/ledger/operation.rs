@@ -110,6 +110,7 @@ pub(crate) struct Asked {
     pub(crate) destination: Option<&'static str>,
     pub(crate) delivery_state: Option<DeliveryState>,
     pub(crate) code: Option<&'static str>,
+    pub(crate) attempt_code: Option<&'static str>,
 }
 
 #[derive(Debug, Clone)]
@@ -224,7 +225,10 @@ fn asked() -> impl Strategy<Value = Asked> {
         prop::option::weighted(0.2, 0..8_usize),
         prop::option::weighted(0.2, destination()),
         prop::option::weighted(0.4, select(DeliveryState::ALL)),
-        prop::option::weighted(0.2, select(&CODES[..])),
+        (
+            prop::option::weighted(0.2, select(&CODES[..])),
+            prop::option::weighted(0.2, select(&["exit_0", "exit_1", "interrupted", "none", "exit", "a\0"][..])),
+        ),
     )
         .prop_map(
             |(
@@ -237,7 +241,7 @@ fn asked() -> impl Strategy<Value = Asked> {
                 event,
                 destination,
                 delivery_state,
-                code,
+                (code, attempt_code),
             )| Asked {
                 since,
                 until,
@@ -250,6 +254,7 @@ fn asked() -> impl Strategy<Value = Asked> {
                 destination,
                 delivery_state,
                 code,
+                attempt_code,
             },
         )
 }

@@ -166,6 +166,11 @@ impl<S: Subject> Pair<S> {
                     took: Duration::from_millis(lease as u64),
                     status: Some(lease as i32),
                     detail: "what was met".into(),
+                    code: format!("exit_{}", lease % 3).into(),
+                    answer: (lease % 2 == 1).then(|| {
+                        let said = [b'x', 0xFF, 0, lease as u8];
+                        AttemptAnswer::beginning((lease % 3 == 1).then_some(b"text/html"), &said, lease % 5 == 0)
+                    }),
                 });
                 let exchange = |lease| Exchange {
                     destination: destination.into(),
@@ -270,6 +275,7 @@ impl<S: Subject> Pair<S> {
                     since: filter.since.map(|seconds| self.at(seconds)),
                     until: filter.until.map(|seconds| self.at(seconds)),
                     issue: filter.issue.map(Into::into),
+                    code: filter.attempt_code.map(Into::into),
                 };
                 let page = page.over(&self.deliveries);
                 let listed = ledger.deliveries(filter.clone(), page).await.unwrap();
@@ -284,7 +290,8 @@ impl<S: Subject> Pair<S> {
             }
             Op::Stats => {
                 let sized = |stats: Stats| Stats { ledger_bytes: 0, ..stats };
-                same("stats", sized(ledger.stats().await.unwrap()), sized(self.model.stats()))
+                same("stats", sized(ledger.stats().await.unwrap()), sized(self.model.stats()))?;
+                same_groups(ledger.dead_groups().await.unwrap(), self.model.dead_groups())
             }
         }
     }
@@ -325,8 +332,20 @@ impl<S: Subject> Pair<S> {
         let refused = ledger.refused(RefusedFilter::default(), all()).await.unwrap();
         same("all refused requests", refused, self.model.refused(&RefusedFilter::default(), all()))?;
         let sized = |stats: Stats| Stats { ledger_bytes: 0, ..stats };
-        same("stats", sized(ledger.stats().await.unwrap()), sized(self.model.stats()))
+        same("stats", sized(ledger.stats().await.unwrap()), sized(self.model.stats()))?;
+        same_groups(ledger.dead_groups().await.unwrap(), self.model.dead_groups())
     }
+}
+
+/// Of several that died at one moment, any may be the sample.
+fn same_groups(ledger: Vec<DeadGroup>, model: Vec<DeadGroup>) -> Compared {
+    let without_sample = |groups: Vec<DeadGroup>| -> Vec<_> {
+        groups
+            .into_iter()
+            .map(|group| (group.destination, group.code, group.dead, group.first_at, group.last_at))
+            .collect()
+    };
+    same("groups of the dead", without_sample(ledger), without_sample(model))
 }
 
 /// Why a delivery died whose attempts are used up, a ledger may say as it likes; it says no verdict's reason then.

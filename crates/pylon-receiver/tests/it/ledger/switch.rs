@@ -241,6 +241,7 @@ impl Ledger for Switch {
         event(id: EventId) -> Option<EventDetail>;
         deliveries(filter: DeliveryFilter, page: Page<DeliveryId>) -> Vec<DeliveryRecord>;
         refused(filter: RefusedFilter, page: Page<u64>) -> Vec<RefusedRecord>;
+        dead_groups() -> Vec<DeadGroup>;
         stats() -> Stats;
     }
     fn check(&self) -> LedgerFuture<'_, ()> {

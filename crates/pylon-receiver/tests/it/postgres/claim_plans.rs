@@ -44,6 +44,7 @@ async fn everything_is_found_by_an_index() {
     let many = all_that_is_asked(&place, &ledger, &plans, 10).await;
     for seen in [few, many] {
         let expected = [
+            "attempts_pkey",
             "deduplication_keys_pkey",
             "events_pkey",
             "finished_pkey",

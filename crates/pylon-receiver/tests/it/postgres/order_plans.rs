@@ -129,6 +129,7 @@ async fn lists_and_orders_read_what_they_need_and_no_whole_table() {
         "what waits at a rare destination", at most 20000, 50 => |ledger| {
             deliveries(ledger, to("rare", Some(Waiting)), page_of(Order::NewestFirst)).await
         };
+        "the dead in groups", at most 20, 1 => |ledger| ledger.dead_groups().await.unwrap().len();
         "numbers", at most 100, 2 => |ledger| ledger.stats().await.unwrap().destinations.len();
         "a redelivery", at most 500, 22 => |ledger| ledger.redeliver((1..=20).map(id).collect(), None).await.unwrap();
         "a redelivery elsewhere", at most 500, 20 => |ledger| {

@@ -124,7 +124,7 @@ async fn a_connection_that_grew_old_in_use_is_closed() {
 #[tokio::test]
 async fn the_408_of_an_idle_connection_is_no_answer() {
     let delivered = Report::delivered(Some(200), "answered 200");
-    let failed = Report::refused(Some(408), "answered 408");
+    let failed = Report::refused(Code::Http(408), Some(408), "answered 408");
     // What the server says to the second request, on the connection of the first; the reports; how many connections there are.
     let cases = [
         (vec![answer(WHOLE), answer_and_close(IDLE_END), answer(WHOLE)], delivered.clone(), 2),

@@ -93,7 +93,7 @@ async fn an_event_has_the_name_and_kind_that_it_had_when_it_came_in() {
 
 /// What it said goes into the ledger alone.
 fn handler_failed(detail: &str) -> Report {
-    Report::refused(None, "a handler failed").with_detail(detail)
+    Report::refused(Code::HANDLER_ERROR, None, "a handler failed").with_detail(detail)
 }
 
 #[tokio::test]
@@ -128,7 +128,7 @@ async fn a_panic_is_a_failure() {
         (in_process(later), "a handler panicked: attempt 3"),
         (in_process(wordless), "a handler panicked"),
     ] {
-        let expected = Report::refused(None, "a handler panicked").with_detail(detail);
+        let expected = Report::refused(Code::PANIC, None, "a handler panicked").with_detail(detail);
         assert_eq!(deliver_to(&handlers, PATIENCE, &attempt()).await, expected);
     }
 }
@@ -144,7 +144,7 @@ async fn a_body_that_is_not_json_fails_and_says_so() {
     for (body, detail) in cases {
         let handlers = handlers_of(|_| async { panic!("it cannot get this") });
         let sent = Attempt { body: body.to_vec().into(), ..attempt() };
-        assert_eq!(deliver(handlers, PATIENCE, &sent).await, Report::refused(None, detail));
+        assert_eq!(deliver(handlers, PATIENCE, &sent).await, Report::refused(Code::UNREADABLE, None, detail));
     }
 }
 
@@ -176,7 +176,7 @@ fn endless() -> (impl Handlers, Arc<Notify>, Arc<Notify>) {
 async fn a_handler_that_hangs_is_broken_off() {
     let (handlers, _, dropped) = endless();
     let detail = format!("not handled within {}", show_duration(PATIENCE));
-    assert_eq!(deliver(handlers, PATIENCE, &attempt()).await, Report::failed(None, detail));
+    assert_eq!(deliver(handlers, PATIENCE, &attempt()).await, Report::failed(Code::TIMEOUT, None, detail));
     within("the handler is dropped", dropped.notified()).await;
 }
 

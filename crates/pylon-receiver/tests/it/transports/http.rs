@@ -2,6 +2,7 @@ use super::server::{Act, Server, answer, answer_and_close, answer_and_hang};
 use super::*;
 use pylon_receiver::config::{HttpTransport, SecretFault, SecretSource, Signing};
 use pylon_receiver::internals::{Delivered, TransportFault};
+use pylon_receiver::ledger::AttemptAnswer;
 use pylon_receiver::text::show_duration;
 use std::ops::RangeInclusive;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,8 +20,12 @@ fn to_with(url: &str, pairs: &[(&'static str, &str)]) -> TransportConfig {
     TransportConfig::Http(HttpTransport::new(url.parse().unwrap()).headers(headers))
 }
 
-fn failed_after(status: Option<i32>, detail: &str, seconds: u64) -> Report {
-    Report { retry_after: Some(Duration::from_secs(seconds)), ..Report::refused(status, detail) }
+fn said(text: &str) -> Option<AttemptAnswer> {
+    Some(AttemptAnswer::beginning(None, text.as_bytes(), false))
+}
+
+fn failed_after(code: Code, status: i32, detail: &str, seconds: u64) -> Report {
+    Report { retry_after: Some(Duration::from_secs(seconds)), ..Report::refused(code, Some(status), detail) }
 }
 
 #[tokio::test]
@@ -61,7 +66,10 @@ async fn what_a_destination_answers_decides() {
         ),
         (answer("HTTP/1.1 304 Not Modified\n\n"), answered(304, "answered 304, which is not followed")),
         (answer("HTTP/1.1 400 Bad Request\ncontent-length: 0\n\n"), answered(400, "answered 400")),
-        (answer("HTTP/1.1 404 Not Found\ncontent-length: 6\n\nsesame"), answered(404, "answered 404")),
+        (
+            answer("HTTP/1.1 404 Not Found\ncontent-length: 6\n\nsesame"),
+            answered(404, "answered 404").with_answer(said("sesame")),
+        ),
         (answer("HTTP/1.1 500 Oops\ncontent-length: 0\n\n"), answered(500, "answered 500")),
         (answer_and_hang("HTTP/1.1 500 Oops\ncontent-length: 100\n\n"), answered(500, "answered 500")),
         (answer("HTTP/1.1 501 No\ncontent-length: 0\n\n"), answered(501, "answered 501")),
@@ -69,11 +77,17 @@ async fn what_a_destination_answers_decides() {
         (answer("HTTP/1.1 431 Much\ncontent-length: 0\n\n"), answered(431, "answered 431")),
         (answer("HTTP/1.1 430 What\ncontent-length: 0\n\n"), answered(430, "answered 430")),
         // It is up, and asks for fewer.
-        (answer("HTTP/1.1 429 Slow\ncontent-length: 0\n\n"), Report::busy(Some(429), "answered 429")),
+        (answer("HTTP/1.1 429 Slow\ncontent-length: 0\n\n"), Report::busy(Code::Http(429), Some(429), "answered 429")),
         // Something in front of it says that it is down.
-        (answer("HTTP/1.1 502 Bad\ncontent-length: 0\n\n"), Report::failed(Some(502), "answered 502")),
-        (answer("HTTP/1.1 503 Away\ncontent-length: 0\n\n"), Report::failed(Some(503), "answered 503")),
-        (answer("HTTP/1.1 504 Late\ncontent-length: 0\n\n"), Report::failed(Some(504), "answered 504")),
+        (answer("HTTP/1.1 502 Bad\ncontent-length: 0\n\n"), Report::failed(Code::Http(502), Some(502), "answered 502")),
+        (
+            answer("HTTP/1.1 503 Away\ncontent-length: 0\n\n"),
+            Report::failed(Code::Http(503), Some(503), "answered 503"),
+        ),
+        (
+            answer("HTTP/1.1 504 Late\ncontent-length: 0\n\n"),
+            Report::failed(Code::Http(504), Some(504), "answered 504"),
+        ),
         (answer("HTTP/1.1 999 What\ncontent-length: 0\n\n"), answered(999, "answered 999")),
         // Half a body.
         (
@@ -89,11 +103,17 @@ async fn what_a_destination_answers_decides() {
             answered(200, "the answer broke off after 2 bytes"),
         ),
         // No answer at all.
-        (answer_and_close(""), Report::failed(None, "the connection was closed without an answer")),
-        (answer_and_close("HTTP/1.1 200 O"), Report::failed(None, "the connection was closed without an answer")),
-        (answer_and_close("sesame, open\n\n"), Report::failed(None, "the answer is not HTTP")),
-        (answer_and_close("HTTP/1.1 2000 OK\n\n"), Report::failed(None, "the answer is not HTTP")),
-        (answer_and_close("HTTP/1.1 200 OK\ncontent-length: -1\n\n"), Report::failed(None, "the answer is not HTTP")),
+        (answer_and_close(""), Report::failed(Code::CLOSED, None, "the connection was closed without an answer")),
+        (
+            answer_and_close("HTTP/1.1 200 O"),
+            Report::failed(Code::CLOSED, None, "the connection was closed without an answer"),
+        ),
+        (answer_and_close("sesame, open\n\n"), Report::failed(Code::NOT_HTTP, None, "the answer is not HTTP")),
+        (answer_and_close("HTTP/1.1 2000 OK\n\n"), Report::failed(Code::NOT_HTTP, None, "the answer is not HTTP")),
+        (
+            answer_and_close("HTTP/1.1 200 OK\ncontent-length: -1\n\n"),
+            Report::failed(Code::NOT_HTTP, None, "the answer is not HTTP"),
+        ),
     ];
     for (act, expected) in cases {
         let server = Server::start([act.clone()]).await;
@@ -109,7 +129,7 @@ async fn what_a_destination_answers_decides() {
 
 #[tokio::test]
 async fn what_hangs_ends_with_the_time() {
-    let no_answer = Report::failed(None, format!("no answer within {}", show_duration(BRIEF)));
+    let no_answer = Report::failed(Code::TIMEOUT, None, format!("no answer within {}", show_duration(BRIEF)));
     for begun in ["", "HTTP/1.1 200 OK\n", "HTTP/1.1 102 Processing\n\n"] {
         let server = Server::start([answer_and_hang(begun)]).await;
         assert_eq!(deliver(to(&server.url()), BRIEF, &attempt()).await, no_answer, "{begun}");
@@ -119,7 +139,7 @@ async fn what_hangs_ends_with_the_time() {
     let server =
         Server::start([answer_and_hang("HTTP/1.1 200 OK\nretry-after: 7\ncontent-length: 100\n\n0123456789")]).await;
     let detail = format!("answered 200, but not to the end within {}", show_duration(timeout));
-    assert_eq!(deliver(to(&server.url()), timeout, &attempt()).await, failed_after(Some(200), &detail, 7));
+    assert_eq!(deliver(to(&server.url()), timeout, &attempt()).await, failed_after(Code::TIMEOUT, 200, &detail, 7));
 }
 
 #[tokio::test]
@@ -130,14 +150,22 @@ async fn where_nobody_answers_the_report_says_why() {
     let server = Server::start([]).await;
     let unresolvable = format!("http://{}.invalid/?token=sesame", "a".repeat(64));
     let cases = [
-        (format!("http://{nobody}/"), "connection refused"),
-        (unresolvable, "the name does not resolve"),
-        ("/hook".to_owned(), "expected an address with http:// or https:// in front, found another one"),
-        ("ftp://127.0.0.1/hook".to_owned(), "expected an address with http:// or https:// in front, found another one"),
-        ("https://a..b/hook".to_owned(), "expected a DNS name or an IP address behind https://, found another host"),
+        (format!("http://{nobody}/"), Code::REFUSED, "connection refused"),
+        (unresolvable, Code::DNS, "the name does not resolve"),
+        ("/hook".to_owned(), Code::MISSING, "expected an address with http:// or https:// in front, found another one"),
+        (
+            "ftp://127.0.0.1/hook".to_owned(),
+            Code::MISSING,
+            "expected an address with http:// or https:// in front, found another one",
+        ),
+        (
+            "https://a..b/hook".to_owned(),
+            Code::MISSING,
+            "expected a DNS name or an IP address behind https://, found another host",
+        ),
     ];
-    for (url, detail) in cases {
-        assert_eq!(deliver(to(&url), PATIENCE, &attempt()).await, Report::failed(None, detail), "{url}");
+    for (url, code, detail) in cases {
+        assert_eq!(deliver(to(&url), PATIENCE, &attempt()).await, Report::failed(code, None, detail), "{url}");
     }
     assert_eq!(server.connections(), 0);
 }
@@ -157,7 +185,7 @@ async fn a_failure_of_tls_is_told_as_one() {
     let details =
         ["TLS failed: the server does not speak TLS; use http://", "TLS failed: the system has no root certificates"];
     assert!(details.contains(&&*report.detail), "{report:?}");
-    assert_eq!((report.delivered, report.status), (Delivered::No, None));
+    assert_eq!((report.delivered, report.status, report.code), (Delivered::No, None, Code::TLS));
 }
 
 #[tokio::test]
@@ -190,7 +218,7 @@ async fn a_destination_that_asks_for_a_pause_is_heard() {
     let server = Server::start([answer("HTTP/1.1 200 OK\nretry-after: 7\ncontent-length: 0\n\n")]).await;
     assert_eq!(deliver(to(&server.url()), PATIENCE, &attempt()).await.retry_after, None, "it arrived");
     let server = Server::start([answer_and_close("HTTP/1.1 200 OK\nretry-after: 7\ncontent-length: 9\n\n")]).await;
-    let expected = failed_after(Some(200), "the answer broke off after 0 of 9 bytes", 7);
+    let expected = failed_after(Code::CUT_OFF, 200, "the answer broke off after 0 of 9 bytes", 7);
     assert_eq!(deliver(to(&server.url()), PATIENCE, &attempt()).await, expected);
 }
 

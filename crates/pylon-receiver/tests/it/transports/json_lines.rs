@@ -160,7 +160,7 @@ async fn a_file_that_is_somebody_elses_is_left_alone() {
         let (_folder, path) = file();
         fs::write(&path, &text).unwrap();
         let report = deliver(lines_at(&path), PATIENCE, &attempt()).await;
-        assert_eq!(report, Report::failed(None, detail), "{text:.99}");
+        assert_eq!(report, Report::failed(Code::NOT_WRITTEN, None, detail), "{text:.99}");
         assert!(fs::read_to_string(&path).unwrap() == text, "{text:.99}");
     }
 }
@@ -201,7 +201,7 @@ async fn what_cannot_be_written_fails_and_says_why() {
     ];
     for (path, detail) in cases {
         let report = deliver(lines_at(&path), PATIENCE, &attempt()).await;
-        assert_eq!(report, Report::failed(None, detail), "{}", path.display());
+        assert_eq!(report, Report::failed(Code::NOT_WRITTEN, None, detail), "{}", path.display());
     }
     assert!(!path.exists());
 }
@@ -238,7 +238,7 @@ async fn whoever_waits_for_the_lock_gives_up_in_time() {
     let holder = fs::File::open(&path).unwrap();
     holder.lock().unwrap();
     let transport = transport(&destination(lines_at(&path), BRIEF), None).unwrap();
-    let late = Report::failed(None, format!("not written within {}", show_duration(BRIEF)));
+    let late = Report::failed(Code::TIMEOUT, None, format!("not written within {}", show_duration(BRIEF)));
     assert_eq!(within("the attempt ends", transport.deliver(&attempt())).await, late);
     assert_eq!(within("the attempt ends", transport.deliver(&attempt())).await, late, "the one before it still waits");
     holder.unlock().unwrap();
@@ -275,7 +275,7 @@ fn fills_a_file_up_to_its_limit() {
                 report => break report,
             }
         };
-        assert_eq!(failed, Report::failed(None, "not written: File too large (os error 27)"));
+        assert_eq!(failed, Report::failed(Code::NOT_WRITTEN, None, "not written: File too large (os error 27)"));
         let text = fs::read_to_string(&path).unwrap();
         assert!(delivered > 0 && text.ends_with('\n'), "{delivered}");
         assert_eq!(text.lines().count(), delivered);

@@ -168,14 +168,14 @@ async fn the_subject_is_that_of_the_event_whatever_it_is_called() {
 
 #[tokio::test]
 async fn a_stream_that_takes_no_more_says_so() {
-    let full = |key: &str| Report::busy(None, format!("the stream is full: it has reached its `{key}`"));
+    let full = |key: &str| Report::busy(Code::NO_ROOM, None, format!("the stream is full: it has reached its `{key}`"));
     let of_subject = "the stream is full for subject `pylon.issue_new`: it has reached `max_msgs_per_subject`";
     let cases = [
         (json!({ "max_msgs": 1, "discard": "new" }), full("max_msgs")),
         (json!({ "max_bytes": 600, "discard": "new" }), full("max_bytes")),
         (
             json!({ "max_msgs_per_subject": 1, "discard": "new", "discard_new_per_subject": true, "max_msgs": 9 }),
-            Report::refused(None, of_subject),
+            Report::refused(Code::NO_ROOM, None, of_subject),
         ),
     ];
     for (stream, expected) in cases {
@@ -197,9 +197,9 @@ async fn a_message_that_is_too_large_is_refused_and_the_next_one_is_stored() {
     let of = |length: usize| Attempt { body: vec![b' '; length].into(), ..attempt() };
     let of_server = "the body of 1048576 bytes and the headers are larger than the server takes, 1048576 bytes: raise its \
                      `max_payload`";
-    assert_eq!(publish(&transport, &of(1 << 20)).await, Report::refused(None, of_server));
+    assert_eq!(publish(&transport, &of(1 << 20)).await, Report::refused(Code::TOO_LARGE, None, of_server));
     let of_stream = "the message is larger than the stream takes: raise its `max_msg_size`";
-    assert_eq!(publish(&transport, &of(4000)).await, Report::refused(None, of_stream));
+    assert_eq!(publish(&transport, &of(4000)).await, Report::refused(Code::TOO_LARGE, None, of_stream));
     assert_eq!(publish(&transport, &of(3000)).await, stored(1));
     assert_eq!(client.messages("EVENTS")[0].body.len(), 3000);
 }
@@ -209,11 +209,11 @@ async fn a_subject_that_no_stream_takes_is_refused() {
     let Some((server, _)) = server(&json!({})) else { return };
     let to = |server: &NatsServer| at(nats(&server.url()).subject("other.{kind}".parse().unwrap()), PATIENCE);
     let missing = "no stream takes subject `other.issue_new`: add it to the `subjects` of a stream";
-    assert_eq!(publish(&to(&server), &attempt()).await, Report::refused(None, missing));
+    assert_eq!(publish(&to(&server), &attempt()).await, Report::refused(Code::NO_STREAM, None, missing));
     let Some(without) = NatsServer::start_without_jetstream("") else { return };
     let disabled =
         "no stream takes subject `other.issue_new`: JetStream is not enabled on the server that is connected";
-    assert_eq!(publish(&to(&without), &attempt()).await, Report::refused(None, disabled));
+    assert_eq!(publish(&to(&without), &attempt()).await, Report::refused(Code::NO_STREAM, None, disabled));
 }
 
 #[tokio::test]
@@ -223,19 +223,22 @@ async fn an_answer_that_is_no_acknowledgement_is_refused() {
         json!({ "error": { "code": code, "err_code": err_code, "description": "hidden\u{1b}words" }, "stream": "A", "seq": 0 })
             .to_string()
     };
-    let told = |report: fn(Option<i32>, String) -> Report, sentence: &str| {
-        report(None, sentence.to_owned()).with_detail(format!("{sentence}: hidden\\u{{1b}}words"))
+    let told = |report: fn(Code, Option<i32>, String) -> Report, code, sentence: &str| {
+        report(code, None, sentence.to_owned()).with_detail(format!("{sentence}: hidden\\u{{1b}}words"))
     };
     let cases = [
-        ("".to_owned(), Report::refused(None, sentence)),
-        ("+ACK".to_owned(), Report::refused(None, sentence)),
-        ("{}".to_owned(), Report::refused(None, sentence)),
-        (r#"{"stream":"","seq":1}"#.to_owned(), Report::refused(None, sentence)),
-        (r#"{"stream":"A","seq":0}"#.to_owned(), Report::refused(None, sentence)),
-        (error(503, 10_008), told(Report::failed, "JetStream is not available (error 10008)")),
-        (error(503, 10_023), told(Report::busy, "JetStream has no room left (error 10023)")),
-        (error(503, 10_077), told(Report::failed, "JetStream is not available (error 10077)")),
-        (error(400, 10_060), told(Report::refused, "JetStream does not store the message (error 10060)")),
+        ("".to_owned(), Report::refused(Code::NOT_NATS, None, sentence)),
+        ("+ACK".to_owned(), Report::refused(Code::NOT_NATS, None, sentence)),
+        ("{}".to_owned(), Report::refused(Code::NOT_NATS, None, sentence)),
+        (r#"{"stream":"","seq":1}"#.to_owned(), Report::refused(Code::NOT_NATS, None, sentence)),
+        (r#"{"stream":"A","seq":0}"#.to_owned(), Report::refused(Code::NOT_NATS, None, sentence)),
+        (error(503, 10_008), told(Report::failed, Code::UNAVAILABLE, "JetStream is not available (error 10008)")),
+        (error(503, 10_023), told(Report::busy, Code::NO_ROOM, "JetStream has no room left (error 10023)")),
+        (error(503, 10_077), told(Report::failed, Code::UNAVAILABLE, "JetStream is not available (error 10077)")),
+        (
+            error(400, 10_060),
+            told(Report::refused, Code::NOT_STORED, "JetStream does not store the message (error 10060)"),
+        ),
     ];
     for (answer, expected) in cases {
         let Some(server) = NatsServer::start_without_jetstream("") else { return };
@@ -248,7 +251,7 @@ async fn an_answer_that_is_no_acknowledgement_is_refused() {
 async fn without_an_acknowledgement_nothing_counts_as_delivered() {
     let Some((server, mut client)) = server(&json!({ "no_ack": true })) else { return };
     let report = publish(&at(nats(&server.url()), SHORT), &attempt()).await;
-    assert_eq!(report, Report::failed(None, "no acknowledgement within 2s"));
+    assert_eq!(report, Report::failed(Code::TIMEOUT, None, "no acknowledgement within 2s"));
     assert_eq!(client.messages("EVENTS").len(), 1);
 }
 
@@ -272,11 +275,11 @@ async fn a_user_may_do_what_the_server_allows() {
     let denied = "the server does not allow this user to publish to subject `pylon.issue_new`";
     for (user, expected) in [
         ("writer:pass%20word@", stored(1)),
-        ("writer:sesame@", Report::failed(None, unknown)),
-        ("", Report::failed(None, unknown)),
-        ("sesame@", Report::failed(None, unknown)),
-        ("reader:reader@", Report::refused(None, denied)),
-        ("deaf:deaf@", Report::failed(None, unheard)),
+        ("writer:sesame@", Report::failed(Code::LOGIN, None, unknown)),
+        ("", Report::failed(Code::LOGIN, None, unknown)),
+        ("sesame@", Report::failed(Code::LOGIN, None, unknown)),
+        ("reader:reader@", Report::refused(Code::DENIED, None, denied)),
+        ("deaf:deaf@", Report::failed(Code::DENIED, None, unheard)),
     ] {
         let transport = at(nats(&format!("nats://{user}{}", server.address)), PATIENCE);
         // The same on a connection that is open.
@@ -368,7 +371,7 @@ async fn a_server_that_was_down_gets_the_next_attempt() {
         reports.push(publish(&transport, &another(number)).await);
     }
     assert!(reports.iter().all(|report| report.delivered == Delivered::No), "{reports:?}");
-    assert_eq!(reports[2], Report::failed(None, "connection refused"));
+    assert_eq!(reports[2], Report::failed(Code::REFUSED, None, "connection refused"));
     server.restart();
     for number in 2..5 {
         assert_eq!(publish(&transport, &another(number)).await, stored(number.into()));
@@ -389,7 +392,7 @@ async fn a_server_that_ends_before_it_answers_has_nothing_twice() {
     let waiting = tokio::time::timeout(BRIEF, &mut publishing).await;
     assert!(waiting.is_err(), "{waiting:?}");
     server.kill();
-    let broke_off = || Report::failed(None, "the connection broke off before the acknowledgement");
+    let broke_off = || Report::failed(Code::CLOSED, None, "the connection broke off before the acknowledgement");
     assert_eq!(within("the attempts end", publishing).await, (broke_off(), broke_off()));
     server.restart();
     assert_eq!(publish(&transport, &first).await, stored(2));
@@ -483,7 +486,7 @@ async fn a_lost_acknowledgement_stores_nothing_twice() {
     let Some((server, mut client)) = server(&json!({})) else { return };
     let passage = Passage::to(server.address, Some(Cut::Closed(b"\"seq\""))).await;
     let transport = at(nats(&passage.url()), PATIENCE);
-    let broke_off = Report::failed(None, "the connection broke off before the acknowledgement");
+    let broke_off = Report::failed(Code::CLOSED, None, "the connection broke off before the acknowledgement");
     assert_eq!(publish(&transport, &attempt()).await, broke_off);
     assert_eq!(publish(&transport, &Attempt { number: 4, ..attempt() }).await, duplicate(1));
     assert_eq!(client.messages("EVENTS").len(), 1);
@@ -495,7 +498,7 @@ async fn a_connection_on_which_nothing_comes_back_is_given_up() {
         let Some((server, mut client)) = server(&json!({})) else { return };
         let passage = Passage::to(server.address, Some(Cut::Silent(silent_from.as_bytes()))).await;
         let transport = at(nats(&passage.url()), SHORT);
-        assert_eq!(publish(&transport, &attempt()).await, Report::failed(None, late));
+        assert_eq!(publish(&transport, &attempt()).await, Report::failed(Code::TIMEOUT, None, late));
         let report = publish(&transport, &attempt()).await;
         assert!(report == stored(1) || report == duplicate(1), "{report:?}");
         assert_eq!((client.messages("EVENTS").len(), passage.connections.load(Ordering::SeqCst)), (1, 2));
@@ -579,9 +582,9 @@ async fn tls_is_held_to_the_authority_of_the_file() {
     // A server that demands TLS gets it.
     assert_eq!(publish(&at(to("nats", &ours, shown()), PATIENCE), &another(2)).await, stored(2));
     let report = publish(&at(to("tls", &theirs, shown()), PATIENCE), &another(3)).await;
-    assert_eq!(report, Report::failed(None, unknown));
+    assert_eq!(report, Report::failed(Code::TLS, None, unknown));
     let report = publish(&at(to("tls", &ours, None), PATIENCE), &another(3)).await;
-    assert_eq!(report, Report::failed(None, demanded));
+    assert_eq!(report, Report::failed(Code::TLS, None, demanded));
 }
 
 #[tokio::test]
@@ -590,7 +593,7 @@ async fn tls_is_demanded_where_the_url_says_so() {
     let authority = Authority::new();
     let to = nats(&format!("tls://user:sesame@{}", server.address)).ca(Some(authority.file()));
     let report = publish(&at(to, PATIENCE), &attempt()).await;
-    assert_eq!(report, Report::failed(None, "TLS failed: the server does not speak TLS; use nats://"));
+    assert_eq!(report, Report::failed(Code::TLS, None, "TLS failed: the server does not speak TLS; use nats://"));
     assert_eq!(client.messages("EVENTS"), []);
 }
 
@@ -619,7 +622,9 @@ fn the_log_tells_of_connections_and_shows_no_secret() {
             assert_eq!(publish(&transport, &another(2)).await, stored(2));
             server.kill();
             within("nobody listens", async {
-                while publish(&transport, &another(3)).await != Report::failed(None, "connection refused") {}
+                while publish(&transport, &another(3)).await
+                    != Report::failed(Code::REFUSED, None, "connection refused")
+                {}
             })
             .await;
         });

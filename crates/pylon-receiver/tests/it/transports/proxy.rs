@@ -155,7 +155,7 @@ async fn a_proxy_that_opens_no_way_is_told_as_no_answer() {
         let to = through(authority.http("https://127.0.0.1:1/"), listener.local_addr().unwrap(), "");
         let attempt = attempt();
         let (report, ()) = tokio::join!(deliver(to, PATIENCE, &attempt), refusing);
-        assert_eq!(report, Report::failed(None, detail), "{answer}");
+        assert_eq!(report, Report::failed(Code::PROXY, None, detail), "{answer}");
     }
 }
 
@@ -167,16 +167,16 @@ async fn a_proxy_that_is_not_there_is_told_apart_from_the_app() {
     let authority = Authority::new();
     for http in [HttpTransport::new("http://127.0.0.1:1/".parse().unwrap()), authority.http("https://127.0.0.1:1/")] {
         let report = deliver(through(http.clone(), nobody, "user:sesame"), PATIENCE, &attempt()).await;
-        assert_eq!(report, Report::failed(None, "no connection to the proxy: connection refused"));
+        assert_eq!(report, Report::failed(Code::PROXY, None, "no connection to the proxy: connection refused"));
         let unresolvable = SecretSource::given(format!("http://user:sesame@{}.invalid", "a".repeat(64)));
         let to = TransportConfig::Http(http.proxy(Some(unresolvable)));
         let report = deliver(to, PATIENCE, &attempt()).await;
-        assert_eq!(report, Report::failed(None, "the proxy's name does not resolve"));
+        assert_eq!(report, Report::failed(Code::PROXY, None, "the proxy's name does not resolve"));
     }
     // A proxy that reads HTTP answers in the app's place; this status is always its own.
     let server = super::server::Server::start([super::server::answer("HTTP/1.1 407 Who\ncontent-length: 0\n\n")]).await;
     let to = through(HttpTransport::new("http://127.0.0.1:1/".parse().unwrap()), server.address, "user:sesame");
-    assert_eq!(deliver(to, PATIENCE, &attempt()).await, Report::failed(None, REFUSALS[0].1));
+    assert_eq!(deliver(to, PATIENCE, &attempt()).await, Report::failed(Code::PROXY, None, REFUSALS[0].1));
 }
 
 #[tokio::test]
@@ -185,7 +185,7 @@ async fn a_proxy_that_hangs_ends_with_the_time() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let to = through(authority.http("https://127.0.0.1:1/"), listener.local_addr().unwrap(), "");
     let report = deliver(to, BRIEF, &attempt()).await;
-    assert_eq!(report, Report::failed(None, "no answer within 200ms"));
+    assert_eq!(report, Report::failed(Code::TIMEOUT, None, "no answer within 200ms"));
     let (mut stream, _) = within("it was connected to", listener.accept()).await.unwrap();
     let mut rest = Vec::new();
     let _ = within("the connection ends", stream.read_to_end(&mut rest)).await;

@@ -59,7 +59,8 @@ async fn where_there_is_no_socket_the_report_says_so() {
         (path("file"), "connection refused"),
     ];
     for (path, detail) in cases {
+        let code = if detail == "connection refused" { Code::REFUSED } else { Code::SOCKET };
         let report = deliver(TransportConfig::Http(to("http://app/", &path)), PATIENCE, &attempt()).await;
-        assert_eq!(report, Report::failed(None, detail), "{}", path.display());
+        assert_eq!(report, Report::failed(code, None, detail), "{}", path.display());
     }
 }

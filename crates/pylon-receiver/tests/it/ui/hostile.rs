@@ -3,7 +3,7 @@
 use crate::admin::fake::{Admin, NOW, activity, delivery, destination, event, event_id};
 use bytes::Bytes;
 use pylon_receiver::internals::{Access, RunningDestination};
-use pylon_receiver::ledger::{AttemptRecord, DeliveryState, RefusedRecord};
+use pylon_receiver::ledger::{AttemptAnswer, AttemptRecord, DeadGroup, DeliveryState, RefusedRecord};
 use pylon_receiver::wire::{AttemptOutcome, CircuitStatus, LastRefused};
 use pylon_receiver::{Headers, Moment};
 
@@ -38,6 +38,7 @@ async fn pages(text: &str) -> Vec<(String, String)> {
     dead.destination = text.to_owned();
     dead.reason = Some(text.to_owned());
     dead.order_key = Some(text.to_owned());
+    dead.code = Some(text.to_owned());
     dead.issue = event.record.issue.clone();
     let moment = Moment::from_unix_milliseconds(0);
     let attempt = AttemptRecord {
@@ -46,6 +47,8 @@ async fn pages(text: &str) -> Vec<(String, String)> {
         took_milliseconds: 5,
         status: Some(500),
         detail: text.to_owned(),
+        code: Some(text.to_owned()),
+        answer: Some(AttemptAnswer::beginning(Some(text.as_bytes()), text.as_bytes(), false)),
     };
     event.deliveries = vec![(dead.clone(), vec![attempt])];
     let mut unknown = event.clone();
@@ -53,6 +56,16 @@ async fn pages(text: &str) -> Vec<(String, String)> {
     unknown.record.kind = None;
     let dead_id = dead.id;
     admin.ledger.events.lock().unwrap().extend([event, unknown]);
+    admin.ledger.groups.lock().unwrap().push(DeadGroup {
+        destination: text.to_owned(),
+        code: Some(text.to_owned()),
+        dead: 1,
+        first_at: moment,
+        last_at: moment,
+        sample: dead.id,
+        reason: Some(text.to_owned()),
+        answer: Some(AttemptAnswer::beginning(Some(text.as_bytes()), text.as_bytes(), true)),
+    });
     admin.ledger.deliveries.lock().unwrap().push(dead);
     admin.ledger.refused.lock().unwrap().push(RefusedRecord {
         number: 1,
@@ -103,6 +116,7 @@ async fn pages(text: &str) -> Vec<(String, String)> {
         format!("/ui/events/{id}?body=raw"),
         format!("/ui/events/{}", event_id(10)),
         "/ui/dead".to_owned(),
+        format!("/ui/dead?destination={encoded}&code={encoded}"),
         "/ui/refused".to_owned(),
         format!("/ui/refused?code={encoded}"),
         "/ui/health".to_owned(),

@@ -2,7 +2,9 @@
 
 use crate::admin::fake::{Admin, Mood, NOW, delivery, destination, event, event_id};
 use pylon_receiver::internals::Access;
-use pylon_receiver::ledger::{AttemptRecord, DeliveryState, DestinationStats, EventState, LedgerError, Stats};
+use pylon_receiver::ledger::{
+    AttemptAnswer, AttemptRecord, DeadGroup, DeliveryState, DestinationStats, EventState, LedgerError, Stats,
+};
 use pylon_receiver::wire::CircuitStatus;
 
 fn receiver() -> Admin {
@@ -120,12 +122,21 @@ async fn the_overview_says_what_needs_somebody() {
 async fn an_event_shows_each_attempt_and_what_comes_next() {
     let admin = receiver();
     let id = event_id(60);
+    let said = |attempt| match attempt {
+        // The second answer is like the first one.
+        1 | 2 => Some(AttemptAnswer::beginning(Some(b"application/json"), b"{\"error\": \"no such customer\"}", false)),
+        3 => Some(AttemptAnswer::beginning(Some(b"text/html"), b"<h1>Oops</h1>\n\x1b[31m", true)),
+        30 => Some(AttemptAnswer::beginning(None, b"\xff\xfe", false)),
+        _ => None,
+    };
     let attempt = |attempt| AttemptRecord {
         attempt,
         started_at: NOW,
         took_milliseconds: 412,
         status: Some(500),
         detail: format!("answered 500, the {attempt}th time"),
+        code: Some("http_500".to_owned()),
+        answer: said(attempt),
     };
     let mut shown = event(
         id,
@@ -149,10 +160,64 @@ async fn an_event_shows_each_attempt_and_what_comes_next() {
         "the 26th time",
         "the 30th time",
         "issue_team_name: an unresolved placeholder",
+        "<code><bdi dir=\"auto\">http_500</bdi></code>",
+        "Answer (<bdi dir=\"auto\">application/json, all of it</bdi>):",
+        "{&quot;error&quot;: &quot;no such customer&quot;}</pre>",
+        "The same answer as to attempt 1.",
+        "Answer (<bdi dir=\"auto\">text/html, a part</bdi>):",
+        "&lt;h1&gt;Oops&lt;/h1&gt;\n<span class=\"code-point\">U+001B</span>[31m</pre>",
+        "Answer (<bdi dir=\"auto\">all of it</bdi>): 2 bytes that are no text.",
     ] {
         assert!(page.text().contains(text), "{text}: {}", page.text());
     }
     assert!(!page.text().contains("the 6th time"));
+}
+
+/// The dead, by destination and cause: each group leads to its deliveries by an address.
+#[tokio::test]
+async fn the_dead_are_shown_in_groups_that_lead_to_their_deliveries() {
+    let admin = receiver();
+    assert!(admin.get("/ui/dead").await.text().contains("None is dead."));
+    let group = |destination: &str, code: Option<&str>, dead, seconds| DeadGroup {
+        destination: destination.to_owned(),
+        code: code.map(str::to_owned),
+        dead,
+        first_at: NOW.before(std::time::Duration::from_secs(3600)),
+        last_at: NOW,
+        sample: pylon_receiver::DeliveryId { event: event_id(seconds), number: 1 },
+        reason: Some("gave up after 30 attempts: answered 500".to_owned()),
+        answer: code.map(|_| AttemptAnswer::beginning(Some(b"text/plain"), b"the disk is full", false)),
+    };
+    *admin.ledger.groups.lock().unwrap() = vec![
+        group("an app", None, 3, 1),
+        group("an app", Some("http_500"), 123_456, 2),
+        group("log", Some("timeout"), 1, 3),
+    ];
+    let dead = |seconds, destination: &str, code: Option<&str>| {
+        let mut dead = delivery(event_id(seconds), 1, DeliveryState::Dead);
+        (dead.destination, dead.code) = (destination.to_owned(), code.map(str::to_owned));
+        dead
+    };
+    *admin.ledger.deliveries.lock().unwrap() =
+        vec![dead(1, "an app", None), dead(2, "an app", Some("http_500")), dead(3, "log", Some("timeout"))];
+    let page = admin.get("/ui/dead").await;
+    let largest = page.text().find(">123,456<").expect("the number");
+    assert!(largest < page.text().find(">3</td>").unwrap(), "the largest first");
+    for text in ["the disk is full</pre>", "gave up after 30 attempts", "2026-11-23 07:00:00", "2026-11-23 08:00:00"] {
+        assert!(page.text().contains(text), "{text}: {}", page.text());
+    }
+    for (link, shown, hidden) in [
+        ("dead?destination=an%20app&amp;code=http%5F500", [2], [1, 3]),
+        ("dead?destination=an%20app&amp;code=none", [1], [2, 3]),
+        ("dead?destination=log&amp;code=timeout", [3], [1, 2]),
+    ] {
+        assert!(page.text().contains(&format!("href=\"{link}\"")), "{link}: {}", page.text());
+        let list = admin.get(&format!("/ui/{}", link.replace("&amp;", "&"))).await;
+        let row = |seconds: &i64| list.text().contains(&format!("<tr id=\"d-{}.1\">", event_id(*seconds)));
+        assert!(shown.iter().all(row) && !hidden.iter().any(row), "{link}: {}", list.text());
+        assert_eq!(list.text().matches("<tr aria-current=\"true\">").count(), 1, "{link}");
+        assert!(list.text().contains("<a href=\"dead\">Show all</a>"), "{link}");
+    }
 }
 
 #[tokio::test]

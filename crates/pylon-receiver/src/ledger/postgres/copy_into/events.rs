@@ -36,13 +36,15 @@ const PUT: &str = "
 
 const PUT_DELIVERIES: &str = "
     INSERT INTO copied_deliveries (event_id, number, seq, destination, order_key, line, state, is_repeat, attempts, uncounted,
-        interruptions, size, at, created_at, redelivery_of, reason)
+        interruptions, size, at, created_at, redelivery_of, reason, code)
     SELECT * FROM unnest($1::uuid[], $2::integer[], $3::bigint[], $4::text[], $5::bytea[], $6::bigint[], $7::smallint[], $8::boolean[],
-        $9::integer[], $10::integer[], $11::integer[], $12::integer[], $13::bigint[], $14::bigint[], $15::integer[], $16::bytea[])";
+        $9::integer[], $10::integer[], $11::integer[], $12::integer[], $13::bigint[], $14::bigint[], $15::integer[], $16::bytea[],
+        $17::text[])";
 
 const PUT_ATTEMPTS: &str = "
-    INSERT INTO copied_attempts (event_id, number, attempt, started_at, took_ms, status, detail)
-    SELECT * FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::bigint[], $5::bigint[], $6::integer[], $7::bytea[])";
+    INSERT INTO copied_attempts (event_id, number, attempt, started_at, took_ms, status, detail, code, answer_type, answer, answer_is_cut)
+    SELECT * FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::bigint[], $5::bigint[], $6::integer[], $7::bytea[], $8::text[],
+        $9::bytea[], $10::bytea[], $11::boolean[])";
 
 impl Job for PutEvents {
     type Answer = Vec<Put>;
@@ -113,6 +115,7 @@ struct Deliveries<'a> {
     created_at: Vec<Option<i64>>,
     redelivery_of: Vec<Option<i32>>,
     reasons: Vec<Option<&'a [u8]>>,
+    codes: Vec<Option<&'a str>>,
 }
 
 impl<'a> Deliveries<'a> {
@@ -150,6 +153,7 @@ impl<'a> Deliveries<'a> {
         self.created_at.push(delivery.created_at.map(Moment::unix_milliseconds));
         self.redelivery_of.push(delivery.redelivery_of.map(u32::cast_signed));
         self.reasons.push(delivery.reason.as_deref().map(str::as_bytes));
+        self.codes.push(delivery.code.as_deref());
         Ok(())
     }
 
@@ -174,6 +178,7 @@ impl<'a> Deliveries<'a> {
             &self.created_at,
             &self.redelivery_of,
             &self.reasons,
+            &self.codes,
         ];
         let put = transaction.prepare_cached(PUT_DELIVERIES).await?;
         transaction.execute(&put, columns).await?;
@@ -191,6 +196,10 @@ struct Attempts<'a> {
     took: Vec<i64>,
     statuses: Vec<Option<i32>>,
     details: Vec<&'a [u8]>,
+    codes: Vec<Option<&'a str>>,
+    answer_types: Vec<Option<&'a [u8]>>,
+    answers: Vec<Option<&'a [u8]>>,
+    are_cut: Vec<Option<bool>>,
 }
 
 impl<'a> Attempts<'a> {
@@ -203,14 +212,44 @@ impl<'a> Attempts<'a> {
             self.took.push(i64::try_from(attempt.took_milliseconds).unwrap_or(i64::MAX));
             self.statuses.push(attempt.status);
             self.details.push(attempt.detail.as_bytes());
+            self.codes.push(attempt.code.as_deref());
+            let answer = attempt.answer.as_ref();
+            self.answer_types.push(answer.and_then(|answer| answer.content_type.as_deref().map(str::as_bytes)));
+            self.answers.push(answer.map(|answer| answer.bytes.as_ref()));
+            self.are_cut.push(answer.map(|answer| answer.is_cut));
         }
     }
 
     async fn put(&self, transaction: &Transaction<'_>) -> Result<(), Fault> {
-        let Self { events, numbers, attempts, started_at, took, statuses, details } = self;
+        let Self {
+            events,
+            numbers,
+            attempts,
+            started_at,
+            took,
+            statuses,
+            details,
+            codes,
+            answer_types,
+            answers,
+            are_cut,
+        } = self;
         if !events.is_empty() {
             let put = transaction.prepare_cached(PUT_ATTEMPTS).await?;
-            transaction.execute(&put, &[events, numbers, attempts, started_at, took, statuses, details]).await?;
+            let columns: &[&(dyn ToSql + Sync)] = &[
+                events,
+                numbers,
+                attempts,
+                started_at,
+                took,
+                statuses,
+                details,
+                codes,
+                answer_types,
+                answers,
+                are_cut,
+            ];
+            transaction.execute(&put, columns).await?;
         }
         Ok(())
     }

@@ -7,7 +7,6 @@ use super::super::transaction::Job;
 use super::begun::{Stage, WITHIN, hold_to_release};
 use super::events::forget_deliveries;
 use super::number::of_destination;
-use crate::ledger::DeliveryState;
 use crate::ledger::copy::CopyId;
 use deadpool_postgres::Transaction;
 use std::collections::HashSet;
@@ -36,16 +35,17 @@ const RELEASE_FINISHED: &str = "
     WITH gone AS (DELETE FROM copied_deliveries WHERE event_id = ANY($1) AND seq IS NULL RETURNING *),
     released AS (
         INSERT INTO finished (event_id, number, destination, order_key, line, state, attempts, finished_at, created_at, redelivery_of,
-            reason)
-        SELECT event_id, number, destination, order_key, line, state, attempts, at, created_at, redelivery_of, reason FROM gone
+            reason, code)
+        SELECT event_id, number, destination, order_key, line, state, attempts, at, created_at, redelivery_of, reason, code FROM gone
         ORDER BY event_id, number
     )
-    SELECT destination, count(*) FROM gone WHERE state = 4 GROUP BY destination";
+    SELECT destination, count(*), code FROM gone WHERE state = 4 GROUP BY destination, code";
 
 const RELEASE_ATTEMPTS: &str = "
     WITH gone AS (DELETE FROM copied_attempts WHERE event_id = ANY($1) RETURNING *)
-    INSERT INTO attempts (event_id, number, attempt, started_at, took_ms, status, detail)
-    SELECT event_id, number, attempt, started_at, took_ms, status, detail FROM gone ORDER BY event_id, number, attempt";
+    INSERT INTO attempts (event_id, number, attempt, started_at, took_ms, status, detail, code, answer_type, answer, answer_is_cut)
+    SELECT event_id, number, attempt, started_at, took_ms, status, detail, code, answer_type, answer, answer_is_cut FROM gone
+    ORDER BY event_id, number, attempt";
 
 impl Job for Events {
     type Answer = u64;
@@ -75,7 +75,7 @@ impl Job for Events {
         let finished = transaction.prepare_cached(RELEASE_FINISHED).await?;
         for row in transaction.query(&finished, &[&chosen]).await? {
             let (destination, number) = of_destination(&row, 1)?;
-            changes.enter(&destination, DeliveryState::Dead, number);
+            changes.count_dead(&destination, row.try_get(2)?, number as i64);
         }
         let attempts = transaction.prepare_cached(RELEASE_ATTEMPTS).await?;
         transaction.execute(&attempts, &[&chosen]).await?;

@@ -28,10 +28,10 @@ const RELEASE: &str = "
         SELECT gone.*, row_number() OVER (PARTITION BY line ORDER BY state, seq) AS place FROM gone
     ), released AS (
         INSERT INTO open (event_id, number, seq, destination, order_key, line, state, is_repeat, attempts, uncounted, interruptions, size,
-            due_at, created_at, redelivery_of, reason)
+            due_at, created_at, redelivery_of, reason, code)
         SELECT event_id, number, seq, destination, order_key, placed.line,
             CASE WHEN place = 1 AND before.is_there IS NULL THEN 0 ELSE 1 END, is_repeat, attempts, uncounted, interruptions, size,
-            CASE WHEN placed.state = 0 THEN at ELSE clock.tick END, created_at, redelivery_of, reason
+            CASE WHEN placed.state = 0 THEN at ELSE clock.tick END, created_at, redelivery_of, reason, code
         FROM placed CROSS JOIN (SELECT tick() AS tick) AS clock
         LEFT JOIN LATERAL (
             SELECT true AS is_there FROM open WHERE placed.place = 1 AND open.line = placed.line AND open.state IN (0, 2) LIMIT 1

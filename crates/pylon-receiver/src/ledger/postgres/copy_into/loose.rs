@@ -25,9 +25,9 @@ const RELEASE_LOOSE: &str = "
         WHERE copied.event_id = chosen.event_id AND copied.number = chosen.number RETURNING copied.*
     ), released AS (
         INSERT INTO open (event_id, number, seq, destination, order_key, line, state, is_repeat, attempts, uncounted, interruptions, size,
-            due_at, created_at, redelivery_of, reason)
+            due_at, created_at, redelivery_of, reason, code)
         SELECT event_id, number, seq, destination, order_key, line, 0, is_repeat, attempts, uncounted, interruptions, size, at, created_at,
-            redelivery_of, reason
+            redelivery_of, reason, code
         FROM gone ORDER BY seq
     )
     SELECT destination, count(*) FROM gone GROUP BY destination";

@@ -23,12 +23,13 @@ pub(in super::super) async fn deliveries(
 ) -> Result<Vec<DeliveryRecord>, Fault> {
     let limit = page.limit as usize;
     let mut rest = range(&filter).and_then(|range| range.on(page_of(page)));
-    if filter.destination.as_ref().is_some_and(|destination| destination.contains('\0')) {
+    if [&filter.destination, &filter.code].into_iter().flatten().any(|text| text.contains('\0')) {
         // PostgreSQL's texts have none.
         rest = None;
     }
     let wanted = Arc::new(Wanted { contains: None, issue: filter.issue.clone() });
-    let all_match = wanted.is_anything() && filter.destination.is_none() && filter.state.is_none();
+    let is_unfiltered = filter.destination.is_none() && filter.state.is_none() && filter.code.is_none();
+    let all_match = wanted.is_anything() && is_unfiltered;
     let mut looks = Looks::new(&database, page.limit, all_match);
     let mut found: Vec<DeliveryRecord> = Vec::new();
     while let Some(range) = rest.filter(|_| found.len() < limit) {
@@ -98,8 +99,17 @@ async fn look(
     let sql = sql(filter.state, order);
     let (first, last) = (uuid_at(range.first.0), uuid_at(range.last.0));
     let state = filter.state.map(number_of);
-    let parameters: [&(dyn ToSql + Sync); 7] =
-        [&first, &range.first.1, &last, &range.last.1, &rows, &filter.destination, &state];
+    let parameters: [&(dyn ToSql + Sync); 9] = [
+        &first,
+        &range.first.1,
+        &last,
+        &range.last.1,
+        &rows,
+        &filter.destination,
+        &state,
+        &filter.code,
+        &DeliveryFilter::NO_CODE,
+    ];
     bounded::read(database, async |connection| {
         let statement = connection.prepare_cached(&sql).await?;
         let mut stream = pin!(connection.query_raw(&statement, parameters).await?);
@@ -124,11 +134,11 @@ async fn look(
 /// Unfinished deliveries as a list has them.
 pub(super) const OPEN: &str = "
     SELECT event_id, number, destination, state, attempts + interruptions AS attempts, due_at AS at, created_at, order_key, redelivery_of,
-           reason
+           reason, code
     FROM open";
 /// Finished ones.
 pub(super) const FINISHED: &str = "
-    SELECT event_id, number, destination, state, attempts, finished_at AS at, created_at, order_key, redelivery_of, reason
+    SELECT event_id, number, destination, state, attempts, finished_at AS at, created_at, order_key, redelivery_of, reason, code
     FROM finished";
 
 /// Where the deliveries are looked for: those in a rare state have an index of their own.
@@ -156,29 +166,30 @@ fn sql(state: Option<DeliveryState>, order: Order) -> String {
          SELECT part.event_id, part.number, found.*
          FROM part LEFT JOIN LATERAL (
              SELECT part.destination, part.state, part.attempts, part.at, part.created_at, part.order_key, part.redelivery_of, part.reason,
-                    clock.ahead, events.name, events.kind, octet_length(events.body)
+                    part.code, clock.ahead, events.name, events.kind, octet_length(events.body)
              FROM events CROSS JOIN (SELECT tick() - wall_ms() AS ahead) AS clock
              WHERE events.id = part.event_id AND ($6::text IS NULL OR part.destination = $6)
              AND ($7::smallint IS NULL OR part.state = $7)
+             AND ($8::text IS NULL OR coalesce(part.code, $9::text) = $8)
          ) AS found ON true
          ORDER BY part.event_id {order}, part.number {order}"
     )
 }
 
 /// The column with the length of the body.
-const BODY_LENGTH: usize = 13;
+const BODY_LENGTH: usize = 14;
 
 /// Reads all but the issue, which the event's body tells.
 pub(super) fn read(row: &Row) -> Result<DeliveryRecord, Fault> {
     let (event, number): (Uuid, i32) = (row.try_get(0)?, row.try_get(1)?);
     let state = state_of(row.try_get(3)?)?;
-    let (at, ahead): (i64, i64) = (row.try_get(5)?, row.try_get(10)?);
+    let (at, ahead): (i64, i64) = (row.try_get(5)?, row.try_get(11)?);
     let text = |column: usize| row.try_get::<_, Option<Vec<u8>>>(column)?.map(text_of).transpose();
     Ok(DeliveryRecord {
         id: delivery_of(event, number),
         destination: row.try_get(2)?,
-        name: text_of(row.try_get(11)?)?,
-        kind: row.try_get(12)?,
+        name: text_of(row.try_get(12)?)?,
+        kind: row.try_get(13)?,
         issue: None,
         state,
         attempts: row.try_get::<_, i32>(4)?.cast_unsigned(),
@@ -188,5 +199,6 @@ pub(super) fn read(row: &Row) -> Result<DeliveryRecord, Fault> {
         order_key: text(7)?,
         redelivery_of: row.try_get::<_, Option<i32>>(8)?.map(i32::cast_unsigned),
         reason: text(9)?,
+        code: row.try_get(10)?,
     })
 }

@@ -2,7 +2,7 @@
 
 use super::super::database::Database;
 use super::super::error::Fault;
-use super::super::row::{moment_of, text_of, uuid_of};
+use super::super::row::{attempt, text_of, uuid_of};
 use super::bounded;
 use super::deliveries::{self, FINISHED, OPEN};
 use super::events::{self, COLUMNS, SUMMARY};
@@ -12,7 +12,7 @@ use crate::ledger::{AttemptRecord, DeliveryRecord, EventDetail, IssueSummary};
 use deadpool_postgres::Transaction;
 use std::collections::HashMap;
 use std::sync::Arc;
-use tokio_postgres::{IsolationLevel, Row};
+use tokio_postgres::IsolationLevel;
 use uuid::Uuid;
 
 const MOST_SHOWN: usize = EventDetail::MOST_SHOWN;
@@ -86,7 +86,8 @@ async fn attempts(
 ) -> Result<HashMap<u32, Vec<AttemptRecord>>, Fault> {
     let numbers: Vec<i32> = deliveries.iter().map(|delivery| delivery.id.number.cast_signed()).collect();
     let find = format!(
-        "SELECT newest.number, newest.attempt, newest.started_at, newest.took_ms, newest.status, newest.detail
+        "SELECT newest.number, newest.attempt, newest.started_at, newest.took_ms, newest.status, newest.detail, newest.code,
+             newest.answer_type, newest.answer, newest.answer_is_cut
          FROM unnest($2::integer[]) AS shown (number) CROSS JOIN LATERAL (
              SELECT * FROM attempts WHERE event_id = $1 AND attempts.number = shown.number ORDER BY attempt DESC LIMIT {MOST_SHOWN}
          ) AS newest
@@ -95,17 +96,7 @@ async fn attempts(
     let find = transaction.prepare_cached(&find).await?;
     let mut attempts: HashMap<u32, Vec<AttemptRecord>> = HashMap::new();
     for row in transaction.query(&find, &[&event, &numbers]).await? {
-        attempts.entry(row.try_get::<_, i32>(0)?.cast_unsigned()).or_default().push(read_attempt(&row)?);
+        attempts.entry(row.try_get::<_, i32>(0)?.cast_unsigned()).or_default().push(attempt(&row, 1)?);
     }
     Ok(attempts)
-}
-
-fn read_attempt(row: &Row) -> Result<AttemptRecord, Fault> {
-    Ok(AttemptRecord {
-        attempt: row.try_get::<_, i32>(1)?.cast_unsigned(),
-        started_at: moment_of(row.try_get(2)?),
-        took_milliseconds: row.try_get::<_, i64>(3)?.cast_unsigned(),
-        status: row.try_get(4)?,
-        detail: text_of(row.try_get(5)?)?,
-    })
 }

@@ -307,6 +307,7 @@ pub(crate) async fn each_filter_of_deliveries_alone_and_together<S: Subject>(des
                 since: Some(at(1)),
                 until: Some(at(2)),
                 issue: None,
+                code: None,
             },
             &[(1, 2)],
         ),

@@ -114,7 +114,16 @@ pub(crate) async fn attempts_are_logged_in_their_order<S: Subject>(mut desk: Des
         assert_eq!(desk.settle_with(lease, now, retry(10), told).await, Settled::Recorded);
         // It took a second and a half.
         let (started_at, detail) = (at(now).before(Duration::from_millis(1500)), detail.to_owned());
-        expected.push(AttemptRecord { attempt: number, started_at, took_milliseconds: 1500, status, detail });
+        let code = Some("http_0".into());
+        expected.push(AttemptRecord {
+            attempt: number,
+            started_at,
+            took_milliseconds: 1500,
+            status,
+            detail,
+            code,
+            answer: None,
+        });
     }
     // One without an entry, and one that never ended.
     desk.end(50, retry(10)).await;

@@ -62,6 +62,6 @@ async fn a_credentials_file_logs_in() {
     assert_eq!(publish(&with(&account), &attempt()).await, stored(1));
     let unknown = "the server refuses the login: expected credentials that it knows, found none or others";
     for transport in [with(&stranger), at(nats(&server.url()), PATIENCE)] {
-        assert_eq!(publish(&transport, &attempt()).await, Report::failed(None, unknown));
+        assert_eq!(publish(&transport, &attempt()).await, Report::failed(Code::LOGIN, None, unknown));
     }
 }
