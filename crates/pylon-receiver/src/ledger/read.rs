@@ -61,6 +61,9 @@ pub struct DeliveryFilter {
     /// Of events about the issue of this number or id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issue: Option<String>,
+    /// Dead, and dead before this moment of the ledger's clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub died_before: Option<Moment>,
 }
 
 /// Which refused requests. A condition that is left out excludes none.
@@ -245,6 +248,9 @@ pub struct DeliveryRecord {
     /// Why it is dead, and what its last attempt met; none once it is delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The number of the order that made it, or that moved or dropped it since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<u64>,
 }
 
 impl DeliveryRecord {

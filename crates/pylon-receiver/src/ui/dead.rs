@@ -22,6 +22,8 @@ struct Dead {
     destination: Option<String>,
     deliveries: Vec<DeliveryRecord>,
     next: Option<String>,
+    /// The filter of this list, for an order about all that match.
+    order: String,
 }
 
 pub(super) async fn show(
@@ -35,8 +37,9 @@ pub(super) async fn show(
     let destinations = ui.destinations().await?.into_iter();
     let groups = destinations.map(|found| (found.stats.destination, found.stats.dead)).filter(|(_, dead)| *dead > 0);
     let destination = filter.destination.clone();
+    let order = query::more(&filter);
     let filter = DeliveryFilter { state: Some(DeliveryState::Dead), ..filter };
     let DeliveryList { deliveries, next } = admin::list_deliveries(&ui.parts, filter, asked).await?;
     let next = query::next(&uri, next);
-    page(&Dead { frame, groups: groups.collect(), destination, deliveries, next }, &headers)
+    page(&Dead { frame, groups: groups.collect(), destination, deliveries, next, order }, &headers)
 }

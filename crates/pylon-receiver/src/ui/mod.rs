@@ -11,6 +11,8 @@ mod health;
 mod help;
 mod json_layout;
 mod let_in;
+mod new_order;
+mod orders;
 mod overview;
 mod page;
 mod query;

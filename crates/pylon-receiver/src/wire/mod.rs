@@ -17,12 +17,15 @@
 //! | `POST /api/deliveries/drop` | [`DropOrder`] | [`OrderResult`] |
 //! | `POST /api/dead/redeliver` | [`DeadOrder`] | [`OrderResult`] |
 //! | `POST /api/dead/drop` | [`DeadOrder`] | [`OrderResult`] |
+//! | `GET /api/orders` | [`PageQuery`] | [`OrderList`] |
+//! | `GET /api/orders/{number}` | | [`OrderRecord`] |
+//! | `POST /api/orders/{number}/cancel` | | [`OrderRecord`] |
 //! | `GET /api/refused` | [`RefusedFilter`], [`PageQuery`] | [`RefusedList`] |
 //! | `GET /api/stats` | | [`Stats`] |
 //! | `GET /api/config` | | [`RunningConfig`] |
 //! | `GET /api/backup` | | a copy of the ledger, a SQLite file |
 //!
-//! Every refusal is an [`ErrorAnswer`]. The paths are constants in [`path`].
+//! A body of an order may have the fields of [`OrderTerms`] as well. Every refusal is an [`ErrorAnswer`]. The paths are constants in [`path`].
 
 mod content;
 mod error;
@@ -34,13 +37,15 @@ mod status;
 
 pub use crate::ledger::{
     AttemptRecord, DeliveryFilter, DeliveryRecord, DeliveryState, DestinationStats, EventFilter, EventRecord,
-    EventState, IssueSummary, Order, RefusedFilter,
+    EventState, IssueSummary, Order, OrderRecord, OrderSource, OrderState, OrderVerb, RefusedFilter,
 };
 pub use content::Body;
 pub use error::ErrorAnswer;
 pub use event::{DeliveryDetail, EventDetail, RefusedRequest};
 pub use list::{DeliveryList, EventList, PageQuery, RefusedList};
-pub use order::{DeadOrder, DropOrder, EventOrder, MoveOrder, OrderResult};
+pub use order::{
+    DeadOrder, DropOrder, EventOrder, MoveOrder, OrderList, OrderPreview, OrderResult, OrderSample, OrderTerms,
+};
 pub use status::{
     CircuitStatus, Destination, LiveStatus, Liveness, Readiness, ReadyStatus, RunningConfig, Spool, Stats,
 };

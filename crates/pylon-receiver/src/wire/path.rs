@@ -22,6 +22,8 @@ pub const DELIVERIES_DROP: &str = "/api/deliveries/drop";
 pub const DEAD_REDELIVER: &str = "/api/dead/redeliver";
 /// The order to drop dead deliveries.
 pub const DEAD_DROP: &str = "/api/dead/drop";
+/// The list of orders.
+pub const ORDERS: &str = "/api/orders";
 /// The list of refused requests.
 pub const REFUSED: &str = "/api/refused";
 /// Counts of events, deliveries and refused requests.
@@ -40,4 +42,14 @@ pub fn event(id: EventId) -> String {
 /// The path of one event's body.
 pub fn event_body(id: EventId) -> String {
     format!("{EVENTS}/{id}/body")
+}
+
+/// The path of one order.
+pub fn order(number: u64) -> String {
+    format!("{ORDERS}/{number}")
+}
+
+/// The path that cancels an order.
+pub fn order_cancel(number: u64) -> String {
+    format!("{ORDERS}/{number}/cancel")
 }

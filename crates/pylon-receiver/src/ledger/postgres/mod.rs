@@ -33,6 +33,7 @@ mod lost;
 mod migrate;
 mod notifier;
 mod options;
+mod orders;
 mod parts;
 mod pooler;
 mod probe;

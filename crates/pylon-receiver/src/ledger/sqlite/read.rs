@@ -151,6 +151,7 @@ pub(super) fn deliveries(
         .with("id < ?", filter.until.map(EventId::first_at))
         .with("deliveries.destination = ?", filter.destination.clone())
         .with("is_about_issue(body, name, kind, ?)", filter.issue.clone())
+        .with("state = 21 AND at_ms < ?", filter.died_before)
         // By value and not by parameter, so that the index of the state is used.
         .and(filter.state.map(|state| format!("state = {}", number_of(state))).as_deref())
         .and(match filter.state {
@@ -160,7 +161,9 @@ pub(super) fn deliveries(
         });
     let after = format!(" ORDER BY id {order}, deliveries.number {order}");
     // Few deliveries have an index; many are read one event after the other, so that a page needs no look at all of them.
-    let is_rare = filter.event.is_some() || filter.state.is_some_and(|state| state != DeliveryState::Delivered);
+    let is_rare = filter.event.is_some()
+        || filter.died_before.is_some()
+        || filter.state.is_some_and(|state| state != DeliveryState::Delivered);
     let before = if is_rare { DELIVERIES.to_owned() } else { DELIVERIES.replace(JOINED, IN_ORDER_OF_EVENTS) };
     let transaction = connection.unchecked_transaction()?;
     let now = LedgerClock::open(&transaction, clock)?.now();
@@ -290,7 +293,8 @@ const MOST_SHOWN: usize = EventDetail::MOST_SHOWN;
 
 const DELIVERIES: &str = "
     SELECT deliveries.seq, id, deliveries.number, deliveries.destination, name, kind, state, attempts, interruptions,
-           created_at_ms, at_ms, deliveries.order_key, redelivery_of, reason, token
+           created_at_ms, at_ms, deliveries.order_key, redelivery_of, reason, token,
+           order_number
     FROM deliveries JOIN events ON events.seq = event_seq
     LEFT JOIN leases ON leases.destination = deliveries.destination AND delivery_seq = deliveries.seq";
 
@@ -318,6 +322,7 @@ fn read_delivery(row: &Row<'_>, now: &Now) -> rusqlite::Result<DeliveryRecord> {
         order_key: row.get(11)?,
         redelivery_of: row.get(12)?,
         reason: row.get(13)?,
+        order: row.get(15)?,
     })
 }
 

@@ -12,7 +12,9 @@ const MOST: usize = 500;
 /// Gives deliveries to another destination.
 pub(super) fn to_another(
     transaction: &mut Transaction<'_>,
-    (from, to): &(Arc<str>, Arc<str>),
+    order: i64,
+    from: &Arc<str>,
+    to: &Arc<str>,
 ) -> rusqlite::Result<u64> {
     if from == to {
         return Ok(0);
@@ -23,20 +25,22 @@ pub(super) fn to_another(
         match order_key {
             None => {
                 connection
-                    .prepare_cached("UPDATE deliveries SET destination = ?2, at_ms = ?3 WHERE seq = ?1")?
-                    .execute(params![seq, to, transaction.now.tick])?;
+                    .prepare_cached(
+                        "UPDATE deliveries SET destination = ?2, at_ms = ?3, order_number = ?4 WHERE seq = ?1",
+                    )?
+                    .execute(params![seq, to, transaction.now.tick, order])?;
                 transaction.count(from, DeliveryState::Waiting, -1);
                 transaction.count(to, DeliveryState::Waiting, 1);
                 transaction.wake(to);
                 moved += 1;
             }
-            Some(order_key) => moved += move_line(transaction, from, to, seq, &order_key)?,
+            Some(order_key) => moved += move_line(transaction, order, (from, to), seq, &order_key)?,
         }
     }
     for seq in dead(connection, from)? {
         connection
-            .prepare_cached("UPDATE deliveries SET destination = ?2 WHERE seq = ?1")?
-            .execute(params![seq, to])?;
+            .prepare_cached("UPDATE deliveries SET destination = ?2, order_number = ?3 WHERE seq = ?1")?
+            .execute(params![seq, to, order])?;
         transaction.count(from, DeliveryState::Dead, -1);
         transaction.count(to, DeliveryState::Dead, 1);
         moved += 1;
@@ -45,7 +49,7 @@ pub(super) fn to_another(
 }
 
 /// Drops deliveries.
-pub(super) fn drop_all(transaction: &mut Transaction<'_>, destination: &Arc<str>) -> rusqlite::Result<u64> {
+pub(super) fn drop_all(transaction: &mut Transaction<'_>, order: i64, destination: &Arc<str>) -> rusqlite::Result<u64> {
     let connection = transaction.connection;
     let now = transaction.now.wall;
     let mut dropped = 0;
@@ -53,17 +57,18 @@ pub(super) fn drop_all(transaction: &mut Transaction<'_>, destination: &Arc<str>
         if let Some(order_key) = order_key {
             let held = connection
                 .prepare_cached(
-                    "UPDATE deliveries SET state = 22, at_ms = ?3 WHERE destination = ?1 AND order_key = ?2 AND state = 11",
+                    "UPDATE deliveries SET state = 22, at_ms = ?3, order_number = ?4
+                     WHERE destination = ?1 AND order_key = ?2 AND state = 11",
                 )?
-                .execute(params![destination, order_key, now])?;
+                .execute(params![destination, order_key, now, order])?;
             transaction.count(destination, DeliveryState::Held, -(held as i64));
             dropped += held as u64;
         }
-        drop_one(transaction, destination, seq, DeliveryState::Waiting)?;
+        drop_one(transaction, order, destination, seq, DeliveryState::Waiting)?;
         dropped += 1;
     }
     for seq in dead(connection, destination)? {
-        drop_one(transaction, destination, seq, DeliveryState::Dead)?;
+        drop_one(transaction, order, destination, seq, DeliveryState::Dead)?;
         dropped += 1;
     }
     Ok(dropped)
@@ -71,14 +76,15 @@ pub(super) fn drop_all(transaction: &mut Transaction<'_>, destination: &Arc<str>
 
 fn drop_one(
     transaction: &mut Transaction<'_>,
+    order: i64,
     destination: &Arc<str>,
     seq: i64,
     state: DeliveryState,
 ) -> rusqlite::Result<()> {
     transaction
         .connection
-        .prepare_cached("UPDATE deliveries SET state = 22, at_ms = ?2 WHERE seq = ?1")?
-        .execute(params![seq, transaction.now.wall])?;
+        .prepare_cached("UPDATE deliveries SET state = 22, at_ms = ?2, order_number = ?3 WHERE seq = ?1")?
+        .execute(params![seq, transaction.now.wall, order])?;
     transaction.count(destination, state, -1);
     Ok(())
 }
@@ -111,20 +117,21 @@ fn dead(connection: &Connection, destination: &str) -> rusqlite::Result<Vec<i64>
 /// Moves the first of a line and those behind it; says how many they were.
 fn move_line(
     transaction: &mut Transaction<'_>,
-    from: &Arc<str>,
-    to: &Arc<str>,
+    order: i64,
+    (from, to): (&Arc<str>, &Arc<str>),
     first: i64,
     order_key: &str,
 ) -> rusqlite::Result<u64> {
     let connection = transaction.connection;
     let held = connection
         .prepare_cached(
-            "UPDATE deliveries SET destination = ?3 WHERE destination = ?1 AND order_key = ?2 AND state = 11",
+            "UPDATE deliveries SET destination = ?3, order_number = ?4
+             WHERE destination = ?1 AND order_key = ?2 AND state = 11",
         )?
-        .execute(params![from, order_key, to])?;
+        .execute(params![from, order_key, to, order])?;
     connection
-        .prepare_cached("UPDATE deliveries SET destination = ?2, state = 11 WHERE seq = ?1")?
-        .execute(params![first, to])?;
+        .prepare_cached("UPDATE deliveries SET destination = ?2, state = 11, order_number = ?3 WHERE seq = ?1")?
+        .execute(params![first, to, order])?;
     transaction.count(from, DeliveryState::Held, -(held as i64));
     transaction.count(from, DeliveryState::Waiting, -1);
     transaction.count(to, DeliveryState::Held, held as i64 + 1);

@@ -123,6 +123,7 @@ async fn every_field_of_a_query_is_understood() {
         since,
         until,
         issue: Some("#1042".to_owned()),
+        died_before: until,
     };
     let after = DeliveryId { event: event_id(2), number: 0 };
     let page = PageQuery { after: Some(after), limit: Some(7), order: Some(Order::OldestFirst) };

@@ -3,7 +3,9 @@
 #[cfg(feature = "postgres")]
 mod onto_postgres;
 
-use super::contract::{Ask, Draft, Hands, all, at, attempt, claim, delivery, event, named, owner, refused, retry};
+use super::contract::{
+    Ask, ByHand, Draft, Hands, all, at, attempt, claim, delivery, event, named, owner, refused, retry,
+};
 use pylon_receiver::internals::{
     CopyHead, CopySource, CopyState, CopyTarget, Copying, EventCopy, Holding, Incoming, KeyCopy, KeyName, Put, PutKey,
     RefusedCopy, give_up, open_to_copy_from, open_to_copy_into,

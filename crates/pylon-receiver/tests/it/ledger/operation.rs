@@ -110,6 +110,7 @@ pub(crate) struct Asked {
     pub(crate) destination: Option<&'static str>,
     pub(crate) delivery_state: Option<DeliveryState>,
     pub(crate) code: Option<&'static str>,
+    pub(crate) died_before: Option<i64>,
 }
 
 #[derive(Debug, Clone)]
@@ -215,7 +216,7 @@ fn end() -> impl Strategy<Value = End> {
 fn asked() -> impl Strategy<Value = Asked> {
     let time = || prop::option::weighted(0.2, -40..10_i64);
     (
-        (time(), time()),
+        (time(), time(), time()),
         prop::option::weighted(0.2, select(&["ISSUE new", "ticket", ""][..])),
         prop::option::weighted(0.2, select(&ENDPOINTS[..])),
         prop::option::weighted(0.4, select(EventState::ALL)),
@@ -228,7 +229,7 @@ fn asked() -> impl Strategy<Value = Asked> {
     )
         .prop_map(
             |(
-                (since, until),
+                (since, until, died_before),
                 kind,
                 endpoint,
                 event_state,
@@ -250,6 +251,7 @@ fn asked() -> impl Strategy<Value = Asked> {
                 destination,
                 delivery_state,
                 code,
+                died_before,
             },
         )
 }

@@ -4,6 +4,7 @@
 use super::place::database;
 use super::proxy::Proxy;
 use super::stage::{Stage, numbered};
+use crate::ledger::by_hand::ByHand;
 use crate::ledger::contract::{Ask, Draft, attempt, claim, delivery, owner, retry};
 use pylon_receiver::EventId;
 use pylon_receiver::ledger::*;

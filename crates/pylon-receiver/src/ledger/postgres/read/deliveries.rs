@@ -98,8 +98,9 @@ async fn look(
     let sql = sql(filter.state, order);
     let (first, last) = (uuid_at(range.first.0), uuid_at(range.last.0));
     let state = filter.state.map(number_of);
-    let parameters: [&(dyn ToSql + Sync); 7] =
-        [&first, &range.first.1, &last, &range.last.1, &rows, &filter.destination, &state];
+    let died_before = filter.died_before.map(|moment| moment.unix_milliseconds());
+    let parameters: [&(dyn ToSql + Sync); 8] =
+        [&first, &range.first.1, &last, &range.last.1, &rows, &filter.destination, &state, &died_before];
     bounded::read(database, async |connection| {
         let statement = connection.prepare_cached(&sql).await?;
         let mut stream = pin!(connection.query_raw(&statement, parameters).await?);
@@ -124,11 +125,12 @@ async fn look(
 /// Unfinished deliveries as a list has them.
 pub(super) const OPEN: &str = "
     SELECT event_id, number, destination, state, attempts + interruptions AS attempts, due_at AS at, created_at, order_key, redelivery_of,
-           reason
+           reason, order_number
     FROM open";
 /// Finished ones.
 pub(super) const FINISHED: &str = "
-    SELECT event_id, number, destination, state, attempts, finished_at AS at, created_at, order_key, redelivery_of, reason
+    SELECT event_id, number, destination, state, attempts, finished_at AS at, created_at, order_key, redelivery_of, reason,
+           order_number
     FROM finished";
 
 /// Where the deliveries are looked for: those in a rare state have an index of their own.
@@ -156,29 +158,30 @@ fn sql(state: Option<DeliveryState>, order: Order) -> String {
          SELECT part.event_id, part.number, found.*
          FROM part LEFT JOIN LATERAL (
              SELECT part.destination, part.state, part.attempts, part.at, part.created_at, part.order_key, part.redelivery_of, part.reason,
-                    clock.ahead, events.name, events.kind, octet_length(events.body)
+                    part.order_number, clock.ahead, events.name, events.kind, octet_length(events.body)
              FROM events CROSS JOIN (SELECT tick() - wall_ms() AS ahead) AS clock
              WHERE events.id = part.event_id AND ($6::text IS NULL OR part.destination = $6)
              AND ($7::smallint IS NULL OR part.state = $7)
+             AND ($8::bigint IS NULL OR (part.state = 4 AND part.at < $8))
          ) AS found ON true
          ORDER BY part.event_id {order}, part.number {order}"
     )
 }
 
 /// The column with the length of the body.
-const BODY_LENGTH: usize = 13;
+const BODY_LENGTH: usize = 14;
 
 /// Reads all but the issue, which the event's body tells.
 pub(super) fn read(row: &Row) -> Result<DeliveryRecord, Fault> {
     let (event, number): (Uuid, i32) = (row.try_get(0)?, row.try_get(1)?);
     let state = state_of(row.try_get(3)?)?;
-    let (at, ahead): (i64, i64) = (row.try_get(5)?, row.try_get(10)?);
+    let (at, ahead): (i64, i64) = (row.try_get(5)?, row.try_get(11)?);
     let text = |column: usize| row.try_get::<_, Option<Vec<u8>>>(column)?.map(text_of).transpose();
     Ok(DeliveryRecord {
         id: delivery_of(event, number),
         destination: row.try_get(2)?,
-        name: text_of(row.try_get(11)?)?,
-        kind: row.try_get(12)?,
+        name: text_of(row.try_get(12)?)?,
+        kind: row.try_get(13)?,
         issue: None,
         state,
         attempts: row.try_get::<_, i32>(4)?.cast_unsigned(),
@@ -188,5 +191,6 @@ pub(super) fn read(row: &Row) -> Result<DeliveryRecord, Fault> {
         order_key: text(7)?,
         redelivery_of: row.try_get::<_, Option<i32>>(8)?.map(i32::cast_unsigned),
         reason: text(9)?,
+        order: row.try_get::<_, Option<i64>>(10)?.map(i64::cast_unsigned),
     })
 }
