@@ -87,6 +87,10 @@ pub(crate) struct DeliveryFilterArgs {
     /// Event received before this time
     #[arg(long, value_name = "WHEN", value_parser = parse_moment)]
     until: Option<Moment>,
+
+    /// Dead, and dead before this time
+    #[arg(long, value_name = "WHEN", value_parser = parse_moment)]
+    died_before: Option<Moment>,
 }
 
 impl DeliveryFilterArgs {
@@ -103,6 +107,7 @@ impl DeliveryFilterArgs {
             since: self.since,
             until: self.until,
             issue: self.issue.clone(),
+            died_before: self.died_before,
         })
     }
 }

@@ -10,6 +10,7 @@ mod deliveries;
 mod demo;
 mod events;
 mod migrate_ledger;
+mod orders;
 mod refused;
 mod send;
 mod serve;
@@ -94,6 +95,8 @@ enum Command {
     #[command(subcommand)]
     Dead(dead::DeadCommand),
     #[command(subcommand)]
+    Orders(orders::OrdersCommand),
+    #[command(subcommand)]
     Refused(refused::RefusedCommand),
     Stats(stats::StatsArgs),
     Backup(backup::BackupArgs),
@@ -114,6 +117,7 @@ impl Command {
             Self::Events(command) => wait_for(events::run(command, out)),
             Self::Deliveries(command) => wait_for(deliveries::run(command, out)),
             Self::Dead(command) => wait_for(dead::run(command, out)),
+            Self::Orders(command) => wait_for(orders::run(command, out)),
             Self::Refused(command) => wait_for(refused::run(command, out)),
             Self::Stats(args) => wait_for(stats::run(&args, out)),
             Self::Backup(args) => wait_for(backup::run(&args, out)),

@@ -5,6 +5,7 @@ mod backup;
 mod bounds;
 pub(crate) mod fake;
 mod health;
+mod order_rows;
 mod orders;
 mod reads;
 mod refusals;

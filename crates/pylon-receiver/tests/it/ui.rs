@@ -2,5 +2,6 @@
 
 mod access;
 mod hostile;
+mod orders;
 mod pages;
 mod session;

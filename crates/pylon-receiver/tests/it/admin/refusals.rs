@@ -208,7 +208,7 @@ async fn a_ledger_that_fails_is_told_by_its_code() {
             admin.get(target).await.refused(503, code, &error.to_string());
         }
         let answer = admin.post("/api/dead/drop", "{\"all\":true}").await;
-        answer.refused(503, code, &format!("{error}; 0 were dropped before that"));
+        answer.refused(503, code, &error.to_string());
     }
 }
 

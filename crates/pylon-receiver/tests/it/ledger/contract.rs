@@ -462,6 +462,12 @@ pub(crate) fn ids(got: &Got) -> Vec<DeliveryId> {
     got.deliveries.iter().map(|leased| leased.lease.delivery).collect()
 }
 
+/// The event, whose deliveries name no orders: these stay behind when a ledger is moved.
+pub(crate) fn without_orders(mut event: EventDetail) -> EventDetail {
+    event.deliveries.iter_mut().for_each(|(record, _)| record.order = None);
+    event
+}
+
 /// A ledger under test, and what is asked of it everywhere. Every question comes at a second after the tests begin.
 pub(crate) struct Desk<S> {
     subject: S,

@@ -173,6 +173,7 @@ pub(crate) async fn an_order_without_a_word_for_its_lease_is_broken_off<S: Subje
     let ledger = desk.now(180);
     let broken = order(&desk, number).await;
     let numbers = (broken.state, broken.counted, broken.taken, broken.done, broken.ended_at);
+    assert_eq!(desk.delivery(dead[0]).await.order, Some(number));
     assert_eq!(numbers, (OrderState::BrokenOff, Some(3), 2, 2, None), "what it did is done");
     assert_eq!(ledger.carry_out(number, OrderPart::DropDead(vec![dead[2]])).await, Ok(OVER));
     assert_eq!(ledger.end_order(number, OrderEnd::Done).await, Ok(Some(broken)), "its end comes too late");
