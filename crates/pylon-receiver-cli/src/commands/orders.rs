@@ -4,7 +4,7 @@ use crate::admin::client::{Client, Query, read};
 use crate::admin::listing::{self, PageArgs};
 use crate::admin::receiver::ReceiverArgs;
 use crate::fault::Fault;
-use crate::print::moment::{or_none, to_the_second};
+use crate::print::moment::to_the_second;
 use crate::print::output::{Format, Output};
 use crate::print::table::{Column, Table};
 use crate::print::text::escape;
@@ -145,7 +145,9 @@ fn print(answer: &Value, out: &mut Output) -> Result<(), Fault> {
         out.line(&format!("note      {}", escape(note)))?;
     }
     out.line(&format!("began     {}", to_the_second(order.began_at)))?;
-    out.line(&format!("ended     {}", or_none(order.ended_at)))?;
+    if let Some(ended_at) = order.ended_at {
+        out.line(&format!("ended     {}", to_the_second(ended_at)))?;
+    }
     let counted = order.counted.map_or_else(|| "-".to_owned(), |counted| counted.to_string());
     out.line(&format!("counted   {counted}"))?;
     out.line(&format!("taken up  {}", order.taken))?;

@@ -58,6 +58,7 @@ mod tallies;
 mod tls;
 mod transaction;
 mod tries;
+mod under_order;
 mod under_way;
 mod waiting;
 mod wake;

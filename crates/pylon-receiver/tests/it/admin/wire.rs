@@ -123,7 +123,7 @@ async fn every_field_of_a_query_is_understood() {
         since,
         until,
         issue: Some("#1042".to_owned()),
-        died_before: until,
+        died_before: Some(NOW),
     };
     let after = DeliveryId { event: event_id(2), number: 0 };
     let page = PageQuery { after: Some(after), limit: Some(7), order: Some(Order::OldestFirst) };
@@ -139,7 +139,7 @@ async fn every_field_of_a_query_is_understood() {
 async fn every_order_is_understood_and_its_result_is_read() {
     let admin = admin();
     let order =
-        async |path: &str, order: Value| is_whole::<OrderResult>(&admin.post(path, &order.to_string()).await.json(200));
+        async |path: &str, order: Value| is_whole::<OrderResult>(&admin.post(path, &order.to_string()).await.result());
     let nothing = |matched| OrderResult { matched, ..OrderResult::default() };
     let filter = Some(EventFilter { endpoint: Some("support".to_owned()), ..EventFilter::default() });
     let destination = Some("archive".to_owned());
