@@ -128,7 +128,7 @@ async fn an_order_that_is_not_understood_is_refused_and_nothing_is_done() {
         (drop, "{\"ids\":[\"019aaf3c-9f10-7aa0-8000-0123456789ab\"]}", format!("malformed field ids[0]: {DELIVERY}")),
         (drop, "{\"all\":true,\"destination\":\"app\"}", "unknown field `destination`: expected `ids`, `filter`, `all`, `dry_run`, `limit`, `key`, `note` or `at_once`, found another name".into()),
         (dead, "{}", none.into()),
-        (dead, "{\"filter\":{\"kind\":\"a\"}}", "unknown field `kind` in filter: expected `event`, `destination`, `state`, `since`, `until` or `issue`, found another name".into()),
+        (dead, "{\"filter\":{\"kind\":\"a\"}}", "unknown field `kind` in filter: expected `event`, `destination`, `state`, `since`, `until`, `issue` or `died_before`, found another name".into()),
     ];
     for (target, body, message) in cases {
         admin.post(target, body).await.refused(400, "bad_request", message);

@@ -9,6 +9,7 @@ use pylon_receiver::{DeliveryId, Headers};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const BODY: &str = r#"{"event_type": "issue_new", "issue_number": "1042"}"#;
 
@@ -123,7 +124,7 @@ async fn every_field_of_a_query_is_understood() {
         since,
         until,
         issue: Some("#1042".to_owned()),
-        died_before: Some(NOW),
+        died_before: Some(NOW.after(Duration::from_secs(1))),
     };
     let after = DeliveryId { event: event_id(2), number: 0 };
     let page = PageQuery { after: Some(after), limit: Some(7), order: Some(Order::OldestFirst) };

@@ -4,7 +4,7 @@
 use super::place::database;
 use super::proxy::Proxy;
 use super::stage::{Stage, numbered};
-use crate::ledger::by_hand::ByHand;
+use crate::ledger::by_hand::{ByHand, another_order};
 use crate::ledger::contract::{Ask, Draft, attempt, claim, delivery, owner, retry};
 use pylon_receiver::EventId;
 use pylon_receiver::ledger::*;
@@ -122,13 +122,14 @@ async fn what_a_caller_does_not_wait_for_is_done_to_its_end() {
             let settled = behind.exchange(settle(lease, Verdict::Dead("over".into()), None)).await.unwrap().settled;
             assert_eq!(settled, [Settled::Recorded]);
         }
-        drop(polled(times, behind.drop_dead(vec![delivery(id, 1)])).await);
+        let order = behind.begin_order(another_order()).await.unwrap().record.number;
+        drop(polled(times, behind.carry_out(order, OrderPart::DropDead(vec![delivery(id, 1)]))).await);
         stage.until("it is dropped", &format!("SELECT count(*) = {begun} FROM finished WHERE state = 5")).await;
         let prune = Prune { owner: owner(1), kept_for: Some(Duration::ZERO) };
         drop(polled(times, behind.prune(prune)).await);
         stage.until("it is forgotten", &format!("SELECT count(*) = {} FROM events", 1 - begun)).await;
         stage.check_numbers(&**behind).await;
-        stage.sql("TRUNCATE events, open, finished, attempts, tallies").await;
+        stage.sql("TRUNCATE events, open, finished, attempts, tallies, orders").await;
         scene.no_transaction_is_left().await;
     }
 }
@@ -303,7 +304,7 @@ async fn an_order_that_is_cut_off_after_any_answer_is_done_as_a_whole_or_not_at_
                 assert_eq!(stage.number(order.done()).await, 3, "{context}, asked again");
                 stage.check_numbers(&**beside).await;
             }
-            stage.sql("TRUNCATE events, open, finished, attempts, tallies").await;
+            stage.sql("TRUNCATE events, open, finished, attempts, tallies, orders").await;
             cuts += 1;
             if !is_cut {
                 break;
