@@ -256,7 +256,7 @@ pub(crate) async fn the_dead_are_told_apart_by_when_they_died<S: Subject>(desk: 
         let filter = DeliveryFilter { died_before: Some(moment), ..DeliveryFilter::default() };
         desk.ledger().deliveries(filter, all()).await.unwrap().iter().map(|record| record.id.event).collect()
     };
-    assert_eq!(dead_before(at(5)).await, [named(0, 0); 0]);
+    assert!(dead_before(at(5)).await.is_empty());
     assert_eq!(dead_before(at(6)).await, ids[..1]);
     assert_eq!(dead_before(present).await, ids[..1]);
     assert_eq!(dead_before(at(10)).await, ids);
