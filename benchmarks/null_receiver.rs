@@ -7,7 +7,7 @@
 
 use pylon_receiver::config::{EndpointConfig, SecretSource};
 use pylon_receiver::ledger::*;
-use pylon_receiver::{DeliveryId, EventId, Receiver};
+use pylon_receiver::{DeliveryId, EventId, Moment, Receiver};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -58,23 +58,26 @@ impl Ledger for Nothing {
     fn wakes(&self) -> Wakes {
         self.0.wakes()
     }
-    fn redeliver(&self, _: Vec<EventId>, _: Option<Arc<str>>) -> LedgerFuture<'_, u64> {
-        ready(0)
+    fn begin_order(&self, _: NewOrder) -> LedgerFuture<'_, BegunOrder> {
+        Box::pin(std::future::ready(Err(LedgerError::ReadOnly)))
     }
-    fn route(&self, _: Vec<(EventId, Vec<NewDelivery>)>) -> LedgerFuture<'_, u64> {
-        ready(0)
+    fn carry_out(&self, _: u64, _: OrderPart) -> LedgerFuture<'_, Carried> {
+        ready(Carried { done: 0, is_over: true })
     }
-    fn redeliver_dead(&self, _: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
-        ready(0)
+    fn end_order(&self, _: u64, _: OrderEnd) -> LedgerFuture<'_, Option<OrderRecord>> {
+        ready(None)
     }
-    fn drop_dead(&self, _: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
-        ready(0)
+    fn cancel_order(&self, _: u64) -> LedgerFuture<'_, Option<OrderRecord>> {
+        ready(None)
     }
-    fn move_deliveries(&self, _: Arc<str>, _: Arc<str>) -> LedgerFuture<'_, u64> {
-        ready(0)
+    fn orders(&self, _: Page<u64>) -> LedgerFuture<'_, Vec<OrderRecord>> {
+        ready(Vec::new())
     }
-    fn drop_deliveries(&self, _: Arc<str>) -> LedgerFuture<'_, u64> {
-        ready(0)
+    fn order(&self, _: u64) -> LedgerFuture<'_, Option<OrderRecord>> {
+        ready(None)
+    }
+    fn present(&self) -> LedgerFuture<'_, Moment> {
+        ready(Moment::from_unix_milliseconds(0))
     }
     fn prune(&self, _: Prune) -> LedgerFuture<'_, Pruned> {
         ready(Pruned::Here { events: 0, more: false })

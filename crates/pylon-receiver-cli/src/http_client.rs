@@ -6,6 +6,8 @@ use reqwest::Url;
 use std::error::Error;
 use std::time::Duration;
 
+/// What commands call themselves.
+pub(crate) const NAME: &str = concat!("pylon-receiver/", env!("CARGO_PKG_VERSION"));
 /// How long a command waits for an answer, except for orders.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a command waits for a connection.
@@ -16,7 +18,7 @@ pub(crate) fn http_client(url: &Url) -> Result<reqwest::Client, Fault> {
     // Fails if a provider is installed already, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("pylon-receiver/", env!("CARGO_PKG_VERSION")))
+        .user_agent(NAME)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .no_proxy()

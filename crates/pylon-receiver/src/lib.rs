@@ -120,7 +120,7 @@ pub mod internals {
     pub use crate::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, Refreshed, Stopped, TlsKeys};
     pub use crate::access::{Access, Operator};
     pub use crate::activity::{AttemptOutcome, LastAccepted, LastRefused, Recorder};
-    pub use crate::admin::{AdminParts, ORDER_LIMIT, Running, RunningDestination};
+    pub use crate::admin::{AdminParts, ORDER_LIMIT, OrderTasks, Running, RunningDestination};
     pub use crate::certificate::CertificateEnd;
     pub use crate::deliver::{
         Admitted, Backoff, Circuit, CircuitState, Code, Courier, CourierParts, Delivered, Failure, Report, Role,

@@ -1,10 +1,10 @@
 //! Asks the admin API: over HTTP or, if no receiver runs, within this process.
 
 use crate::fault::Fault;
-use crate::http_client::cause;
+use crate::http_client::{NAME, cause};
 use crate::print::text;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Method, Request, StatusCode};
 use pylon_receiver::OfflineAdmin;
 use pylon_receiver::ledger::Ledger;
@@ -130,6 +130,8 @@ impl Client {
             Self::Offline { admin, .. } => {
                 let base = Url::parse("http://localhost").expect("this text is a URL");
                 let request = Request::builder().method(method).uri(url(&base, path, query).as_str());
+                // The list of orders tells a command's by it.
+                let request = request.header(USER_AGENT, NAME);
                 let request = request.body(order.unwrap_or_default());
                 let request = request.map_err(|error| Fault::failed(format!("not a request: {error}")))?;
                 let (parts, answer) = admin.ask(request).await.into_parts();

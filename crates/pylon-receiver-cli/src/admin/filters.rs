@@ -91,6 +91,10 @@ pub(crate) struct DeliveryFilterArgs {
     /// Deliveries whose last attempt failed with this code, such as http_500 or timeout; none for those without a code
     #[arg(long)]
     code: Option<String>,
+
+    /// Dead, and dead before this time
+    #[arg(long, value_name = "WHEN", value_parser = parse_moment)]
+    died_before: Option<Moment>,
 }
 
 impl DeliveryFilterArgs {
@@ -108,6 +112,7 @@ impl DeliveryFilterArgs {
             until: self.until,
             issue: self.issue.clone(),
             code: self.code.clone(),
+            died_before: self.died_before,
         })
     }
 }

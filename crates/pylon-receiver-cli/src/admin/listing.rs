@@ -5,7 +5,8 @@ use crate::fault::Fault;
 use crate::print::output::{Format, Output, json_text, note};
 use clap::{Args, ValueEnum};
 use pylon_receiver::wire::{
-    DeliveryList, DeliveryRecord, EventList, EventRecord, Order, PageQuery, RefusedList, RefusedRequest, path,
+    DeliveryList, DeliveryRecord, EventList, EventRecord, Order, OrderList, OrderRecord, PageQuery, RefusedList,
+    RefusedRequest, path,
 };
 use pylon_receiver::{DeliveryId, EventId};
 use serde::Serialize;
@@ -90,6 +91,18 @@ impl List for RefusedList {
 
     fn into_parts(self) -> (Vec<RefusedRequest>, Option<u64>) {
         (self.refused, self.next)
+    }
+}
+
+impl List for OrderList {
+    type Record = OrderRecord;
+    type Id = u64;
+    const PATH: &'static str = path::ORDERS;
+    const FIELD: &'static str = "orders";
+    const ENTRIES: &'static str = "orders";
+
+    fn into_parts(self) -> (Vec<OrderRecord>, Option<u64>) {
+        (self.orders, self.next)
     }
 }
 

@@ -149,6 +149,6 @@ async fn give(args: DeadOrderArgs, path: &str, out: &mut Output) -> Result<(), F
     let filter = args.filter.filter(&client, None).await?;
     let Selection { ids, filter, all } = args.order.selection(args.ids, filter)?;
     let ids = find_all(ids, &client).await?;
-    let order = DeadOrder { ids, filter, all, dry_run: args.order.dry_run };
+    let order = DeadOrder { ids, filter, all, dry_run: args.order.dry_run, limit: args.order.limit };
     args.order.give(&client, path, &order, out).await
 }

@@ -3,7 +3,7 @@
 use crate::admin::client::Client;
 use crate::admin::filters::{DeliveryFilterArgs, delivery_states};
 use crate::admin::listing::{self, PageArgs};
-use crate::admin::order::give;
+use crate::admin::order::{TermsArgs, give};
 use crate::admin::receiver::ReceiverArgs;
 use crate::fault::Fault;
 use crate::print::issue;
@@ -84,6 +84,8 @@ pub(crate) struct MoveArgs {
     dry_run: bool,
 
     #[command(flatten)]
+    terms: TermsArgs,
+    #[command(flatten)]
     receiver: ReceiverArgs,
 }
 
@@ -99,6 +101,8 @@ pub(crate) struct DropArgs {
     #[arg(long)]
     dry_run: bool,
 
+    #[command(flatten)]
+    terms: TermsArgs,
     #[command(flatten)]
     receiver: ReceiverArgs,
 }
@@ -127,13 +131,13 @@ pub(crate) async fn run(command: DeliveriesCommand, out: &mut Output) -> Result<
             let filter = args.filter.filter(&client, args.state).await?;
             list(&client, &filter, &args.page, out).await
         }
-        DeliveriesCommand::Move(MoveArgs { from, to, dry_run, receiver }) => {
+        DeliveriesCommand::Move(MoveArgs { from, to, dry_run, terms, receiver }) => {
             let order = MoveOrder { from, to, dry_run };
-            reassign(&receiver, path::DELIVERIES_MOVE, &order, dry_run, out).await
+            reassign(&receiver, path::DELIVERIES_MOVE, &order, (&terms, dry_run), out).await
         }
-        DeliveriesCommand::Drop(DropArgs { destination, dry_run, receiver }) => {
+        DeliveriesCommand::Drop(DropArgs { destination, dry_run, terms, receiver }) => {
             let order = DropOrder { destination, dry_run };
-            reassign(&receiver, path::DELIVERIES_DROP, &order, dry_run, out).await
+            reassign(&receiver, path::DELIVERIES_DROP, &order, (&terms, dry_run), out).await
         }
     }
 }
@@ -142,11 +146,11 @@ async fn reassign(
     receiver: &ReceiverArgs,
     path: &str,
     order: &impl Serialize,
-    is_dry_run: bool,
+    (terms, is_dry_run): (&TermsArgs, bool),
     out: &mut Output,
 ) -> Result<(), Fault> {
     let client = if is_dry_run { receiver.to_ask().await? } else { receiver.to_change().await? };
-    let given = give(&client, path, order, is_dry_run, out).await;
+    let given = give(&client, path, order, terms, is_dry_run, out).await;
     client.close().await?;
     let OrderResult { matched, moved, dropped, .. } = given?;
     if !is_dry_run && moved.or(dropped).is_some_and(|done| done < matched) {

@@ -201,6 +201,9 @@ fn print_delivery(DeliveryDetail { record, log }: &DeliveryDetail, out: &mut Out
     if let Some(number) = record.redelivery_of {
         state.push_str(&format!(", redelivery of {number}"));
     }
+    if let Some(number) = record.order {
+        state.push_str(&format!(", by order {number}"));
+    }
     if let Some(key) = &record.order_key {
         state.push_str(&format!(", ordered by {}", escape(key)));
     }
@@ -224,6 +227,7 @@ async fn redeliver(args: RedeliverArgs, out: &mut Output) -> Result<(), Fault> {
     let Selection { ids, filter, all } = args.order.selection(args.ids, args.filter.filter())?;
     let client = args.receiver.to_order().await?;
     let ids = find_all(ids, &client).await?;
-    let order = EventOrder { ids, filter, all, destination: args.destination, dry_run: args.order.dry_run };
+    let OrderArgs { dry_run, limit, .. } = args.order;
+    let order = EventOrder { ids, filter, all, destination: args.destination, dry_run, limit };
     args.order.give(&client, path::EVENTS_REDELIVER, &order, out).await
 }

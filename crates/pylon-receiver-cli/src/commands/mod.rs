@@ -11,6 +11,7 @@ mod demo;
 mod events;
 mod migrate_ledger;
 mod open;
+mod orders;
 mod refused;
 mod send;
 mod serve;
@@ -96,6 +97,8 @@ enum Command {
     #[command(subcommand)]
     Dead(dead::DeadCommand),
     #[command(subcommand)]
+    Orders(orders::OrdersCommand),
+    #[command(subcommand)]
     Refused(refused::RefusedCommand),
     Stats(stats::StatsArgs),
     Open(open::OpenArgs),
@@ -117,6 +120,7 @@ impl Command {
             Self::Events(command) => wait_for(events::run(command, out)),
             Self::Deliveries(command) => wait_for(deliveries::run(command, out)),
             Self::Dead(command) => wait_for(dead::run(command, out)),
+            Self::Orders(command) => wait_for(orders::run(command, out)),
             Self::Refused(command) => wait_for(refused::run(command, out)),
             Self::Stats(args) => wait_for(stats::run(&args, out)),
             Self::Open(args) => wait_for(open::run(&args, out)),

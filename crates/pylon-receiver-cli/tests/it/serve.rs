@@ -19,6 +19,7 @@ mod ledger;
 mod moved;
 #[cfg(feature = "nats")]
 mod nats;
+mod orders;
 mod orphans;
 mod pauses;
 #[cfg(feature = "postgres")]

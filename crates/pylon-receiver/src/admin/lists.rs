@@ -111,7 +111,7 @@ pub(super) fn next<T, K>(entries: &[T], page: &Page<K>, id: impl FnOnce(&T) -> K
 }
 
 /// The entries of a page, as far as they are not too large together, and where the next page starts.
-async fn gather<'l, K: Copy, T, E: Serialize>(
+pub(super) async fn gather<'l, K: Copy, T, E: Serialize>(
     page: Page<K>,
     ask: impl Fn(Page<K>) -> LedgerFuture<'l, Vec<T>>,
     id: impl Fn(&T) -> K,
@@ -157,7 +157,7 @@ fn size_of(value: &impl Serialize) -> usize {
 }
 
 /// Reads the page, which ends the query.
-fn page<K: DeserializeOwned>(fields: &mut Fields) -> Result<Page<K>, Refusal> {
+pub(super) fn page<K: DeserializeOwned>(fields: &mut Fields) -> Result<Page<K>, Refusal> {
     let PageQuery { after, limit, order } = fields.read()?;
     fields.finish()?;
     let limit = limit.unwrap_or(PAGE);

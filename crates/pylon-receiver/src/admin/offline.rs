@@ -52,12 +52,13 @@ impl OfflineAdmin {
 
     fn over(ledger: Arc<dyn Ledger>, is_shared: bool) -> Self {
         let (metrics, clock) = (Arc::new(Metrics::new()), Arc::new(SystemWallClock));
-        let parts = AdminParts { ledger, running: None, is_shared, metrics, clock };
+        let parts = AdminParts { ledger, running: None, is_shared, metrics, clock, orders: Arc::default() };
         // The gate protects a listener; here the caller is the process itself.
         Self(open_router(parts).layer(Extension(Caller::Local)))
     }
 
-    /// The answer to a request. The request needs a path, and a method and a body where the route has them; no headers.
+    /// The answer to a request. The request needs a path, and a method and a body where the route has them; of headers, `user-agent` alone counts, which
+    /// the list of orders goes by.
     pub async fn ask(&self, request: Request<Bytes>) -> Response<Bytes> {
         let request = request.map(Body::from);
         let Ok(response) = self.0.clone().call(request).await;

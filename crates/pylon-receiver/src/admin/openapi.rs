@@ -4,8 +4,8 @@ use super::answer::{Answer, json};
 use crate::id::{DeliveryId, EventId};
 use crate::wire::{
     Activity, DeadGroups, DeadOrder, DeliveryFilter, DeliveryList, DropOrder, ErrorAnswer, EventDetail, EventFilter,
-    EventList, EventOrder, Liveness, MoveOrder, OrderResult, PageQuery, Readiness, RefusedFilter, RefusedList,
-    RunningConfig, Stats, path,
+    EventList, EventOrder, Liveness, MoveOrder, OrderList, OrderRecord, OrderResult, OrderTerms, PageQuery, Readiness,
+    RefusedFilter, RefusedList, RunningConfig, Stats, path,
 };
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -18,7 +18,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::openapi::{
     Components, Content, Info, License, Object, OpenApi, OpenApiBuilder, Ref, RefOr, Required, ResponseBuilder,
 };
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 const DESCRIPTION: &str = "What operators see and order. Times are RFC 3339 texts in UTC, sizes are bytes, and a value that does not \
 apply is left out. Unknown parameters and fields are refused.";
@@ -82,7 +82,7 @@ const OPERATIONS: &[Described] = &[
         Shape::bytes("application/octet-stream"),
     )
     .with(event_id),
-    Described::order(path::EVENTS_REDELIVER, "redeliver_events", "Deliver events again.", Shape::json::<EventOrder>()),
+    Described::order(path::EVENTS_REDELIVER, "redeliver_events", "Deliver events again.", Shape::order::<EventOrder>()),
     Described::read(
         path::DELIVERIES,
         "list_deliveries",
@@ -94,13 +94,13 @@ const OPERATIONS: &[Described] = &[
         path::DELIVERIES_MOVE,
         "move_deliveries",
         "Give what is left of a destination to another one.",
-        Shape::json::<MoveOrder>(),
+        Shape::order::<MoveOrder>(),
     ),
     Described::order(
         path::DELIVERIES_DROP,
         "drop_deliveries",
         "Drop what is left of a destination, for good.",
-        Shape::json::<DropOrder>(),
+        Shape::order::<DropOrder>(),
     ),
     Described::read(
         path::DEAD_GROUPS,
@@ -112,9 +112,29 @@ const OPERATIONS: &[Described] = &[
         path::DEAD_REDELIVER,
         "redeliver_dead",
         "Deliver dead deliveries again.",
-        Shape::json::<DeadOrder>(),
+        Shape::order::<DeadOrder>(),
     ),
-    Described::order(path::DEAD_DROP, "drop_dead", "Drop dead deliveries, for good.", Shape::json::<DeadOrder>()),
+    Described::order(path::DEAD_DROP, "drop_dead", "Drop dead deliveries, for good.", Shape::order::<DeadOrder>()),
+    Described::read(
+        path::ORDERS,
+        "list_orders",
+        "The orders that were given, a page of them.",
+        Shape::json::<OrderList>(),
+    )
+    .with(query::<PageQuery<u64>>),
+    Described::read(path::ORDER, "show_order", "An order, and how far it is.", Shape::json::<OrderRecord>())
+        .with(order_number),
+    Described {
+        method: HttpMethod::Post,
+        order: Some(Shape::object()),
+        ..Described::read(
+            path::ORDER_CANCEL,
+            "cancel_order",
+            "Cancel an order that is under way.",
+            Shape::json::<OrderRecord>(),
+        )
+        .with(order_number)
+    },
     Described::read(
         path::REFUSED,
         "list_refused",
@@ -158,6 +178,11 @@ impl Shape {
         Self { content_type: "application/json", schema: shared::<T> }
     }
 
+    /// JSON of an order, with what goes with every order.
+    const fn order<T: ToSchema>() -> Self {
+        Self { content_type: "application/json", schema: with_terms::<T> }
+    }
+
     const fn object() -> Self {
         Self { content_type: "application/json", schema: |_| Object::new().into() }
     }
@@ -189,13 +214,28 @@ fn shared<T: ToSchema>(schemas: &mut Schemas) -> RefOr<Schema> {
     RefOr::Ref(Ref::from_schema_name(name))
 }
 
+/// The same, with the fields of [`OrderTerms`] among its own.
+fn with_terms<T: ToSchema>(schemas: &mut Schemas) -> RefOr<Schema> {
+    let reference = shared::<T>(schemas);
+    let order = schemas.get_mut(&*T::name());
+    if let (Some(RefOr::T(Schema::Object(order))), RefOr::T(Schema::Object(terms))) = (order, OrderTerms::schema()) {
+        order.properties.extend(terms.properties);
+    }
+    reference
+}
+
 fn query<T: IntoParams>() -> Vec<Parameter> {
     T::into_params(|| Some(ParameterIn::Query))
 }
 
 fn event_id() -> Vec<Parameter> {
     let id = ParameterBuilder::new().name("id").parameter_in(ParameterIn::Path).required(Required::True);
-    vec![id.description(Some("The event's id.")).schema(Some(<EventId as utoipa::PartialSchema>::schema())).build()]
+    vec![id.description(Some("The event's id.")).schema(Some(EventId::schema())).build()]
+}
+
+fn order_number() -> Vec<Parameter> {
+    let number = ParameterBuilder::new().name("number").parameter_in(ParameterIn::Path).required(Required::True);
+    vec![number.description(Some("The order's number.")).schema(Some(u64::schema())).build()]
 }
 
 fn document() -> OpenApi {

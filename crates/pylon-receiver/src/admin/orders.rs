@@ -1,17 +1,19 @@
 //! An operator's orders: redeliver events, redeliver or drop dead deliveries.
 
 use super::answer::{Answer, Refusal, json};
+use super::carrying::{self, Given, Hand, OrderedBy, Over, nothing_done, past};
 use super::fields::Fields;
 use super::parts::{AdminParts, Running};
-use super::selection::{Selectable, SelectedEvent, Selection, Unselectable};
+use super::selection::{BATCH, Fixed, Selectable, SelectedEvent, Selection, Unselectable};
+use crate::access::Caller;
 use crate::id::{DeliveryId, EventId};
-use crate::ledger::{EventDetail, Ledger, LedgerError, LedgerFuture, NewDelivery};
+use crate::ledger::{EventDetail, Ledger, LedgerError, LedgerFuture, NewDelivery, OrderPart, OrderVerb};
 use crate::text::{nearest, quoted};
-use crate::time::Moment;
-use crate::wire::{DeadOrder, EventOrder, OrderResult};
+use crate::wire::{DeadOrder, EventOrder, OrderResult, OrderTerms};
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request, State};
-use http::{StatusCode, Uri};
+use http::{HeaderMap, StatusCode, Uri};
 use http_body::Body as _;
 use pylon_webhooks::{EventKind, WebhookEvent};
 use std::convert::Infallible;
@@ -44,68 +46,124 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     }
 }
 
-pub(super) async fn redeliver_events(State(parts): State<AdminParts>, uri: Uri, body: Body) -> Answer {
+pub(super) async fn redeliver_events(
+    State(parts): State<AdminParts>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
     ordered(&parts)?;
     let mut fields = fields_of(&uri, body)?;
-    let order = fields.read()?;
+    let (order, terms) = (fields.read()?, fields.read()?);
     fields.finish()?;
-    json(&redeliver(&parts, order, &fields).await?)
+    let by = OrderedBy::program(&caller, &headers);
+    json(&redeliver(&parts, order, terms, by, &fields).await?)
 }
 
-/// Redelivers events.
-pub(crate) async fn redeliver_events_of(parts: &AdminParts, order: EventOrder) -> Result<OrderResult, Refusal> {
-    redeliver(parts, order, &Fields::of_order()).await
+/// Gives an order about events.
+pub(crate) async fn order_events(
+    parts: &AdminParts,
+    order: EventOrder,
+    terms: OrderTerms,
+    by: OrderedBy,
+) -> Result<OrderResult, Refusal> {
+    redeliver(parts, order, terms, by, &Fields::of_order()).await
 }
 
-async fn redeliver(parts: &AdminParts, order: EventOrder, fields: &Fields) -> Result<OrderResult, Refusal> {
+async fn redeliver(
+    parts: &AdminParts,
+    order: EventOrder,
+    terms: OrderTerms,
+    by: OrderedBy,
+    fields: &Fields,
+) -> Result<OrderResult, Refusal> {
     let running = ordered(parts)?;
-    let EventOrder { ids, filter, all, destination, dry_run } = order;
+    let EventOrder { ids, filter, all, destination, dry_run, limit } = order;
     let selection = Selection::<EventId>::new(ids, filter, all, fields)?;
     let find = |name: String| find_destination(fields, "destination", &name, running.as_deref());
     let destination = destination.map(find).transpose()?;
-    let act: Act<EventId> = match destination {
-        Some(destination) => Box::new(move |ledger, events| {
-            let ids = events.iter().map(|event| event.id).collect();
-            let redelivered = ledger.redeliver(ids, Some(destination.clone()));
-            Box::pin(async move { Ok(Done { count: redelivered.await?, ..Done::default() }) })
-        }),
-        None => Box::new(move |ledger, events| {
-            let running = running.clone();
-            Box::pin(async move { again(ledger, running.as_deref(), events).await })
-        }),
-    };
-    carry_out(parts.clone(), Order { selection, dry_run, verb: Verb::Redeliver, act }).await
+    let mut what = selection.what(limit);
+    if let Some(destination) = &destination {
+        what.insert("destination".to_owned(), destination.as_ref().into());
+    }
+    let act: Act<EventId> = Box::new(move |ledger, events| {
+        let (destination, running) = (destination.clone(), running.clone());
+        Box::pin(async move {
+            if destination.is_none() {
+                return again(ledger, running.as_deref(), events).await;
+            }
+            Ok(vec![OrderPart::Redeliver { events: events.iter().map(|event| event.id).collect(), destination }])
+        })
+    });
+    let given = Given { by, terms, verb: OrderVerb::Redeliver, what: what.into(), counted: None };
+    carry_out(parts, Order { selection, limit, dry_run, act }, given, fields).await
 }
 
-pub(super) async fn redeliver_dead(State(parts): State<AdminParts>, uri: Uri, body: Body) -> Answer {
-    dead(parts, &uri, body, Verb::Redeliver, |ledger, dead| ledger.redeliver_dead(dead)).await
+pub(super) async fn redeliver_dead(
+    State(parts): State<AdminParts>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    dead_ordered(&parts, &uri, body, OrderVerb::Redeliver, OrderedBy::program(&caller, &headers)).await
 }
 
-pub(super) async fn drop_dead(State(parts): State<AdminParts>, uri: Uri, body: Body) -> Answer {
-    dead(parts, &uri, body, Verb::Drop, |ledger, dead| ledger.drop_dead(dead)).await
+pub(super) async fn drop_dead(
+    State(parts): State<AdminParts>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    dead_ordered(&parts, &uri, body, OrderVerb::Drop, OrderedBy::program(&caller, &headers)).await
+}
+
+async fn dead_ordered(parts: &AdminParts, uri: &Uri, body: Body, verb: OrderVerb, by: OrderedBy) -> Answer {
+    ordered(parts)?;
+    let mut fields = fields_of(uri, body)?;
+    let (order, terms) = (fields.read()?, fields.read()?);
+    fields.finish()?;
+    json(&dead(parts, verb, order, terms, by, &fields).await?)
+}
+
+/// Gives an order about dead deliveries.
+pub(crate) async fn order_dead(
+    parts: &AdminParts,
+    verb: OrderVerb,
+    order: DeadOrder,
+    terms: OrderTerms,
+    by: OrderedBy,
+) -> Result<OrderResult, Refusal> {
+    dead(parts, verb, order, terms, by, &Fields::of_order()).await
 }
 
 async fn dead(
-    parts: AdminParts,
-    uri: &Uri,
-    body: Body,
-    verb: Verb,
-    act: impl for<'l> Fn(&'l dyn Ledger, Vec<DeliveryId>) -> LedgerFuture<'l, u64> + Send + Sync + 'static,
-) -> Answer {
-    let running = ordered(&parts)?;
-    let mut fields = fields_of(uri, body)?;
-    let DeadOrder { ids, filter, all, dry_run } = fields.read()?;
-    fields.finish()?;
+    parts: &AdminParts,
+    verb: OrderVerb,
+    order: DeadOrder,
+    terms: OrderTerms,
+    by: OrderedBy,
+    fields: &Fields,
+) -> Result<OrderResult, Refusal> {
+    let running = ordered(parts)?;
+    let DeadOrder { ids, filter, all, dry_run, limit } = order;
     let destination = filter.as_ref().and_then(|filter| filter.destination.clone());
-    let selection = Selection::<DeliveryId>::new(ids, filter, all, &fields)?;
+    let selection = Selection::<DeliveryId>::new(ids, filter, all, fields)?;
     if let Some(name) = destination {
-        check_known(&fields, &name, running.as_deref(), &*parts.ledger).await?;
+        check_known(fields, &name, running.as_deref(), &*parts.ledger).await?;
     }
-    let act: Act<DeliveryId> = Box::new(move |ledger, dead| {
-        let done = act(ledger, dead);
-        Box::pin(async move { Ok(Done { count: done.await?, ..Done::default() }) })
+    let act: Act<DeliveryId> = Box::new(move |_, dead| {
+        let part = match verb {
+            OrderVerb::Drop => OrderPart::DropDead(dead),
+            OrderVerb::Redeliver | OrderVerb::Move => OrderPart::RedeliverDead(dead),
+        };
+        Box::pin(async move { Ok(vec![part]) })
     });
-    json(&carry_out(parts, Order { selection, dry_run, verb, act }).await?)
+    let what = selection.what(limit).into();
+    let given = Given { by, terms, verb, what, counted: None };
+    carry_out(parts, Order { selection, limit, dry_run, act }, given, fields).await
 }
 
 /// The receiver that an order is for; none: those that share the ledger.
@@ -116,32 +174,30 @@ fn ordered(parts: &AdminParts) -> Result<Option<Arc<dyn Running>>, Refusal> {
     }
 }
 
-/// Delivers events again wherever they went before, and those that went nowhere to the destinations that would take them now.
+/// What delivers events again wherever they went before, and those that went nowhere to the destinations that would take them now.
 async fn again(
     ledger: &dyn Ledger,
     running: Option<&dyn Running>,
     events: Vec<SelectedEvent>,
-) -> Result<Done, LedgerError> {
+) -> Result<Vec<OrderPart>, LedgerError> {
     let (new, former): (Vec<_>, Vec<_>) = events.into_iter().partition(|event| event.is_new);
-    let mut done = Done::default();
+    let mut parts = Vec::new();
     if !former.is_empty() {
-        done.count = ledger.redeliver(former.iter().map(|event| event.id).collect(), None).await?;
+        let events = former.iter().map(|event| event.id).collect();
+        parts.push(OrderPart::Redeliver { events, destination: None });
     }
-    let mut routed = Vec::new();
+    let mut routed = Vec::with_capacity(new.len());
     for SelectedEvent { id, is_routable, .. } in new {
         let deliveries = match running.filter(|_| is_routable) {
             Some(running) => routes(ledger, running, id).await?,
             None => Vec::new(),
         };
-        match deliveries.is_empty() {
-            true => done.unrouted += 1,
-            false => routed.push((id, deliveries)),
-        }
+        routed.push((id, deliveries));
     }
     if !routed.is_empty() {
-        done.count += ledger.route(routed).await?;
+        parts.push(OrderPart::Route(routed));
     }
-    Ok(done)
+    Ok(parts)
 }
 
 /// Where an event would go if it came in now.
@@ -219,112 +275,105 @@ fn unknown_destination<'n>(expected: &str, name: &str, known: impl Iterator<Item
     format!("{expected}, found {}{advice}", quoted(name))
 }
 
-/// Does the order to one batch.
-type Act<I> =
-    Box<dyn for<'l> Fn(&'l dyn Ledger, Vec<<I as Selectable>::Selected>) -> LedgerFuture<'l, Done> + Send + Sync>;
+/// What is done to one batch.
+type Act<I> = Box<
+    dyn for<'l> Fn(&'l dyn Ledger, Vec<<I as Selectable>::Selected>) -> LedgerFuture<'l, Vec<OrderPart>> + Send + Sync,
+>;
 
 struct Order<I: Selectable> {
     selection: Selection<I>,
+    /// How many it takes at most.
+    limit: Option<u64>,
     /// Whether the order only counts what it selects.
     dry_run: bool,
-    verb: Verb,
     act: Act<I>,
 }
 
-/// What is done.
-#[derive(Clone, Copy)]
-pub(super) enum Verb {
-    Redeliver,
-    Move,
-    Drop,
-}
-
-impl Verb {
-    /// The verb's past participle.
-    const fn done(self) -> &'static str {
-        match self {
-            Self::Redeliver => "redelivered",
-            Self::Move => "moved",
-            Self::Drop => "dropped",
-        }
-    }
-
-    fn result(self, Done { matched, count, unrouted }: Done) -> OrderResult {
-        let unrouted = (unrouted > 0).then_some(unrouted);
-        let mut result = OrderResult { matched, unrouted, ..OrderResult::default() };
-        let counted = match self {
-            Self::Redeliver => &mut result.redelivered,
-            Self::Move => &mut result.moved,
-            Self::Drop => &mut result.dropped,
-        };
-        *counted = Some(count);
-        result
-    }
-}
-
-async fn carry_out<I: Selectable>(parts: AdminParts, order: Order<I>) -> Result<OrderResult, Refusal> {
-    finish(order.verb, order.dry_run, async move {
-        let mut done = Done::default();
-        let end = done.run(&*parts.ledger, order, parts.clock.now()).await;
-        (done, end)
-    })
-    .await
-}
-
-/// Carries out an order, and answers what came of it.
-pub(super) async fn finish(
-    verb: Verb,
-    is_dry_run: bool,
-    work: impl Future<Output = (Done, Result<(), Unselectable>)> + Send + 'static,
+async fn carry_out<I: Selectable>(
+    parts: &AdminParts,
+    order: Order<I>,
+    given: Given,
+    fields: &Fields,
 ) -> Result<OrderResult, Refusal> {
-    // In a task of its own: a caller that hangs up must not leave the order half done and unlogged.
-    let task = tokio::spawn(async move {
-        let (done, end) = work.await;
-        if !is_dry_run {
-            tracing::info!(matched = done.matched, done = done.count, "an operator's order: {}", verb.done());
+    let Order { selection, limit, dry_run, act } = order;
+    let verb = given.verb;
+    let fixed = selection.fixed(&*parts.ledger, limit, parts.clock.now()).await.map_err(|fault| match fault {
+        Unselectable::Ledger(error) => Refusal::from(error),
+        Unselectable::Id(fault) => {
+            Refusal::new(StatusCode::NOT_FOUND, "not_found", format!("{fault}; nothing was {}", past(verb)))
         }
-        (done, end)
-    });
-    let (done, end) = task.await.map_err(|_| {
-        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the order broke off; the log says why")
     })?;
-    match end {
-        Ok(()) => Ok(verb.result(done)),
-        Err(Unselectable::Ledger(error)) => {
-            Err(Refusal::from(error).adding(&format!("; {} were {} before that", done.count, verb.done())))
-        }
-        Err(Unselectable::Id(fault)) => {
-            Err(Refusal::new(StatusCode::NOT_FOUND, "not_found", format!("{fault}; nothing was {}", verb.done())))
-        }
+    if dry_run {
+        let (matched, preview) = fixed.preview(&*parts.ledger).await?;
+        return Ok(OrderResult { preview, ..nothing_done(verb, matched) });
     }
+    let given = Given { counted: fixed.count(), ..given };
+    carrying::give(parts, given, fields, move |hand| work(hand, fixed, act)).await
 }
 
-/// How far an order has come.
-#[derive(Default, Clone, Copy)]
-pub(super) struct Done {
-    pub(super) matched: u64,
-    pub(super) count: u64,
-    /// Events that no destination takes.
-    pub(super) unrouted: u64,
-}
+/// How many are remembered from counting them until something is done to them: a few hundred kilobytes.
+const MOST_REMEMBERED: usize = 10_000;
 
-impl Done {
-    async fn run<I: Selectable>(
-        &mut self,
-        ledger: &dyn Ledger,
-        order: Order<I>,
-        now: Moment,
-    ) -> Result<(), Unselectable> {
-        let Order { selection, dry_run, act, .. } = order;
-        let mut batches = selection.batches(ledger, now).await?;
-        while let Some(batch) = batches.next(ledger).await? {
-            self.matched += batch.len() as u64;
-            if !dry_run && !batch.is_empty() {
-                let Done { count, unrouted, .. } = act(ledger, batch).await?;
-                self.count += count;
-                self.unrouted += unrouted;
+/// Counts what is selected, and does the order to it.
+async fn work<I: Selectable>(mut hand: Hand, fixed: Fixed<I>, act: Act<I>) -> Result<Result<(), Over>, LedgerError> {
+    let ledger = hand.ledger.clone();
+    let order = hand.number;
+    let selected = move |records: Vec<I::Record>| -> Vec<I::Selected> {
+        records.iter().filter_map(|record| I::selected(record, order)).collect()
+    };
+    let mut pages = match fixed {
+        Fixed::Found(_) => fixed.pages(),
+        Fixed::Matching { filter, most } => {
+            let (mut counted, mut remembered) = (0, Some(Vec::new()));
+            let mut pages = Fixed::<I>::Matching { filter: filter.clone(), most }.pages();
+            while let Some(records) = pages.next(&*ledger).await? {
+                counted += records.len() as u64;
+                remembered = remembered.filter(|remembered| remembered.len() + records.len() <= MOST_REMEMBERED);
+                if let Some(remembered) = &mut remembered {
+                    remembered.extend(selected(records));
+                }
+                if let Err(over) = hand.keep_alive().await? {
+                    return Ok(Err(over));
+                }
+            }
+            if let Err(over) = hand.carry_out(OrderPart::Counting(Some(counted))).await? {
+                return Ok(Err(over));
+            }
+            match remembered {
+                // Exactly those that were counted.
+                Some(remembered) => {
+                    for batch in remembered.chunks(BATCH as usize) {
+                        if let Err(over) = act_on::<I>(&mut hand, &*ledger, &act, batch.to_vec()).await? {
+                            return Ok(Err(over));
+                        }
+                    }
+                    return Ok(Ok(()));
+                }
+                None => Fixed::Matching { filter, most: counted }.pages(),
             }
         }
-        Ok(())
+    };
+    while let Some(records) = pages.next(&*ledger).await? {
+        if let Err(over) = act_on::<I>(&mut hand, &*ledger, &act, selected(records)).await? {
+            return Ok(Err(over));
+        }
     }
+    Ok(Ok(()))
+}
+
+async fn act_on<I: Selectable>(
+    hand: &mut Hand,
+    ledger: &dyn Ledger,
+    act: &Act<I>,
+    batch: Vec<I::Selected>,
+) -> Result<Result<(), Over>, LedgerError> {
+    if batch.is_empty() {
+        return Ok(hand.keep_alive().await?.map(drop));
+    }
+    for part in act(ledger, batch).await? {
+        if let Err(over) = hand.carry_out(part).await? {
+            return Ok(Err(over));
+        }
+    }
+    Ok(Ok(()))
 }

@@ -1,5 +1,6 @@
 //! What the API reads from and gives orders to.
 
+use super::order_tasks::OrderTasks;
 use crate::certificate::CertificateEnd;
 use crate::ledger::{Ledger, NewDelivery};
 use crate::metrics::Metrics;
@@ -24,6 +25,8 @@ pub struct AdminParts {
     pub metrics: Arc<Metrics>,
     /// The present time.
     pub clock: Arc<dyn WallClock>,
+    /// The orders that this process carries out.
+    pub orders: Arc<OrderTasks>,
 }
 
 impl fmt::Debug for AdminParts {

@@ -1,34 +1,50 @@
 //! Orders about what is left of a destination that is gone: give it to another one, or drop it.
 
-use super::answer::{Answer, Refusal, json};
+use super::answer::{Answer, Refusal, json as answer};
+use super::carrying::{self, Given, Hand, OrderedBy, Over, nothing_done};
 use super::fields::Fields;
-use super::orders::{Body, Done, Verb, fields_of, find_destination, finish};
+use super::orders::{Body, fields_of, find_destination};
 use super::parts::AdminParts;
-use super::selection::Unselectable;
-use crate::ledger::{DestinationStats, Ledger, LedgerError, LedgerFuture};
+use crate::access::Caller;
+use crate::ledger::{DestinationStats, LedgerError, OrderPart, OrderVerb};
 use crate::text::{nearest, quoted};
 use crate::wire::{DropOrder, MoveOrder};
+use axum::Extension;
 use axum::extract::State;
-use http::Uri;
-use std::sync::Arc;
+use http::{HeaderMap, Uri};
+use serde_json::json;
 
-pub(super) async fn move_deliveries(State(parts): State<AdminParts>, uri: Uri, body: Body) -> Answer {
+pub(super) async fn move_deliveries(
+    State(parts): State<AdminParts>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
     let mut fields = fields_of(&uri, body)?;
-    let MoveOrder { from, to, dry_run } = fields.read()?;
+    let (MoveOrder { from, to, dry_run }, terms) = (fields.read()?, fields.read()?);
     fields.finish()?;
     let left = left_of(&parts, &fields, "from", &from).await?;
     let to = find_destination(&fields, "to", &to, parts.running.as_deref())?;
-    let from: Arc<str> = from.into();
-    carry_out(parts, left, dry_run, Verb::Move, move |ledger| ledger.move_deliveries(from.clone(), to.clone())).await
+    let (by, what) = (OrderedBy::program(&caller, &headers), json!({ "from": from, "to": &*to }));
+    let given = Given { by, terms, verb: OrderVerb::Move, what, counted: Some(left) };
+    carry_out(parts, given, dry_run, &fields, OrderPart::Move { from: from.into(), to }).await
 }
 
-pub(super) async fn drop_deliveries(State(parts): State<AdminParts>, uri: Uri, body: Body) -> Answer {
+pub(super) async fn drop_deliveries(
+    State(parts): State<AdminParts>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
     let mut fields = fields_of(&uri, body)?;
-    let DropOrder { destination, dry_run } = fields.read()?;
+    let (DropOrder { destination, dry_run }, terms) = (fields.read()?, fields.read()?);
     fields.finish()?;
     let left = left_of(&parts, &fields, "destination", &destination).await?;
-    let destination: Arc<str> = destination.into();
-    carry_out(parts, left, dry_run, Verb::Drop, move |ledger| ledger.drop_deliveries(destination.clone())).await
+    let (by, what) = (OrderedBy::program(&caller, &headers), json!({ "destination": destination }));
+    let given = Given { by, terms, verb: OrderVerb::Drop, what, counted: Some(left) };
+    carry_out(parts, given, dry_run, &fields, OrderPart::Drop { destination: destination.into() }).await
 }
 
 /// How many deliveries are left of a destination that no receiver is configured with.
@@ -55,31 +71,20 @@ async fn left_of(parts: &AdminParts, fields: &Fields, field: &str, name: &str) -
     Err(fields.malformed(field, fault))
 }
 
-async fn carry_out(
-    parts: AdminParts,
-    matched: u64,
-    dry_run: bool,
-    verb: Verb,
-    act: impl for<'l> Fn(&'l dyn Ledger) -> LedgerFuture<'l, u64> + Send + Sync + 'static,
-) -> Answer {
-    let result = finish(verb, dry_run, async move {
-        let mut done = Done { matched, ..Done::default() };
-        let end = if dry_run { Ok(()) } else { to_the_end(&*parts.ledger, act, &mut done.count).await };
-        (done, end.map_err(Unselectable::from))
-    });
-    json(&result.await?)
+async fn carry_out(parts: AdminParts, given: Given, dry_run: bool, fields: &Fields, part: OrderPart) -> Answer {
+    if dry_run {
+        return answer(&nothing_done(given.verb, given.counted.unwrap_or(0)));
+    }
+    answer(&carrying::give(&parts, given, fields, move |hand| to_the_end(hand, part)).await?)
 }
 
 /// Call after call, as long as there is something to do.
-async fn to_the_end(
-    ledger: &dyn Ledger,
-    act: impl for<'l> Fn(&'l dyn Ledger) -> LedgerFuture<'l, u64>,
-    count: &mut u64,
-) -> Result<(), LedgerError> {
+async fn to_the_end(mut hand: Hand, part: OrderPart) -> Result<Result<(), Over>, LedgerError> {
     loop {
-        match act(ledger).await? {
-            0 => return Ok(()),
-            done => *count += done,
+        match hand.carry_out(part.clone()).await? {
+            Ok(0) => return Ok(Ok(())),
+            Ok(_) => {}
+            Err(over) => return Ok(Err(over)),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::let_in::let_in;
 use super::orders::ORDER_LIMIT;
 use super::parts::AdminParts;
 use super::turns::{self, Turns};
-use super::{backup, event, gauges, health, lists, openapi, orders, reassign, stats};
+use super::{backup, event, gauges, health, lists, openapi, order_list, orders, reassign, stats};
 use crate::access::Gate;
 use crate::wire::{RunningConfig, path};
 use axum::extract::{DefaultBodyLimit, State};
@@ -31,6 +31,7 @@ pub(super) fn open_router(parts: AdminParts) -> Router {
         .route(path::DELIVERIES, get(lists::deliveries))
         .route(path::DEAD_GROUPS, get(lists::dead_groups))
         .route(path::REFUSED, get(lists::refused))
+        .route(path::ORDERS, get(order_list::list))
         .route_layer(from_fn_with_state(Turns::default(), turns::take));
     large
         .route(path::LIVENESS, get(health::live))
@@ -41,6 +42,8 @@ pub(super) fn open_router(parts: AdminParts) -> Router {
         .route(path::DELIVERIES_DROP, post(reassign::drop_deliveries))
         .route(path::DEAD_REDELIVER, post(orders::redeliver_dead))
         .route(path::DEAD_DROP, post(orders::drop_dead))
+        .route(path::ORDER, get(order_list::show))
+        .route(path::ORDER_CANCEL, post(order_list::cancel))
         .route(path::STATS, get(stats::show))
         .route(path::ACTIVITY, get(activity))
         .route(path::CONFIG, get(config))

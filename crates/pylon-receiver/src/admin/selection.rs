@@ -1,4 +1,4 @@
-//! The selection of an order: by id, by a filter, or all; processed batch by batch.
+//! The selection of an order: by id, by a filter, or all; gone through page by page.
 
 use super::answer::Refusal;
 use super::fields::Fields;
@@ -9,16 +9,25 @@ use crate::ledger::{
     Page,
 };
 use crate::time::Moment;
+use crate::wire::{OrderPreview, OrderSample};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 use std::time::Duration;
 
 /// How many go to the ledger at once.
-const BATCH: u32 = 500;
+pub(super) const BATCH: u32 = 500;
+/// How many ids of an order are told.
+const IDS_TOLD: usize = 20;
+/// How many samples a preview has.
+const SAMPLES: usize = 5;
 
 /// What an order can select: events, and dead deliveries.
-pub(super) trait Selectable: Copy + Ord + std::hash::Hash + Send + Sync + 'static {
+pub(super) trait Selectable: Copy + Ord + std::hash::Hash + Serialize + Send + Sync + 'static {
     /// The conditions of a selection.
-    type Filter: Clone + PartialEq + Send + Sync + 'static;
+    type Filter: Clone + PartialEq + Serialize + Send + Sync + 'static;
+    /// One as a list has it.
+    type Record: Send + 'static;
     /// What an order has to know of one that it selects.
     type Selected: Copy + Send + Sync + 'static;
 
@@ -35,25 +44,33 @@ pub(super) trait Selectable: Copy + Ord + std::hash::Hash + Send + Sync + 'stati
     fn find(
         self,
         ledger: &dyn Ledger,
-    ) -> impl Future<Output = Result<Result<Self::Selected, String>, LedgerError>> + Send;
+    ) -> impl Future<Output = Result<Result<Self::Record, String>, LedgerError>> + Send;
 
-    /// Limits the filter to what exists when the order is given: otherwise new arrivals could keep the order going for ever.
-    fn until(filter: Self::Filter, ordered_at: Moment) -> Self::Filter;
+    /// Limits the filter to what is there when the order is given: otherwise new ones could keep the order going for ever.
+    fn limit(
+        filter: Self::Filter,
+        ledger: &dyn Ledger,
+        ordered_at: Moment,
+    ) -> impl Future<Output = Result<Self::Filter, LedgerError>> + Send;
 
     /// A page of those that match.
     fn page(
         ledger: &dyn Ledger,
         filter: Self::Filter,
         page: Page<Self>,
-        ordered_at: Moment,
-    ) -> impl Future<Output = Result<Batch<Self>, LedgerError>> + Send;
-}
+    ) -> impl Future<Output = Result<Vec<Self::Record>, LedgerError>> + Send;
 
-/// Some of those that match.
-pub(super) struct Batch<I: Selectable> {
-    selected: Vec<I::Selected>,
-    /// The next batch starts after this one; none: this was the last.
-    next: Option<I>,
+    /// Its id.
+    fn id(record: &Self::Record) -> Self;
+
+    /// What the order of this number has to know of it; none: the order has made it itself.
+    fn selected(record: &Self::Record, order: u64) -> Option<Self::Selected>;
+
+    /// How a preview shows it.
+    fn sample(record: Self::Record) -> OrderSample;
+
+    /// The limits of a filter, as a preview tells them.
+    fn limits(filter: &Self::Filter) -> (Option<Moment>, Option<Moment>);
 }
 
 /// An event as an order selects it.
@@ -64,13 +81,6 @@ pub(super) struct SelectedEvent {
     pub(super) is_new: bool,
     /// Whether it can be delivered by the configuration's rules: a parked event cannot.
     pub(super) is_routable: bool,
-}
-
-impl From<&EventRecord> for SelectedEvent {
-    fn from(event: &EventRecord) -> Self {
-        let is_new = matches!(event.state, EventState::Unrouted | EventState::Parked);
-        Self { id: event.id, is_new, is_routable: event.parked.is_none() }
-    }
 }
 
 /// Why an order was not begun.
@@ -124,51 +134,121 @@ impl<I: Selectable> Selection<I> {
         }
     }
 
-    /// Goes through the selection. Every id of it is looked up first.
-    pub(super) async fn batches(self, ledger: &dyn Ledger, ordered_at: Moment) -> Result<Batches<I>, Unselectable> {
-        let rest = match self {
+    /// The selection as the list of orders tells it.
+    pub(super) fn what(&self, limit: Option<u64>) -> Map<String, Value> {
+        let mut what = Map::new();
+        match self {
             Self::Ids(ids) => {
+                what.insert("ids".to_owned(), json!(&ids[..ids.len().min(IDS_TOLD)]));
+                what.insert("id_count".to_owned(), json!(ids.len()));
+            }
+            Self::Matching(filter) if *filter == I::every() => drop(what.insert("all".to_owned(), json!(true))),
+            Self::Matching(filter) => drop(what.insert("filter".to_owned(), json!(filter))),
+        }
+        if let Some(limit) = limit {
+            what.insert("limit".to_owned(), json!(limit));
+        }
+        what
+    }
+
+    /// Looks everything up that it names, and has it take nothing that comes later.
+    pub(super) async fn fixed(
+        self,
+        ledger: &dyn Ledger,
+        limit: Option<u64>,
+        ordered_at: Moment,
+    ) -> Result<Fixed<I>, Unselectable> {
+        let most = limit.unwrap_or(u64::MAX);
+        match self {
+            Self::Ids(mut ids) => {
+                ids.truncate(usize::try_from(most).unwrap_or(usize::MAX));
                 let mut found = Vec::with_capacity(ids.len());
                 for id in ids {
                     found.push(id.find(ledger).await?.map_err(Unselectable::Id)?);
                 }
-                Rest::Found(found.into_iter())
+                Ok(Fixed::Found(found))
             }
-            Self::Matching(filter) => Rest::Matching { filter: I::until(filter, ordered_at), after: None },
-        };
-        Ok(Batches { rest, ordered_at })
+            Self::Matching(filter) => Ok(Fixed::Matching { filter: I::limit(filter, ledger, ordered_at).await?, most }),
+        }
     }
 }
 
-/// Goes through a selection.
-pub(super) struct Batches<I: Selectable> {
-    rest: Rest<I>,
-    ordered_at: Moment,
+/// A selection that takes nothing that comes later.
+pub(super) enum Fixed<I: Selectable> {
+    /// These.
+    Found(Vec<I::Record>),
+    /// The oldest that match.
+    Matching { filter: I::Filter, most: u64 },
 }
 
-enum Rest<I: Selectable> {
-    Found(std::vec::IntoIter<I::Selected>),
-    Matching { filter: I::Filter, after: Option<I> },
+impl<I: Selectable> Fixed<I> {
+    /// How many there are, if nobody has to count.
+    pub(super) fn count(&self) -> Option<u64> {
+        match self {
+            Self::Found(found) => Some(found.len() as u64),
+            Self::Matching { .. } => None,
+        }
+    }
+
+    /// How many there are, and what the first ones are.
+    pub(super) async fn preview(self, ledger: &dyn Ledger) -> Result<(u64, Option<OrderPreview>), LedgerError> {
+        let (until, died_before) = match &self {
+            Self::Found(_) => (None, None),
+            Self::Matching { filter, .. } => I::limits(filter),
+        };
+        let (mut count, mut samples) = (0, Vec::new());
+        let mut ends: Option<(Moment, Moment)> = None;
+        let mut pages = self.pages();
+        while let Some(records) = pages.next(ledger).await? {
+            for record in records {
+                count += 1;
+                let sample = I::sample(record);
+                let at = sample.event.received_at();
+                ends = Some(ends.map_or((at, at), |(oldest, newest)| (oldest.min(at), newest.max(at))));
+                if samples.len() < SAMPLES {
+                    samples.push(sample);
+                }
+            }
+        }
+        let preview = ends.map(|(oldest, newest)| OrderPreview { oldest, newest, samples, until, died_before });
+        Ok((count, preview))
+    }
+
+    /// Goes through it.
+    pub(super) fn pages(self) -> Pages<I> {
+        match self {
+            Self::Found(found) => Pages::Found(found.into_iter()),
+            Self::Matching { filter, most } => Pages::Matching { filter, after: None, left: most },
+        }
+    }
+}
+
+/// The pages of a selection.
+pub(super) enum Pages<I: Selectable> {
+    Found(std::vec::IntoIter<I::Record>),
+    Matching { filter: I::Filter, after: Option<I>, left: u64 },
     Nothing,
 }
 
-impl<I: Selectable> Batches<I> {
-    /// The next batch; none: that was the last.
-    pub(super) async fn next(&mut self, ledger: &dyn Ledger) -> Result<Option<Vec<I::Selected>>, LedgerError> {
-        match &mut self.rest {
-            Rest::Nothing => Ok(None),
-            Rest::Found(found) => {
-                let batch: Vec<I::Selected> = found.take(BATCH as usize).collect();
-                Ok((!batch.is_empty()).then_some(batch))
+impl<I: Selectable> Pages<I> {
+    /// The next page; none: that was the last.
+    pub(super) async fn next(&mut self, ledger: &dyn Ledger) -> Result<Option<Vec<I::Record>>, LedgerError> {
+        match self {
+            Self::Nothing => Ok(None),
+            Self::Found(found) => {
+                let page: Vec<I::Record> = found.take(BATCH as usize).collect();
+                Ok((!page.is_empty()).then_some(page))
             }
-            Rest::Matching { filter, after } => {
-                let page = Page { after: *after, limit: BATCH, order: Order::OldestFirst };
-                let batch = I::page(ledger, filter.clone(), page, self.ordered_at).await?;
-                match batch.next {
-                    None => self.rest = Rest::Nothing,
+            Self::Matching { filter, after, left } => {
+                let limit = u32::try_from(*left).unwrap_or(BATCH).min(BATCH);
+                let page = Page { after: *after, limit, order: Order::OldestFirst };
+                let records = if limit == 0 { Vec::new() } else { I::page(ledger, filter.clone(), page).await? };
+                *left -= records.len() as u64;
+                match next(&records, &page, I::id).filter(|_| *left > 0 && !records.is_empty()) {
+                    None => *self = Self::Nothing,
                     next => *after = next,
                 }
-                Ok(Some(batch.selected))
+                Ok(Some(records))
             }
         }
     }
@@ -176,6 +256,7 @@ impl<I: Selectable> Batches<I> {
 
 impl Selectable for EventId {
     type Filter = EventFilter;
+    type Record = EventRecord;
     type Selected = SelectedEvent;
 
     const ALL: &'static str = "every event";
@@ -188,34 +269,45 @@ impl Selectable for EventId {
         EventFilter::default()
     }
 
-    async fn find(self, ledger: &dyn Ledger) -> Result<Result<SelectedEvent, String>, LedgerError> {
+    async fn find(self, ledger: &dyn Ledger) -> Result<Result<EventRecord, String>, LedgerError> {
         let previous = u128::from_be_bytes(*self.as_bytes()).checked_sub(1);
         let after = previous.map(|previous| Self::from_bytes(previous.to_be_bytes()));
         let found = ledger.events(Self::every(), Page { after, limit: 1, order: Order::OldestFirst }).await?;
-        let found = found.iter().find(|event| event.id == self).map(SelectedEvent::from);
-        Ok(found.ok_or_else(|| {
+        Ok(found.into_iter().find(|event| event.id == self).ok_or_else(|| {
             format!("unknown event: expected one that is kept, found none with the id {self}; it may have been pruned")
         }))
     }
 
-    fn until(filter: EventFilter, ordered_at: Moment) -> EventFilter {
-        EventFilter { until: Some(end(filter.until, ordered_at)), ..filter }
+    async fn limit(filter: EventFilter, _: &dyn Ledger, ordered_at: Moment) -> Result<EventFilter, LedgerError> {
+        Ok(EventFilter { until: Some(end(filter.until, ordered_at)), ..filter })
     }
 
-    async fn page(
-        ledger: &dyn Ledger,
-        filter: EventFilter,
-        page: Page<Self>,
-        _: Moment,
-    ) -> Result<Batch<Self>, LedgerError> {
-        let events = ledger.events(filter, page).await?;
-        let next = next(&events, &page, |event| event.id);
-        Ok(Batch { selected: events.iter().map(SelectedEvent::from).collect(), next })
+    async fn page(ledger: &dyn Ledger, filter: EventFilter, page: Page<Self>) -> Result<Vec<EventRecord>, LedgerError> {
+        ledger.events(filter, page).await
+    }
+
+    fn id(record: &EventRecord) -> Self {
+        record.id
+    }
+
+    fn selected(record: &EventRecord, _: u64) -> Option<SelectedEvent> {
+        let is_new = matches!(record.state, EventState::Unrouted | EventState::Parked);
+        Some(SelectedEvent { id: record.id, is_new, is_routable: record.parked.is_none() })
+    }
+
+    fn sample(record: EventRecord) -> OrderSample {
+        let kind = record.kind_or_name().to_owned();
+        OrderSample { event: record.id, delivery: None, kind, issue: record.issue, destination: None }
+    }
+
+    fn limits(filter: &EventFilter) -> (Option<Moment>, Option<Moment>) {
+        (filter.until, None)
     }
 }
 
 impl Selectable for DeliveryId {
     type Filter = DeliveryFilter;
+    type Record = DeliveryRecord;
     type Selected = DeliveryId;
 
     const ALL: &'static str = "every dead delivery";
@@ -232,13 +324,14 @@ impl Selectable for DeliveryId {
         DeliveryFilter { state: Some(DeliveryState::Dead), ..DeliveryFilter::default() }
     }
 
-    async fn find(self, ledger: &dyn Ledger) -> Result<Result<Self, String>, LedgerError> {
+    async fn find(self, ledger: &dyn Ledger) -> Result<Result<DeliveryRecord, String>, LedgerError> {
         let previous = self.number.checked_sub(1);
         let after = previous.map(|number| Self { event: self.event, number });
         let filter = DeliveryFilter { event: Some(self.event), ..DeliveryFilter::default() };
         let found = ledger.deliveries(filter, Page { after, limit: 1, order: Order::OldestFirst }).await?;
-        Ok(match found.iter().find(|delivery| delivery.id == self).map(|delivery| delivery.state) {
-            Some(DeliveryState::Dead) => Ok(self),
+        let found = found.into_iter().find(|delivery| delivery.id == self);
+        Ok(match found.as_ref().map(|delivery| delivery.state) {
+            Some(DeliveryState::Dead) => found.ok_or_else(String::new),
             Some(state) => Err(format!("not a dead delivery: expected one, found that {self} is {state}")),
             None => Err(format!(
                 "unknown delivery: expected one that is kept, found none with the id {self}; it may have been pruned"
@@ -246,23 +339,41 @@ impl Selectable for DeliveryId {
         })
     }
 
-    fn until(filter: DeliveryFilter, ordered_at: Moment) -> DeliveryFilter {
-        DeliveryFilter { until: Some(end(filter.until, ordered_at)), ..filter }
+    /// By the clock of the ledger, which says when they died.
+    async fn limit(filter: DeliveryFilter, ledger: &dyn Ledger, _: Moment) -> Result<DeliveryFilter, LedgerError> {
+        let present = ledger.present().await?;
+        Ok(DeliveryFilter { died_before: Some(end(filter.died_before, present)), ..filter })
     }
 
     async fn page(
         ledger: &dyn Ledger,
         filter: DeliveryFilter,
         page: Page<Self>,
-        ordered_at: Moment,
-    ) -> Result<Batch<Self>, LedgerError> {
-        let deliveries = ledger.deliveries(filter, page).await?;
-        let next = next(&deliveries, &page, |delivery| delivery.id);
-        // A delivery that this order created and that has died meanwhile does not belong to it, and could keep it going for ever.
-        let was_there =
-            |delivery: &DeliveryRecord| delivery.redelivery_of.is_none() || delivery.created_at < ordered_at;
-        let selected = deliveries.iter().filter(|delivery| was_there(delivery)).map(|delivery| delivery.id).collect();
-        Ok(Batch { selected, next })
+    ) -> Result<Vec<DeliveryRecord>, LedgerError> {
+        ledger.deliveries(filter, page).await
+    }
+
+    fn id(record: &DeliveryRecord) -> Self {
+        record.id
+    }
+
+    /// What the order made and what has died meanwhile does not belong to it, and could keep it going for ever.
+    fn selected(record: &DeliveryRecord, order: u64) -> Option<Self> {
+        (record.order != Some(order)).then_some(record.id)
+    }
+
+    fn sample(record: DeliveryRecord) -> OrderSample {
+        OrderSample {
+            event: record.id.event,
+            delivery: Some(record.id),
+            kind: record.kind_or_name().to_owned(),
+            issue: record.issue,
+            destination: Some(record.destination),
+        }
+    }
+
+    fn limits(filter: &DeliveryFilter) -> (Option<Moment>, Option<Moment>) {
+        (None, filter.died_before)
     }
 }
 

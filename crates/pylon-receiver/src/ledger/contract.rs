@@ -4,9 +4,10 @@ use super::backup::Backup;
 use super::chore::{Prune, Pruned};
 use super::durability::Durability;
 use super::error::LedgerError;
-use super::event::{NewDelivery, NewEvent, Recorded};
+use super::event::{NewEvent, Recorded};
 use super::exchange::{Exchange, Exchanged};
 use super::lease::{Lease, Owner};
+use super::order::{BegunOrder, Carried, NewOrder, OrderEnd, OrderPart, OrderRecord};
 use super::read::{
     DeadGroup, DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Page, RefusedFilter,
     RefusedRecord, Stats,
@@ -15,8 +16,8 @@ use super::refused::NewRefused;
 use super::spool_status::SpoolStatus;
 use super::wake::Wakes;
 use crate::id::{DeliveryId, EventId};
+use crate::time::Moment;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The answer of a ledger, as a future.
@@ -141,34 +142,34 @@ pub trait Ledger: Send + Sync + 'static {
     /// Messages may be lost or late, so look at the ledger every 30 s as well.
     fn wakes(&self) -> Wakes;
 
-    /// Makes a new delivery of each event to the destination, or to every destination that the event ever went to. The new
-    /// deliveries are due at once. Says how many it made.
+    /// Begins an order: from here on it is listed, and under way for [`OrderRecord::LEASE`]. An order whose key began one before is that
+    /// one: nothing begins, however many ask at once.
     ///
-    /// A new delivery joins the end of its line and names the event's last delivery to that destination as the one it
-    /// repeats. The event's dead deliveries to that destination become [redelivered](super::DeliveryState::Redelivered).
-    /// Unknown events are skipped.
-    fn redeliver(&self, events: Vec<EventId>, destination: Option<Arc<str>>) -> LedgerFuture<'_, u64>;
+    /// The newest [`OrderRecord::MOST_KEPT`] orders are kept, and those that are running.
+    fn begin_order(&self, order: NewOrder) -> LedgerFuture<'_, BegunOrder>;
 
-    /// Makes the first deliveries of events that went nowhere, due at once; says how many. Events that are unknown, or have a
-    /// delivery by now, are skipped.
-    fn route(&self, events: Vec<(EventId, Vec<NewDelivery>)>) -> LedgerFuture<'_, u64>;
-
-    /// Makes a new delivery in the place of each dead one, which becomes
-    /// [redelivered](super::DeliveryState::Redelivered); says how many. Deliveries that are not dead are skipped.
-    fn redeliver_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64>;
-
-    /// Drops dead deliveries for good; says how many. Deliveries that are not dead are skipped.
-    fn drop_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64>;
-
-    /// Gives the waiting, held and dead deliveries of a destination to another one, a limited number at a call; says how many. Zero:
-    /// there are no others, except those that are [delivering](super::DeliveryState::Delivering) and those behind them.
+    /// Does a part of an order that is under way, adds what it did to the order's numbers in the same commit, and renews its lease.
+    /// Of an order that is not under way it does nothing. A delivery that is made, moved or dropped names the order.
     ///
-    /// What waits is due at once, and keeps its attempts. In a line, what was made first goes first, and everything goes behind what is
-    /// delivering at that moment.
-    fn move_deliveries(&self, from: Arc<str>, to: Arc<str>) -> LedgerFuture<'_, u64>;
+    /// A large part may be done in several commits. After [`cancel_order`](Self::cancel_order) has answered, nothing more of the order is
+    /// done, also of a part that began before.
+    fn carry_out(&self, number: u64, part: OrderPart) -> LedgerFuture<'_, Carried>;
 
-    /// Drops the waiting, held and dead deliveries of a destination for good, a limited number at a call; says how many. Zero: as above.
-    fn drop_deliveries(&self, destination: Arc<str>) -> LedgerFuture<'_, u64>;
+    /// Ends an order that is under way; says what became of the order, whether it ended now or before. None: it is unknown.
+    fn end_order(&self, number: u64, end: OrderEnd) -> LedgerFuture<'_, Option<OrderRecord>>;
+
+    /// Cancels an order that is under way: what is done stays done, and nothing more is done. Says what became of the order, whether it
+    /// was cancelled now or ended before. None: it is unknown.
+    fn cancel_order(&self, number: u64) -> LedgerFuture<'_, Option<OrderRecord>>;
+
+    /// A page of the orders. One whose lease is over is [broken off](super::OrderState::BrokenOff).
+    fn orders(&self, page: Page<u64>) -> LedgerFuture<'_, Vec<OrderRecord>>;
+
+    /// One order; none if it is unknown.
+    fn order(&self, number: u64) -> LedgerFuture<'_, Option<OrderRecord>>;
+
+    /// The present by the clock with which the ledger says when a delivery died.
+    fn present(&self) -> LedgerFuture<'_, Moment>;
 
     /// Forgets events that arrived longer ago than they are kept for, and deduplication keys whose time is over: a limited
     /// number at a call.

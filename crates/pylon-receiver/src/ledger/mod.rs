@@ -15,6 +15,7 @@ mod event;
 mod exchange;
 mod lease;
 mod observer;
+mod order;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod read;
@@ -41,6 +42,7 @@ pub(crate) use exchange::{ANSWERS_AT_AN_END, DAMAGED, INTERRUPTED};
 pub use exchange::{Claim, Claimed, Exchange, Exchanged, NewAttempt, Settled, Settlement, Verdict};
 pub use lease::{Lease, LeasedDelivery, Owner};
 pub use observer::CommitObserver;
+pub use order::{BegunOrder, Carried, NewOrder, OrderEnd, OrderPart, OrderRecord, OrderSource, OrderState, OrderVerb};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresLedger, PostgresOptions, ReadPassword};
 pub use read::{

@@ -72,6 +72,9 @@ pub struct DeliveryFilter {
     /// Whose last attempt failed with this code, such as `http_500`; `none` for those that have no code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// Dead, and dead before this moment of the ledger's clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub died_before: Option<Moment>,
 }
 
 impl DeliveryFilter {
@@ -265,6 +268,9 @@ pub struct DeliveryRecord {
     /// be read. None as long as nothing failed, once it is delivered, and if it failed before the receiver kept codes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// The number of the order that made it, or that moved or dropped it since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<u64>,
 }
 
 impl DeliveryRecord {

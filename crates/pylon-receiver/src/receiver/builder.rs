@@ -10,7 +10,7 @@ use super::start_fault::StartFault;
 use super::{Receiver, Shared, certificates, client_certificates, pruner};
 use crate::accept::{Acceptor, AcceptorParts, InheritedSocket, Listener, ListenerLimits, TlsKeys};
 use crate::activity::Recorder;
-use crate::admin::{AdminParts, Health};
+use crate::admin::{AdminParts, Health, Running};
 use crate::config::{Config, DestinationConfig, EndpointConfig, LedgerAddress, ListenAddress};
 use crate::deliver::Handlers;
 use crate::ledger::{Ledger, Owner};
@@ -219,12 +219,14 @@ impl ReceiverBuilder {
             webhooks: webhooks.clone(),
             given,
             stopping: watch::Sender::new(false),
+            orders: Arc::default(),
         });
         let (stop_listening, stop_admin) = (watch::Sender::new(None), watch::Sender::new(None));
         let mut beside = JoinSet::new();
         beside.spawn(certificates::run(shared.clone()));
-        let parts =
-            AdminParts { ledger, running: Some(shared.clone()), is_shared: false, metrics: metrics.clone(), clock };
+        let running: Option<Arc<dyn Running>> = Some(shared.clone());
+        let orders = shared.orders.clone();
+        let parts = AdminParts { ledger, running, is_shared: false, metrics: metrics.clone(), clock, orders };
         let health = health.map(|path| (path, Health::new(parts.clone())));
         let pruning = tokio::spawn(pruner::run(shared.clone(), owner, metrics));
         beside.spawn(async move { couriers.follow(wakes).await });

@@ -24,7 +24,7 @@ pub use start_fault::StartFault;
 
 use crate::accept::{Acceptor, Stopped, TlsKeys, deliveries_of};
 use crate::activity::Recorder;
-use crate::admin::{Running, RunningDestination};
+use crate::admin::{OrderTasks, Running, RunningDestination};
 use crate::certificate::CertificateEnd;
 use crate::config::{Config, ConfigFault, ListenAddress, restarts, show};
 use crate::deliver::CircuitState;
@@ -119,6 +119,7 @@ struct Shared {
     webhooks: Vec<ListenAddress>,
     given: InheritedAddresses,
     stopping: watch::Sender<bool>,
+    orders: Arc<OrderTasks>,
 }
 
 impl Receiver {
@@ -182,7 +183,10 @@ impl Receiver {
         let pruning = async {
             let _ = until(deadline_of_requests, &mut self.pruning).await;
         };
-        let (last, ()) = tokio::join!(working, pruning);
+        let ordering = async {
+            let _ = until(deadline_of_requests, self.shared.orders.stop()).await;
+        };
+        let (last, (), ()) = tokio::join!(working, pruning, ordering);
         let closed = until(last, self.shared.ledger.close()).await;
         // Whoever was answered has what he was told: it is committed.
         let closed = closed.unwrap_or_else(|_| Err(LedgerError::Unreachable("it did not close in time".into())));

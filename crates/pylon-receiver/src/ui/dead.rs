@@ -23,6 +23,8 @@ struct Dead {
     filter: DeliveryFilter,
     deliveries: Vec<DeliveryRecord>,
     next: Option<String>,
+    /// The filter of this list, for an order about all that match.
+    order: String,
 }
 
 /// The dead with one destination and one cause.
@@ -61,8 +63,9 @@ pub(super) async fn show(
     let groups = ui.parts.ledger.dead_groups().await.map_err(Refusal::from)?;
     let mut groups: Vec<Group> = groups.into_iter().map(Group::from).collect();
     groups.sort_by_key(|found| std::cmp::Reverse(found.group.dead));
+    let order = query::more(&filter);
     let filter = DeliveryFilter { state: Some(DeliveryState::Dead), ..filter };
     let DeliveryList { deliveries, next } = admin::list_deliveries(&ui.parts, filter.clone(), asked).await?;
     let next = query::next(&uri, next);
-    page(&Dead { frame, groups, filter, deliveries, next }, &headers)
+    page(&Dead { frame, groups, filter, deliveries, next, order }, &headers)
 }

@@ -4,14 +4,14 @@ use super::answer::{Answer as Said, Attempt, attempts};
 use super::filters;
 use super::frame::{Frame, Ui};
 use super::json_layout;
-use super::page::{Answer, Problem, page};
+use super::page::{Answer, Problem, page_with_key};
 use super::query;
 use super::text::{MOST_SHOWN, beginning};
 use crate::access::Caller;
-use crate::admin::Refusal;
+use crate::admin::{self, Refusal};
 use crate::id::EventId;
-use crate::ledger;
-use crate::wire::{DeliveryDetail, EventDetail};
+use crate::ledger::{self, OrderRecord};
+use crate::wire::{DeliveryDetail, DeliveryState, EventDetail};
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, State};
@@ -20,6 +20,7 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode, Uri};
 use pylon_webhooks::{EventKind, Field, FieldValue, WebhookEvent};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 
 /// Attempts that a delivery shows of its first ones, and of its last ones.
 const MOST_AT_AN_END: usize = 5;
@@ -32,13 +33,17 @@ struct EventPage {
     deliveries: Vec<Delivery>,
     view: View,
     body: Body,
-    /// What came of an order that was just given.
-    notice: Option<String>,
+    /// An order that was just given.
+    given: Option<OrderRecord>,
+    /// Makes a double click one order.
+    key: String,
 }
 
 /// A delivery as the page shows it.
 struct Delivery {
     detail: DeliveryDetail,
+    /// The order that made it, or that moved or dropped it since.
+    order: Option<OrderRecord>,
     first: Vec<Attempt>,
     /// How many stand between the first and the last ones.
     between: usize,
@@ -79,7 +84,7 @@ enum Body {
 #[derive(Deserialize)]
 struct Wanted {
     body: Option<View>,
-    sent: Option<u64>,
+    order: Option<u64>,
 }
 
 pub(super) async fn show(
@@ -91,20 +96,29 @@ pub(super) async fn show(
 ) -> Answer {
     let answer = async {
         let mut fields = query::fields_of(uri.query(), ui.parts.clock.now())?;
-        let Wanted { body: view, sent } = fields.read()?;
+        let Wanted { body: view, order } = fields.read()?;
         fields.finish()?;
         let found = find(&ui, &id).await?;
         let view = view.unwrap_or_default();
         let body = body_of(view, &found);
         let event = EventDetail::from(found);
-        let deliveries = event.deliveries.iter().cloned().map(shown).collect();
-        let notice = sent.map(|sent| match sent {
-            0 => "Nothing was sent: no destination takes this event.".to_owned(),
-            1 => "Sent again: one new delivery.".to_owned(),
-            sent => format!("Sent again: {sent} new deliveries."),
-        });
-        let frame = ui.frame(&caller, "../").await;
-        page(&EventPage { frame, event, deliveries, view, body, notice }, &headers)
+        let mut orders = HashMap::new();
+        for number in event.deliveries.iter().filter_map(|delivery| delivery.record.order).chain(order) {
+            if !orders.contains_key(&number)
+                && let Some(order) = ui.parts.ledger.order(number).await.map_err(Refusal::from)?
+            {
+                orders.insert(number, order);
+            }
+        }
+        let given = order.and_then(|number| orders.get(&number).cloned());
+        let with_order = |detail: &DeliveryDetail| {
+            let order = detail.record.order.and_then(|number| orders.get(&number).cloned());
+            shown(detail.clone(), order)
+        };
+        let deliveries = event.deliveries.iter().map(with_order).collect();
+        let (frame, key) = (ui.frame(&caller, "../").await, admin::random_key());
+        let template = EventPage { frame, event, deliveries, view, body, given, key };
+        page_with_key(&template, &headers, &template.key)
     };
     answer.await.map_err(Problem::below)
 }
@@ -131,14 +145,14 @@ async fn find(ui: &Ui, id: &str) -> Result<ledger::EventDetail, Refusal> {
     ui.parts.ledger.event(id).await?.ok_or_else(unknown)
 }
 
-fn shown(detail: DeliveryDetail) -> Delivery {
+fn shown(detail: DeliveryDetail, order: Option<OrderRecord>) -> Delivery {
     let log = &detail.log;
     let between = log.len().saturating_sub(2 * MOST_AT_AN_END);
     let (first, last) = match between {
         0 => (attempts(log), Vec::new()),
         _ => (attempts(&log[..MOST_AT_AN_END]), attempts(&log[log.len() - MOST_AT_AN_END..])),
     };
-    Delivery { first, between, last, detail }
+    Delivery { first, between, last, detail, order }
 }
 
 fn body_of(view: View, event: &ledger::EventDetail) -> Body {

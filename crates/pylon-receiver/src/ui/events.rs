@@ -27,6 +27,8 @@ struct Events {
     next: Option<String>,
     is_first: bool,
     is_filtered: bool,
+    /// The filter of this list, for an order about all that match.
+    order: String,
 }
 
 /// The filter as the form shows it.
@@ -81,13 +83,16 @@ pub(super) async fn show(
     let part = q.as_deref().and_then(part_of_id);
     let by_issue = EventFilter { issue: q, ..filter.clone() };
     let is_filtered = by_issue != EventFilter::default();
+    let mut order = query::more(&by_issue);
     let mut list = admin::list_events(&ui.parts, by_issue, asked).await?;
     if list.events.is_empty() && part.is_some() {
-        list = admin::list_events(&ui.parts, EventFilter { id: part, ..filter }, asked).await?;
+        let by_id = EventFilter { id: part, ..filter };
+        order = query::more(&by_id);
+        list = admin::list_events(&ui.parts, by_id, asked).await?;
     }
     let EventList { events, next } = list;
     let next = query::next(&uri, next);
-    page(&Events { frame, events, filter: shown, next, is_first: after.is_none(), is_filtered }, &headers)
+    page(&Events { frame, events, filter: shown, next, is_first: after.is_none(), is_filtered, order }, &headers)
 }
 
 /// Digits alone are the number of an issue, not a part of an id.

@@ -7,6 +7,7 @@ use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
 use http::StatusCode;
 use http::header::{ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use sha2::digest::Output;
 use sha2::{Digest, Sha256};
 
 /// The answer to a request for a page.
@@ -14,8 +15,17 @@ pub(super) type Answer = Result<Response, Problem>;
 
 /// The page that the template makes. Whoever has it already is told so, and nothing else.
 pub(super) fn page(template: &impl Template, headers: &HeaderMap) -> Answer {
+    answer(template, headers, |html| Sha256::digest(html))
+}
+
+/// The same, of a page whose forms have this key, which each copy of the page has another of: that alone makes no new page.
+pub(super) fn page_with_key(template: &impl Template, headers: &HeaderMap, key: &str) -> Answer {
+    answer(template, headers, |html| Sha256::digest(html.replace(key, "")))
+}
+
+fn answer(template: &impl Template, headers: &HeaderMap, digest: impl FnOnce(&str) -> Output<Sha256>) -> Answer {
     let html = template.render().map_err(|_| Problem::internal())?;
-    let digest = Sha256::digest(&html);
+    let digest = digest(&html);
     let tag = format!("\"{:x}\"", u64::from_be_bytes(digest[..8].try_into().expect("a digest has 32 bytes")));
     let is_known = headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
     let mut response = if is_known { StatusCode::NOT_MODIFIED.into_response() } else { Html(html).into_response() };

@@ -6,7 +6,9 @@ use crate::text::parse_duration;
 use crate::time::Moment;
 use crate::wire::PageQuery;
 use http::Uri;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::fmt;
 
 /// The fields of a query or a form, without the empty ones.
@@ -33,6 +35,24 @@ pub(super) fn asked<F: DeserializeOwned, K: DeserializeOwned>(uri: &Uri, now: Mo
     let PageQuery { after, order, .. } = fields.read()?;
     fields.finish()?;
     Ok((filter, Page { after, limit: ROWS, order: order.unwrap_or_default() }))
+}
+
+/// A filter as names and values.
+pub(super) fn pairs(filter: &impl Serialize) -> Vec<(String, String)> {
+    let Ok(Value::Object(fields)) = serde_json::to_value(filter) else { return Vec::new() };
+    let text = |value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    fields.into_iter().map(|(name, value)| (name, text(value))).collect()
+}
+
+/// A filter as a query behind others; empty where the filter is.
+pub(super) fn more(filter: &impl Serialize) -> String {
+    let encoded =
+        |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+    let pair = |(name, value): (String, String)| format!("&{name}={}", encoded(&value));
+    pairs(filter).into_iter().map(pair).collect()
 }
 
 /// The query of the next page of a list; none: this is the last one.

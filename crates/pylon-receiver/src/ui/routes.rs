@@ -3,7 +3,10 @@
 use super::frame::{Identity, Ui};
 use super::let_in::{let_in, protect};
 use super::page::Problem;
-use super::{assets, dead, destination, event, events, health, help, overview, refused, send_again, setup, sign_in};
+use super::{
+    assets, dead, destination, event, events, health, help, new_order, orders, overview, refused, send_again, setup,
+    sign_in,
+};
 use crate::access::Gate;
 use crate::admin::{AdminParts, Health};
 use axum::Router;
@@ -27,6 +30,10 @@ pub(crate) fn pages(parts: AdminParts, gate: Gate, identity: Identity) -> Router
         .route("/ui/events/{id}/body", get(event::body))
         .route("/ui/events/{id}/send-again", post(send_again::event))
         .route("/ui/dead", get(dead::show))
+        .route("/ui/orders", get(orders::list).post(new_order::give))
+        .route("/ui/orders/new", get(new_order::show))
+        .route("/ui/orders/{number}", get(orders::show))
+        .route("/ui/orders/{number}/cancel", post(orders::cancel))
         .route("/ui/refused", get(refused::show))
         .route("/ui/destinations/{name}", get(destination::show))
         .route("/ui/setup", get(setup::show))

@@ -18,6 +18,9 @@
 //! | `GET /api/dead/groups` | | [`DeadGroups`] |
 //! | `POST /api/dead/redeliver` | [`DeadOrder`] | [`OrderResult`] |
 //! | `POST /api/dead/drop` | [`DeadOrder`] | [`OrderResult`] |
+//! | `GET /api/orders` | [`PageQuery`] | [`OrderList`] |
+//! | `GET /api/orders/{number}` | | [`OrderRecord`] |
+//! | `POST /api/orders/{number}/cancel` | | [`OrderRecord`] |
 //! | `GET /api/refused` | [`RefusedFilter`], [`PageQuery`] | [`RefusedList`] |
 //! | `GET /api/stats` | | [`Stats`] |
 //! | `GET /api/activity` | | [`Activity`] |
@@ -25,7 +28,7 @@
 //! | `GET /api/backup` | | a copy of the ledger, a SQLite file |
 //! | `GET /api/openapi.json` | | this table in full, as OpenAPI 3.1 |
 //!
-//! Every refusal is an [`ErrorAnswer`]. The paths are constants in [`path`].
+//! A body of an order may have the fields of [`OrderTerms`] as well. Every refusal is an [`ErrorAnswer`]. The paths are constants in [`path`].
 
 mod activity;
 mod content;
@@ -40,14 +43,17 @@ mod status;
 pub use crate::activity::{AttemptOutcome, DestinationSeen, EndpointSeen, LastAccepted, LastRefused, MinuteCount};
 pub use crate::ledger::{
     AttemptAnswer, AttemptRecord, DeadGroup, DeliveryFilter, DeliveryRecord, DeliveryState, DestinationStats,
-    EventFilter, EventRecord, EventState, IssueSummary, Order, RefusedFilter,
+    EventFilter, EventRecord, EventState, IssueSummary, Order, OrderRecord, OrderSource, OrderState, OrderVerb,
+    RefusedFilter,
 };
 pub use activity::{Activity, DestinationActivity, EndpointActivity, RetrySummary, SecretStatus};
 pub use content::Body;
 pub use error::ErrorAnswer;
 pub use event::{DeliveryDetail, EventDetail, RefusedRequest};
 pub use list::{DeadGroups, DeliveryList, EventList, PageQuery, RefusedList};
-pub use order::{DeadOrder, DropOrder, EventOrder, MoveOrder, OrderResult};
+pub use order::{
+    DeadOrder, DropOrder, EventOrder, MoveOrder, OrderList, OrderPreview, OrderResult, OrderSample, OrderTerms,
+};
 pub use status::{
     CircuitStatus, Destination, LiveStatus, Liveness, Readiness, ReadyStatus, RunningConfig, Spool, Stats,
 };

@@ -28,6 +28,12 @@ pub const DEAD_REDELIVER: &str = "/api/dead/redeliver";
 pub const DEAD_DROP: &str = "/api/dead/drop";
 /// The dead deliveries in groups, by destination and code.
 pub const DEAD_GROUPS: &str = "/api/dead/groups";
+/// The list of orders.
+pub const ORDERS: &str = "/api/orders";
+/// One order; [`order`] makes its path.
+pub const ORDER: &str = "/api/orders/{number}";
+/// The end of an order; [`order_cancel`] makes its path.
+pub const ORDER_CANCEL: &str = "/api/orders/{number}/cancel";
 /// The list of refused requests.
 pub const REFUSED: &str = "/api/refused";
 /// Counts of events, deliveries and refused requests.
@@ -50,4 +56,14 @@ pub fn event(id: EventId) -> String {
 /// The path of one event's body.
 pub fn event_body(id: EventId) -> String {
     format!("{EVENTS}/{id}/body")
+}
+
+/// The path of one order.
+pub fn order(number: u64) -> String {
+    format!("{ORDERS}/{number}")
+}
+
+/// The path that cancels an order.
+pub fn order_cancel(number: u64) -> String {
+    format!("{ORDERS}/{number}/cancel")
 }

@@ -6,6 +6,7 @@ mod bounds;
 pub(crate) mod fake;
 mod health;
 mod openapi;
+mod order_rows;
 mod orders;
 mod reads;
 mod refusals;

@@ -1,6 +1,7 @@
 //! The contract of [`Ledger`](pylon_receiver::ledger::Ledger), held against every implementation, and against the plain model that
 //! it is compared with.
 
+pub(crate) mod by_hand;
 pub(crate) mod contract;
 mod copy;
 pub(crate) mod memory;

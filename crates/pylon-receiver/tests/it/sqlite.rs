@@ -1,5 +1,6 @@
 //! What belongs to the SQLite file, and not to every ledger.
 
+use crate::ledger::by_hand::ByHand;
 use crate::ledger::contract::{Ask, Draft, Hands, all, at, claim, delivery, event, refused};
 use pylon_receiver::ledger::*;
 use rusqlite::Connection;

@@ -2,6 +2,7 @@
 
 mod access;
 mod hostile;
+mod orders;
 mod pages;
 mod session;
 mod setup;

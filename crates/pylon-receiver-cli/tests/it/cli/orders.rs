@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 fn orders_are_about_ids_a_filter_or_all() {
     let server = Server::answering(200, json!({"matched": 3, "redelivered": 2}));
     let delivery = format!("{EVENT}.1");
-    let cases: [(&[&str], &str, Value); 7] = [
+    let cases: [(&[&str], &str, Value); 9] = [
         (&["events", "redeliver", EVENT], "/api/events/redeliver", json!({"ids": [EVENT], "dry_run": false})),
         (
             &["events", "redeliver", EVENT, EVENT, "--destination", "app"],
@@ -31,6 +31,18 @@ fn orders_are_about_ids_a_filter_or_all() {
             json!({"filter": {"destination": "app"}, "dry_run": false}),
         ),
         (&["dead", "drop", "--all"], "/api/dead/drop", json!({"all": true, "dry_run": false})),
+        (
+            &["dead", "drop", "--died-before", "2026-11-23", "--limit", "5", "--note", "of no use"],
+            "/api/dead/drop",
+            json!({
+                "filter": {"died_before": "2026-11-23T00:00:00Z"}, "dry_run": false, "limit": 5, "note": "of no use",
+            }),
+        ),
+        (
+            &["events", "redeliver", "--all", "--limit", "1"],
+            "/api/events/redeliver",
+            json!({"all": true, "dry_run": false, "limit": 1}),
+        ),
     ];
     for (arguments, path, order) in cases {
         let ran = cli(&[arguments, &["--admin-url", &server.url]].concat()).run();
@@ -169,6 +181,31 @@ fn what_is_left_of_a_destination_is_moved_or_dropped() {
         let ran = cli(arguments).run();
         assert!(ran.code == 2 && ran.stderr.contains(said), "{arguments:?}: {}", ran.stderr);
     }
+}
+
+#[test]
+fn orders_are_listed_shown_and_cancelled() {
+    let order = json!({
+        "number": 17, "state": "broken_off", "verb": "redeliver", "what": {"filter": {"destination": "app"}}, "who": "anna\u{202e}",
+        "source": "page", "note": "mended", "counted": 5000, "taken": 1500, "done": 1500, "began_at": "2026-11-23T19:53:14Z",
+    });
+    let list = Server::answering(200, json!({"orders": [order], "next": null}));
+    cli(&["orders", "list", "--admin-url", &list.url]).run().prints(
+        "ORDER  BEGAN                 WHO           FROM  VERB       STATE       COUNTED  TAKEN  DONE  NOTE\n   \
+         17  2026-11-23T19:53:14Z  anna\\u{202e}  page  redeliver  broken_off     5000   1500  1500  mended\n",
+    );
+    assert_eq!(list.requests()[0].target, "/api/orders?limit=50&order=newest_first");
+    let one = Server::answering(200, order);
+    cli(&["orders", "show", "17", "--admin-url", &one.url]).run().prints(
+        "order     17\nstate     broken_off\nverb      redeliver\nwhat      {\"filter\":{\"destination\":\"app\"}}\n\
+         given by  anna\\u{202e}, page\nnote      mended\nbegan     2026-11-23T19:53:14Z\ncounted   5000\n\
+         taken up  1500\ndone      1500\n",
+    );
+    let ran = cli(&["orders", "cancel", "17", "--admin-url", &one.url]).run();
+    assert_eq!((ran.code, ran.stdout.lines().nth(1)), (0, Some("state     broken_off")));
+    let requests = one.requests();
+    let asked: Vec<_> = requests.iter().map(|request| (request.method.as_str(), request.target.as_str())).collect();
+    assert_eq!(asked, [("GET", "/api/orders/17"), ("POST", "/api/orders/17/cancel")]);
 }
 
 /// What is no backup is not kept as one.

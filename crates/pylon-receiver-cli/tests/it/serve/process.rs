@@ -218,6 +218,15 @@ impl Running {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// What the admin API answers to an order.
+    #[track_caller]
+    pub(super) fn order(&self, path: &str, order: &str) -> Value {
+        let headers = [("Content-Type".to_owned(), "application/json".to_owned())];
+        let answer = ask(self.admin, "POST", path, &headers, order.as_bytes()).expect("an answer");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        serde_json::from_str(&answer.text()).unwrap()
+    }
+
     pub(super) fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }

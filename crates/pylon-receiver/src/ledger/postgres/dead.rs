@@ -1,50 +1,56 @@
 //! Dead deliveries: redelivered or dropped by an operator's order.
 
 use super::changes::Changes;
-use super::database::Database;
 use super::error::Fault;
 use super::insert::{NewRow, insert, lock_events};
 use super::line::{Lines, line_of};
 use super::parts::parts;
 use super::row::uuid_of;
-use super::transaction::{Job, transact};
+use super::under_order::{OrderJob, UnderOrder};
 use crate::id::DeliveryId;
-use crate::ledger::DeliveryState;
+use crate::ledger::{Carried, DeliveryState};
 use deadpool_postgres::Transaction;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 /// Makes a new delivery in the place of each dead one.
-pub(super) async fn redeliver(database: Arc<Database>, deliveries: Vec<DeliveryId>) -> Result<u64, Fault> {
-    let mut made = 0;
+pub(super) async fn redeliver(order: UnderOrder<'_>, deliveries: Vec<DeliveryId>) -> Result<Carried, Fault> {
+    let mut carried = Carried::default();
     for deliveries in parts(deliveries, |&delivery| delivery) {
-        let ledger = database.id;
-        made += transact(&database, Redeliver { ledger, lines: Lines::default(), deliveries }).await?;
+        let taken = Some(deliveries.len() as u64);
+        let job = Redeliver { ledger: order.database.id, lines: Lines::default(), deliveries };
+        carried = carried.and(order.transact(job, taken, 0).await?);
+        if carried.is_over {
+            break;
+        }
     }
-    Ok(made)
+    Ok(carried)
 }
 
 /// Drops dead deliveries.
-pub(super) async fn drop_all(database: Arc<Database>, deliveries: Vec<DeliveryId>) -> Result<u64, Fault> {
-    let mut dropped = 0;
+pub(super) async fn drop_all(order: UnderOrder<'_>, deliveries: Vec<DeliveryId>) -> Result<Carried, Fault> {
+    let mut carried = Carried::default();
     for part in parts(deliveries, |&delivery| delivery) {
-        dropped += transact(&database, Drop(part)).await?;
+        let taken = Some(part.len() as u64);
+        carried = carried.and(order.transact(Drop(part), taken, 0).await?);
+        if carried.is_over {
+            break;
+        }
     }
-    Ok(dropped)
+    Ok(carried)
 }
 
 /// Drops some deliveries.
 struct Drop(Vec<DeliveryId>);
 
-impl Job for Drop {
-    type Answer = u64;
-
-    async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes) -> Result<u64, Fault> {
+impl OrderJob for Drop {
+    async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes, order: i64) -> Result<u64, Fault> {
         // Nothing waits behind them: the next one of each line went on when they died.
         let dead = find(transaction, LOCKED, &arrays(&self.0)).await?;
-        end(transaction, changes, dead, DeliveryState::Dropped).await
+        end(transaction, changes, order, dead, DeliveryState::Dropped).await
     }
 }
 
@@ -110,6 +116,7 @@ fn arrays(deliveries: &[DeliveryId]) -> (Vec<Uuid>, Vec<i32>) {
 pub(super) async fn end(
     transaction: &Transaction<'_>,
     changes: &mut Changes,
+    order: i64,
     dead: Vec<Dead>,
     state: DeliveryState,
 ) -> Result<u64, Fault> {
@@ -118,10 +125,11 @@ pub(super) async fn end(
     }
     let events: Vec<Uuid> = dead.iter().map(|dead| dead.event).collect();
     let numbers: Vec<i32> = dead.iter().map(|dead| dead.number).collect();
-    let end = match state {
-        // It came to its end when it died.
-        DeliveryState::Redelivered => "state = 6",
-        _ => "state = 5, finished_at = wall.now",
+    let parameters: [&(dyn ToSql + Sync); 3] = [&events, &numbers, &order];
+    let (end, parameters) = match state {
+        // It came to its end when it died, and names the order that made it.
+        DeliveryState::Redelivered => ("state = 6", &parameters[..2]),
+        _ => ("state = 5, finished_at = wall.now, order_number = $3", &parameters[..]),
     };
     let end = format!(
         "UPDATE finished SET {end}
@@ -129,7 +137,7 @@ pub(super) async fn end(
          WHERE finished.event_id = named.event_id AND finished.number = named.number"
     );
     let end = transaction.prepare_cached(&end).await?;
-    let ended = transaction.execute(&end, &[&events, &numbers]).await?;
+    let ended = transaction.execute(&end, parameters).await?;
     for dead in &dead {
         changes.count_dead(&dead.destination, dead.code.as_deref(), -1);
     }
@@ -143,10 +151,8 @@ struct Redeliver {
     deliveries: Vec<DeliveryId>,
 }
 
-impl Job for Redeliver {
-    type Answer = u64;
-
-    async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes) -> Result<u64, Fault> {
+impl OrderJob for Redeliver {
+    async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes, order: i64) -> Result<u64, Fault> {
         let Self { ledger, lines, deliveries } = self;
         let named = arrays(deliveries);
         let lines_of = |dead: &[Dead]| -> Result<BTreeSet<i64>, Fault> {
@@ -181,8 +187,8 @@ impl Job for Redeliver {
             });
             ended.push(dead);
         }
-        end(transaction, changes, ended, DeliveryState::Redelivered).await?;
-        insert(transaction, changes, &rows).await
+        end(transaction, changes, order, ended, DeliveryState::Redelivered).await?;
+        insert(transaction, changes, order, &rows).await
     }
 }
 

@@ -28,7 +28,7 @@ WITH ended AS (
         AND open.destination = $8 AND open.line IS NOT DISTINCT FROM given.line
     RETURNING given.place, open.event_id, open.number, open.destination, open.order_key, open.line, 4::smallint AS state,
         open.attempts + open.interruptions AS tried, open.created_at, open.redelivery_of, given.reason, NULL::bigint AS token,
-        coalesce(given.code, open.code) AS code
+        coalesce(given.code, open.code) AS code, open.order_number
 ),
 ",
     finish!()

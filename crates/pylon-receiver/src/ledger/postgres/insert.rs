@@ -22,8 +22,9 @@ pub(super) struct NewRow {
 
 /// `is_behind`: behind one of the same line in this statement. The numbers of the order are drawn from the sorted rows.
 const INSERT: &str = "
-    INSERT INTO open (event_id, number, destination, order_key, line, size, redelivery_of, state, is_repeat, due_at, created_at, seq)
-    SELECT event_id, number, destination, order_key, line, size, redelivery_of, state, true, tick, wall, nextval('deliveries_seq')
+    INSERT INTO open (event_id, number, destination, order_key, line, size, redelivery_of, state, is_repeat, due_at, created_at, seq,
+        order_number)
+    SELECT event_id, number, destination, order_key, line, size, redelivery_of, state, true, tick, wall, nextval('deliveries_seq'), $9
     FROM (
         SELECT new.*, CASE WHEN new.is_behind OR before.is_there THEN 1 ELSE 0 END AS state, clock.tick, clock.wall
         FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::bytea[], $5::bigint[], $6::integer[], $7::integer[], $8::boolean[])
@@ -38,6 +39,7 @@ const INSERT: &str = "
 pub(super) async fn insert(
     transaction: &Transaction<'_>,
     changes: &mut Changes,
+    order: i64,
     rows: &[NewRow],
 ) -> Result<u64, Fault> {
     if rows.is_empty() {
@@ -54,7 +56,10 @@ pub(super) async fn insert(
     let redelivery_of: Vec<Option<i32>> = rows.iter().map(|row| row.redelivery_of).collect();
     let insert = transaction.prepare_cached(INSERT).await?;
     let inserted = transaction
-        .query(&insert, &[&events, &numbers, &destinations, &order_keys, &lines, &sizes, &redelivery_of, &is_behind])
+        .query(
+            &insert,
+            &[&events, &numbers, &destinations, &order_keys, &lines, &sizes, &redelivery_of, &is_behind, &order],
+        )
         .await?;
     for row in &inserted {
         let destination: Arc<str> = row.try_get::<_, &str>(0)?.into();

@@ -8,16 +8,15 @@ use super::options::PostgresOptions;
 use super::refused::Refusals;
 use super::session::Use;
 use super::writer::{Writers, refusal};
-use super::{
-    chores, dead, durability, exchange, hand_over, lease, migrate, probing, prune, read, reassign, redeliver, wake,
-};
+use super::{chores, durability, exchange, hand_over, lease, migrate, orders, probing, prune, read, wake};
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
-    DeadGroup, DeliveryFilter, DeliveryRecord, Durability, EventDetail, EventFilter, EventRecord, Exchange, Exchanged,
-    Lease, Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded,
-    RefusedFilter, RefusedRecord, Stats, Wakes,
+    BegunOrder, Carried, DeadGroup, DeliveryFilter, DeliveryRecord, Durability, EventDetail, EventFilter, EventRecord,
+    Exchange, Exchanged, Lease, Ledger, LedgerError, LedgerFuture, NewEvent, NewOrder, NewRefused, OrderEnd, OrderPart,
+    OrderRecord, Owner, Page, Prune, Pruned, Recorded, RefusedFilter, RefusedRecord, Stats, Wakes,
 };
 use crate::postgres_address::PostgresAddress;
+use crate::time::Moment;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,28 +94,32 @@ impl Ledger for PostgresLedger {
         self.database.bell.wakes()
     }
 
-    fn redeliver(&self, events: Vec<EventId>, destination: Option<Arc<str>>) -> LedgerFuture<'_, u64> {
-        Box::pin(self.database.run(move |database| redeliver::events(database, events, destination)))
+    fn begin_order(&self, order: NewOrder) -> LedgerFuture<'_, BegunOrder> {
+        Box::pin(self.database.run(move |database| orders::begin(database, order)))
     }
 
-    fn route(&self, events: Vec<(EventId, Vec<NewDelivery>)>) -> LedgerFuture<'_, u64> {
-        Box::pin(self.database.run(move |database| redeliver::route(database, events)))
+    fn carry_out(&self, number: u64, part: OrderPart) -> LedgerFuture<'_, Carried> {
+        Box::pin(self.database.run(move |database| orders::carry_out(database, number, part)))
     }
 
-    fn redeliver_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
-        Box::pin(self.database.run(move |database| dead::redeliver(database, deliveries)))
+    fn end_order(&self, number: u64, end: OrderEnd) -> LedgerFuture<'_, Option<OrderRecord>> {
+        Box::pin(self.database.run(move |database| orders::end(database, number, end)))
     }
 
-    fn drop_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
-        Box::pin(self.database.run(move |database| dead::drop_all(database, deliveries)))
+    fn cancel_order(&self, number: u64) -> LedgerFuture<'_, Option<OrderRecord>> {
+        Box::pin(self.database.run(move |database| orders::cancel(database, number)))
     }
 
-    fn move_deliveries(&self, from: Arc<str>, to: Arc<str>) -> LedgerFuture<'_, u64> {
-        Box::pin(self.database.run(move |database| reassign::to_another(database, from, to)))
+    fn orders(&self, page: Page<u64>) -> LedgerFuture<'_, Vec<OrderRecord>> {
+        Box::pin(self.database.run(move |database| orders::list(database, page)))
     }
 
-    fn drop_deliveries(&self, destination: Arc<str>) -> LedgerFuture<'_, u64> {
-        Box::pin(self.database.run(move |database| reassign::drop_all(database, destination)))
+    fn order(&self, number: u64) -> LedgerFuture<'_, Option<OrderRecord>> {
+        Box::pin(self.database.run(move |database| orders::order(database, number)))
+    }
+
+    fn present(&self) -> LedgerFuture<'_, Moment> {
+        Box::pin(self.database.run(orders::present))
     }
 
     fn prune(&self, prune: Prune) -> LedgerFuture<'_, Pruned> {

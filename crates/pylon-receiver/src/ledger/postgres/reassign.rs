@@ -5,16 +5,16 @@
 
 use super::advance::advance;
 use super::changes::Changes;
-use super::database::Database;
 use super::error::Fault;
 use super::line::{line_of, lock};
 use super::row::state_of;
 use super::session::Use;
-use super::transaction::{Job, Nothing, transact};
-use crate::ledger::DeliveryState;
+use super::under_order::{OrderJob, UnderOrder};
+use crate::ledger::{Carried, DeliveryState};
 use deadpool_postgres::Transaction;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -28,43 +28,54 @@ const LONGEST: Duration = Duration::from_secs(300);
 const LOOKS: usize = 5;
 
 /// Gives deliveries to another destination.
-pub(super) async fn to_another(database: Arc<Database>, from: Arc<str>, to: Arc<str>) -> Result<u64, Fault> {
+pub(super) async fn to_another(order: UnderOrder<'_>, from: &Arc<str>, to: &Arc<str>) -> Result<Carried, Fault> {
     if from == to {
-        transact(&database, Nothing).await?;
-        return Ok(0);
+        return order.transact(Nothing, None, 0).await;
     }
-    reassign(&database, &from, Some(&to)).await
+    reassign(order, from, Some(to)).await
 }
 
 /// Drops deliveries.
-pub(super) async fn drop_all(database: Arc<Database>, destination: Arc<str>) -> Result<u64, Fault> {
-    reassign(&database, &destination, None).await
+pub(super) async fn drop_all(order: UnderOrder<'_>, destination: &Arc<str>) -> Result<Carried, Fault> {
+    reassign(order, destination, None).await
 }
 
 /// Gives deliveries to the other destination, or drops them where there is none.
-async fn reassign(database: &Database, from: &Arc<str>, to: Option<&Arc<str>>) -> Result<u64, Fault> {
+async fn reassign(order: UnderOrder<'_>, from: &Arc<str>, to: Option<&Arc<str>>) -> Result<Carried, Fault> {
     if from.contains('\0') {
         // PostgreSQL's texts have none.
-        transact(database, Nothing).await?;
-        return Ok(0);
+        return order.transact(Nothing, None, 0).await;
     }
-    let places = Places { ledger: database.id, from, to };
-    let loose = transact(database, Loose(places)).await?;
-    let in_line = some_lines(database, SomeLines { places, find: LINES }).await?;
-    let done = loose + in_line + transact(database, Dead(places)).await?;
+    let places = Places { ledger: order.database.id, from, to };
+    let mut carried = order.transact(Loose(places), None, 0).await?;
+    if !carried.is_over {
+        carried = carried.and(some_lines(order, places, LINES).await?);
+    }
+    if !carried.is_over {
+        carried = carried.and(order.transact(Dead(places), None, 0).await?);
+    }
     // Asked last, and only once nothing else is left: it goes through the whole table.
-    if done > 0 { Ok(done) } else { some_lines(database, SomeLines { places, find: STRANDED }).await }
+    if carried.done > 0 || carried.is_over { Ok(carried) } else { some_lines(order, places, STRANDED).await }
 }
 
-async fn some_lines(database: &Database, lines: SomeLines<'_>) -> Result<u64, Fault> {
+async fn some_lines(order: UnderOrder<'_>, places: Places<'_>, find: &'static str) -> Result<Carried, Fault> {
     for _ in 0..LOOKS {
-        match transact(database, lines).await? {
-            Looked::Nothing => break,
-            Looked::Done(0) => {}
-            Looked::Done(done) => return Ok(done),
+        let looked = AtomicBool::new(false);
+        let carried = order.transact(SomeLines { places, find, has_found: &looked }, None, 0).await?;
+        if carried.done > 0 || carried.is_over || !looked.into_inner() {
+            return Ok(carried);
         }
     }
-    Ok(0)
+    Ok(Carried::default())
+}
+
+/// Where there is nothing to do.
+struct Nothing;
+
+impl OrderJob for Nothing {
+    async fn run(&self, _: &Transaction<'_>, _: &mut Changes, _: i64) -> Result<u64, Fault> {
+        Ok(0)
+    }
 }
 
 /// Where deliveries are taken from, and where they go: to another destination, or nowhere.
@@ -83,6 +94,8 @@ struct SomeLines<'a> {
     places: Places<'a>,
     /// What finds them.
     find: &'static str,
+    /// Whether it has found any.
+    has_found: &'a AtomicBool,
 }
 /// Dead ones.
 struct Dead<'a>(Places<'a>);
@@ -94,19 +107,17 @@ const LOOSE: &str = "
         ORDER BY is_repeat, due_at, seq LIMIT $2 FOR UPDATE
     )";
 
-impl Job for Loose<'_> {
-    type Answer = u64;
-
-    async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes) -> Result<u64, Fault> {
+impl OrderJob for Loose<'_> {
+    async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes, order: i64) -> Result<u64, Fault> {
         let Places { from, to, .. } = self.0;
         let done = match to {
             Some(to) => {
                 let give = format!(
-                "{LOOSE} UPDATE open SET destination = $3, due_at = clock.tick FROM loose, (SELECT tick() AS tick) AS clock
+                "{LOOSE} UPDATE open SET destination = $3, due_at = clock.tick, order_number = $4 FROM loose, (SELECT tick() AS tick) AS clock
                  WHERE open.event_id = loose.event_id AND open.number = loose.number"
             );
                 let give = transaction.prepare_cached(&give).await?;
-                let given = transaction.execute(&give, &[&&**from, &MOST, &&**to]).await?;
+                let given = transaction.execute(&give, &[&&**from, &MOST, &&**to, &order]).await?;
                 changes.enter(to, DeliveryState::Waiting, given as usize);
                 given
             }
@@ -118,7 +129,7 @@ impl Job for Loose<'_> {
                 ) {DROPPED}"
                 );
                 let drop = transaction.prepare_cached(&drop).await?;
-                transaction.execute(&drop, &[&&**from, &MOST]).await?
+                transaction.execute(&drop, &[&&**from, &MOST, &order]).await?
             }
         };
         changes.leave(from, DeliveryState::Waiting, done as usize);
@@ -126,12 +137,12 @@ impl Job for Loose<'_> {
     }
 }
 
-/// Where those go that are dropped. A settlement whose answer was lost is known by its token afterwards.
+/// Where those go that are dropped by the order `$3`. A settlement whose answer was lost is known by its token afterwards.
 const DROPPED: &str = "
     INSERT INTO finished (event_id, number, destination, order_key, line, state, attempts, finished_at, created_at,
-        redelivery_of, reason, token, code)
+        redelivery_of, reason, token, code, order_number)
     SELECT event_id, number, destination, order_key, line, 5, attempts + interruptions, (SELECT wall_ms()), created_at,
-        redelivery_of, reason, settled_token, code
+        redelivery_of, reason, settled_token, code, $3
     FROM gone";
 
 /// Lines of which one waits.
@@ -148,22 +159,12 @@ const STRANDED: &str = "
     WHERE held.destination = $1 AND held.state = 1 AND held.line IS NOT NULL AND under_way.is_there IS NULL
     ORDER BY held.line, held.seq LIMIT $2";
 
-/// What came of going for lines.
-enum Looked {
-    /// Of no line anything can be taken.
-    Nothing,
-    /// So many deliveries are done with.
-    Done(u64),
-}
-
-impl Job for SomeLines<'_> {
-    type Answer = Looked;
-
+impl OrderJob for SomeLines<'_> {
     const WITHIN: Duration = LONGEST;
 
     const ON: Use = Use::Chores;
 
-    async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes) -> Result<Looked, Fault> {
+    async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes, order: i64) -> Result<u64, Fault> {
         // Here it is an operator who waits, and lines are found by their indexes as on other connections.
         transaction.batch_execute("SET LOCAL synchronous_commit TO local; SET LOCAL enable_seqscan TO off").await?;
         let Places { ledger, from, to } = self.places;
@@ -177,17 +178,17 @@ impl Job for SomeLines<'_> {
             lines.insert(line, goes_to.unwrap_or(line));
         }
         if lines.is_empty() {
-            return Ok(Looked::Nothing);
+            return Ok(0);
         }
+        self.has_found.store(true, Ordering::Relaxed);
         let all: BTreeSet<i64> = lines.iter().flat_map(|(&line, &goes_to)| [line, goes_to]).collect();
         lock(transaction, &all).await?;
         let stays = under_way(transaction, &all).await?;
         lines.retain(|line, _| !stays.contains(line));
-        let done = match to {
-            Some(to) => give_lines(transaction, changes, (from, to), &lines).await?,
-            None => drop_lines(transaction, changes, from, &lines).await?,
-        };
-        Ok(Looked::Done(done))
+        match to {
+            Some(to) => give_lines(transaction, changes, order, (from, to), &lines).await,
+            None => drop_lines(transaction, changes, order, from, &lines).await,
+        }
     }
 }
 
@@ -211,7 +212,7 @@ const COUNT: &str = "
     SELECT state, count(*) FROM open WHERE line = ANY($1) AND destination = $2 AND state IN (0, 1) GROUP BY state";
 /// All of them are held first.
 const GIVE: &str = "
-    UPDATE open SET destination = $3, line = moving.goes_to, state = 1
+    UPDATE open SET destination = $3, line = moving.goes_to, state = 1, order_number = $5
     FROM unnest($1::bigint[], $4::bigint[]) AS moving (line, goes_to)
     WHERE open.line = moving.line AND open.destination = $2 AND open.state IN (0, 1)
     RETURNING open.line, open.seq";
@@ -224,6 +225,7 @@ const HOLD: &str = "
 async fn give_lines(
     transaction: &Transaction<'_>,
     changes: &mut Changes,
+    order: i64,
     (from, to): (&Arc<str>, &Arc<str>),
     lines: &BTreeMap<i64, i64>,
 ) -> Result<u64, Fault> {
@@ -237,7 +239,7 @@ async fn give_lines(
     let mut given = 0;
     // The earliest that joined each line.
     let mut joined: BTreeMap<i64, i64> = BTreeMap::new();
-    for row in transaction.query(&give, &[&lines, &&**from, &&**to, &goes_to]).await? {
+    for row in transaction.query(&give, &[&lines, &&**from, &&**to, &goes_to, &order]).await? {
         let (line, seq): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
         joined.entry(line).and_modify(|earliest| *earliest = seq.min(*earliest)).or_insert(seq);
         given += 1;
@@ -259,6 +261,7 @@ async fn give_lines(
 async fn drop_lines(
     transaction: &Transaction<'_>,
     changes: &mut Changes,
+    order: i64,
     from: &Arc<str>,
     lines: &BTreeMap<i64, i64>,
 ) -> Result<u64, Fault> {
@@ -271,7 +274,7 @@ async fn drop_lines(
     );
     let drop = transaction.prepare_cached(&drop).await?;
     let mut dropped = 0;
-    for row in transaction.query(&drop, &[&lines, &&**from]).await? {
+    for row in transaction.query(&drop, &[&lines, &&**from, &order]).await? {
         let number: i64 = row.try_get(1)?;
         changes.leave(from, state_of(row.try_get(0)?)?, number as usize);
         dropped += number.cast_unsigned();
@@ -281,10 +284,8 @@ async fn drop_lines(
     Ok(dropped)
 }
 
-impl Job for Dead<'_> {
-    type Answer = u64;
-
-    async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes) -> Result<u64, Fault> {
+impl OrderJob for Dead<'_> {
+    async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes, order: i64) -> Result<u64, Fault> {
         let Places { ledger, from, to } = self.0;
         let find = "
         SELECT event_id, number, order_key, code FROM finished WHERE destination = $1 AND state = 4
@@ -308,19 +309,19 @@ impl Job for Dead<'_> {
         let done = match to {
             Some(to) => {
                 let give = "
-                UPDATE finished SET destination = $4, line = dead.line
+                UPDATE finished SET destination = $4, line = dead.line, order_number = $5
                 FROM unnest($1::uuid[], $2::integer[], $3::bigint[]) AS dead (event_id, number, line)
                 WHERE finished.event_id = dead.event_id AND finished.number = dead.number";
                 let give = transaction.prepare_cached(give).await?;
-                transaction.execute(&give, &[&events, &numbers, &lines, &&**to]).await?
+                transaction.execute(&give, &[&events, &numbers, &lines, &&**to, &order]).await?
             }
             None => {
                 let drop = "
-                UPDATE finished SET state = 5, finished_at = wall.now
+                UPDATE finished SET state = 5, finished_at = wall.now, order_number = $3
                 FROM unnest($1::uuid[], $2::integer[]) AS dead (event_id, number), (SELECT wall_ms() AS now) AS wall
                 WHERE finished.event_id = dead.event_id AND finished.number = dead.number";
                 let drop = transaction.prepare_cached(drop).await?;
-                transaction.execute(&drop, &[&events, &numbers]).await?
+                transaction.execute(&drop, &[&events, &numbers, &order]).await?
             }
         };
         Ok(done)

@@ -4,42 +4,52 @@
 //! vanish, and so that nobody else gives out the same number.
 
 use super::changes::Changes;
-use super::database::Database;
 use super::dead;
 use super::error::Fault;
 use super::insert::{NewRow, insert, lock_events};
 use super::line::{Lines, line, line_of, lock};
 use super::parts::parts;
 use super::row::uuid_of;
-use super::transaction::{Job, transact};
+use super::under_order::{OrderJob, UnderOrder};
 use crate::id::EventId;
-use crate::ledger::{DeliveryState, NewDelivery};
+use crate::ledger::{Carried, DeliveryState, NewDelivery};
 use deadpool_postgres::Transaction;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use uuid::Uuid;
 
 /// Makes a new delivery of each event to the destination, or to all that it ever went to.
-pub(super) async fn events(database: Arc<Database>, events: Vec<EventId>, to: Option<Arc<str>>) -> Result<u64, Fault> {
-    let mut made = 0;
+pub(super) async fn events(
+    order: UnderOrder<'_>,
+    events: Vec<EventId>,
+    to: Option<&Arc<str>>,
+) -> Result<Carried, Fault> {
+    let mut carried = Carried::default();
     for part in parts(events, |&event| event) {
-        let part: Vec<Uuid> = part.into_iter().map(uuid_of).collect();
-        made += transact(
-            &database,
-            Redeliver { ledger: database.id, lines: Lines::default(), events: part, to: to.as_ref() },
-        )
-        .await?;
+        let taken = Some(part.len() as u64);
+        let events: Vec<Uuid> = part.into_iter().map(uuid_of).collect();
+        let job = Redeliver { ledger: order.database.id, lines: Lines::default(), events, to };
+        carried = carried.and(order.transact(job, taken, 0).await?);
+        if carried.is_over {
+            break;
+        }
     }
-    Ok(made)
+    Ok(carried)
 }
 
 /// Makes the first deliveries of events that went nowhere.
-pub(super) async fn route(database: Arc<Database>, events: Vec<(EventId, Vec<NewDelivery>)>) -> Result<u64, Fault> {
-    let mut made = 0;
+pub(super) async fn route(order: UnderOrder<'_>, events: Vec<(EventId, Vec<NewDelivery>)>) -> Result<Carried, Fault> {
+    let mut carried = Carried::default();
     for part in parts(events, |&(event, _)| event) {
-        made += transact(&database, Route { ledger: database.id, events: part }).await?;
+        let taken = Some(part.len() as u64);
+        let unrouted = part.iter().filter(|(_, deliveries)| deliveries.is_empty()).count() as u64;
+        let job = Route { ledger: order.database.id, events: part };
+        carried = carried.and(order.transact(job, taken, unrouted).await?);
+        if carried.is_over {
+            break;
+        }
     }
-    Ok(made)
+    Ok(carried)
 }
 
 /// Redelivers some events, none of them twice.
@@ -50,10 +60,8 @@ struct Redeliver<'a> {
     to: Option<&'a Arc<str>>,
 }
 
-impl Job for Redeliver<'_> {
-    type Answer = u64;
-
-    async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes) -> Result<u64, Fault> {
+impl OrderJob for Redeliver<'_> {
+    async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes, order: i64) -> Result<u64, Fault> {
         let Self { ledger, lines, events, to } = self;
         let before = plan(transaction, *ledger, events, *to).await?;
         lines.lock(transaction, lines_of(&before)).await?;
@@ -64,11 +72,11 @@ impl Job for Redeliver<'_> {
 
         let places = planned.iter().map(|row| (row.event, &*row.destination));
         let ended = dead::lock_at(transaction, places).await?;
-        dead::end(transaction, changes, ended, DeliveryState::Redelivered).await?;
+        dead::end(transaction, changes, order, ended, DeliveryState::Redelivered).await?;
         for row in &mut planned {
             row.size = sizes.get(&row.event).copied().unwrap_or(0);
         }
-        insert(transaction, changes, &planned).await
+        insert(transaction, changes, order, &planned).await
     }
 }
 
@@ -137,10 +145,8 @@ struct Route {
     events: Vec<(EventId, Vec<NewDelivery>)>,
 }
 
-impl Job for Route {
-    type Answer = u64;
-
-    async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes) -> Result<u64, Fault> {
+impl OrderJob for Route {
+    async fn run(&self, transaction: &Transaction<'_>, changes: &mut Changes, order: i64) -> Result<u64, Fault> {
         let Self { ledger, events } = self;
         let ids: Vec<Uuid> = events.iter().map(|&(event, _)| uuid_of(event)).collect();
         let line_of =
@@ -164,7 +170,7 @@ impl Job for Route {
                 redelivery_of: None,
             }));
         }
-        insert(transaction, changes, &rows).await
+        insert(transaction, changes, order, &rows).await
     }
 }
 

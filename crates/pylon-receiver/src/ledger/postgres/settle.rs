@@ -36,9 +36,9 @@ freed AS (
 ),
 finished AS (
     INSERT INTO finished (event_id, number, destination, order_key, line, state, attempts, finished_at, created_at, redelivery_of,
-        reason, token, code)
+        reason, token, code, order_number)
     SELECT event_id, number, destination, order_key, line, state, tried, (SELECT wall_ms()), created_at, redelivery_of, reason, token,
-        CASE state WHEN 4 THEN code END
+        CASE state WHEN 4 THEN code END, order_number
     FROM ended
 ),
 tallied AS (
@@ -80,7 +80,7 @@ WITH ended AS (
         AND open.destination = $1 AND open.seq = given.seq AND open.token = given.token
     RETURNING given.place, open.event_id, open.number, open.destination, open.order_key, open.line, given.state,
         open.attempts + open.interruptions + 1 AS tried, open.created_at, open.redelivery_of, given.reason, given.token,
-        given.took_ms, given.status, given.detail, given.code, given.answer_type, given.answer, given.answer_is_cut
+        open.order_number, given.took_ms, given.status, given.detail, given.code, given.answer_type, given.answer, given.answer_is_cut
 ),
 ",
     log_entries!(),

@@ -37,17 +37,6 @@ pub(super) async fn transact<J: Job>(database: &Database, job: J) -> Result<J::A
     tried_within(J::WITHIN, || on_connection(database, &job)).await
 }
 
-/// Where there is nothing to do: time goes on from here all the same, as after every order.
-pub(super) struct Nothing;
-
-impl Job for Nothing {
-    type Answer = ();
-
-    async fn run(&self, _: &Transaction<'_>, _: &mut Changes) -> Result<(), Fault> {
-        Ok(())
-    }
-}
-
 /// Closes the connection if it ends in the middle: an answer may be under way.
 async fn on_connection<J: Job>(database: &Database, job: &J) -> Result<J::Answer, Fault> {
     let mut connection = Lent::new(database.connection(J::ON).await?);

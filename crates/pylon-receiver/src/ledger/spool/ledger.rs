@@ -10,10 +10,12 @@ use super::shared::Shared;
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::sqlite::SpoolFile;
 use crate::ledger::{
-    Backup, DeadGroup, DeliveryFilter, DeliveryRecord, Durability, EventDetail, EventFilter, EventRecord, Exchange,
-    Exchanged, Lease, Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned,
-    Recorded, RefusedFilter, RefusedRecord, SpoolStatus, SqliteOptions, Stats, Wakes,
+    Backup, BegunOrder, Carried, DeadGroup, DeliveryFilter, DeliveryRecord, Durability, EventDetail, EventFilter,
+    EventRecord, Exchange, Exchanged, Lease, Ledger, LedgerError, LedgerFuture, NewEvent, NewOrder, NewRefused,
+    OrderEnd, OrderPart, OrderRecord, Owner, Page, Prune, Pruned, Recorded, RefusedFilter, RefusedRecord, SpoolStatus,
+    SqliteOptions, Stats, Wakes,
 };
+use crate::time::Moment;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -128,28 +130,32 @@ impl Ledger for SpooledLedger {
         }
     }
 
-    fn redeliver(&self, events: Vec<EventId>, destination: Option<Arc<str>>) -> LedgerFuture<'_, u64> {
-        self.ask(|ledger| ledger.redeliver(events, destination))
+    fn begin_order(&self, order: NewOrder) -> LedgerFuture<'_, BegunOrder> {
+        self.ask(|ledger| ledger.begin_order(order))
     }
 
-    fn route(&self, events: Vec<(EventId, Vec<NewDelivery>)>) -> LedgerFuture<'_, u64> {
-        self.ask(|ledger| ledger.route(events))
+    fn carry_out(&self, number: u64, part: OrderPart) -> LedgerFuture<'_, Carried> {
+        self.ask(move |ledger| ledger.carry_out(number, part))
     }
 
-    fn redeliver_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
-        self.ask(|ledger| ledger.redeliver_dead(deliveries))
+    fn end_order(&self, number: u64, end: OrderEnd) -> LedgerFuture<'_, Option<OrderRecord>> {
+        self.ask(move |ledger| ledger.end_order(number, end))
     }
 
-    fn drop_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
-        self.ask(|ledger| ledger.drop_dead(deliveries))
+    fn cancel_order(&self, number: u64) -> LedgerFuture<'_, Option<OrderRecord>> {
+        self.ask(move |ledger| ledger.cancel_order(number))
     }
 
-    fn move_deliveries(&self, from: Arc<str>, to: Arc<str>) -> LedgerFuture<'_, u64> {
-        self.ask(|ledger| ledger.move_deliveries(from, to))
+    fn orders(&self, page: Page<u64>) -> LedgerFuture<'_, Vec<OrderRecord>> {
+        self.ask(move |ledger| ledger.orders(page))
     }
 
-    fn drop_deliveries(&self, destination: Arc<str>) -> LedgerFuture<'_, u64> {
-        self.ask(|ledger| ledger.drop_deliveries(destination))
+    fn order(&self, number: u64) -> LedgerFuture<'_, Option<OrderRecord>> {
+        self.ask(move |ledger| ledger.order(number))
+    }
+
+    fn present(&self) -> LedgerFuture<'_, Moment> {
+        self.ask(|ledger| ledger.present())
     }
 
     fn prune(&self, prune: Prune) -> LedgerFuture<'_, Pruned> {

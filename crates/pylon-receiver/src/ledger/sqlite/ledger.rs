@@ -8,14 +8,14 @@ use super::open;
 use super::options::SqliteOptions;
 use super::readers::Readers;
 use super::writer::{Run, Writer};
-use super::{backup, exchange, lease, prune, read, reassign, record, redeliver, refused};
+use super::{backup, exchange, lease, orders, prune, read, record, refused};
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
-    Backup, Bell, DeadGroup, DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Exchange,
-    Exchanged, Lease, Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned,
-    Recorded, RefusedFilter, RefusedRecord, Stats, Wakes,
+    Backup, BegunOrder, Bell, Carried, DeadGroup, DeliveryFilter, DeliveryRecord, EventDetail, EventFilter,
+    EventRecord, Exchange, Exchanged, Lease, Ledger, LedgerError, LedgerFuture, NewEvent, NewOrder, NewRefused,
+    OrderEnd, OrderPart, OrderRecord, Owner, Page, Prune, Pruned, Recorded, RefusedFilter, RefusedRecord, Stats, Wakes,
 };
-use crate::time::{SystemWallClock, WallClock};
+use crate::time::{Moment, SystemWallClock, WallClock};
 use rusqlite::Connection;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -176,28 +176,33 @@ impl Ledger for SqliteLedger {
         self.bell.wakes()
     }
 
-    fn redeliver(&self, events: Vec<EventId>, destination: Option<Arc<str>>) -> LedgerFuture<'_, u64> {
-        self.write((events, destination), redeliver::events)
+    fn begin_order(&self, order: NewOrder) -> LedgerFuture<'_, BegunOrder> {
+        self.write(order, orders::begin)
     }
 
-    fn route(&self, events: Vec<(EventId, Vec<NewDelivery>)>) -> LedgerFuture<'_, u64> {
-        self.write(events, redeliver::route)
+    fn carry_out(&self, number: u64, part: OrderPart) -> LedgerFuture<'_, Carried> {
+        self.write((number, part), orders::carry_out)
     }
 
-    fn redeliver_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
-        self.write(deliveries, redeliver::dead)
+    fn end_order(&self, number: u64, end: OrderEnd) -> LedgerFuture<'_, Option<OrderRecord>> {
+        self.write((number, end), orders::end)
     }
 
-    fn drop_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
-        self.write(deliveries, redeliver::drop_dead)
+    fn cancel_order(&self, number: u64) -> LedgerFuture<'_, Option<OrderRecord>> {
+        self.write(number, orders::cancel)
     }
 
-    fn move_deliveries(&self, from: Arc<str>, to: Arc<str>) -> LedgerFuture<'_, u64> {
-        self.write((from, to), reassign::to_another)
+    fn orders(&self, page: Page<u64>) -> LedgerFuture<'_, Vec<OrderRecord>> {
+        self.read_by_clock(move |connection, clock| orders::list(connection, clock, page))
     }
 
-    fn drop_deliveries(&self, destination: Arc<str>) -> LedgerFuture<'_, u64> {
-        self.write(destination, reassign::drop_all)
+    fn order(&self, number: u64) -> LedgerFuture<'_, Option<OrderRecord>> {
+        self.read_by_clock(move |connection, clock| orders::order(connection, clock, number))
+    }
+
+    fn present(&self) -> LedgerFuture<'_, Moment> {
+        let now = self.clock.now();
+        Box::pin(async move { Ok(now) })
     }
 
     fn prune(&self, prune: Prune) -> LedgerFuture<'_, Pruned> {

@@ -18,6 +18,7 @@ mod ledger;
 mod moving;
 mod open;
 mod options;
+mod orders;
 mod prune;
 mod read;
 mod readers;

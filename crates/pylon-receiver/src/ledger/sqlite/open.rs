@@ -2,24 +2,26 @@
 
 use super::files::{APPLICATION_ID, foreign, newer};
 use super::moving::{self, Purpose};
+use super::orders;
 use crate::ledger::LedgerError;
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 use std::time::Duration;
 
 /// The schema, a step for each version of it.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("schema/001.sql"),
     include_str!("schema/002.sql"),
     include_str!("schema/003.sql"),
     include_str!("schema/004.sql"),
+    include_str!("schema/005.sql"),
 ];
 /// The version of the schema.
 pub(super) const VERSION: usize = MIGRATIONS.len();
 /// Earlier ones can lose commits when connections reset the WAL (sqlite.org, release log of 3.51.3).
 const FIRST_SOUND_SQLITE: i32 = 3_051_003;
 
-/// Opens the file to write: brings it to this version, and ends the leases of an ended process.
+/// Opens the file to write: brings it to this version, and ends the leases and breaks off the orders of an ended process.
 pub(super) fn to_write(path: &Path, purpose: Purpose) -> Result<Connection, LedgerError> {
     if rusqlite::version_number() < FIRST_SOUND_SQLITE {
         return Err(LedgerError::Failed(format!("SQLite {} can lose commits", rusqlite::version()).into()));
@@ -40,6 +42,7 @@ pub(super) fn to_write(path: &Path, purpose: Purpose) -> Result<Connection, Ledg
     migrate(&mut connection, path)?;
     moving::check(&connection, purpose)?;
     end_leases(&mut connection)?;
+    orders::break_off(&connection)?;
     Ok(connection)
 }
 

@@ -153,6 +153,7 @@ pub(super) fn deliveries(
         .with("is_about_issue(body, name, kind, ?)", filter.issue.clone())
         .with("code = ?", filter.code.clone().filter(|code| code != DeliveryFilter::NO_CODE))
         .and(filter.code.as_deref().filter(|&code| code == DeliveryFilter::NO_CODE).map(|_| "code IS NULL"))
+        .with("state = 21 AND at_ms < ?", filter.died_before)
         // By value and not by parameter, so that the index of the state is used.
         .and(filter.state.map(|state| format!("state = {}", number_of(state))).as_deref())
         .and(match filter.state {
@@ -162,7 +163,9 @@ pub(super) fn deliveries(
         });
     let after = format!(" ORDER BY id {order}, deliveries.number {order}");
     // Few deliveries have an index; many are read one event after the other, so that a page needs no look at all of them.
-    let is_rare = filter.event.is_some() || filter.state.is_some_and(|state| state != DeliveryState::Delivered);
+    let is_rare = filter.event.is_some()
+        || filter.died_before.is_some()
+        || filter.state.is_some_and(|state| state != DeliveryState::Delivered);
     let before = if is_rare { DELIVERIES.to_owned() } else { DELIVERIES.replace(JOINED, IN_ORDER_OF_EVENTS) };
     let transaction = connection.unchecked_transaction()?;
     let now = LedgerClock::open(&transaction, clock)?.now();
@@ -330,7 +333,7 @@ const MOST_SHOWN: usize = EventDetail::MOST_SHOWN;
 
 const DELIVERIES: &str = "
     SELECT deliveries.seq, id, deliveries.number, deliveries.destination, name, kind, state, attempts, interruptions,
-           created_at_ms, at_ms, deliveries.order_key, redelivery_of, reason, token, code
+           created_at_ms, at_ms, deliveries.order_key, redelivery_of, reason, token, code, order_number
     FROM deliveries JOIN events ON events.seq = event_seq
     LEFT JOIN leases ON leases.destination = deliveries.destination AND delivery_seq = deliveries.seq";
 
@@ -359,6 +362,7 @@ fn read_delivery(row: &Row<'_>, now: &Now) -> rusqlite::Result<DeliveryRecord> {
         redelivery_of: row.get(12)?,
         reason: row.get(13)?,
         code: row.get(15)?,
+        order: row.get(16)?,
     })
 }
 

@@ -12,7 +12,9 @@ const MOST: usize = 500;
 /// Gives deliveries to another destination.
 pub(super) fn to_another(
     transaction: &mut Transaction<'_>,
-    (from, to): &(Arc<str>, Arc<str>),
+    order: i64,
+    from: &Arc<str>,
+    to: &Arc<str>,
 ) -> rusqlite::Result<u64> {
     if from == to {
         return Ok(0);
@@ -23,20 +25,22 @@ pub(super) fn to_another(
         match order_key {
             None => {
                 connection
-                    .prepare_cached("UPDATE deliveries SET destination = ?2, at_ms = ?3 WHERE seq = ?1")?
-                    .execute(params![seq, to, transaction.now.tick])?;
+                    .prepare_cached(
+                        "UPDATE deliveries SET destination = ?2, at_ms = ?3, order_number = ?4 WHERE seq = ?1",
+                    )?
+                    .execute(params![seq, to, transaction.now.tick, order])?;
                 transaction.count(from, DeliveryState::Waiting, -1);
                 transaction.count(to, DeliveryState::Waiting, 1);
                 transaction.wake(to);
                 moved += 1;
             }
-            Some(order_key) => moved += move_line(transaction, from, to, seq, &order_key)?,
+            Some(order_key) => moved += move_line(transaction, order, (from, to), seq, &order_key)?,
         }
     }
     for Dead { seq, code } in dead(connection, from)? {
         connection
-            .prepare_cached("UPDATE deliveries SET destination = ?2 WHERE seq = ?1")?
-            .execute(params![seq, to])?;
+            .prepare_cached("UPDATE deliveries SET destination = ?2, order_number = ?3 WHERE seq = ?1")?
+            .execute(params![seq, to, order])?;
         transaction.count_dead(from, code.as_deref(), -1);
         transaction.count_dead(to, code.as_deref(), 1);
         moved += 1;
@@ -45,7 +49,7 @@ pub(super) fn to_another(
 }
 
 /// Drops deliveries.
-pub(super) fn drop_all(transaction: &mut Transaction<'_>, destination: &Arc<str>) -> rusqlite::Result<u64> {
+pub(super) fn drop_all(transaction: &mut Transaction<'_>, order: i64, destination: &Arc<str>) -> rusqlite::Result<u64> {
     let connection = transaction.connection;
     let now = transaction.now.wall;
     let mut dropped = 0;
@@ -53,29 +57,30 @@ pub(super) fn drop_all(transaction: &mut Transaction<'_>, destination: &Arc<str>
         if let Some(order_key) = order_key {
             let held = connection
                 .prepare_cached(
-                    "UPDATE deliveries SET state = 22, at_ms = ?3 WHERE destination = ?1 AND order_key = ?2 AND state = 11",
+                    "UPDATE deliveries SET state = 22, at_ms = ?3, order_number = ?4
+                     WHERE destination = ?1 AND order_key = ?2 AND state = 11",
                 )?
-                .execute(params![destination, order_key, now])?;
+                .execute(params![destination, order_key, now, order])?;
             transaction.count(destination, DeliveryState::Held, -(held as i64));
             dropped += held as u64;
         }
-        drop_one(transaction, seq)?;
+        drop_one(transaction, order, seq)?;
         transaction.leaves(destination, DeliveryState::Waiting);
         dropped += 1;
     }
     for Dead { seq, code } in dead(connection, destination)? {
-        drop_one(transaction, seq)?;
+        drop_one(transaction, order, seq)?;
         transaction.count_dead(destination, code.as_deref(), -1);
         dropped += 1;
     }
     Ok(dropped)
 }
 
-fn drop_one(transaction: &Transaction<'_>, seq: i64) -> rusqlite::Result<()> {
+fn drop_one(transaction: &Transaction<'_>, order: i64, seq: i64) -> rusqlite::Result<()> {
     transaction
         .connection
-        .prepare_cached("UPDATE deliveries SET state = 22, at_ms = ?2 WHERE seq = ?1")?
-        .execute(params![seq, transaction.now.wall])
+        .prepare_cached("UPDATE deliveries SET state = 22, at_ms = ?2, order_number = ?3 WHERE seq = ?1")?
+        .execute(params![seq, transaction.now.wall, order])
         .map(drop)
 }
 
@@ -113,20 +118,21 @@ fn dead(connection: &Connection, destination: &str) -> rusqlite::Result<Vec<Dead
 /// Moves the first of a line and those behind it; says how many they were.
 fn move_line(
     transaction: &mut Transaction<'_>,
-    from: &Arc<str>,
-    to: &Arc<str>,
+    order: i64,
+    (from, to): (&Arc<str>, &Arc<str>),
     first: i64,
     order_key: &str,
 ) -> rusqlite::Result<u64> {
     let connection = transaction.connection;
     let held = connection
         .prepare_cached(
-            "UPDATE deliveries SET destination = ?3 WHERE destination = ?1 AND order_key = ?2 AND state = 11",
+            "UPDATE deliveries SET destination = ?3, order_number = ?4
+             WHERE destination = ?1 AND order_key = ?2 AND state = 11",
         )?
-        .execute(params![from, order_key, to])?;
+        .execute(params![from, order_key, to, order])?;
     connection
-        .prepare_cached("UPDATE deliveries SET destination = ?2, state = 11 WHERE seq = ?1")?
-        .execute(params![first, to])?;
+        .prepare_cached("UPDATE deliveries SET destination = ?2, state = 11, order_number = ?3 WHERE seq = ?1")?
+        .execute(params![first, to, order])?;
     transaction.count(from, DeliveryState::Held, -(held as i64));
     transaction.count(from, DeliveryState::Waiting, -1);
     transaction.count(to, DeliveryState::Held, held as i64 + 1);

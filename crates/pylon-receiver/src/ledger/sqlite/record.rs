@@ -69,6 +69,7 @@ pub(super) fn keep(
             order_key: delivery.order_key.as_deref(),
             created_at: None,
             redelivery_of: None,
+            order: None,
         };
         insert(transaction, row)?;
     }
@@ -132,6 +133,8 @@ pub(super) struct NewRow<'a> {
     /// None: with its event.
     pub(super) created_at: Option<Moment>,
     pub(super) redelivery_of: Option<i64>,
+    /// The number of the operator's order that makes it.
+    pub(super) order: Option<i64>,
 }
 
 /// Puts a delivery in: due at once, or behind those that share its order key.
@@ -146,8 +149,9 @@ pub(super) fn insert(transaction: &mut Transaction<'_>, row: NewRow<'_>) -> rusq
     transaction
         .connection
         .prepare_cached(
-            "INSERT INTO deliveries (event_seq, number, destination, order_key, state, at_ms, created_at_ms, redelivery_of, is_repeat)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO deliveries (event_seq, number, destination, order_key, state, at_ms, created_at_ms, redelivery_of, is_repeat,
+                 order_number)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
             row.event_seq,
@@ -158,7 +162,8 @@ pub(super) fn insert(transaction: &mut Transaction<'_>, row: NewRow<'_>) -> rusq
             transaction.now.tick,
             row.created_at,
             row.redelivery_of,
-            row.created_at.is_some()
+            row.created_at.is_some(),
+            row.order
         ])?;
     transaction.enters(row.destination, state);
     if !is_held {

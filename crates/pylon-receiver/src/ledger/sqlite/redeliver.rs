@@ -10,7 +10,9 @@ use std::sync::Arc;
 /// Makes a new delivery of each event to the destination, or to all that it ever went to.
 pub(super) fn events(
     transaction: &mut Transaction<'_>,
-    (events, destination): &(Vec<EventId>, Option<Arc<str>>),
+    order: i64,
+    events: &[EventId],
+    destination: Option<&Arc<str>>,
 ) -> rusqlite::Result<u64> {
     let connection = transaction.connection;
     let mut made = 0;
@@ -38,7 +40,7 @@ pub(super) fn events(
                 transaction.count_dead(&destination, code.as_deref(), -1);
             }
             let last = last_to(connection, seq, &destination)?;
-            again(transaction, seq, &destination, last)?;
+            again(transaction, order, seq, &destination, last)?;
             made += 1;
         }
     }
@@ -48,7 +50,8 @@ pub(super) fn events(
 /// Makes the first deliveries of events that went nowhere.
 pub(super) fn route(
     transaction: &mut Transaction<'_>,
-    events: &Vec<(EventId, Vec<NewDelivery>)>,
+    order: i64,
+    events: &[(EventId, Vec<NewDelivery>)],
 ) -> rusqlite::Result<u64> {
     let mut made = 0;
     for (event, deliveries) in events {
@@ -62,7 +65,7 @@ pub(super) fn route(
             .optional()?;
         let Some(seq) = seq else { continue };
         for NewDelivery { destination, order_key } in deliveries {
-            order(transaction, seq, destination, order_key.as_deref(), None)?;
+            make(transaction, order, seq, destination, order_key.as_deref(), None)?;
             made += 1;
         }
     }
@@ -70,7 +73,7 @@ pub(super) fn route(
 }
 
 /// Makes a new delivery in the place of each dead one.
-pub(super) fn dead(transaction: &mut Transaction<'_>, deliveries: &Vec<DeliveryId>) -> rusqlite::Result<u64> {
+pub(super) fn dead(transaction: &mut Transaction<'_>, order: i64, deliveries: &[DeliveryId]) -> rusqlite::Result<u64> {
     let connection = transaction.connection;
     let mut made = 0;
     for &delivery in deliveries {
@@ -78,7 +81,7 @@ pub(super) fn dead(transaction: &mut Transaction<'_>, deliveries: &Vec<DeliveryI
             connection.prepare_cached("UPDATE deliveries SET state = 23 WHERE seq = ?1")?.execute([dead.seq])?;
             transaction.count_dead(&dead.destination, dead.code.as_deref(), -1);
             let repeated = Some((delivery.number, dead.order_key));
-            again(transaction, dead.event_seq, &dead.destination, repeated)?;
+            again(transaction, order, dead.event_seq, &dead.destination, repeated)?;
             made += 1;
         }
     }
@@ -86,15 +89,19 @@ pub(super) fn dead(transaction: &mut Transaction<'_>, deliveries: &Vec<DeliveryI
 }
 
 /// Drops dead deliveries.
-pub(super) fn drop_dead(transaction: &mut Transaction<'_>, deliveries: &Vec<DeliveryId>) -> rusqlite::Result<u64> {
+pub(super) fn drop_dead(
+    transaction: &mut Transaction<'_>,
+    order: i64,
+    deliveries: &[DeliveryId],
+) -> rusqlite::Result<u64> {
     let connection = transaction.connection;
     let mut dropped = 0;
     for &delivery in deliveries {
         if let Some(dead) = find_dead(connection, delivery)? {
             // Nothing waits behind it: the next one of its line went on when it died.
             connection
-                .prepare_cached("UPDATE deliveries SET state = 22, at_ms = ?2 WHERE seq = ?1")?
-                .execute(params![dead.seq, transaction.now.wall])?;
+                .prepare_cached("UPDATE deliveries SET state = 22, at_ms = ?2, order_number = ?3 WHERE seq = ?1")?
+                .execute(params![dead.seq, transaction.now.wall, order])?;
             transaction.count_dead(&dead.destination, dead.code.as_deref(), -1);
             dropped += 1;
         }
@@ -118,17 +125,19 @@ fn last_to(connection: &Connection, event_seq: i64, destination: &str) -> rusqli
 /// Makes a new delivery of an event to a destination, which repeats another one.
 fn again(
     transaction: &mut Transaction<'_>,
+    order: i64,
     event_seq: i64,
     destination: &Arc<str>,
     repeated: Option<Repeated>,
 ) -> rusqlite::Result<()> {
     let (redelivery_of, order_key) = repeated.map_or((None, None), |(number, order_key)| (Some(number), order_key));
-    order(transaction, event_seq, destination, order_key.as_deref(), redelivery_of)
+    make(transaction, order, event_seq, destination, order_key.as_deref(), redelivery_of)
 }
 
 /// Makes a delivery by an operator's order.
-fn order(
+fn make(
     transaction: &mut Transaction<'_>,
+    order: i64,
     event_seq: i64,
     destination: &Arc<str>,
     order_key: Option<&str>,
@@ -139,7 +148,8 @@ fn order(
         .prepare_cached("SELECT coalesce(max(number), 0) + 1 FROM deliveries WHERE event_seq = ?1")?
         .query_row([event_seq], |row| row.get(0))?;
     let (created_at, redelivery_of) = (Some(transaction.now.wall), redelivery_of.map(i64::from));
-    insert(transaction, NewRow { event_seq, number, destination, order_key, created_at, redelivery_of })
+    let order = Some(order);
+    insert(transaction, NewRow { event_seq, number, destination, order_key, created_at, redelivery_of, order })
 }
 
 fn former_destinations(connection: &Connection, event_seq: i64) -> rusqlite::Result<Vec<Arc<str>>> {

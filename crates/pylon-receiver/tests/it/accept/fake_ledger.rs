@@ -1,9 +1,9 @@
 //! A ledger that keeps what it gets for the test to see, and fails or waits where it is told to.
 
 use pylon_receiver::ledger::*;
-use pylon_receiver::{DeliveryId, EventId};
+use pylon_receiver::{DeliveryId, EventId, Moment};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -91,22 +91,25 @@ impl Ledger for FakeLedger {
     fn wakes(&self) -> Wakes {
         Bell::default().wakes()
     }
-    fn redeliver(&self, _: Vec<EventId>, _: Option<Arc<str>>) -> LedgerFuture<'_, u64> {
+    fn begin_order(&self, _: NewOrder) -> LedgerFuture<'_, BegunOrder> {
         unused()
     }
-    fn route(&self, _: Vec<(EventId, Vec<NewDelivery>)>) -> LedgerFuture<'_, u64> {
+    fn carry_out(&self, _: u64, _: OrderPart) -> LedgerFuture<'_, Carried> {
         unused()
     }
-    fn redeliver_dead(&self, _: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
+    fn end_order(&self, _: u64, _: OrderEnd) -> LedgerFuture<'_, Option<OrderRecord>> {
         unused()
     }
-    fn drop_dead(&self, _: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
+    fn cancel_order(&self, _: u64) -> LedgerFuture<'_, Option<OrderRecord>> {
         unused()
     }
-    fn move_deliveries(&self, _: Arc<str>, _: Arc<str>) -> LedgerFuture<'_, u64> {
+    fn orders(&self, _: Page<u64>) -> LedgerFuture<'_, Vec<OrderRecord>> {
         unused()
     }
-    fn drop_deliveries(&self, _: Arc<str>) -> LedgerFuture<'_, u64> {
+    fn order(&self, _: u64) -> LedgerFuture<'_, Option<OrderRecord>> {
+        unused()
+    }
+    fn present(&self) -> LedgerFuture<'_, Moment> {
         unused()
     }
     fn prune(&self, _: Prune) -> LedgerFuture<'_, Pruned> {

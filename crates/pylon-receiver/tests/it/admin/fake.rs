@@ -71,6 +71,7 @@ pub(crate) fn delivery(event: EventId, number: u32, state: DeliveryState) -> Del
         redelivery_of: None,
         reason: None,
         code: None,
+        order: None,
     }
 }
 
@@ -112,6 +113,8 @@ pub(crate) struct FakeLedger {
     pub(crate) mood: Mutex<Mood>,
     pub(crate) spool: Mutex<Option<SpoolStatus>>,
     pub(crate) orders: Mutex<Vec<String>>,
+    /// The orders that were given, each with its key.
+    pub(crate) rows: Mutex<Vec<(Box<str>, OrderRecord)>>,
     pub(crate) redelivered: Mutex<Vec<EventId>>,
     pub(crate) routed: Mutex<Vec<(EventId, Vec<NewDelivery>)>>,
     /// What a backup of it holds.
@@ -144,6 +147,17 @@ impl FakeLedger {
         orders.push(said);
         drop(orders);
         self.answer(value)
+    }
+
+    fn row(&self, number: u64) -> Option<OrderRecord> {
+        self.rows.lock().unwrap().iter().map(|(_, row)| row).find(|row| row.number == number).cloned()
+    }
+
+    fn change_row(&self, number: u64, change: impl FnOnce(&mut OrderRecord)) {
+        let mut rows = self.rows.lock().unwrap();
+        if let Some((_, row)) = rows.iter_mut().find(|(_, row)| row.number == number) {
+            change(row);
+        }
     }
 
     fn page<T: Clone, K: Ord + Copy>(all: &[T], page: Page<K>, key: impl Fn(&T) -> K) -> Vec<T> {
@@ -208,46 +222,126 @@ impl Ledger for FakeLedger {
     fn close(&self) -> LedgerFuture<'_, ()> {
         unreachable!("operators close nothing")
     }
-    fn redeliver(&self, events: Vec<EventId>, destination: Option<Arc<str>>) -> LedgerFuture<'_, u64> {
-        self.order(format!("redeliver {} to {}", events.len(), destination.as_deref().unwrap_or("all")), || {
-            let count = events.len() as u64;
-            self.redelivered.lock().unwrap().extend(events);
-            count
+    fn begin_order(&self, order: NewOrder) -> LedgerFuture<'_, BegunOrder> {
+        self.answer(|| {
+            let mut rows = self.rows.lock().unwrap();
+            if let Some((_, row)) = rows.iter().find(|(key, _)| *key == order.key) {
+                return BegunOrder { record: row.clone(), is_new: false };
+            }
+            let record = OrderRecord {
+                number: rows.len() as u64 + 1,
+                state: OrderState::Running,
+                verb: order.verb,
+                what: order.what,
+                who: order.who.into(),
+                source: order.source,
+                note: order.note.map(String::from),
+                counted: order.counted,
+                taken: 0,
+                done: 0,
+                unrouted: 0,
+                began_at: NOW,
+                ended_at: None,
+                reason: None,
+            };
+            rows.push((order.key, record.clone()));
+            BegunOrder { record, is_new: true }
         })
     }
-    fn route(&self, events: Vec<(EventId, Vec<NewDelivery>)>) -> LedgerFuture<'_, u64> {
-        self.order(format!("route {}", events.len()), || {
-            let count = events.iter().map(|(_, deliveries)| deliveries.len() as u64).sum();
-            self.routed.lock().unwrap().extend(events);
-            count
-        })
-    }
-    fn redeliver_dead(&self, ids: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
-        self.order(format!("redeliver dead {}", ids.len()), || {
-            let changed = self.change_dead(&ids, DeliveryState::Redelivered);
-            let dies = self.redelivers_die.load(Ordering::Relaxed);
-            let state = if dies { DeliveryState::Dead } else { DeliveryState::Waiting };
-            let made = ids.iter().map(|id| DeliveryRecord {
-                created_at: NOW,
-                redelivery_of: Some(id.number),
-                ..delivery(id.event, id.number + 1, state)
+    fn carry_out(&self, number: u64, part: OrderPart) -> LedgerFuture<'_, Carried> {
+        let is_over = self.row(number).is_none_or(|row| row.state != OrderState::Running);
+        if is_over {
+            return self.answer(|| Carried { done: 0, is_over: true });
+        }
+        let (taken, unrouted) = (part.taken(), part.unrouted());
+        let work = match part {
+            OrderPart::Counting(counted) => {
+                self.change_row(number, |row| row.counted = counted.or(row.counted));
+                return self.answer(Carried::default);
+            }
+            OrderPart::Redeliver { events, destination } => {
+                let said = format!("redeliver {} to {}", events.len(), destination.as_deref().unwrap_or("all"));
+                self.order(said, || {
+                    let count = events.len() as u64;
+                    self.redelivered.lock().unwrap().extend(events);
+                    count
+                })
+            }
+            OrderPart::Route(events) => {
+                let routed: Vec<_> = events.into_iter().filter(|(_, deliveries)| !deliveries.is_empty()).collect();
+                if routed.is_empty() {
+                    self.answer(|| 0)
+                } else {
+                    self.order(format!("route {}", routed.len()), || {
+                        let count = routed.iter().map(|(_, deliveries)| deliveries.len() as u64).sum();
+                        self.routed.lock().unwrap().extend(routed);
+                        count
+                    })
+                }
+            }
+            OrderPart::RedeliverDead(ids) => self.order(format!("redeliver dead {}", ids.len()), || {
+                let changed = self.change_dead(&ids, DeliveryState::Redelivered);
+                let dies = self.redelivers_die.load(Ordering::Relaxed);
+                let state = if dies { DeliveryState::Dead } else { DeliveryState::Waiting };
+                let made = ids.iter().map(|id| DeliveryRecord {
+                    created_at: NOW,
+                    redelivery_of: Some(id.number),
+                    order: Some(number),
+                    ..delivery(id.event, id.number + 1, state)
+                });
+                self.deliveries.lock().unwrap().extend(made);
+                changed
+            }),
+            OrderPart::DropDead(ids) => {
+                self.order(format!("drop {}", ids.len()), || self.change_dead(&ids, DeliveryState::Dropped))
+            }
+            OrderPart::Move { from, to } => self.order(format!("move from {from} to {to}"), || {
+                self.change_all(&from, |left| left.destination = to.to_string())
+            }),
+            OrderPart::Drop { destination } => self.order(format!("drop all of {destination}"), || {
+                self.change_all(&destination, |left| left.state = DeliveryState::Dropped)
+            }),
+        };
+        Box::pin(async move {
+            let done = work.await?;
+            self.change_row(number, |row| {
+                row.taken += taken.unwrap_or(done);
+                row.done += done;
+                row.unrouted += unrouted;
             });
-            self.deliveries.lock().unwrap().extend(made);
-            changed
+            Ok(Carried { done, is_over: false })
         })
     }
-    fn drop_dead(&self, ids: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
-        self.order(format!("drop {}", ids.len()), || self.change_dead(&ids, DeliveryState::Dropped))
+    fn end_order(&self, number: u64, end: OrderEnd) -> LedgerFuture<'_, Option<OrderRecord>> {
+        let (state, reason) = match end {
+            OrderEnd::Done => (OrderState::Done, None),
+            OrderEnd::Failed(reason) => (OrderState::Failed, Some(reason)),
+            OrderEnd::BrokenOff => (OrderState::BrokenOff, None),
+        };
+        self.change_row(number, |row| {
+            if row.state == OrderState::Running {
+                (row.state, row.reason, row.ended_at) = (state, reason.map(String::from), Some(NOW));
+            }
+        });
+        self.answer(|| self.row(number))
     }
-    fn move_deliveries(&self, from: Arc<str>, to: Arc<str>) -> LedgerFuture<'_, u64> {
-        self.order(format!("move from {from} to {to}"), || {
-            self.change_all(&from, |left| left.destination = to.to_string())
-        })
+    fn cancel_order(&self, number: u64) -> LedgerFuture<'_, Option<OrderRecord>> {
+        self.change_row(number, |row| {
+            if row.state == OrderState::Running {
+                (row.state, row.ended_at) = (OrderState::Cancelled, Some(NOW));
+            }
+        });
+        self.answer(|| self.row(number))
     }
-    fn drop_deliveries(&self, destination: Arc<str>) -> LedgerFuture<'_, u64> {
-        self.order(format!("drop all of {destination}"), || {
-            self.change_all(&destination, |left| left.state = DeliveryState::Dropped)
-        })
+    fn orders(&self, page: Page<u64>) -> LedgerFuture<'_, Vec<OrderRecord>> {
+        let rows: Vec<_> = self.rows.lock().unwrap().iter().map(|(_, row)| row.clone()).collect();
+        self.answer(|| Self::page(&rows, page, |row| row.number))
+    }
+    fn order(&self, number: u64) -> LedgerFuture<'_, Option<OrderRecord>> {
+        self.answer(|| self.row(number))
+    }
+    fn present(&self) -> LedgerFuture<'_, Moment> {
+        self.answer(|| NOW)
     }
     fn backup(&self) -> LedgerFuture<'_, Backup> {
         self.answer(|| {
@@ -288,6 +382,10 @@ impl Ledger for FakeLedger {
                     && filter.code.as_deref().is_none_or(|code| code == delivery.code.as_deref().unwrap_or("none"))
                     && filter.since.is_none_or(|since| delivery.id.event.received_at() >= since)
                     && filter.until.is_none_or(|until| delivery.id.event.received_at() < until)
+                    && filter.died_before.is_none_or(|before| {
+                        let died = delivery.finished_at.unwrap_or(delivery.created_at);
+                        delivery.state == DeliveryState::Dead && died < before
+                    })
                     && filter
                         .issue
                         .as_ref()
@@ -446,6 +544,7 @@ impl Admin {
             running: is_running.then(|| running.clone() as Arc<dyn Running>),
             metrics: metrics.clone(),
             clock: Arc::new(|| NOW),
+            orders: Arc::default(),
         };
         Self { ledger, running, metrics, router: operators_router(parts, options) }
     }
@@ -519,6 +618,17 @@ impl Answer {
         assert_eq!(self.status, status, "{}", self.text());
         assert_eq!(self.header("content-type"), "application/json");
         serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// What came of an order: without its number and its state, and without the preview of a dry run.
+    #[track_caller]
+    pub(crate) fn result(&self) -> Value {
+        let mut result = self.json(200);
+        let fields = result.as_object_mut().unwrap();
+        let (order, state) = (fields.remove("order"), fields.remove("state"));
+        assert!(order.is_none() || state == Some("done".into()), "{}", self.text());
+        fields.remove("preview");
+        result
     }
 
     /// The refusal, and nothing beside it.

@@ -27,7 +27,7 @@ async fn events_are_redelivered_by_their_ids_each_once() {
     let (first, second) = (event_id(2), event_id(5));
     let body = json!({ "ids": [first, second, first] }).to_string();
     let answer = admin.post("/api/events/redeliver", &body).await;
-    assert_eq!(answer.json(200), json!({ "matched": 2, "redelivered": 2 }));
+    assert_eq!(answer.result(), json!({ "matched": 2, "redelivered": 2 }));
     assert_eq!(orders(&admin), ["redeliver 2 to all"]);
     assert_eq!(*admin.ledger.redelivered.lock().unwrap(), [first, second]);
 }
@@ -97,7 +97,7 @@ async fn what_went_nowhere_is_redelivered_to_those_that_would_take_it_now() {
     ];
     *admin.ledger.events.lock().unwrap() = events.to_vec();
     let answer = admin.post("/api/events/redeliver", "{\"all\":true}").await;
-    assert_eq!(answer.json(200), json!({ "matched": 5, "redelivered": 3, "unrouted": 2 }));
+    assert_eq!(answer.result(), json!({ "matched": 5, "redelivered": 3, "unrouted": 2 }));
     assert_eq!(orders(&admin), ["redeliver 1 to all", "route 2"]);
     assert_eq!(*admin.ledger.redelivered.lock().unwrap(), [event_id(5)]);
     let to = |order_key: Option<&str>| NewDelivery { destination: "app".into(), order_key: order_key.map(Into::into) };
@@ -106,11 +106,11 @@ async fn what_went_nowhere_is_redelivered_to_those_that_would_take_it_now() {
 
     // By id it is the same; to a destination that is named, everything goes.
     let answer = admin.post("/api/events/redeliver", &json!({ "ids": [event_id(3)] }).to_string()).await;
-    assert_eq!(answer.json(200), json!({ "matched": 1, "redelivered": 0, "unrouted": 1 }));
+    assert_eq!(answer.result(), json!({ "matched": 1, "redelivered": 0, "unrouted": 1 }));
     let answer = admin.post("/api/events/redeliver", "{\"all\":true,\"destination\":\"app\"}").await;
-    assert_eq!(answer.json(200), json!({ "matched": 5, "redelivered": 5 }));
+    assert_eq!(answer.result(), json!({ "matched": 5, "redelivered": 5 }));
     let answer = admin.post("/api/events/redeliver", "{\"all\":true,\"dry_run\":true}").await;
-    assert_eq!(answer.json(200), json!({ "matched": 5, "redelivered": 0 }));
+    assert_eq!(answer.result(), json!({ "matched": 5, "redelivered": 0 }));
 }
 
 #[tokio::test]
@@ -128,7 +128,7 @@ async fn an_order_about_a_destination_that_nobody_knows_is_refused_with_the_near
         }
     }
     let order = json!({ "filter": { "destination": "removed" } }).to_string();
-    assert_eq!(admin.post("/api/dead/drop", &order).await.json(200), json!({ "matched": 0, "dropped": 0 }));
+    assert_eq!(admin.post("/api/dead/drop", &order).await.result(), json!({ "matched": 0, "dropped": 0 }));
     assert_eq!(orders(&admin), [""; 0]);
 }
 
@@ -146,7 +146,7 @@ async fn a_kind_may_be_named_by_its_type() {
 async fn events_are_redelivered_to_one_destination() {
     let admin = Admin::new(Access::Loopback).with_events(5);
     let answer = admin.post("/api/events/redeliver", "{\"all\":true,\"destination\":\"archive\"}").await;
-    assert_eq!(answer.json(200), json!({ "matched": 5, "redelivered": 5 }));
+    assert_eq!(answer.result(), json!({ "matched": 5, "redelivered": 5 }));
     assert_eq!(orders(&admin), ["redeliver 5 to archive"]);
 }
 
@@ -157,7 +157,7 @@ async fn what_matches_a_filter_is_redelivered_from_the_oldest_on_batch_by_batch(
         admin.ledger.orders.lock().unwrap().clear();
         admin.ledger.redelivered.lock().unwrap().clear();
         let answer = admin.post("/api/events/redeliver", body).await;
-        assert_eq!(answer.json(200), json!({ "matched": 1201, "redelivered": 1201 }));
+        assert_eq!(answer.result(), json!({ "matched": 1201, "redelivered": 1201 }));
         assert_eq!(orders(&admin), ["redeliver 500 to all", "redeliver 500 to all", "redeliver 201 to all"]);
         let oldest_first: Vec<EventId> = (1..=1201).rev().map(event_id).collect();
         assert_eq!(*admin.ledger.redelivered.lock().unwrap(), oldest_first);
@@ -171,7 +171,7 @@ async fn a_filter_narrows_also_beside_all() {
     for all in [json!(null), json!(true)] {
         let body = json!({ "all": all, "filter": { "since": since, "until": event_id(1).received_at() } });
         let answer = admin.post("/api/events/redeliver", &body.to_string()).await;
-        assert_eq!(answer.json(200), json!({ "matched": 2, "redelivered": 2 }));
+        assert_eq!(answer.result(), json!({ "matched": 2, "redelivered": 2 }));
     }
 }
 
@@ -183,7 +183,7 @@ async fn what_came_in_after_the_order_is_not_redelivered() {
     let last_of_all = json!({ "filter": { "until": "2099-01-01T00:00:00Z" } }).to_string();
     for body in ["{\"all\":true}", &last_of_all] {
         let answer = admin.post("/api/events/redeliver", body).await;
-        assert_eq!(answer.json(200), json!({ "matched": 3, "redelivered": 3 }));
+        assert_eq!(answer.result(), json!({ "matched": 3, "redelivered": 3 }));
     }
     assert_eq!(ids[0].received_at(), NOW);
 }
@@ -197,10 +197,10 @@ async fn a_dry_run_counts_and_does_nothing() {
         ("/api/dead/drop", "dropped", 501),
     ] {
         let answer = admin.post(target, "{\"all\":true,\"dry_run\":true}").await;
-        assert_eq!(answer.json(200), json!({ "matched": matched, verb: 0 }));
+        assert_eq!(answer.result(), json!({ "matched": matched, verb: 0 }));
     }
     let ids = json!({ "ids": [event_id(1)], "dry_run": true }).to_string();
-    assert_eq!(admin.post("/api/events/redeliver", &ids).await.json(200), json!({ "matched": 1, "redelivered": 0 }));
+    assert_eq!(admin.post("/api/events/redeliver", &ids).await.result(), json!({ "matched": 1, "redelivered": 0 }));
     assert_eq!(orders(&admin), [""; 0]);
 }
 
@@ -213,7 +213,7 @@ async fn an_order_about_nothing_does_nothing() {
         ("/api/dead/drop", "dropped"),
     ] {
         for body in ["{\"ids\":[]}", "{\"all\":true}"] {
-            assert_eq!(admin.post(target, body).await.json(200), json!({ "matched": 0, verb: 0 }));
+            assert_eq!(admin.post(target, body).await.result(), json!({ "matched": 0, verb: 0 }));
         }
     }
     assert_eq!(orders(&admin), [""; 0]);
@@ -224,13 +224,13 @@ async fn dead_deliveries_are_redelivered_and_dropped_and_no_others() {
     let admin = with_dead(Admin::new(Access::Loopback), 3);
     let ids = json!({ "ids": [format!("{}.1", event_id(1))] });
     let answer = admin.post("/api/dead/redeliver", &ids.to_string()).await;
-    assert_eq!(answer.json(200), json!({ "matched": 1, "redelivered": 1 }));
+    assert_eq!(answer.result(), json!({ "matched": 1, "redelivered": 1 }));
     let answer = admin.post("/api/dead/drop", &json!({ "filter": { "event": event_id(2) } }).to_string()).await;
-    assert_eq!(answer.json(200), json!({ "matched": 1, "dropped": 1 }));
+    assert_eq!(answer.result(), json!({ "matched": 1, "dropped": 1 }));
     let answer = admin.post("/api/dead/drop", "{\"filter\":{\"destination\":\"archive\"}}").await;
-    assert_eq!(answer.json(200), json!({ "matched": 0, "dropped": 0 }));
+    assert_eq!(answer.result(), json!({ "matched": 0, "dropped": 0 }));
     let answer = admin.post("/api/dead/drop", "{\"filter\":{\"state\":\"dead\",\"destination\":\"app\"}}").await;
-    assert_eq!(answer.json(200), json!({ "matched": 1, "dropped": 1 }));
+    assert_eq!(answer.result(), json!({ "matched": 1, "dropped": 1 }));
     assert_eq!(orders(&admin), ["redeliver dead 1", "drop 1", "drop 1"]);
     let states = |state| admin.ledger.deliveries.lock().unwrap().iter().filter(|one| one.state == state).count();
     assert_eq!((states(DeliveryState::Delivered), states(DeliveryState::Dead)), (3, 0));
@@ -245,7 +245,7 @@ async fn an_order_ends_although_what_it_redelivers_dies_at_once() {
         (1..=500).map(|number| delivery(id, number * 10, DeliveryState::Dead)).collect();
     admin.ledger.redelivers_die.store(true, Ordering::Relaxed);
     let answer = admin.post("/api/dead/redeliver", "{\"all\":true}").await;
-    assert_eq!(answer.json(200), json!({ "matched": 500, "redelivered": 500 }));
+    assert_eq!(answer.result(), json!({ "matched": 500, "redelivered": 500 }));
 }
 
 #[tokio::test]
@@ -257,7 +257,7 @@ async fn a_dead_redelivery_is_selected_by_its_id_after_the_clock_was_set_back() 
         let dead = delivery(id, 2, DeliveryState::Dead);
         *admin.ledger.deliveries.lock().unwrap() = vec![DeliveryRecord { redelivery_of: Some(1), created_at, ..dead }];
         let body = json!({ "ids": [format!("{id}.2")] }).to_string();
-        assert_eq!(admin.post(target, &body).await.json(200), json!({ "matched": 1, verb: 1 }));
+        assert_eq!(admin.post(target, &body).await.result(), json!({ "matched": 1, verb: 1 }));
     }
 }
 
@@ -298,7 +298,7 @@ fn destinations_and_states(admin: &Admin) -> Vec<(String, &'static str)> {
 async fn what_is_left_of_a_destination_is_moved_call_after_call() {
     let admin = with_orphans(Admin::new(Access::Loopback));
     let answer = admin.post("/api/deliveries/move", r#"{"from":"gone","to":"archive"}"#).await;
-    assert_eq!(answer.json(200), json!({ "matched": 4, "moved": 3 }));
+    assert_eq!(answer.result(), json!({ "matched": 4, "moved": 3 }));
     assert_eq!(orders(&admin), vec!["move from gone to archive"; 3]);
     let expected = [
         ("archive", "waiting"),
@@ -314,7 +314,7 @@ async fn what_is_left_of_a_destination_is_moved_call_after_call() {
 async fn what_is_left_of_a_destination_is_dropped_call_after_call() {
     let admin = with_orphans(Admin::new(Access::Loopback));
     let answer = admin.post("/api/deliveries/drop", r#"{"destination":"gone"}"#).await;
-    assert_eq!(answer.json(200), json!({ "matched": 4, "dropped": 3 }));
+    assert_eq!(answer.result(), json!({ "matched": 4, "dropped": 3 }));
     assert_eq!(orders(&admin), vec!["drop all of gone"; 3]);
     let states: Vec<_> = destinations_and_states(&admin).into_iter().map(|(_, state)| state).collect();
     assert_eq!(states, ["dropped", "dropped", "dropped", "delivering", "delivered"]);
@@ -327,7 +327,7 @@ async fn a_dry_run_about_a_destination_counts_and_does_nothing() {
         ("/api/deliveries/move", r#"{"from":"gone","to":"archive","dry_run":true}"#, "moved"),
         ("/api/deliveries/drop", r#"{"destination":"gone","dry_run":true}"#, "dropped"),
     ] {
-        assert_eq!(admin.post(target, body).await.json(200), json!({ "matched": 4, verb: 0 }));
+        assert_eq!(admin.post(target, body).await.result(), json!({ "matched": 4, verb: 0 }));
     }
     assert_eq!(orders(&admin), [""; 0]);
 }
@@ -345,9 +345,9 @@ async fn a_ledger_that_fails_half_way_through_a_move_is_told_with_what_was_done(
 async fn without_a_receiver_any_name_will_do() {
     let admin = with_orphans(Admin::reading());
     let answer = admin.post("/api/deliveries/move", r#"{"from":"gone","to":"anywhere"}"#).await;
-    assert_eq!(answer.json(200), json!({ "matched": 4, "moved": 3 }));
+    assert_eq!(answer.result(), json!({ "matched": 4, "moved": 3 }));
     let answer = admin.post("/api/deliveries/drop", r#"{"destination":"app"}"#).await;
-    assert_eq!(answer.json(200), json!({ "matched": 9, "dropped": 0 }));
+    assert_eq!(answer.result(), json!({ "matched": 9, "dropped": 0 }));
     let blank = "malformed field to: expected a name, found a blank one";
     admin.post("/api/deliveries/move", r#"{"from":"gone","to":" "}"#).await.refused(400, "bad_request", blank);
     *admin.ledger.mood.lock().unwrap() = Mood::FailingAfter(0, LedgerError::ReadOnly);

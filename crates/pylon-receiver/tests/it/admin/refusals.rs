@@ -60,7 +60,7 @@ async fn a_query_that_is_not_understood_is_refused_by_the_name_of_its_fault() {
         ("/api/deliveries?event=1", format!("malformed parameter event: {EVENT}")),
         ("/api/deliveries?state=pending", format!("malformed parameter state: {DELIVERY_STATES}")),
         ("/api/deliveries?after=019aaf3c-9f10-7aa0-8000-0123456789ab", format!("malformed parameter after: {DELIVERY}")),
-        ("/api/deliveries?kind=a", "unknown parameter `kind`: expected `event`, `destination`, `state`, `since`, `until`, `issue`, `code`, `after`, `limit` or `order`, found another name".into()),
+        ("/api/deliveries?kind=a", "unknown parameter `kind`: expected `event`, `destination`, `state`, `since`, `until`, `issue`, `code`, `died_before`, `after`, `limit` or `order`, found another name".into()),
         ("/api/refused?after=-1", format!("malformed parameter after: {NUMBER} another number")),
         ("/api/refused?reason=a", "unknown parameter `reason`: expected `endpoint`, `code`, `after`, `limit` or `order`, found another name".into()),
         ("/api/stats?a=1", "unknown parameter `a`: expected nothing, found another name".into()),
@@ -109,7 +109,7 @@ async fn an_order_that_is_not_understood_is_refused_and_nothing_is_done() {
         (redeliver, "{\"all\":1}", "malformed field all: expected true or false, found a number".into()),
         (redeliver, "{\"all\":\"true\"}", "malformed field all: expected true or false, found a text".into()),
         (redeliver, "{\"all\":true,\"dry_run\":\"yes\"}", "malformed field dry_run: expected true or false, found a text".into()),
-        (redeliver, "{\"all\":true,\"dryrun\":true}", "unknown field `dryrun`: expected `ids`, `filter`, `all`, `destination` or `dry_run`, found another name; did you mean `dry_run`?".into()),
+        (redeliver, "{\"all\":true,\"dryrun\":true}", "unknown field `dryrun`: expected `ids`, `filter`, `all`, `destination`, `dry_run`, `limit`, `key`, `note` or `at_once`, found another name; did you mean `dry_run`?".into()),
         (redeliver, "{\"all\":true,\"destination\":1}", "malformed field destination: expected a text, found a number".into()),
         (redeliver, "{\"all\":true,\"destination\":\"ap\"}", "malformed field destination: expected one of the configured destinations, found `ap`; did you mean `app`?".into()),
         (redeliver, "{\"all\":true,\"destination\":\"warehouse\"}", "malformed field destination: expected one of the configured destinations, found `warehouse`".into()),
@@ -126,9 +126,9 @@ async fn an_order_that_is_not_understood_is_refused_and_nothing_is_done() {
         (drop, "{\"filter\":{\"state\":\"delivered\"}}", "malformed field filter.state: expected dead or none, found another state".into()),
         (drop, "{\"filter\":{\"destination\":\"app\",\"state\":\"waiting\"}}", "malformed field filter.state: expected dead or none, found another state".into()),
         (drop, "{\"ids\":[\"019aaf3c-9f10-7aa0-8000-0123456789ab\"]}", format!("malformed field ids[0]: {DELIVERY}")),
-        (drop, "{\"all\":true,\"destination\":\"app\"}", "unknown field `destination`: expected `ids`, `filter`, `all` or `dry_run`, found another name".into()),
+        (drop, "{\"all\":true,\"destination\":\"app\"}", "unknown field `destination`: expected `ids`, `filter`, `all`, `dry_run`, `limit`, `key`, `note` or `at_once`, found another name".into()),
         (dead, "{}", none.into()),
-        (dead, "{\"filter\":{\"kind\":\"a\"}}", "unknown field `kind` in filter: expected `event`, `destination`, `state`, `since`, `until`, `issue` or `code`, found another name".into()),
+        (dead, "{\"filter\":{\"kind\":\"a\"}}", "unknown field `kind` in filter: expected `event`, `destination`, `state`, `since`, `until`, `issue`, `code` or `died_before`, found another name".into()),
     ];
     for (target, body, message) in cases {
         admin.post(target, body).await.refused(400, "bad_request", message);
@@ -208,7 +208,7 @@ async fn a_ledger_that_fails_is_told_by_its_code() {
             admin.get(target).await.refused(503, code, &error.to_string());
         }
         let answer = admin.post("/api/dead/drop", "{\"all\":true}").await;
-        answer.refused(503, code, &format!("{error}; 0 were dropped before that"));
+        answer.refused(503, code, &error.to_string());
     }
 }
 

@@ -9,6 +9,7 @@ use pylon_receiver::{DeliveryId, Headers};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const BODY: &str = r#"{"event_type": "issue_new", "issue_number": "1042"}"#;
 
@@ -163,6 +164,7 @@ async fn every_field_of_a_query_is_understood() {
         until,
         issue: Some("#1042".to_owned()),
         code: Some("http_500".to_owned()),
+        died_before: Some(NOW.after(Duration::from_secs(1))),
     };
     let after = DeliveryId { event: event_id(2), number: 0 };
     let page = PageQuery { after: Some(after), limit: Some(7), order: Some(Order::OldestFirst) };
@@ -178,7 +180,7 @@ async fn every_field_of_a_query_is_understood() {
 async fn every_order_is_understood_and_its_result_is_read() {
     let admin = admin();
     let order =
-        async |path: &str, order: Value| is_whole::<OrderResult>(&admin.post(path, &order.to_string()).await.json(200));
+        async |path: &str, order: Value| is_whole::<OrderResult>(&admin.post(path, &order.to_string()).await.result());
     let nothing = |matched| OrderResult { matched, ..OrderResult::default() };
     let filter = Some(EventFilter { endpoint: Some("support".to_owned()), ..EventFilter::default() });
     let destination = Some("archive".to_owned());

@@ -1,6 +1,7 @@
 //! What is new goes first, whatever has failed before and whatever operators order.
 
 use super::stage::*;
+use crate::ledger::by_hand::ByHand;
 use pylon_receiver::config::{CircuitPolicy, DestinationConfig};
 use pylon_receiver::internals::CircuitState;
 use pylon_receiver::ledger::{DeliveryState, Ledger};

@@ -7,6 +7,7 @@ pub(crate) mod interrupt;
 pub(crate) mod keep;
 pub(crate) mod list;
 pub(crate) mod order;
+pub(crate) mod orders;
 pub(crate) mod prune;
 pub(crate) mod reassign;
 pub(crate) mod record;
@@ -15,6 +16,7 @@ pub(crate) mod repeat;
 pub(crate) mod settle;
 pub(crate) mod wake;
 
+pub(crate) use super::by_hand::{ByHand, another_order, new_order};
 use pylon_receiver::ledger::*;
 use pylon_receiver::{DeliveryId, EventId, Headers, Moment, WallClock};
 use pylon_webhooks::testing::verified;
@@ -204,6 +206,17 @@ macro_rules! contract {
                 what_is_not_dead_is_neither_redelivered_nor_dropped
                 a_dropped_delivery_is_given_up_for_good
                 a_redelivery_is_not_swallowed_by_deduplication
+            ]
+            orders: [
+                an_order_is_listed_from_its_begin_to_its_end
+                of_many_with_one_key_at_once_one_begins
+                what_an_order_makes_moves_or_drops_names_it
+                nothing_is_done_of_an_order_that_is_over
+                an_order_without_a_word_for_its_lease_is_broken_off
+                after_a_cancel_nothing_more_is_done
+                an_event_that_no_destination_takes_is_counted
+                pages_of_orders_go_from_either_end
+                the_dead_are_told_apart_by_when_they_died
             ]
             reassign: [
                 everything_left_of_a_destination_goes_to_another
@@ -458,6 +471,12 @@ pub(crate) fn refused(seconds: i64, code: &'static str, reason: &str) -> NewRefu
 /// The ids of what was leased, in its order.
 pub(crate) fn ids(got: &Got) -> Vec<DeliveryId> {
     got.deliveries.iter().map(|leased| leased.lease.delivery).collect()
+}
+
+/// The event, whose deliveries name no orders: these stay behind when a ledger is moved.
+pub(crate) fn without_orders(mut event: EventDetail) -> EventDetail {
+    event.deliveries.iter_mut().for_each(|(record, _)| record.order = None);
+    event
 }
 
 /// A ledger under test, and what is asked of it everywhere. Every question comes at a second after the tests begin.

@@ -3,7 +3,9 @@
 #[cfg(feature = "postgres")]
 mod onto_postgres;
 
-use super::contract::{Ask, Draft, Hands, all, at, attempt, claim, delivery, event, named, owner, refused, retry};
+use super::contract::{
+    Ask, ByHand, Draft, Hands, all, at, attempt, claim, delivery, event, named, owner, refused, retry,
+};
 use pylon_receiver::internals::{
     CopyHead, CopySource, CopyState, CopyTarget, Copying, EventCopy, Holding, Incoming, KeyCopy, KeyName, Put, PutKey,
     RefusedCopy, give_up, open_to_copy_from, open_to_copy_into,
@@ -140,6 +142,8 @@ impl Seen {
         // What the tables say of states that the lists do not show is in `stats`: due times by today's clock are not.
         for detail in &mut events {
             detail.deliveries.iter_mut().for_each(|(record, _)| record.due_at = None);
+            // Orders stay behind.
+            detail.deliveries.iter_mut().for_each(|(record, _)| record.order = None);
         }
         let destinations = stats.destinations.into_iter();
         let destinations = destinations.map(|stats| DestinationStats { oldest_due_at: None, ..stats }).collect();

@@ -2,7 +2,7 @@
 
 use super::model::Model;
 use pylon_receiver::ledger::*;
-use pylon_receiver::{DeliveryId, EventId, WallClock};
+use pylon_receiver::{DeliveryId, EventId, Moment, WallClock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -139,23 +139,31 @@ impl Ledger for MemoryLedger {
     fn wakes(&self) -> Wakes {
         self.bell.wakes()
     }
-    fn redeliver(&self, events: Vec<EventId>, destination: Option<Arc<str>>) -> LedgerFuture<'_, u64> {
-        self.write(|model| model.redeliver(&events, destination.as_ref()))
+    fn begin_order(&self, order: NewOrder) -> LedgerFuture<'_, BegunOrder> {
+        self.write(|model| model.begin_order(order))
     }
-    fn route(&self, events: Vec<(EventId, Vec<NewDelivery>)>) -> LedgerFuture<'_, u64> {
-        self.write(|model| model.route(&events))
+    fn carry_out(&self, number: u64, part: OrderPart) -> LedgerFuture<'_, Carried> {
+        self.write(|model| model.carry_out(number, part))
     }
-    fn redeliver_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
-        self.write(|model| model.redeliver_dead(&deliveries))
+    fn end_order(&self, number: u64, end: OrderEnd) -> LedgerFuture<'_, Option<OrderRecord>> {
+        self.write(|model| match end {
+            OrderEnd::Done => model.end_order(number, OrderState::Done, None),
+            OrderEnd::Failed(reason) => model.end_order(number, OrderState::Failed, Some(reason)),
+            OrderEnd::BrokenOff => model.end_order(number, OrderState::BrokenOff, None),
+        })
     }
-    fn drop_dead(&self, deliveries: Vec<DeliveryId>) -> LedgerFuture<'_, u64> {
-        self.write(|model| model.drop_dead(&deliveries))
+    fn cancel_order(&self, number: u64) -> LedgerFuture<'_, Option<OrderRecord>> {
+        self.write(|model| model.end_order(number, OrderState::Cancelled, None))
     }
-    fn move_deliveries(&self, from: Arc<str>, to: Arc<str>) -> LedgerFuture<'_, u64> {
-        self.write(|model| model.move_deliveries(&from, &to))
+    fn orders(&self, page: Page<u64>) -> LedgerFuture<'_, Vec<OrderRecord>> {
+        self.read(|model| model.orders(page))
     }
-    fn drop_deliveries(&self, destination: Arc<str>) -> LedgerFuture<'_, u64> {
-        self.write(|model| model.drop_deliveries(&destination))
+    fn order(&self, number: u64) -> LedgerFuture<'_, Option<OrderRecord>> {
+        self.read(|model| model.order(number))
+    }
+    fn present(&self) -> LedgerFuture<'_, Moment> {
+        let now = self.clock.now();
+        self.read(move |_| now)
     }
     fn prune(&self, prune: Prune) -> LedgerFuture<'_, Pruned> {
         let is_endless = self.is_endless;

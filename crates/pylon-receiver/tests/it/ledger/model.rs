@@ -18,6 +18,8 @@ pub(crate) struct Model {
     refused: Vec<RefusedRecord>,
     most_refused: usize,
     last_refused: u64,
+    orders: Vec<Ordered>,
+    last_order: u64,
     last_token: u128,
     /// The ledger's time, at the last change, and how far it was ahead of the clock.
     latest: Moment,
@@ -72,7 +74,16 @@ struct Delivery {
     redelivery_of: Option<u32>,
     reason: Option<String>,
     code: Option<String>,
+    order: Option<u64>,
     log: Vec<AttemptRecord>,
+}
+
+/// An order, the key that it is known by, and until when it is under way without a word (in the ledger's time).
+#[derive(Debug, Clone)]
+struct Ordered {
+    key: Box<str>,
+    record: OrderRecord,
+    until: Moment,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -109,6 +120,8 @@ impl Model {
             refused: Vec::new(),
             most_refused,
             last_refused: 0,
+            orders: Vec::new(),
+            last_order: 0,
             last_token: 0,
         }
     }
@@ -180,13 +193,20 @@ impl Model {
             parked: event.parked.map(String::from),
         });
         for delivery in event.deliveries {
-            self.add(event.id, delivery, None, None);
+            self.add(event.id, delivery, None, None, None);
         }
         Recorded::Stored
     }
 
     /// Puts a delivery at the end: of its event's, of its line, of everything.
-    fn add(&mut self, event: EventId, delivery: NewDelivery, redelivery_of: Option<u32>, ordered_at: Option<Moment>) {
+    fn add(
+        &mut self,
+        event: EventId,
+        delivery: NewDelivery,
+        redelivery_of: Option<u32>,
+        ordered_at: Option<Moment>,
+        order: Option<u64>,
+    ) {
         let number = self.deliveries.iter().filter(|other| other.id.event == event).count() as u32 + 1;
         self.deliveries.push(Delivery {
             id: DeliveryId { event, number },
@@ -204,6 +224,7 @@ impl Model {
             redelivery_of,
             reason: None,
             code: None,
+            order,
             log: Vec::new(),
         });
         self.move_up();
@@ -442,7 +463,101 @@ impl Model {
         Settled::Recorded
     }
 
-    pub(crate) fn redeliver(&mut self, events: &[EventId], destination: Option<&Arc<str>>) -> u64 {
+    pub(crate) fn begin_order(&mut self, order: NewOrder) -> BegunOrder {
+        let known = self.orders.iter().find(|ordered| ordered.key == order.key).map(|known| self.order_of(known));
+        if let Some(record) = known {
+            return BegunOrder { record, is_new: false };
+        }
+        self.last_order += 1;
+        let record = OrderRecord {
+            number: self.last_order,
+            state: OrderState::Running,
+            verb: order.verb,
+            what: order.what,
+            who: order.who.into(),
+            source: order.source,
+            note: order.note.map(String::from),
+            counted: order.counted,
+            taken: 0,
+            done: 0,
+            unrouted: 0,
+            began_at: self.now.wall,
+            ended_at: None,
+            reason: None,
+        };
+        let until = self.now.tick.after(OrderRecord::LEASE);
+        self.orders.push(Ordered { key: order.key, record: record.clone(), until });
+        let last = self.last_order.saturating_sub(OrderRecord::MOST_KEPT);
+        self.orders.retain(|ordered| ordered.record.number > last || ordered.record.state == OrderState::Running);
+        BegunOrder { record, is_new: true }
+    }
+
+    /// The order as it is now.
+    fn order_of(&self, ordered: &Ordered) -> OrderRecord {
+        let mut record = ordered.record.clone();
+        if record.state == OrderState::Running && ordered.until <= self.now.tick {
+            record.state = OrderState::BrokenOff;
+        }
+        record
+    }
+
+    fn under_way(&mut self, number: u64) -> Option<&mut Ordered> {
+        let now = self.now.tick;
+        let is_it = |ordered: &&mut Ordered| ordered.record.number == number && ordered.until > now;
+        self.orders.iter_mut().find(is_it).filter(|ordered| ordered.record.state == OrderState::Running)
+    }
+
+    pub(crate) fn carry_out(&mut self, number: u64, part: OrderPart) -> Carried {
+        if self.under_way(number).is_none() {
+            return Carried { done: 0, is_over: true };
+        }
+        let mut counted = None;
+        let (taken, unrouted) = (part.taken(), part.unrouted());
+        let done = match part {
+            OrderPart::Counting(number) => {
+                counted = number;
+                0
+            }
+            OrderPart::Redeliver { events, destination } => self.redeliver(number, &events, destination.as_ref()),
+            OrderPart::Route(events) => self.route(number, &events),
+            OrderPart::RedeliverDead(deliveries) => self.redeliver_dead(number, &deliveries),
+            OrderPart::DropDead(deliveries) => self.drop_dead(number, &deliveries),
+            OrderPart::Move { from, to } => self.move_deliveries(number, &from, &to),
+            OrderPart::Drop { destination } => self.drop_deliveries(number, &destination),
+        };
+        let until = self.now.tick.after(OrderRecord::LEASE);
+        let ordered = self.under_way(number).expect("it was just now");
+        ordered.until = until;
+        let record = &mut ordered.record;
+        record.counted = counted.or(record.counted);
+        record.taken += taken.unwrap_or(done);
+        record.done += done;
+        record.unrouted += unrouted;
+        Carried { done, is_over: false }
+    }
+
+    pub(crate) fn end_order(
+        &mut self,
+        number: u64,
+        state: OrderState,
+        reason: Option<Box<str>>,
+    ) -> Option<OrderRecord> {
+        let wall = self.now.wall;
+        if let Some(Ordered { record, .. }) = self.under_way(number) {
+            (record.state, record.reason, record.ended_at) = (state, reason.map(String::from), Some(wall));
+        }
+        self.order(number)
+    }
+
+    pub(crate) fn order(&self, number: u64) -> Option<OrderRecord> {
+        self.orders.iter().find(|ordered| ordered.record.number == number).map(|ordered| self.order_of(ordered))
+    }
+
+    pub(crate) fn orders(&self, page: Page<u64>) -> Vec<OrderRecord> {
+        on_page(self.orders.iter().map(|ordered| self.order_of(ordered)).collect(), page, |record| record.number)
+    }
+
+    fn redeliver(&mut self, order: u64, events: &[EventId], destination: Option<&Arc<str>>) -> u64 {
         let mut made = 0;
         for &event in events {
             if !self.events.iter().any(|known| known.id == event) {
@@ -469,14 +584,14 @@ impl Model {
                         }
                     }
                 }
-                self.add(event, NewDelivery { destination, order_key }, repeated, Some(self.now.wall));
+                self.add(event, NewDelivery { destination, order_key }, repeated, Some(self.now.wall), Some(order));
                 made += 1;
             }
         }
         made
     }
 
-    pub(crate) fn route(&mut self, events: &[(EventId, Vec<NewDelivery>)]) -> u64 {
+    fn route(&mut self, order: u64, events: &[(EventId, Vec<NewDelivery>)]) -> u64 {
         let mut made = 0;
         for (event, deliveries) in events {
             let is_known = self.events.iter().any(|known| known.id == *event);
@@ -484,38 +599,39 @@ impl Model {
                 continue;
             }
             for delivery in deliveries {
-                self.add(*event, delivery.clone(), None, Some(self.now.wall));
+                self.add(*event, delivery.clone(), None, Some(self.now.wall), Some(order));
                 made += 1;
             }
         }
         made
     }
 
-    pub(crate) fn redeliver_dead(&mut self, deliveries: &[DeliveryId]) -> u64 {
+    fn redeliver_dead(&mut self, order: u64, deliveries: &[DeliveryId]) -> u64 {
         let mut made = 0;
         for &id in deliveries {
             let Some(dead) = self.dead(id) else { continue };
             dead.state = DeliveryState::Redelivered;
             let again = NewDelivery { destination: dead.destination.clone(), order_key: dead.order_key.clone() };
-            self.add(id.event, again, Some(id.number), Some(self.now.wall));
+            self.add(id.event, again, Some(id.number), Some(self.now.wall), Some(order));
             made += 1;
         }
         made
     }
 
-    pub(crate) fn drop_dead(&mut self, deliveries: &[DeliveryId]) -> u64 {
+    fn drop_dead(&mut self, order: u64, deliveries: &[DeliveryId]) -> u64 {
         let wall = self.now.wall;
         let mut dropped = 0;
         for &id in deliveries {
             if let Some(dead) = self.dead(id) {
                 dead.finish(DeliveryState::Dropped, wall);
+                dead.order = Some(order);
                 dropped += 1;
             }
         }
         dropped
     }
 
-    pub(crate) fn move_deliveries(&mut self, from: &str, to: &Arc<str>) -> u64 {
+    fn move_deliveries(&mut self, order: u64, from: &str, to: &Arc<str>) -> u64 {
         if from == &**to {
             return 0;
         }
@@ -523,6 +639,7 @@ impl Model {
         for index in self.movable(from) {
             let delivery = &mut self.deliveries[index];
             delivery.destination = to.clone();
+            delivery.order = Some(order);
             moved += 1;
             if delivery.state == DeliveryState::Dead {
                 continue;
@@ -539,10 +656,11 @@ impl Model {
         moved
     }
 
-    pub(crate) fn drop_deliveries(&mut self, destination: &str) -> u64 {
+    fn drop_deliveries(&mut self, order: u64, destination: &str) -> u64 {
         let (movable, wall) = (self.movable(destination), self.now.wall);
         for &index in &movable {
             self.deliveries[index].finish(DeliveryState::Dropped, wall);
+            self.deliveries[index].order = Some(order);
         }
         movable.len() as u64
     }
@@ -627,6 +745,7 @@ impl Model {
             redelivery_of: delivery.redelivery_of,
             reason: delivery.reason.clone(),
             code: delivery.code.clone(),
+            order: delivery.order,
         }
     }
 
@@ -673,6 +792,9 @@ impl Model {
                 && filter.destination.as_ref().is_none_or(|destination| **destination == *delivery.destination)
                 && filter.state.is_none_or(|state| state == delivery.state)
                 && filter.code.as_deref().is_none_or(|code| code == delivery.code.as_deref().unwrap_or("none"))
+                && filter.died_before.is_none_or(|before| {
+                    delivery.state == DeliveryState::Dead && delivery.finished_at.is_some_and(|died| died < before)
+                })
                 && filter.issue.as_ref().is_none_or(|text| {
                     self.delivery_record_of(delivery).issue.is_some_and(|issue| issue.is_called(text))
                 })

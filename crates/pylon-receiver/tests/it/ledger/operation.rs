@@ -111,6 +111,7 @@ pub(crate) struct Asked {
     pub(crate) delivery_state: Option<DeliveryState>,
     pub(crate) code: Option<&'static str>,
     pub(crate) attempt_code: Option<&'static str>,
+    pub(crate) died_before: Option<i64>,
 }
 
 #[derive(Debug, Clone)]
@@ -216,7 +217,7 @@ fn end() -> impl Strategy<Value = End> {
 fn asked() -> impl Strategy<Value = Asked> {
     let time = || prop::option::weighted(0.2, -40..10_i64);
     (
-        (time(), time()),
+        (time(), time(), time()),
         prop::option::weighted(0.2, select(&["ISSUE new", "ticket", ""][..])),
         prop::option::weighted(0.2, select(&ENDPOINTS[..])),
         prop::option::weighted(0.4, select(EventState::ALL)),
@@ -232,7 +233,7 @@ fn asked() -> impl Strategy<Value = Asked> {
     )
         .prop_map(
             |(
-                (since, until),
+                (since, until, died_before),
                 kind,
                 endpoint,
                 event_state,
@@ -255,6 +256,7 @@ fn asked() -> impl Strategy<Value = Asked> {
                 delivery_state,
                 code,
                 attempt_code,
+                died_before,
             },
         )
 }

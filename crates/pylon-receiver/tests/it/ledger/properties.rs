@@ -1,6 +1,6 @@
 //! Whatever is asked, a ledger answers what the model answers, and holds what the model holds.
 
-use super::contract::{Ask, Draft, Hands, REFUSED, Subject, all, at, event, owner};
+use super::contract::{Ask, ByHand, Draft, Hands, REFUSED, Subject, all, another_order, at, event, owner};
 use super::model::{EXHAUSTED, Model};
 use super::operation::{AskedPage, BODIES, End, Op, operation};
 use proptest::collection::vec;
@@ -72,6 +72,15 @@ impl<S: Subject> Pair<S> {
             leases: Vec::new(),
             refusals: 0,
         }
+    }
+
+    /// Has the model carry out an order of one part.
+    fn given(&mut self, part: OrderPart) -> u64 {
+        let model = self.change();
+        let number = model.begin_order(another_order()).record.number;
+        let carried = model.carry_out(number, part);
+        model.end_order(number, OrderState::Done, None);
+        carried.done
     }
 
     /// The model, about to change: from then on its time does not go back.
@@ -192,7 +201,7 @@ impl<S: Subject> Pair<S> {
             Op::Redeliver { event, destination } => {
                 let Some(&event) = nth(&self.events, event) else { return Ok(()) };
                 let destination = destination.map(Into::into);
-                let made = self.change().redeliver(&[event], destination.as_ref());
+                let made = self.given(OrderPart::Redeliver { events: vec![event], destination: destination.clone() });
                 same("redelivered", ledger.redeliver(vec![event], destination).await.unwrap(), made)?;
                 self.meet_deliveries();
                 Ok(())
@@ -203,30 +212,30 @@ impl<S: Subject> Pair<S> {
                     destination: (*destination).into(),
                     order_key: order_key.map(Into::into),
                 };
-                let routed = vec![(event, deliveries.iter().map(new).collect())];
-                let made = self.change().route(&routed);
+                let routed: Vec<_> = vec![(event, deliveries.iter().map(new).collect())];
+                let made = self.given(OrderPart::Route(routed.clone()));
                 same("routed", ledger.route(routed).await.unwrap(), made)?;
                 self.meet_deliveries();
                 Ok(())
             }
             Op::RedeliverDead(deliveries) => {
                 let deliveries = self.delivery_ids(deliveries);
-                let made = self.change().redeliver_dead(&deliveries);
+                let made = self.given(OrderPart::RedeliverDead(deliveries.clone()));
                 same("redelivered", ledger.redeliver_dead(deliveries).await.unwrap(), made)?;
                 self.meet_deliveries();
                 Ok(())
             }
             Op::DropDead(deliveries) => {
                 let deliveries = self.delivery_ids(deliveries);
-                let dropped = self.change().drop_dead(&deliveries);
+                let dropped = self.given(OrderPart::DropDead(deliveries.clone()));
                 same("dropped", ledger.drop_dead(deliveries).await.unwrap(), dropped)
             }
             Op::Move(from, to) => {
-                let moved = self.change().move_deliveries(from, &to.into());
+                let moved = self.given(OrderPart::Move { from: from.into(), to: to.into() });
                 same("moved", ledger.move_deliveries(from.into(), to.into()).await.unwrap(), moved)
             }
             Op::DropAll(destination) => {
-                let dropped = self.change().drop_deliveries(destination);
+                let dropped = self.given(OrderPart::Drop { destination: destination.into() });
                 same("dropped all", ledger.drop_deliveries(destination.into()).await.unwrap(), dropped)
             }
             Op::Prune(by, kept_for) => {
@@ -276,11 +285,12 @@ impl<S: Subject> Pair<S> {
                     until: filter.until.map(|seconds| self.at(seconds)),
                     issue: filter.issue.map(Into::into),
                     code: filter.attempt_code.map(Into::into),
+                    died_before: filter.died_before.map(|seconds| self.at(seconds)),
                 };
                 let page = page.over(&self.deliveries);
                 let listed = ledger.deliveries(filter.clone(), page).await.unwrap();
                 let expected = self.model.deliveries(&filter, page);
-                same("deliveries", listed.into_iter().map(in_our_words).collect(), expected)
+                same("deliveries", in_our_words(listed), in_our_words(expected))
             }
             Op::RefusedRequests { filter, page } => {
                 let filter =
@@ -319,16 +329,18 @@ impl<S: Subject> Pair<S> {
         let records = self.model.events(&EventFilter::default(), all());
         same("all events", &ledger.events(EventFilter::default(), all()).await.unwrap(), &records)?;
         for id in records.into_iter().map(|record| record.id) {
-            let mut told = ledger.event(id).await.unwrap();
-            if let Some(told) = &mut told {
-                let deliveries = std::mem::take(&mut told.deliveries).into_iter();
-                told.deliveries = deliveries.map(|(record, log)| (in_our_words(record), log)).collect();
-            }
-            same("an event", told, self.model.event(id))?;
+            let worded = |detail: Option<EventDetail>| {
+                detail.map(|mut detail| {
+                    let deliveries = detail.deliveries.into_iter();
+                    detail.deliveries = deliveries.map(|(record, log)| (in_our_word(record), log)).collect();
+                    detail
+                })
+            };
+            same("an event", worded(ledger.event(id).await.unwrap()), worded(self.model.event(id)))?;
         }
         let deliveries = ledger.deliveries(DeliveryFilter::default(), all()).await.unwrap();
         let expected = self.model.deliveries(&DeliveryFilter::default(), all());
-        same("all deliveries", deliveries.into_iter().map(in_our_words).collect(), expected)?;
+        same("all deliveries", in_our_words(deliveries), in_our_words(expected))?;
         let refused = ledger.refused(RefusedFilter::default(), all()).await.unwrap();
         same("all refused requests", refused, self.model.refused(&RefusedFilter::default(), all()))?;
         let sized = |stats: Stats| Stats { ledger_bytes: 0, ..stats };
@@ -349,11 +361,17 @@ fn same_groups(ledger: Vec<DeadGroup>, model: Vec<DeadGroup>) -> Compared {
 }
 
 /// Why a delivery died whose attempts are used up, a ledger may say as it likes; it says no verdict's reason then.
-fn in_our_words(mut record: DeliveryRecord) -> DeliveryRecord {
+fn in_our_words(records: Vec<DeliveryRecord>) -> Vec<DeliveryRecord> {
+    records.into_iter().map(in_our_word).collect()
+}
+
+fn in_our_word(mut record: DeliveryRecord) -> DeliveryRecord {
     let is_verdict = |reason: &str| ["over", "over: what was met", "what was met"].contains(&reason);
     if record.reason.as_deref().is_some_and(|reason| !reason.is_empty() && !is_verdict(reason)) {
         record.reason = Some(EXHAUSTED.into());
     }
+    // Each ledger has its own numbers, and a moved one none.
+    record.order = None;
     record
 }
 

@@ -2,7 +2,7 @@
 
 use super::memory::MemoryLedger;
 use pylon_receiver::ledger::*;
-use pylon_receiver::{DeliveryId, EventId, WallClock};
+use pylon_receiver::{DeliveryId, EventId, Moment, WallClock};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -230,12 +230,13 @@ impl Ledger for Switch {
         exchange(exchange: Exchange) -> Exchanged;
         renew(leases: Vec<Lease>, length: Duration) -> Vec<bool>;
         release(owner: Owner) -> u64;
-        redeliver(events: Vec<EventId>, destination: Option<Arc<str>>) -> u64;
-        route(events: Vec<(EventId, Vec<NewDelivery>)>) -> u64;
-        redeliver_dead(deliveries: Vec<DeliveryId>) -> u64;
-        drop_dead(deliveries: Vec<DeliveryId>) -> u64;
-        move_deliveries(from: Arc<str>, to: Arc<str>) -> u64;
-        drop_deliveries(destination: Arc<str>) -> u64;
+        begin_order(order: NewOrder) -> BegunOrder;
+        carry_out(number: u64, part: OrderPart) -> Carried;
+        end_order(number: u64, end: OrderEnd) -> Option<OrderRecord>;
+        cancel_order(number: u64) -> Option<OrderRecord>;
+        orders(page: Page<u64>) -> Vec<OrderRecord>;
+        order(number: u64) -> Option<OrderRecord>;
+        present() -> Moment;
         prune(prune: Prune) -> Pruned;
         events(filter: EventFilter, page: Page<EventId>) -> Vec<EventRecord>;
         event(id: EventId) -> Option<EventDetail>;

@@ -4,6 +4,7 @@
 use super::place::database;
 use super::proxy::Proxy;
 use super::stage::{Stage, numbered};
+use crate::ledger::by_hand::another_order;
 use crate::ledger::contract::{Ask, Draft, attempt, claim, delivery, owner, retry};
 use pylon_receiver::EventId;
 use pylon_receiver::ledger::*;
@@ -17,7 +18,7 @@ use std::time::Duration;
 /// The server says nothing for longer than this, once it says nothing.
 const ANSWER_WITHIN: Duration = Duration::from_millis(150);
 /// More answers than anything here waits for.
-const MOST_ANSWERS: u64 = 40;
+const MOST_ANSWERS: u64 = 60;
 
 /// A ledger, a handle of it behind a proxy, and another one beside it.
 struct Scene {
@@ -121,13 +122,14 @@ async fn what_a_caller_does_not_wait_for_is_done_to_its_end() {
             let settled = behind.exchange(settle(lease, Verdict::Dead("over".into()), None)).await.unwrap().settled;
             assert_eq!(settled, [Settled::Recorded]);
         }
-        drop(polled(times, behind.drop_dead(vec![delivery(id, 1)])).await);
+        let order = behind.begin_order(another_order()).await.unwrap().record.number;
+        drop(polled(times, behind.carry_out(order, OrderPart::DropDead(vec![delivery(id, 1)]))).await);
         stage.until("it is dropped", &format!("SELECT count(*) = {begun} FROM finished WHERE state = 5")).await;
         let prune = Prune { owner: owner(1), kept_for: Some(Duration::ZERO) };
         drop(polled(times, behind.prune(prune)).await);
         stage.until("it is forgotten", &format!("SELECT count(*) = {} FROM events", 1 - begun)).await;
         stage.check_numbers(&**behind).await;
-        stage.sql("TRUNCATE events, open, finished, attempts, tallies").await;
+        stage.sql("TRUNCATE events, open, finished, attempts, tallies, orders").await;
         scene.no_transaction_is_left().await;
     }
 }
@@ -218,21 +220,33 @@ impl Order {
     const ALL: [Self; 7] =
         [Self::Redeliver, Self::Route, Self::RedeliverDead, Self::DropDead, Self::Move, Self::Drop, Self::Prune];
 
-    async fn give(self, ledger: Arc<dyn Ledger>, ids: Vec<EventId>) -> Result<(), LedgerError> {
+    /// Gives a part of an order that another handle has begun.
+    async fn give(
+        self,
+        ledger: Arc<dyn Ledger>,
+        beside: Arc<dyn Ledger>,
+        ids: Vec<EventId>,
+    ) -> Result<(), LedgerError> {
         let first = || ids.iter().map(|id| delivery(*id, 1)).collect();
         let new = || vec![NewDelivery { destination: "routed".into(), order_key: Some("a".into()) }];
-        match self {
-            Self::Redeliver => ledger.redeliver(ids, Some("again".into())).await.map(drop),
-            Self::Route => ledger.route(ids.into_iter().map(|id| (id, new())).collect()).await.map(drop),
-            Self::RedeliverDead => ledger.redeliver_dead(first()).await.map(drop),
-            Self::DropDead => ledger.drop_dead(first()).await.map(drop),
-            Self::Move => ledger.move_deliveries("app".into(), "moved".into()).await.map(drop),
-            Self::Drop => ledger.drop_deliveries("app".into()).await.map(drop),
+        let part = match self {
+            Self::Redeliver => OrderPart::Redeliver { events: ids, destination: Some("again".into()) },
+            Self::Route => OrderPart::Route(ids.into_iter().map(|id| (id, new())).collect()),
+            Self::RedeliverDead => OrderPart::RedeliverDead(first()),
+            Self::DropDead => OrderPart::DropDead(first()),
+            Self::Move => OrderPart::Move { from: "app".into(), to: "moved".into() },
+            Self::Drop => OrderPart::Drop { destination: "app".into() },
             Self::Prune => {
                 let prune = Prune { owner: owner(1), kept_for: Some(Duration::ZERO) };
-                ledger.prune(prune).await.map(drop)
+                return ledger.prune(prune).await.map(drop);
             }
-        }
+        };
+        let number = beside.begin_order(another_order()).await?.record.number;
+        let carried = ledger.carry_out(number, part).await?;
+        assert!(!carried.is_over, "nobody has ended it");
+        let order = beside.order(number).await?.expect("it is kept");
+        assert_eq!(order.done, carried.done, "its numbers are those of what is done");
+        Ok(())
     }
 
     /// Counts what shows that it is done, of three events.
@@ -282,7 +296,7 @@ async fn an_order_that_is_cut_off_after_any_answer_is_done_as_a_whole_or_not_at_
         for answers in 0..MOST_ANSWERS {
             let ids = order.prepare(&scene, answers as u32 * 100).await;
             proxy.pass_answers(Some(answers));
-            let task = tokio::spawn(order.give(behind.clone(), ids.clone()));
+            let task = tokio::spawn(order.give(behind.clone(), beside.clone(), ids.clone()));
             while !task.is_finished() && !proxy.has_passed_answers() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
@@ -297,12 +311,12 @@ async fn an_order_that_is_cut_off_after_any_answer_is_done_as_a_whole_or_not_at_
             assert!(done == 3 || done == 0 && told.is_err(), "{context}: {done} of 3");
             stage.check_numbers(&**beside).await;
             if done == 0 {
-                let again = || order.give(behind.clone(), ids.clone());
+                let again = || order.give(behind.clone(), beside.clone(), ids.clone());
                 super::until_it_works(again).await;
                 assert_eq!(stage.number(order.done()).await, 3, "{context}, asked again");
                 stage.check_numbers(&**beside).await;
             }
-            stage.sql("TRUNCATE events, open, finished, attempts, tallies").await;
+            stage.sql("TRUNCATE events, open, finished, attempts, tallies, orders").await;
             cuts += 1;
             if !is_cut {
                 break;

@@ -1,6 +1,7 @@
 //! Connections: hosts in turn, servers that stop, freeze, fail over, have no room, or are another one.
 
 use super::{address, connect, record, unreachable, until_it_works};
+use crate::ledger::by_hand::ByHand;
 use crate::ledger::contract::{Draft, event};
 use pylon_receiver::ledger::{Ledger, LedgerError, PostgresLedger, PostgresOptions};
 use pylon_test_support::http::nowhere;

@@ -1,6 +1,7 @@
 //! What lists and orders cost, in rows: as much as they tell or change, however many there are.
 
 use super::stage::Stage;
+use crate::ledger::by_hand::ByHand;
 use crate::ledger::contract::{delivery, owner};
 use pylon_receiver::ledger::*;
 use pylon_receiver::{EventId, Moment};

@@ -1,6 +1,7 @@
 //! Operators' orders while others are at work on the same events, lines and deliveries.
 
 use super::stage::{Stage, deliver_all, keep_all, numbered, settle};
+use crate::ledger::by_hand::ByHand;
 use crate::ledger::contract::{Ask, Draft, all, claim, delivery, event, owner};
 use pylon_receiver::ledger::*;
 use std::sync::Arc;

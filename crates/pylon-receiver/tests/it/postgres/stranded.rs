@@ -1,6 +1,7 @@
 //! Lines in which nothing waits any more, so that nothing goes: how they do not come about, and how they are moved and dropped.
 
 use super::stage::{Stage, settle};
+use crate::ledger::by_hand::ByHand;
 use crate::ledger::contract::{Ask, Draft, claim, event, retry};
 use pylon_receiver::ledger::*;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! Which way a new event goes.
 
 use super::*;
+use crate::ledger::by_hand::ByHand;
 use crate::ledger::contract::{Draft, event};
 use crate::sqlite::polled;
 

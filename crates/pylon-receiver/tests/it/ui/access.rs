@@ -53,7 +53,8 @@ async fn only_a_form_of_our_own_page_orders() {
     for headers in [vec![HOST, FORM, SAME], vec![HOST, FORM, SAME, ("origin", own)], vec![HOST, FORM, ("origin", own)]]
     {
         let answer = admin.send("POST", &path, &headers, "").await;
-        assert_eq!((answer.status.as_u16(), answer.header("location")), (303, &*format!("../{}?sent=1", event_id(9))));
+        assert_eq!(answer.status, 303);
+        assert!(answer.header("location").starts_with(&format!("../{}?order=", event_id(9))));
     }
     assert_eq!(admin.ledger.redelivered.lock().unwrap().len(), 3);
     for headers in [

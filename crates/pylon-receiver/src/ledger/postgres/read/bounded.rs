@@ -8,7 +8,7 @@ use super::super::session::Use;
 use super::super::tries::{ANSWERED_WITHIN, once};
 
 /// Reads something. Its connection is closed if it ends in the middle: an answer may be under way.
-pub(super) async fn read<T>(
+pub(in super::super) async fn read<T>(
     database: &Database,
     work: impl AsyncFnOnce(&mut Connection) -> Result<T, Fault>,
 ) -> Result<T, Fault> {

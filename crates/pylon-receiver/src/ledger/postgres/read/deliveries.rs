@@ -99,7 +99,8 @@ async fn look(
     let sql = sql(filter.state, order);
     let (first, last) = (uuid_at(range.first.0), uuid_at(range.last.0));
     let state = filter.state.map(number_of);
-    let parameters: [&(dyn ToSql + Sync); 9] = [
+    let died_before = filter.died_before.map(|moment| moment.unix_milliseconds());
+    let parameters: [&(dyn ToSql + Sync); 10] = [
         &first,
         &range.first.1,
         &last,
@@ -109,6 +110,7 @@ async fn look(
         &state,
         &filter.code,
         &DeliveryFilter::NO_CODE,
+        &died_before,
     ];
     bounded::read(database, async |connection| {
         let statement = connection.prepare_cached(&sql).await?;
@@ -134,11 +136,12 @@ async fn look(
 /// Unfinished deliveries as a list has them.
 pub(super) const OPEN: &str = "
     SELECT event_id, number, destination, state, attempts + interruptions AS attempts, due_at AS at, created_at, order_key, redelivery_of,
-           reason, code
+           reason, code, order_number
     FROM open";
 /// Finished ones.
 pub(super) const FINISHED: &str = "
-    SELECT event_id, number, destination, state, attempts, finished_at AS at, created_at, order_key, redelivery_of, reason, code
+    SELECT event_id, number, destination, state, attempts, finished_at AS at, created_at, order_key, redelivery_of, reason, code,
+           order_number
     FROM finished";
 
 /// Where the deliveries are looked for: those in a rare state have an index of their own.
@@ -166,11 +169,12 @@ fn sql(state: Option<DeliveryState>, order: Order) -> String {
          SELECT part.event_id, part.number, found.*
          FROM part LEFT JOIN LATERAL (
              SELECT part.destination, part.state, part.attempts, part.at, part.created_at, part.order_key, part.redelivery_of, part.reason,
-                    part.code, clock.ahead, events.name, events.kind, octet_length(events.body)
+                    part.code, part.order_number, clock.ahead, events.name, events.kind, octet_length(events.body)
              FROM events CROSS JOIN (SELECT tick() - wall_ms() AS ahead) AS clock
              WHERE events.id = part.event_id AND ($6::text IS NULL OR part.destination = $6)
              AND ($7::smallint IS NULL OR part.state = $7)
              AND ($8::text IS NULL OR coalesce(part.code, $9::text) = $8)
+             AND ($10::bigint IS NULL OR (part.state = 4 AND part.at < $10))
          ) AS found ON true
          ORDER BY part.event_id {order}, part.number {order}"
     )
@@ -200,5 +204,6 @@ pub(super) fn read(row: &Row) -> Result<DeliveryRecord, Fault> {
         redelivery_of: row.try_get::<_, Option<i32>>(8)?.map(i32::cast_unsigned),
         reason: text(9)?,
         code: row.try_get(10)?,
+        order: row.try_get::<_, Option<i64>>(11)?.map(i64::cast_unsigned),
     })
 }

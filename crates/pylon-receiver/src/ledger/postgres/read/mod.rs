@@ -4,7 +4,7 @@
 //! the database from cleaning up behind the couriers.
 
 mod bodies;
-mod bounded;
+pub(super) mod bounded;
 mod deliveries;
 mod event;
 mod events;

@@ -308,10 +308,13 @@ pub(crate) async fn each_filter_of_deliveries_alone_and_together<S: Subject>(des
                 until: Some(at(2)),
                 issue: None,
                 code: None,
+                died_before: None,
             },
             &[(1, 2)],
         ),
         (DeliveryFilter { event: Some(ids[1]), state: Some(DeliveryState::Dead), ..none() }, &[]),
+        (DeliveryFilter { died_before: Some(at(1000)), ..none() }, &[(0, 1)]),
+        (DeliveryFilter { died_before: Some(at(0)), ..none() }, &[]),
     ];
     for (filter, expected) in cases {
         let expected: Vec<_> = expected.iter().map(|&(index, number)| delivery(ids[index], number)).collect();

@@ -62,7 +62,10 @@ pub(crate) async fn what_is_moved_keeps_what_is_known_of_it<S: Subject>(desk: De
     let expected = before.map(|(record, log)| {
         // Another destination may take at once what this one did not.
         let due_at = record.due_at.map(|_| at(5));
-        (DeliveryRecord { destination: "new".into(), due_at, ..record }, log)
+        // It names the order that moved it.
+        let order = after[0].0.order;
+        assert!(order.is_some());
+        (DeliveryRecord { destination: "new".into(), due_at, order, ..record }, log)
     });
     assert_eq!(after, expected);
 }

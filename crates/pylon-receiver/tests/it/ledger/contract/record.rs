@@ -38,6 +38,7 @@ pub(crate) async fn an_event_is_kept_with_everything_that_came_with_it<S: Subjec
         redelivery_of: None,
         reason: None,
         code: None,
+        order: None,
     };
     let deliveries = [made(1, "app", None), made(2, "log", Some("issue-1"))];
     assert_eq!(desk.ledger().events(EventFilter::default(), all()).await.unwrap(), std::slice::from_ref(&record));
