@@ -22,10 +22,12 @@ mod spool;
 mod spool_status;
 pub(crate) mod sqlite;
 mod state;
+mod terms;
 mod wake;
 
 pub use backup::Backup;
 pub use chore::{Prune, Pruned};
+pub(in crate::ledger) use content::BodyText;
 pub use content::{IssueSummary, body_contains};
 pub use contract::{Ledger, LedgerFuture};
 pub use copy::{
@@ -42,11 +44,12 @@ pub use observer::CommitObserver;
 pub use postgres::{PostgresLedger, PostgresOptions, ReadPassword};
 pub use read::{
     AttemptRecord, DeliveryFilter, DeliveryRecord, DestinationStats, EventDetail, EventFilter, EventRecord, EventState,
-    Order, Page, RefusedFilter, RefusedRecord, Stats,
+    FoundEvents, Order, Page, RefusedFilter, RefusedRecord, Stats,
 };
 pub use refused::NewRefused;
 pub use spool::{Connect, SpoolOptions, SpooledLedger};
 pub use spool_status::SpoolStatus;
 pub use sqlite::{SqliteLedger, SqliteOptions};
 pub use state::DeliveryState;
+pub use terms::Terms;
 pub use wake::{Bell, Wake, Wakes};

@@ -45,7 +45,7 @@ impl Files {
 
     fn open(&self, queue: usize) -> SqliteLedger {
         let clock = Arc::new(self.clock.clone());
-        let options = SqliteOptions { queue, refused: 5, clock, observer: Some(self.observer.clone()) };
+        let options = SqliteOptions { queue, refused: 5, clock, observer: Some(self.observer.clone()), ..SqliteOptions::default() };
         SqliteLedger::open(self.path(), options).unwrap()
     }
 

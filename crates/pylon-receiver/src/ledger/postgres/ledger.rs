@@ -9,12 +9,12 @@ use super::refused::Refusals;
 use super::session::Use;
 use super::writer::{Writers, refusal};
 use super::{
-    chores, dead, durability, exchange, hand_over, lease, migrate, probing, prune, read, reassign, redeliver, wake,
+    chores, dead, durability, exchange, hand_over, lease, migrate, probing, prune, read, reassign, redeliver, terms, wake,
 };
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
-    DeliveryFilter, DeliveryRecord, Durability, EventDetail, EventFilter, EventRecord, Exchange, Exchanged, Lease,
-    Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded,
+    DeliveryFilter, DeliveryRecord, Durability, EventDetail, EventFilter, EventRecord, Exchange, Exchanged,
+    FoundEvents, Lease, Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded,
     RefusedFilter, RefusedRecord, Stats, Wakes,
 };
 use crate::postgres_address::PostgresAddress;
@@ -41,6 +41,7 @@ impl PostgresLedger {
         let database = Arc::new(database);
         let writers = Arc::new(Writers::start(&database));
         chores::start(&database);
+        terms::start(&database);
         wake::start(&database).await?;
         database.keep_fresh();
         probing::start(&database).await?;
@@ -125,6 +126,10 @@ impl Ledger for PostgresLedger {
 
     fn events(&self, filter: EventFilter, page: Page<EventId>) -> LedgerFuture<'_, Vec<EventRecord>> {
         Box::pin(self.database.run(move |database| read::events(database, filter, page)))
+    }
+
+    fn search(&self, filter: EventFilter, page: Page<EventId>, within: Duration) -> LedgerFuture<'_, FoundEvents> {
+        Box::pin(self.database.run(move |database| read::search(database, filter, page, within)))
     }
 
     fn event(&self, id: EventId) -> LedgerFuture<'_, Option<EventDetail>> {

@@ -11,7 +11,7 @@ use crate::id::{DeliveryId, EventId};
 use crate::ledger::sqlite::SpoolFile;
 use crate::ledger::{
     Backup, DeliveryFilter, DeliveryRecord, Durability, EventDetail, EventFilter, EventRecord, Exchange, Exchanged,
-    Lease, Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded,
+    FoundEvents, Lease, Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded,
     RefusedFilter, RefusedRecord, SpoolStatus, SqliteOptions, Stats, Wakes,
 };
 use std::fmt;
@@ -158,6 +158,10 @@ impl Ledger for SpooledLedger {
 
     fn events(&self, filter: EventFilter, page: Page<EventId>) -> LedgerFuture<'_, Vec<EventRecord>> {
         self.ask(move |ledger| ledger.events(filter, page))
+    }
+
+    fn search(&self, filter: EventFilter, page: Page<EventId>, within: Duration) -> LedgerFuture<'_, FoundEvents> {
+        self.ask(move |ledger| ledger.search(filter, page, within))
     }
 
     fn event(&self, id: EventId) -> LedgerFuture<'_, Option<EventDetail>> {

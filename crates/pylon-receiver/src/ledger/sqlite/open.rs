@@ -8,8 +8,12 @@ use std::path::Path;
 use std::time::Duration;
 
 /// The schema, a step for each version of it.
-const MIGRATIONS: [&str; 3] =
-    [include_str!("schema/001.sql"), include_str!("schema/002.sql"), include_str!("schema/003.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("schema/001.sql"),
+    include_str!("schema/002.sql"),
+    include_str!("schema/003.sql"),
+    include_str!("schema/004.sql"),
+];
 /// The version of the schema.
 pub(super) const VERSION: usize = MIGRATIONS.len();
 /// Earlier ones can lose commits when connections reset the WAL (sqlite.org, release log of 3.51.3).

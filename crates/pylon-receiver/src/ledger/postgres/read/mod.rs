@@ -5,6 +5,7 @@
 
 mod bodies;
 mod bounded;
+mod candidates;
 mod deliveries;
 mod event;
 mod events;
@@ -15,6 +16,6 @@ mod stats;
 
 pub(super) use deliveries::deliveries;
 pub(super) use event::event;
-pub(super) use events::events;
+pub(super) use events::{events, search};
 pub(super) use refused::refused;
 pub(super) use stats::stats;
