@@ -1,5 +1,10 @@
 //! What belongs to the SQLite file, and not to every ledger.
 
+mod terms;
+
+#[cfg(feature = "postgres")]
+pub(crate) use terms::{block_of, hash};
+
 use crate::ledger::contract::{Ask, Draft, Hands, all, claim, delivery, event, refused};
 use pylon_receiver::ledger::*;
 use rusqlite::Connection;
@@ -187,7 +192,7 @@ async fn the_file_says_what_it_is() {
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!(text("journal_mode"), "wal");
     assert_eq!(number("application_id"), i64::from(u32::from_be_bytes(*b"PyLR")));
-    assert_eq!(number("user_version"), 3);
+    assert_eq!(number("user_version"), 4);
     assert_eq!(text("integrity_check"), "ok");
     drop(ledger);
 }

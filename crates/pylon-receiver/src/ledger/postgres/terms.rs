@@ -31,9 +31,10 @@ pub(super) fn start(database: &Arc<Database>) {
         let (mut pause, mut look) = (EVERY, 0_u32);
         loop {
             tokio::time::sleep(pause).await;
-            look = look.wrapping_add(1);
             let began = Instant::now();
-            pause = match run(&database, look.is_multiple_of(FORGET_EVERY)).await {
+            let done = run(&database, look.is_multiple_of(FORGET_EVERY)).await;
+            look = look.wrapping_add(1);
+            pause = match done {
                 None => return,
                 Some(Ok(true)) => began.elapsed() * REST,
                 Some(Ok(false)) => EVERY,
@@ -71,8 +72,8 @@ async fn run(database: &Weak<Database>, forgets: bool) -> Option<Result<bool, Fa
 /// Whether events of before are left, or enough new ones.
 const IS_DUE: &str = "
     SELECT place IS NOT NULL OR (
-        SELECT coalesce(sum(cardinality(events)) >= $1 OR sum(bytes) >= $2, false)
-        FROM (SELECT events, bytes FROM unindexed_events LIMIT $1) AS some
+        SELECT coalesce(sum(cardinality(events)) >= $1 OR sum(bytes) >= $2::bigint, false)
+        FROM (SELECT events, bytes FROM unindexed_events LIMIT $1) AS part
     ) FROM chores WHERE name = 'terms'";
 
 async fn is_due(database: &Database) -> Result<bool, Fault> {
@@ -100,7 +101,7 @@ const NEW: &str = "
     DELETE FROM unindexed_events WHERE ctid = ANY (ARRAY(
         SELECT row FROM (
             SELECT ctid AS row, sum(cardinality(events)) OVER (ROWS UNBOUNDED PRECEDING) - cardinality(events) AS before
-            FROM (SELECT ctid, events FROM unindexed_events LIMIT $1) AS some
+            FROM (SELECT ctid, events FROM unindexed_events LIMIT $1) AS part
         ) AS counted WHERE before < $1
     )) RETURNING events";
 

@@ -28,7 +28,7 @@ impl Indexer {
         let (stop, stopped) = channel();
         let thread = std::thread::Builder::new()
             .name("terms".into())
-            .spawn(move || Thread { connection, writer, together: together.max(1), stopped, seen: None }.work())
+            .spawn(move || Thread { connection, writer, together: together.max(1), stopped, seen: None, forgets: false }.work())
             .map_err(|error| LedgerError::Failed(format!("no thread could be started ({})", error.kind()).into()))?;
         Ok(Self(Mutex::new(Some((stop, thread)))))
     }
@@ -62,6 +62,8 @@ struct Thread {
     stopped: Receiver<()>,
     /// The state of the file in which nothing was to be done.
     seen: Option<i64>,
+    /// Whether to look for segments of which no event is left.
+    forgets: bool,
 }
 
 impl Thread {
@@ -69,8 +71,9 @@ impl Thread {
         let (mut pause, mut look) = (EVERY, 0_u32);
         while self.stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
             let began = Instant::now();
+            self.forgets |= look.is_multiple_of(FORGET_EVERY);
             look = look.wrapping_add(1);
-            pause = match self.look(look.is_multiple_of(FORGET_EVERY)) {
+            pause = match self.look() {
                 Ok(true) => began.elapsed() * REST,
                 Ok(false) => EVERY,
                 Err(LedgerError::Closed) => return,
@@ -84,10 +87,13 @@ impl Thread {
     }
 
     /// Does one piece of work; says whether there was one.
-    fn look(&mut self, forgets: bool) -> Result<bool, LedgerError> {
-        if forgets && let Some(number) = next_forgotten(&self.connection)? {
-            self.writer.submit_blocking(number, forget_segment)?;
-            return Ok(true);
+    fn look(&mut self) -> Result<bool, LedgerError> {
+        if self.forgets {
+            if let Some(number) = next_forgotten(&self.connection)? {
+                self.writer.submit_blocking(number, forget_segment)?;
+                return Ok(true);
+            }
+            self.forgets = false;
         }
         let version: i64 = self.connection.pragma_query_value(None, "data_version", |row| row.get(0))?;
         if self.seen == Some(version) {

@@ -30,7 +30,7 @@ pub(super) fn next_batch(connection: &Connection, together: usize) -> Result<Opt
     let mut rows = transaction.prepare_cached(
         "SELECT seq, id, name, kind, length(body) FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2",
     )?;
-    let mut rows = rows.query(params![place, together as i64])?;
+    let mut rows = rows.query(params![place, i64::try_from(together).unwrap_or(i64::MAX)])?;
     let (mut last, mut count, mut bytes) = (None, 0, 0);
     let mut outside: Vec<(i64, EventId, String, Option<String>)> = Vec::new();
     while let Some(row) = rows.next()? {

@@ -28,7 +28,7 @@ pub(super) enum Found {
 const OUTSIDE: &str = "
     SELECT place IS NOT NULL, (
         SELECT array_agg(id) FROM (
-            SELECT id FROM (SELECT events FROM unindexed_events LIMIT $1) AS some CROSS JOIN unnest(some.events) AS unindexed (id) LIMIT $1
+            SELECT id FROM (SELECT events FROM unindexed_events LIMIT $1) AS part CROSS JOIN unnest(part.events) AS unindexed (id) LIMIT $1
         ) AS outside
     ) FROM chores WHERE name = 'terms'";
 

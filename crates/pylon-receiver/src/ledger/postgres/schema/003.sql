@@ -5,7 +5,14 @@
 CREATE TABLE unindexed_events (
     events uuid[] NOT NULL,
     bytes bigint NOT NULL
-) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, vacuum_truncate = off);
+) WITH (
+    autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 2000,
+    vacuum_truncate = off,
+    -- The ids of a commit stay in their row, uncompressed: they are random, and to try it costs as much as all the rest.
+    toast_tuple_target = 8160
+);
+ALTER TABLE unindexed_events ALTER COLUMN events SET STORAGE EXTERNAL;
 
 -- Events of the index, between these two ids. ids: of all of them, sixteen bytes each, sorted.
 CREATE TABLE term_segments (
