@@ -77,20 +77,20 @@ pub fn body_contains(body: &[u8], text: &str) -> bool {
 }
 
 /// A text to look for in many bodies.
-pub(in crate::ledger) struct BodyText {
+pub(crate) struct BodyText {
     plain: String,
     /// As JSON may have it: what people type may be copied from a body, or may be the text itself, with backslashes of its own.
     spaced: [String; 2],
 }
 
 impl BodyText {
-    pub(in crate::ledger) fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let spaced = [Cow::Borrowed(text.as_bytes()), unescaped(text.as_bytes())].map(|text| lower(&respaced(&text)));
         Self { plain: lower(text.as_bytes()), spaced }
     }
 
     /// Whether the body has it.
-    pub(in crate::ledger) fn is_in(&self, body: &[u8]) -> bool {
+    pub(crate) fn is_in(&self, body: &[u8]) -> bool {
         if lower(body).contains(&self.plain) {
             return true;
         }

@@ -8,8 +8,8 @@ use super::event::{NewDelivery, NewEvent, Recorded};
 use super::exchange::{Exchange, Exchanged};
 use super::lease::{Lease, Owner};
 use super::read::{
-    DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, FoundEvents, Page, RefusedFilter, RefusedRecord,
-    Stats,
+    DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, FoundEvents, Page, RefusedFilter,
+    RefusedRecord, Stats,
 };
 use super::refused::NewRefused;
 use super::spool_status::SpoolStatus;

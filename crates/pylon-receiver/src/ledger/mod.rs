@@ -27,7 +27,7 @@ mod wake;
 
 pub use backup::Backup;
 pub use chore::{Prune, Pruned};
-pub(in crate::ledger) use content::BodyText;
+pub(crate) use content::BodyText;
 pub use content::{IssueSummary, body_contains};
 pub use contract::{Ledger, LedgerFuture};
 pub use copy::{

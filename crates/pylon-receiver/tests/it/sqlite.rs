@@ -50,7 +50,13 @@ impl Files {
 
     fn open(&self, queue: usize) -> SqliteLedger {
         let clock = Arc::new(self.clock.clone());
-        let options = SqliteOptions { queue, refused: 5, clock, observer: Some(self.observer.clone()), ..SqliteOptions::default() };
+        let options = SqliteOptions {
+            queue,
+            refused: 5,
+            clock,
+            observer: Some(self.observer.clone()),
+            ..SqliteOptions::default()
+        };
         SqliteLedger::open(self.path(), options).unwrap()
     }
 

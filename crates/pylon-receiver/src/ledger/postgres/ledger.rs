@@ -9,13 +9,14 @@ use super::refused::Refusals;
 use super::session::Use;
 use super::writer::{Writers, refusal};
 use super::{
-    chores, dead, durability, exchange, hand_over, lease, migrate, probing, prune, read, reassign, redeliver, terms, wake,
+    chores, dead, durability, exchange, hand_over, lease, migrate, probing, prune, read, reassign, redeliver, terms,
+    wake,
 };
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
     DeliveryFilter, DeliveryRecord, Durability, EventDetail, EventFilter, EventRecord, Exchange, Exchanged,
-    FoundEvents, Lease, Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded,
-    RefusedFilter, RefusedRecord, Stats, Wakes,
+    FoundEvents, Lease, Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune,
+    Pruned, Recorded, RefusedFilter, RefusedRecord, Stats, Wakes,
 };
 use crate::postgres_address::PostgresAddress;
 use std::fmt;

@@ -179,8 +179,7 @@ async fn put(transaction: &Transaction<'_>, segment: &Segment, level: i16) -> Re
     let Some((first, last)) = segment.ends() else { return Ok(()) };
     let put = transaction.prepare_cached(PUT).await?;
     let events = i32::try_from(segment.len()).unwrap_or(i32::MAX);
-    let row =
-        transaction.query_one(&put, &[&level, &uuid_of(first), &uuid_of(last), &events, &segment.ids()]).await?;
+    let row = transaction.query_one(&put, &[&level, &uuid_of(first), &uuid_of(last), &events, &segment.ids()]).await?;
     let number: i64 = row.try_get(0)?;
     let (hashes, entries): (Vec<i64>, Vec<Vec<u8>>) =
         segment.blocks().into_iter().map(|block| (block.first_hash, block.entries)).unzip();
@@ -210,8 +209,7 @@ impl Job for Merge {
             let events = usize::try_from(row.try_get::<_, i32>(2)?).unwrap_or(0);
             Ok::<_, Fault>(Listed { number: row.try_get(0)?, level: row.try_get(1)?, events })
         };
-        let listed: Vec<Listed> =
-            transaction.query(&list, &[]).await?.iter().map(listed).collect::<Result<_, _>>()?;
+        let listed: Vec<Listed> = transaction.query(&list, &[]).await?.iter().map(listed).collect::<Result<_, _>>()?;
         let Some((parts, level)) = to_merge(&listed) else { return Ok(false) };
         let (ids, entries) = (transaction.prepare_cached(IDS).await?, transaction.prepare_cached(ENTRIES).await?);
         let (mut segments, mut there) = (Vec::with_capacity(parts.len()), Vec::new());

@@ -11,8 +11,8 @@ use crate::id::{DeliveryId, EventId};
 use crate::ledger::sqlite::SpoolFile;
 use crate::ledger::{
     Backup, DeliveryFilter, DeliveryRecord, Durability, EventDetail, EventFilter, EventRecord, Exchange, Exchanged,
-    FoundEvents, Lease, Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded,
-    RefusedFilter, RefusedRecord, SpoolStatus, SqliteOptions, Stats, Wakes,
+    FoundEvents, Lease, Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune,
+    Pruned, Recorded, RefusedFilter, RefusedRecord, SpoolStatus, SqliteOptions, Stats, Wakes,
 };
 use std::fmt;
 use std::path::Path;

@@ -28,7 +28,9 @@ impl Indexer {
         let (stop, stopped) = channel();
         let thread = std::thread::Builder::new()
             .name("terms".into())
-            .spawn(move || Thread { connection, writer, together: together.max(1), stopped, seen: None, forgets: false }.work())
+            .spawn(move || {
+                Thread { connection, writer, together: together.max(1), stopped, seen: None, forgets: false }.work()
+            })
             .map_err(|error| LedgerError::Failed(format!("no thread could be started ({})", error.kind()).into()))?;
         Ok(Self(Mutex::new(Some((stop, thread)))))
     }

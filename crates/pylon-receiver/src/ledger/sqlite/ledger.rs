@@ -13,8 +13,8 @@ use super::{backup, exchange, lease, prune, read, reassign, record, redeliver, r
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
     Backup, Bell, DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Exchange, Exchanged,
-    FoundEvents, Lease, Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune, Pruned, Recorded,
-    RefusedFilter, RefusedRecord, Stats, Wakes,
+    FoundEvents, Lease, Ledger, LedgerError, LedgerFuture, NewDelivery, NewEvent, NewRefused, Owner, Page, Prune,
+    Pruned, Recorded, RefusedFilter, RefusedRecord, Stats, Wakes,
 };
 use crate::time::{SystemWallClock, WallClock};
 use rusqlite::Connection;

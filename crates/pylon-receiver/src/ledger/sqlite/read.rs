@@ -102,6 +102,8 @@ pub(super) fn search(
     if reads_bodies && !is_rare {
         return search_bodies(&transaction, filter, page, until);
     }
+    // Of these there are few, and they come in no order that could be gone on with.
+    let until = until.max(Instant::now() + search::LONGEST);
     let events = page_of_events(&transaction, filter, page, Conditions::default(), until)?;
     Ok(FoundEvents { events, searched_to: None })
 }
@@ -226,7 +228,8 @@ fn page_of_events(
         .and(state);
     let sql =
         ("SELECT seq, id, endpoint, name, kind, parked, length(body) FROM events", format!(" ORDER BY id {order}"));
-    let rows = search::bounded_until(until, || conditions.query(connection, (sql.0, &sql.1), page.limit, 0, EventRow::read))?;
+    let rows =
+        search::bounded_until(until, || conditions.query(connection, (sql.0, &sql.1), page.limit, 0, EventRow::read))?;
     rows.into_iter().map(|row| row.complete(connection)).collect()
 }
 

@@ -65,9 +65,7 @@ pub(super) fn is_too_long(error: &Error) -> bool {
 
 fn check_time() -> Result<()> {
     match DEADLINE.get() {
-        Some(deadline) if Instant::now() > deadline => {
-            Err(too_long())
-        }
+        Some(deadline) if Instant::now() > deadline => Err(too_long()),
         _ => Ok(()),
     }
 }
@@ -81,13 +79,11 @@ mod tests {
     fn a_search_that_takes_too_long_ends_and_says_so() {
         let connection = Connection::open_in_memory().unwrap();
         add_functions(&connection).unwrap();
-        for search in
-            [
-                "body_contains(x'7b7d', '{')",
-                "is_about_issue(x'7b2269737375655f6e756d626572223a317d', '', NULL, '1')",
-                "has_term(x'7b2269737375655f6e756d626572223a317d', '', NULL, '1')",
-            ]
-        {
+        for search in [
+            "body_contains(x'7b7d', '{')",
+            "is_about_issue(x'7b2269737375655f6e756d626572223a317d', '', NULL, '1')",
+            "has_term(x'7b2269737375655f6e756d626572223a317d', '', NULL, '1')",
+        ] {
             let find = || connection.query_row(&format!("SELECT {search}"), [], |row| row.get::<_, bool>(0));
             assert_eq!(bounded_until(Instant::now() + LONGEST, find), Ok(true));
             let error = bounded_until(Instant::now(), || {
@@ -95,7 +91,11 @@ mod tests {
                 find()
             });
             assert_eq!(error.map_err(LedgerError::from), Err(LedgerError::Slow));
-            assert_eq!(bounded_until(Instant::now() + LONGEST, find), Ok(true), "the end of one search is not that of the next");
+            assert_eq!(
+                bounded_until(Instant::now() + LONGEST, find),
+                Ok(true),
+                "the end of one search is not that of the next"
+            );
         }
         let told = LedgerError::Slow.to_string();
         assert!(told.starts_with("the search took too long") && told.contains("since and until"), "{told}");

@@ -27,9 +27,8 @@ pub(super) struct Batch {
 pub(super) fn next_batch(connection: &Connection, together: usize) -> Result<Option<Batch>> {
     let transaction = connection.unchecked_transaction()?;
     let place = place(&transaction)?;
-    let mut rows = transaction.prepare_cached(
-        "SELECT seq, id, name, kind, length(body) FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2",
-    )?;
+    let mut rows = transaction
+        .prepare_cached("SELECT seq, id, name, kind, length(body) FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
     let mut rows = rows.query(params![place, i64::try_from(together).unwrap_or(i64::MAX)])?;
     let (mut last, mut count, mut bytes) = (None, 0, 0);
     let mut outside: Vec<(i64, EventId, String, Option<String>)> = Vec::new();
@@ -85,7 +84,8 @@ pub(super) fn next_merge(connection: &Connection) -> Result<Option<Merged>> {
         .collect::<Result<Vec<_>>>()?;
     let Some((parts, level)) = to_merge(&listed) else { return Ok(None) };
     let mut ids = transaction.prepare_cached("SELECT ids FROM term_segments WHERE number = ?1")?;
-    let mut blocks = transaction.prepare_cached("SELECT entries FROM term_blocks WHERE segment = ?1 ORDER BY first_hash")?;
+    let mut blocks =
+        transaction.prepare_cached("SELECT entries FROM term_blocks WHERE segment = ?1 ORDER BY first_hash")?;
     let mut read = |&number: &i64| {
         let blocks = blocks.query_map([number], |row| row.get(0))?.collect::<Result<Vec<Vec<u8>>>>()?;
         ids.query_row([number], |row| {
@@ -132,10 +132,13 @@ fn forget(connection: &Connection, number: i64) -> Result<()> {
 fn put(connection: &Connection, segment: &Segment, level: i16) -> Result<()> {
     let Some((first, last)) = segment.ends() else { return Ok(()) };
     connection
-        .prepare_cached("INSERT INTO term_segments (level, first_id, last_id, events, ids) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .prepare_cached(
+            "INSERT INTO term_segments (level, first_id, last_id, events, ids) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
         .execute(params![level, first, last, segment.len() as i64, segment.ids()])?;
     let number = connection.last_insert_rowid();
-    let mut put = connection.prepare_cached("INSERT INTO term_blocks (segment, first_hash, entries) VALUES (?1, ?2, ?3)")?;
+    let mut put =
+        connection.prepare_cached("INSERT INTO term_blocks (segment, first_hash, entries) VALUES (?1, ?2, ?3)")?;
     for block in segment.blocks() {
         put.execute(params![number, block.first_hash, block.entries])?;
     }

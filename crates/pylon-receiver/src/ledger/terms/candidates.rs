@@ -172,7 +172,8 @@ mod tests {
 
     #[test]
     fn what_is_frequent_is_found_without_looking_into_every_segment() {
-        let range = |number: u8| SegmentRange { number: number.into(), first: id(10 * number), last: id(10 * number + 9) };
+        let range =
+            |number: u8| SegmentRange { number: number.into(), first: id(10 * number), last: id(10 * number + 9) };
         let page = Page { after: None, limit: 2, order: Order::NewestFirst };
         let mut candidates = Candidates::new(page, (id(0), id(255)), (0..20).map(range));
         assert_eq!(candidates.next_segments(1, 2), [range(19)]);

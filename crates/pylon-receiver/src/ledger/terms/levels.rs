@@ -57,7 +57,8 @@ mod tests {
             segments.push(Listed { number: next, level: 0, events: 1024 });
             (next, written) = (next + 1, written + 1024);
             while let Some((numbers, level)) = to_merge(&segments) {
-                let (gone, left): (Vec<_>, Vec<_>) = segments.into_iter().partition(|one| numbers.contains(&one.number));
+                let (gone, left): (Vec<_>, Vec<_>) =
+                    segments.into_iter().partition(|one| numbers.contains(&one.number));
                 let events = gone.iter().map(|segment| segment.events).sum();
                 (segments, written) = (left, written + events);
                 segments.push(Listed { number: next, level, events });

@@ -58,7 +58,8 @@ impl Segment {
         events.dedup_by_key(|event| event.id);
         events.truncate(Self::MOST_EVENTS);
         let ids = events.iter().map(|event| event.id).collect();
-        let entry = |(place, event): (u16, &Indexed)| event.hashes.iter().map(move |&hash| (hash, place)).collect::<Vec<_>>();
+        let entry =
+            |(place, event): (u16, &Indexed)| event.hashes.iter().map(move |&hash| (hash, place)).collect::<Vec<_>>();
         let mut entries: Vec<(i64, u16)> = (0..).zip(&events).flat_map(entry).collect();
         entries.sort_unstable();
         entries.dedup();
@@ -169,12 +170,17 @@ fn entries_of(mut block: &[u8]) -> impl Iterator<Item = Entry<'_, impl Iterator<
         }
         let read = split(block);
         block = read.map_or(&[][..], |(_, _, rest)| rest);
-        Some(read.ok_or(SegmentFault).map(|(hash, places, _)| (hash, places.iter().map(|&place| u16::from_be_bytes(place)))))
+        Some(
+            read.ok_or(SegmentFault)
+                .map(|(hash, places, _)| (hash, places.iter().map(|&place| u16::from_be_bytes(place)))),
+        )
     })
 }
 
 /// The first hash of a block, its places, and what comes behind them.
-fn split(block: &[u8]) -> Option<(i64, &[[u8; 2]], &[u8])> {
+type Parts<'b> = (i64, &'b [[u8; 2]], &'b [u8]);
+
+fn split(block: &[u8]) -> Option<Parts<'_>> {
     let (hash, rest) = block.split_first_chunk::<8>()?;
     let (count, rest) = rest.split_first_chunk::<2>()?;
     let (places, rest) = rest.split_at_checked(2 * usize::from(u16::from_be_bytes(*count)))?;
@@ -235,7 +241,8 @@ mod tests {
 
     #[test]
     fn a_hash_that_most_events_have_stays_in_one_block() {
-        let events = (0..5000).map(|number| Indexed { id: id(number), hashes: vec![7, i64::from(number) + 100] }).collect();
+        let events =
+            (0..5000).map(|number| Indexed { id: id(number), hashes: vec![7, i64::from(number) + 100] }).collect();
         let segment = Segment::of(events);
         assert_eq!(found(&segment, 7).len(), 5000);
         assert_eq!(found(&segment, 100 + 4321), [id(4321)]);

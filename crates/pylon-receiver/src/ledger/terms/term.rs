@@ -75,9 +75,9 @@ fn normalized(text: &str) -> Option<String> {
 /// FNV-1a of 64 bits, the same in every version and on every machine. Two terms of one hash do no harm: what the index finds is compared
 /// with the event's body.
 fn hash(term: &str) -> i64 {
-    let hash = term.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = term
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     hash.cast_signed()
 }
 
@@ -101,7 +101,10 @@ mod tests {
     #[test]
     fn of_an_odd_body_the_terms_are_what_can_be_read() {
         let cases: [(&str, &[&str]); 10] = [
-            (r#"{"data": {"issue": {"id": "I-1", "number": 7, "requester": {"email": "A@b.c"}}}}"#, &["7", "a@b.c", "i-1"]),
+            (
+                r#"{"data": {"issue": {"id": "I-1", "number": 7, "requester": {"email": "A@b.c"}}}}"#,
+                &["7", "a@b.c", "i-1"],
+            ),
             (r#"{"issue_number": 1970670598291982290}"#, &["1970670598291982290"]),
             (r#"{"ticket_number": "9", "requester": "ops@example.com"}"#, &["9", "ops@example.com"]),
             (r#"{"issue_id": "{{issue.id}}", "issue_number": " ", "issue_account_name": null}"#, &[]),

@@ -266,9 +266,10 @@ impl Ledger for FakeLedger {
                     && filter.state.is_none_or(|state| state == record.state)
                     && filter.contains.as_ref().is_none_or(|text| body_contains(&event.body, text))
                     && filter.issue.as_ref().is_none_or(is_called)
-                    && filter.term.as_ref().is_none_or(|term| {
-                        Terms::of(&event.body, &record.name, record.kind.as_deref()).contain(term)
-                    })
+                    && filter
+                        .term
+                        .as_ref()
+                        .is_none_or(|term| Terms::of(&event.body, &record.name, record.kind.as_deref()).contain(term))
                     && filter.id.as_ref().is_none_or(|part| part.matches(record.id))
             };
             let events = self.events.lock().unwrap();

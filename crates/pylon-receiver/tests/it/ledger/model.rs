@@ -622,9 +622,10 @@ impl Model {
                 && filter.endpoint.as_ref().is_none_or(|endpoint| **endpoint == *event.endpoint)
                 && filter.state.is_none_or(|state| state == self.state_of(event.id))
                 && filter.contains.as_ref().is_none_or(|text| body_contains(&event.body, text))
-                && filter.term.as_ref().is_none_or(|term| {
-                    Terms::of(&event.body, &event.name, event.kind.as_deref()).contain(term)
-                })
+                && filter
+                    .term
+                    .as_ref()
+                    .is_none_or(|term| Terms::of(&event.body, &event.name, event.kind.as_deref()).contain(term))
                 && filter
                     .issue
                     .as_ref()

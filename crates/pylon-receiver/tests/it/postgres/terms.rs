@@ -81,7 +81,9 @@ async fn what_the_index_says_is_compared_with_the_body() {
     for second in 0..3 {
         assert_eq!(ledger.record(of_many(second)).await, Ok(Recorded::Stored));
     }
-    stage.until("they come into the index", &format!("SELECT ({UNINDEXED}) = 0 AND EXISTS (SELECT FROM term_segments)")).await;
+    stage
+        .until("they come into the index", &format!("SELECT ({UNINDEXED}) = 0 AND EXISTS (SELECT FROM term_segments)"))
+        .await;
     // As if the hash of another term were the same; and of an event that is gone.
     for id in [of_many(1).id, event(50).id] {
         let (uuid, bytes) = (Uuid::from_bytes(*id.as_bytes()), id.as_bytes().as_slice());

@@ -105,9 +105,13 @@ async fn an_event_in_the_place_of_a_forgotten_one_is_found() {
     assert_eq!(found(&ledger, "All").await, kept);
     drop(ledger);
     let ledger = open(&files, 5);
-    let of_before = format!("SELECT count(*) FROM term_segments WHERE last_id < x'{}'", hexadecimal(kept[0].as_bytes()));
+    let of_before =
+        format!("SELECT count(*) FROM term_segments WHERE last_id < x'{}'", hexadecimal(kept[0].as_bytes()));
     eventually("segments without an event go", || number(&beside, &of_before) == 0).await;
-    assert_eq!(number(&beside, "SELECT count(*) FROM term_blocks WHERE segment NOT IN (SELECT number FROM term_segments)"), 0);
+    assert_eq!(
+        number(&beside, "SELECT count(*) FROM term_blocks WHERE segment NOT IN (SELECT number FROM term_segments)"),
+        0
+    );
     assert_eq!(found(&ledger, "All").await, kept);
 }
 
@@ -117,9 +121,9 @@ fn hexadecimal(bytes: &[u8]) -> String {
 
 /// The hash of a term, as the index has it.
 pub(crate) fn hash(term: &str) -> i64 {
-    let hash = term.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = term
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     hash.cast_signed()
 }
 

@@ -84,7 +84,8 @@ async fn next_events(
 ) -> Result<Option<Among>, Fault> {
     let ends = (event_of(uuid_at(range.first.0)), event_of(uuid_at(range.last.0)));
     let page = Page { after: None, limit: 1, order };
-    let Found::Candidates(ids) = candidates(database, term, page, ends, usize::try_from(most).unwrap_or(1)).await? else {
+    let Found::Candidates(ids) = candidates(database, term, page, ends, usize::try_from(most).unwrap_or(1)).await?
+    else {
         return Ok(None);
     };
     let keys = || ids.iter().copied().map(key_of);
@@ -193,7 +194,9 @@ fn sql(state: Option<DeliveryState>, order: Order, is_among: bool) -> String {
     use DeliveryState::{Dead, Delivered, Delivering, Dropped, Held, Redelivered, Waiting};
     let order = direction(order);
     let among = if is_among { " AND event_id = ANY ($8::uuid[])" } else { "" };
-    let range = format!("(event_id, number) >= ($1::uuid, $2::integer) AND (event_id, number) <= ($3::uuid, $4::integer){among}");
+    let range = format!(
+        "(event_id, number) >= ($1::uuid, $2::integer) AND (event_id, number) <= ($3::uuid, $4::integer){among}"
+    );
     let sorted = format!("ORDER BY event_id {order}, number {order} LIMIT $5");
     let part = match state {
         None => {

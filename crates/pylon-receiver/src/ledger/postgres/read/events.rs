@@ -40,7 +40,8 @@ pub(in super::super) async fn search(
     let after = Page { after: page.after.map(key_of), limit: page.limit, order: page.order };
     let range = arrived(filter.since, filter.until).and_then(|arrived| arrived.on(after));
     // PostgreSQL's texts have no NUL.
-    let Some(range) = range.filter(|_| !filter.endpoint.as_ref().is_some_and(|endpoint| endpoint.contains('\0'))) else {
+    let Some(range) = range.filter(|_| !filter.endpoint.as_ref().is_some_and(|endpoint| endpoint.contains('\0')))
+    else {
         return Ok(FoundEvents::default());
     };
     let wanted = Arc::new(Wanted {
@@ -54,7 +55,8 @@ pub(in super::super) async fn search(
         && filter.id.is_none()
         && !matches!(filter.state, Some(EventState::Delivered | EventState::Unrouted));
     let mut looks = Looks::new(within, page.limit, all_match);
-    let mut rest = Rest { database: &database, filter: &filter, order: page.order, range: Some(range), may_use_index: true };
+    let mut rest =
+        Rest { database: &database, filter: &filter, order: page.order, range: Some(range), may_use_index: true };
     let (mut found, mut passed) = (FoundEvents::default(), None);
     while rest.range.is_some() && found.events.len() < page.limit as usize {
         let left = page.limit as usize - found.events.len();

@@ -261,7 +261,10 @@ pub(crate) async fn an_event_is_found_by_each_of_its_terms<S: Subject>(desk: Des
         ),
         ("issue_message_new", r#"{"event_type": "issue_message_new", "issue_number": 10420, "message_id": "1042-m"}"#),
         ("ticket.created", r#"{"event": "ticket.created", "data": {"number": 1042, "requester": "sam@example.com"}}"#),
-        ("issue_new", r#"{"issue_number": "{{issue.number}}", "issue_account_name": "{{issue.account.name}}", "issue_title": "1042"}"#),
+        (
+            "issue_new",
+            r#"{"issue_number": "{{issue.number}}", "issue_account_name": "{{issue.account.name}}", "issue_title": "1042"}"#,
+        ),
         ("", "not JSON: 1042"),
     ];
     let mut ids = Vec::new();
