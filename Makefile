@@ -33,7 +33,7 @@ CRATES := --package=pylon-webhooks --package=pylon-receiver --package=pylon-rece
 BUILD = $(PYTHON) tools/build.py
 # Packages of Debian whose programs the tests meet, and where those go that the machine lacks.
 DEBIAN_PACKAGES := nginx haproxy caddy prometheus squid uwsgi-plugin-python3 apache2-bin libapache2-mod-wsgi-py3 \
-	postgresql pgbouncer nats-server
+	postgresql pgbouncer nats-server chromium
 export PYLON_DEBIAN_PROGRAMS := $(CACHE)/debian
 export PYLON_AXE := $(CACHE)/axe/axe.min.js
 MDBOOK_VERSION := 0.5.4
@@ -44,7 +44,7 @@ help: ## show this list
 
 demo: wheel ## show the receiver in front of two apps: forgeries, an app that is killed, nothing lost
 	@$(BUILD) "the receiver and an app" $(CRATES) --bin=pylon-receiver --example=axum
-	@$(BIN)/python tools/demo.py $(CARGO_TARGET_DIR)/debug/pylon-receiver $(CARGO_TARGET_DIR)/debug/examples/axum
+	@$(BIN)/python tools/demo.py $(CARGO_TARGET_DIR)/debug/pylon-receiver $(CARGO_TARGET_DIR)/debug/examples/axum $(CACHE)/demo
 
 demo-postgres: wheel programs ## show two receivers on one PostgreSQL: one is killed, the database crashes, nothing lost
 	@$(BUILD) "the receiver" $(CRATES) --bin=pylon-receiver

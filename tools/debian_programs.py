@@ -42,7 +42,9 @@ def unpacked_root() -> Path | None:
 
 def library_folders(root: Path) -> list[Path]:
     """Where the packages below a root folder have their libraries."""
-    return [folder for lib in ("usr/lib", "lib") for folder in sorted(root.glob(f"{lib}/*-linux-gnu*"))]
+    folders = [folder for lib in ("usr/lib", "lib") for folder in sorted(root.glob(f"{lib}/*-linux-gnu*"))]
+    # PulseAudio's library has one that only it knows how to find, by a path that is not below the root folder.
+    return [*folders, *(folder / "pulseaudio" for folder in folders if (folder / "pulseaudio").is_dir())]
 
 
 def environment_of_programs(root: Path | None = None) -> dict[str, str]:

@@ -3,16 +3,18 @@
 `pylon-receiver demo` sends the signed webhooks and the forgeries. This script adds what one process cannot show: an app is killed and
 comes back, the receiver itself is killed, and every accepted event arrives at both apps.
 
-Usage: python tools/demo.py RECEIVER AXUM_EXAMPLE        exit status 0 if every answer and delivery is as expected
+The ledger stays in FOLDER, so that you can look at it in a browser afterwards. What was there before is removed.
+
+Usage: python tools/demo.py RECEIVER AXUM_EXAMPLE FOLDER        exit status 0 if every answer and delivery is as expected
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -168,11 +170,16 @@ def report(name: str, printed: str, titles: list[str]) -> bool:
 
 
 def main() -> int:
-    """Show it, in a temporary folder."""
-    receiver, axum_example = sys.argv[1:]
-    with tempfile.TemporaryDirectory() as folder:
-        complete = show(Demo(receiver, axum_example, Path(folder)))
+    """Show it, and say how to look at what it leaves."""
+    receiver, axum_example, folder = sys.argv[1:]
+    shutil.rmtree(folder, ignore_errors=True)
+    Path(folder).mkdir(parents=True)
+    demo = Demo(receiver, axum_example, Path(folder))
+    complete = show(demo)
     print("\nNothing was lost." if complete else "\nThe apps did not get what they should have got.")
+    print("\nTo see it in a browser, start the receiver once more, and open its page:")
+    print(f"  PYLON_WEBHOOK_SECRET={SECRET} {receiver} serve --config {demo.configuration}")
+    print(f"  http://127.0.0.1:{demo.ports['admin']}/ui/")
     return 0 if complete else 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from debian_programs import MissingProgram, environment_of_programs, unpacked_root
@@ -27,15 +28,25 @@ def chromium() -> Iterator[Browser]:
     found = next((folder / _PROGRAM for folder in folders if (folder / _PROGRAM).is_file()), None)
     if found is None:
         raise MissingProgram("chromium")
-    with sync_playwright() as playwright:
+    with sync_playwright() as playwright, TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(
             executable_path=str(found),
             # The tests run as root in containers, where Chromium's sandbox does not start.
             args=["--no-sandbox", "--disable-dev-shm-usage"],
-            env=environment_of_programs(),
+            env={**environment_of_programs(), **_fonts(found, Path(folder))},
         )
         yield browser
         browser.close()
+
+
+def _fonts(program: Path, folder: Path) -> dict[str, str]:
+    """The environment in which a browser that was unpacked finds the fonts that came with it."""
+    root = unpacked_root()
+    if root is None or not program.is_relative_to(root):
+        return {}
+    fonts = folder / "fonts.conf"
+    fonts.write_text(f"<fontconfig><dir>{root}/usr/share/fonts</dir><cachedir>{folder}/fonts</cachedir></fontconfig>")
+    return {"FONTCONFIG_FILE": str(fonts)}
 
 
 class Tab:

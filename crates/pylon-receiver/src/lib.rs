@@ -72,6 +72,7 @@
 
 mod accept;
 mod access;
+mod activity;
 mod admin;
 mod certificate;
 pub mod config;
@@ -118,6 +119,7 @@ pub use tls_cause::tls_cause;
 pub mod internals {
     pub use crate::accept::{Acceptor, AcceptorParts, Listener, ListenerLimits, Refreshed, Stopped, TlsKeys};
     pub use crate::access::{Access, Operator};
+    pub use crate::activity::{AttemptOutcome, LastAccepted, LastRefused, Recorder};
     pub use crate::admin::{AdminParts, ORDER_LIMIT, Running, RunningDestination};
     pub use crate::certificate::CertificateEnd;
     pub use crate::deliver::{

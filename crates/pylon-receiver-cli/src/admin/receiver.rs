@@ -12,7 +12,7 @@ use pylon_receiver::config::{LedgerAddress, ListenAddress, SecretSource};
 use pylon_receiver::{LedgerAccess, OfflineAdmin, StartFault, open_ledger};
 use reqwest::Url;
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -51,6 +51,8 @@ pub(crate) struct ReceiverArgs {
 /// The receiver that the options name.
 struct Named {
     base: Url,
+    /// Where a browser finds the operator's page.
+    page: Url,
     token: Option<SecretSource>,
     /// The ledger to open if no receiver answers.
     ledger: Option<Fallback>,
@@ -91,6 +93,22 @@ impl ReceiverArgs {
         self.running_or("changing", LedgerAccess::Change).await
     }
 
+    /// Where a browser finds the page of a running receiver.
+    pub(crate) async fn page(&self) -> Result<Url, Fault> {
+        if self.chosen_ledger()?.is_some() {
+            return Err(Fault::usage(
+                "expected a running receiver for this command, found --ledger: the page is a part of the receiver; leave out --ledger",
+            ));
+        }
+        let Named { base, page, .. } = self.named()?;
+        if refuses_connections(&base).await {
+            return Err(Fault::no_receiver(format!(
+                "no receiver answers at {base}; start one with `pylon-receiver serve`, or give its address with --admin-url"
+            )));
+        }
+        Ok(page)
+    }
+
     async fn running_or(&self, doing: &str, access: LedgerAccess) -> Result<Client, Fault> {
         let Some(chosen) = self.chosen_ledger()? else { return self.named()?.running_or(doing, access).await };
         if let LedgerAddress::Sqlite(path) = &chosen.address
@@ -123,6 +141,11 @@ impl ReceiverArgs {
             (None, Some(config)) => reachable(&config.admin),
             (None, None) => from_environment()?,
         };
+        let page = match (&self.admin_url, &config) {
+            (None, Some(config)) => config.page_url(&config.admin).and_then(|url| Url::parse(&url).ok()),
+            _ => None,
+        };
+        let page = page.unwrap_or_else(|| below(&base, "ui/"));
         let token = match (&self.token_env, &self.token_file) {
             (Some(name), _) => Some(SecretSource::Environment(name.clone())),
             (None, Some(path)) => Some(SecretSource::File(path.clone())),
@@ -135,7 +158,7 @@ impl ReceiverArgs {
             // A file in this folder is not the ledger of a receiver on another machine.
             (None, None) => is_loopback(&base).then(|| LedgerAddress::Sqlite("pylon.db".into())),
         };
-        Ok(Named { base, token, ledger: address.map(|address| Fallback { address, password }) })
+        Ok(Named { base, page, token, ledger: address.map(|address| Fallback { address, password }) })
     }
 }
 
@@ -208,14 +231,17 @@ fn bearer(token: &SecretSource) -> Result<HeaderValue, Fault> {
     Ok(value)
 }
 
-/// The URL of a receiver that listens on this address; loopback if it listens on every address.
-fn reachable(listen: &ListenAddress) -> Url {
-    let mut address = listen.to_string();
-    if let Some(ip) = listen.ip().filter(|ip| ip.ip().is_unspecified()) {
-        let loopback: IpAddr = if ip.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
-        address = SocketAddr::new(loopback, ip.port()).to_string();
-    }
-    Url::parse(&format!("http://{address}")).expect("an address or a name and a port make a URL")
+/// The URL of a receiver whose operators ask at this address.
+fn reachable(admin: &ListenAddress) -> Url {
+    let url = admin.url().and_then(|url| Url::parse(&url).ok());
+    url.expect("a configuration has an address or a name, and a port, for operators")
+}
+
+/// A URL with one more segment of its path, whether or not that ends with a slash.
+fn below(base: &Url, segment: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}/{segment}", base.path().trim_end_matches('/')));
+    url
 }
 
 fn from_environment() -> Result<Url, Fault> {

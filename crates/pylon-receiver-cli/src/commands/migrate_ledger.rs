@@ -56,7 +56,7 @@ pub(crate) async fn run(args: &MigrateLedgerArgs, out: &mut Output) -> Result<()
             let plain = LedgerMove::new(args.from.clone(), to.clone());
             let ledger_move = if args.merge { plain.merging() } else { plain };
             let outcome = ledger_move.run(tell).await.map_err(Fault::failed)?;
-            moved(&outcome, out)
+            moved(&outcome, args.merge, out)
         }
         to => {
             let given_up = LedgerMove::give_up(&args.from, to.as_ref(), tell).await.map_err(Fault::failed)?;
@@ -65,7 +65,7 @@ pub(crate) async fn run(args: &MigrateLedgerArgs, out: &mut Output) -> Result<()
     }
 }
 
-fn moved(outcome: &CopyOutcome, out: &mut Output) -> Result<(), Fault> {
+fn moved(outcome: &CopyOutcome, is_merged: bool, out: &mut Output) -> Result<(), Fault> {
     let CopyOutcome { source, target, was_done, summary } = outcome;
     if out.format() == Format::Json {
         let answer = json!({"from": source.name, "to": target.name, "was_done_before": was_done, "moved": summary});
@@ -102,7 +102,11 @@ fn moved(outcome: &CopyOutcome, out: &mut Output) -> Result<(), Fault> {
         }
     }
     let told = if *was_done { "moved before" } else { "moved, and verified on both sides" };
-    out.line(&format!("{told}; start the receiver with `--ledger {to}`"))
+    let then = match is_merged {
+        true => "a receiver on it delivers what waits, to destinations that have the same names".to_owned(),
+        false => format!("start the receiver with `--ledger {to}`"),
+    };
+    out.line(&format!("{told}; {then}"))
 }
 
 fn let_go(args: &MigrateLedgerArgs, given_up: &GivenUp, out: &mut Output) -> Result<(), Fault> {

@@ -10,6 +10,7 @@ mod deliveries;
 mod demo;
 mod events;
 mod migrate_ledger;
+mod open;
 mod refused;
 mod send;
 mod serve;
@@ -55,6 +56,7 @@ Examples:
   pylon-receiver send issue_new --to http://127.0.0.1:8080/webhook
   pylon-receiver events list --since 2h --state dead
   pylon-receiver dead redeliver --destination forward --dry-run
+  pylon-receiver open
 
 Exit codes:
   0  done
@@ -96,6 +98,7 @@ enum Command {
     #[command(subcommand)]
     Refused(refused::RefusedCommand),
     Stats(stats::StatsArgs),
+    Open(open::OpenArgs),
     Backup(backup::BackupArgs),
     MigrateLedger(migrate_ledger::MigrateLedgerArgs),
     CheckConfig(check_config::CheckConfigArgs),
@@ -116,6 +119,7 @@ impl Command {
             Self::Dead(command) => wait_for(dead::run(command, out)),
             Self::Refused(command) => wait_for(refused::run(command, out)),
             Self::Stats(args) => wait_for(stats::run(&args, out)),
+            Self::Open(args) => wait_for(open::run(&args, out)),
             Self::Backup(args) => wait_for(backup::run(&args, out)),
             Self::CheckConfig(args) => wait_for(check_config::run(&args, out)),
             Self::MigrateLedger(args) => wait_for(migrate_ledger::run(&args, out)),

@@ -67,10 +67,12 @@ fn of_spool(Spool { since, events, bytes, refused, .. }: &Spool) -> String {
     format!("{}, {events} events wait{refused}{since}", mebibytes(*bytes))
 }
 
-fn row(Destination { stats, circuit, open_for_seconds, orphaned }: &Destination) -> Vec<String> {
+fn row(Destination { stats, circuit, open_for_seconds, orphaned, failing }: &Destination) -> Vec<String> {
     let circuit = match (orphaned, circuit, open_for_seconds) {
         (Some(true), ..) => "not configured".to_owned(),
         (_, Some(CircuitStatus::Open), Some(seconds)) => format!("open, {}", whole_seconds(*seconds)),
+        // Its answers say that it is up, so that deliveries go out, and it takes none of them.
+        (_, Some(CircuitStatus::Closed), _) if *failing == Some(true) => "closed, failing".to_owned(),
         _ => circuit.map(CircuitStatus::name).unwrap_or_default().to_owned(),
     };
     vec![

@@ -7,6 +7,7 @@ mod help;
 mod hostile;
 mod ids;
 mod ledger;
+mod open;
 mod orders;
 mod pipes;
 mod process;

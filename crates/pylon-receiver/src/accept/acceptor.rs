@@ -13,6 +13,7 @@ use super::settings::{Prepared, Settings};
 use super::sockets::shared_by;
 use super::stored::{self, ReadAs};
 use super::to_the_end::ToTheEnd;
+use crate::activity::{LastAccepted, LastRefused, Recorder};
 use crate::config::Config;
 use crate::headers::PASSED;
 use crate::id::EventId;
@@ -21,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::random::Randomness;
 use crate::time::WallClock;
 use crate::traces;
+use crate::wire::EndpointActivity;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Uri};
@@ -51,6 +53,8 @@ pub struct AcceptorParts {
     pub ledger: Arc<dyn Ledger>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What operators see of the last requests.
+    pub recorder: Arc<Recorder>,
     /// The present time, for the freshness of timestamps and for the ids of events.
     pub clock: Arc<dyn WallClock>,
     /// The random part of the ids of events.
@@ -130,6 +134,11 @@ impl Acceptor {
     /// The missing secrets, a sentence each.
     pub fn unmet(&self) -> Vec<String> {
         self.settings().unmet()
+    }
+
+    /// The endpoints, by name: how they authenticate, and whether they can.
+    pub fn endpoints(&self) -> Vec<EndpointActivity> {
+        self.settings().endpoints().map(|endpoint| endpoint.shown(&self.shared.parts.recorder)).collect()
     }
 
     /// Answers one request from this address.
@@ -233,8 +242,9 @@ impl Acceptor {
     ) -> Result<Response<Full<Bytes>>, WebhookRefusal> {
         let shared = self.shared.clone();
         ToTheEnd::new(async move {
-            let Shared { parts: AcceptorParts { ledger, metrics, .. }, .. } = &*shared;
+            let Shared { parts: AcceptorParts { ledger, metrics, recorder, clock, .. }, .. } = &*shared;
             let id = event.id;
+            let kind = event.kind.as_deref().map(str::to_owned);
             let noted = Noted::of(&event);
             let kept = ledger.record(event).await.map_err(|error| WebhookRefusal::not_kept(&error))?;
             let (status, kept_id) = match kept {
@@ -251,6 +261,8 @@ impl Acceptor {
                 }
                 Recorded::Looped(earlier) => return Err(WebhookRefusal::looped(earlier)),
             };
+            let duplicate = matches!(kept, Recorded::Duplicate(_));
+            recorder.accepted(&endpoint, LastAccepted { at: clock.now(), event: kept_id, kind, duplicate });
             if !span.is_disabled() {
                 span.record("endpoint", &*endpoint)
                     .record("outcome", status)
@@ -272,7 +284,7 @@ impl Acceptor {
         client: Client,
         span: &Span,
     ) -> Response<Full<Bytes>> {
-        let AcceptorParts { ledger, metrics, clock, .. } = &self.shared.parts;
+        let AcceptorParts { ledger, metrics, recorder, clock, .. } = &self.shared.parts;
         let WebhookRefusal { code, reason, .. } = &refusal;
         let name = endpoint.map_or(&self.shared.nowhere, |endpoint| &endpoint.name);
         let path = head.uri.path();
@@ -287,8 +299,13 @@ impl Acceptor {
         };
         span.record("endpoint", &**name).record("outcome", "refused").record("code", code);
         tracing::warn!(endpoint = %name, code, reason = %reason, path = ?shown(path), remote = %client, not_logged, "a request was refused");
+        let at = clock.now();
+        // As few as are logged: a flood costs nothing here.
+        let (code_text, reason_text) = ((*code).to_owned(), reason.as_ref().to_owned());
+        recorder
+            .refused(endpoint.map(|endpoint| &endpoint.name), LastRefused { at, code: code_text, reason: reason_text });
         ledger.keep_refused(NewRefused {
-            at: clock.now(),
+            at,
             endpoint: endpoint.map(|endpoint| endpoint.name.clone()),
             code,
             reason: reason.as_ref().into(),

@@ -4,8 +4,10 @@ use super::deduplication::DeduplicationRule;
 use super::event_rate::EventRate;
 use super::refusal::{self, WebhookRefusal};
 use super::route::Route;
-use crate::config::{Config, EndpointConfig, RequiredHeader, SecretFault, SignatureRule, Source};
+use crate::activity::Recorder;
+use crate::config::{Config, EndpointConfig, SecretFault, SecretSource, SignatureRule, Source};
 use crate::time::Moment;
+use crate::wire::{EndpointActivity, SecretStatus};
 use http::{HeaderMap, HeaderName};
 use pylon_webhooks::{Admission, EventReader, Payload, Received, Verified, Verifier};
 use sha2::{Digest, Sha256};
@@ -14,6 +16,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 /// An endpoint, its secrets read.
 pub(super) struct Endpoint {
@@ -22,9 +25,9 @@ pub(super) struct Endpoint {
     pub(super) reader: EventReader,
     pub(super) routes: Vec<Route>,
     pub(super) deduplication: Option<DeduplicationRule>,
-    /// A sentence for each missing secret.
-    pub(super) unmet: Vec<String>,
     pub(super) rate: Option<Arc<EventRate>>,
+    path: String,
+    secrets: Vec<SecretStatus>,
     sources: Vec<Source>,
     signature: Option<Result<Verifier, SecretFault>>,
     header: Option<(HeaderName, Result<[u8; 32], SecretFault>)>,
@@ -33,12 +36,17 @@ pub(super) struct Endpoint {
 impl Endpoint {
     /// Reads the secrets.
     pub(super) fn new(endpoint: &EndpointConfig, config: &Config) -> Self {
-        let mut unmet = Vec::new();
-        let mut missing = |fault: &SecretFault| unmet.push(format!("endpoint {:?}: {fault}", &*endpoint.name));
-        let signature = endpoint.signature.as_ref().map(|rule| verifier(rule, &mut missing));
+        let mut secrets = Vec::new();
+        let mut read = |source: &SecretSource| {
+            let secret = source.read();
+            let fault = secret.as_ref().err().map(ToString::to_string);
+            secrets.push(SecretStatus { source: source.to_string(), fault });
+            secret
+        };
+        let signature = endpoint.signature.as_ref().map(|rule| verifier(rule, &mut read));
         let header = endpoint.header.as_ref().map(|required| {
-            let digest = digest_of(required);
-            digest.as_ref().inspect_err(|fault| missing(fault)).ok();
+            // Digests are compared, so that the time taken does not even show the length.
+            let digest = read(&required.value).map(|value| Sha256::digest(&*value).into());
             (required.name.clone(), digest)
         });
         // A configuration file cannot hold a source that the reader refuses; from a program, such a source finds nothing.
@@ -49,11 +57,33 @@ impl Endpoint {
             reader,
             routes: config.destinations.iter().filter_map(|there| Route::new(&endpoint.name, there)).collect(),
             deduplication: DeduplicationRule::new(&endpoint.deduplication),
-            unmet,
             rate: endpoint.rate.map(|rate| Arc::new(EventRate::new(rate, Instant::now()))),
+            path: endpoint.path.clone(),
+            secrets,
             sources: endpoint.sources.clone(),
             signature,
             header,
+        }
+    }
+
+    /// A sentence for each missing secret.
+    pub(super) fn unmet(&self) -> impl Iterator<Item = String> {
+        let faults = self.secrets.iter().filter_map(|secret| secret.fault.as_ref());
+        faults.map(|fault| format!("endpoint {:?}: {fault}", &*self.name))
+    }
+
+    /// How it authenticates, and what it did last.
+    pub(super) fn shown(&self, recorder: &Recorder) -> EndpointActivity {
+        let has_signature = self.signature.as_ref().is_none_or(Result::is_ok);
+        let has_header = self.header.as_ref().is_none_or(|(_, value)| value.is_ok());
+        EndpointActivity {
+            name: self.name.to_string(),
+            path: self.path.clone(),
+            signature: self.signature.is_some(),
+            header: self.header.as_ref().map(|(name, _)| name.to_string()),
+            secrets: self.secrets.clone(),
+            can_authenticate: has_signature && has_header,
+            seen: recorder.endpoint(&self.name),
         }
     }
 
@@ -109,29 +139,24 @@ impl Endpoint {
 
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Endpoint").field("name", &self.name).field("unmet", &self.unmet).finish_non_exhaustive()
+        f.debug_struct("Endpoint").field("name", &self.name).field("secrets", &self.secrets).finish_non_exhaustive()
     }
 }
 
 /// A verifier with the secrets that can be read; if there are none, the fault of the first one.
-fn verifier(rule: &SignatureRule, missing: &mut impl FnMut(&SecretFault)) -> Result<Verifier, SecretFault> {
+fn verifier(
+    rule: &SignatureRule,
+    read: &mut impl FnMut(&SecretSource) -> Result<Zeroizing<Vec<u8>>, SecretFault>,
+) -> Result<Verifier, SecretFault> {
     let mut builder = Verifier::builder().timestamp_rule(rule.timestamp).tolerance(rule.tolerance);
     let mut first_fault = None;
     for source in &rule.secrets {
-        match source.read() {
+        match read(source) {
             Ok(secret) => builder = builder.secret(&*secret),
-            Err(fault) => {
-                missing(&fault);
-                first_fault = first_fault.or(Some(fault));
-            }
+            Err(fault) => first_fault = first_fault.or(Some(fault)),
         }
     }
     builder.build().map_err(|_| first_fault.unwrap_or(SecretFault::Malformed("at least one secret")))
-}
-
-/// Digests are compared, so that the time taken does not even show the length.
-fn digest_of(required: &RequiredHeader) -> Result<[u8; 32], SecretFault> {
-    required.value.read().map(|value| Sha256::digest(&*value).into())
 }
 
 fn check_header(headers: &HeaderMap, name: &HeaderName, expected: &[u8; 32]) -> Result<(), WebhookRefusal> {

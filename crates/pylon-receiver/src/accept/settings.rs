@@ -47,9 +47,14 @@ impl Settings {
 
     /// The missing secrets, a sentence each.
     pub(super) fn unmet(&self) -> Vec<String> {
+        self.endpoints().flat_map(Endpoint::unmet).collect()
+    }
+
+    /// The endpoints, by name.
+    pub(super) fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         let mut endpoints: Vec<_> = self.by_path.values().collect();
         endpoints.sort_by(|one, other| one.name.cmp(&other.name));
-        endpoints.into_iter().flat_map(|endpoint| endpoint.unmet.iter().cloned()).collect()
+        endpoints.into_iter()
     }
 
     /// Shows all counters from now on, at zero, so that the first event and the first refusal are seen as a rise.

@@ -91,7 +91,8 @@ impl Gate {
                 Ok((AdminAccess::Granted, Caller::Local))
             }
             Rule::Tokens(operators) => Ok(match self.shown(operators, surface, headers) {
-                Shown::Operator(operator) => (AdminAccess::Granted, operator.caller()),
+                Shown::Token(operator) => (AdminAccess::Granted, operator.caller_of(headers)),
+                Shown::Session(operator) => (AdminAccess::Granted, operator.caller()),
                 Shown::Another => (AdminAccess::WrongToken, Caller::Anybody),
                 Shown::Nothing if is_probe(request) => (AdminAccess::Probe, Caller::Anybody),
                 Shown::Nothing => (AdminAccess::NoToken, Caller::Anybody),

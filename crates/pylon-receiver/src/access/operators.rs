@@ -1,6 +1,7 @@
 //! The operators of a receiver.
 
 use crate::operator_role::OperatorRole;
+use http::HeaderName;
 use std::fmt;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -19,7 +20,7 @@ pub enum Access {
 impl Access {
     /// One token for everybody, who is called `admin` and may give orders.
     pub fn token(token: Zeroizing<Vec<u8>>) -> Self {
-        Self::Tokens(vec![Operator { name: "admin".into(), role: OperatorRole::Operator, token }])
+        Self::Tokens(vec![Operator { name: "admin".into(), role: OperatorRole::Operator, token, user_header: None }])
     }
 }
 
@@ -32,6 +33,8 @@ pub struct Operator {
     pub role: OperatorRole,
     /// The token.
     pub token: Zeroizing<Vec<u8>>,
+    /// The header with who asks, of an operator that is a proxy. It counts beside the token alone.
+    pub user_header: Option<HeaderName>,
 }
 
 impl fmt::Debug for Operator {

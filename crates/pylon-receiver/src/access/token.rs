@@ -1,15 +1,18 @@
 //! Operators by their tokens.
 
 use super::caller::Caller;
-use super::header::only;
+use super::header::{only, only_text};
 use super::operators::Operator;
 use super::session::{self, SessionKey};
 use crate::operator_role::OperatorRole;
 use crate::time::Moment;
-use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
+
+/// The longest name that a proxy gives, in bytes: orders keep it.
+const LONGEST_USER: usize = 200;
 
 /// An operator, without the token.
 pub(super) struct KnownOperator {
@@ -18,6 +21,7 @@ pub(super) struct KnownOperator {
     /// The token's digest: digests have one length, so a comparison in constant time leaks nothing.
     digest: [u8; 32],
     session: SessionKey,
+    user_header: Option<HeaderName>,
 }
 
 /// All operators.
@@ -25,8 +29,10 @@ pub(super) struct KnownOperators(Vec<KnownOperator>);
 
 /// What a request shows.
 pub(super) enum Shown<'o> {
-    /// The token or the session of this operator.
-    Operator(&'o KnownOperator),
+    /// The token of this operator.
+    Token(&'o KnownOperator),
+    /// A session of this operator.
+    Session(&'o KnownOperator),
     /// Another token, or a session that has ended.
     Another,
     /// Nothing.
@@ -40,6 +46,7 @@ impl KnownOperators {
             session: SessionKey::new(&operator.token),
             name: operator.name,
             role: operator.role,
+            user_header: operator.user_header,
         };
         Self(operators.into_iter().map(known).collect())
     }
@@ -55,14 +62,14 @@ impl KnownOperators {
             return Shown::Nothing;
         }
         let token = only(headers, &AUTHORIZATION).and_then(bearer);
-        token.and_then(|token| self.by_token(token)).map_or(Shown::Another, Shown::Operator)
+        token.and_then(|token| self.by_token(token)).map_or(Shown::Another, Shown::Token)
     }
 
     /// The operator of a session of the page.
     pub(super) fn by_session(&self, headers: &HeaderMap, now: Moment) -> Shown<'_> {
         let found = self.0.iter().find(|operator| operator.session.is_shown(headers, now));
         match found {
-            Some(operator) => Shown::Operator(operator),
+            Some(operator) => Shown::Session(operator),
             None if session::is_any_shown(headers) => Shown::Another,
             None => Shown::Nothing,
         }
@@ -79,8 +86,17 @@ impl KnownOperators {
 }
 
 impl KnownOperator {
+    /// The caller of a request that shows a session of this operator.
     pub(super) fn caller(&self) -> Caller {
         Caller::Operator { name: self.name.clone(), role: self.role }
+    }
+
+    /// The caller of a request that shows the token of this operator, who may be a proxy and say whom it asks for.
+    pub(super) fn caller_of(&self, headers: &HeaderMap) -> Caller {
+        let user = self.user_header.as_ref().and_then(|name| only_text(headers, name)).map(str::trim);
+        let user = user.filter(|user| !user.is_empty() && user.len() <= LONGEST_USER);
+        let name = user.map_or_else(|| self.name.clone(), |user| format!("{user} via {}", self.name).into());
+        Caller::Operator { name, role: self.role }
     }
 
     pub(super) fn session(&self) -> &SessionKey {

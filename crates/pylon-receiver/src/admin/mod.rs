@@ -10,6 +10,7 @@ mod let_in;
 mod lists;
 mod negotiation;
 mod offline;
+mod openapi;
 mod orders;
 mod parts;
 mod reassign;

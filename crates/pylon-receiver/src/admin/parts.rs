@@ -5,7 +5,7 @@ use crate::ledger::{Ledger, NewDelivery};
 use crate::metrics::Metrics;
 use crate::role::Role;
 use crate::time::WallClock;
-use crate::wire::CircuitStatus;
+use crate::wire::{Activity, CircuitStatus};
 use pylon_webhooks::WebhookEvent;
 use std::fmt;
 use std::sync::Arc;
@@ -49,6 +49,9 @@ pub trait Running: Send + Sync + 'static {
     /// What needs care before long although the receiver is ready, a sentence each.
     fn warnings(&self) -> Vec<String>;
 
+    /// What it has seen since its start. It knows nothing of other receivers, also of those that share its ledger.
+    fn activity(&self) -> Activity;
+
     /// The certificates in use, and when each ends.
     fn certificates(&self) -> Vec<CertificateEnd>;
 
@@ -65,4 +68,6 @@ pub struct RunningDestination {
     pub circuit: Option<CircuitStatus>,
     /// How long an open circuit stays open.
     pub open_for: Option<Duration>,
+    /// Whether it is failing; none: the receiver makes no deliveries.
+    pub is_failing: Option<bool>,
 }

@@ -6,7 +6,7 @@ use super::let_in::let_in;
 use super::orders::ORDER_LIMIT;
 use super::parts::AdminParts;
 use super::turns::{self, Turns};
-use super::{backup, event, gauges, health, lists, orders, reassign, stats};
+use super::{backup, event, gauges, health, lists, openapi, orders, reassign, stats};
 use crate::access::Gate;
 use crate::wire::{RunningConfig, path};
 use axum::extract::{DefaultBodyLimit, State};
@@ -26,8 +26,8 @@ pub(crate) fn router(parts: AdminParts, gate: Gate) -> Router {
 pub(super) fn open_router(parts: AdminParts) -> Router {
     let large = Router::new()
         .route(path::EVENTS, get(lists::events))
-        .route(&format!("{}/{{id}}", path::EVENTS), get(event::show))
-        .route(&format!("{}/{{id}}/body", path::EVENTS), get(event::body))
+        .route(path::EVENT, get(event::show))
+        .route(path::EVENT_BODY, get(event::body))
         .route(path::DELIVERIES, get(lists::deliveries))
         .route(path::REFUSED, get(lists::refused))
         .route_layer(from_fn_with_state(Turns::default(), turns::take));
@@ -41,13 +41,20 @@ pub(super) fn open_router(parts: AdminParts) -> Router {
         .route(path::DEAD_REDELIVER, post(orders::redeliver_dead))
         .route(path::DEAD_DROP, post(orders::drop_dead))
         .route(path::STATS, get(stats::show))
+        .route(path::ACTIVITY, get(activity))
         .route(path::CONFIG, get(config))
+        .route(path::OPENAPI, get(openapi::show))
         .route(path::BACKUP, get(backup::get).layer(Extension(backup::Turn::default())))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(Extension(Health::new(parts.clone())))
         .layer(DefaultBodyLimit::max(ORDER_LIMIT))
         .with_state(parts)
+}
+
+async fn activity(State(parts): State<AdminParts>) -> Answer {
+    let running = parts.running.as_ref().ok_or_else(Refusal::not_running)?;
+    json(&running.activity())
 }
 
 async fn config(State(parts): State<AdminParts>) -> Answer {

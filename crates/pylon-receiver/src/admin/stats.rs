@@ -39,7 +39,8 @@ fn beside(spool: &SpoolStatus) -> String {
 /// By name, every destination that has deliveries left or is one of the receiver's.
 pub(super) fn destinations(stats: ledger::Stats, running: Option<&dyn Running>) -> Vec<Destination> {
     let orphaned = running.is_some().then_some(true);
-    let of_ledger = |stats: DestinationStats| Destination { stats, circuit: None, open_for_seconds: None, orphaned };
+    let of_ledger =
+        |stats: DestinationStats| Destination { stats, circuit: None, open_for_seconds: None, orphaned, failing: None };
     let mut all: BTreeMap<String, Destination> =
         stats.destinations.into_iter().map(|stats| (stats.destination.clone(), of_ledger(stats))).collect();
     for configured in running.map(Running::destinations).unwrap_or_default() {
@@ -49,6 +50,7 @@ pub(super) fn destinations(stats: ledger::Stats, running: Option<&dyn Running>) 
         entry.circuit = configured.circuit;
         entry.open_for_seconds = configured.open_for.map(|left| left.as_secs_f64());
         entry.orphaned = Some(false);
+        entry.failing = configured.is_failing;
     }
     all.into_values().collect()
 }

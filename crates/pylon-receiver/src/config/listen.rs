@@ -40,6 +40,34 @@ impl ListenAddress {
         }
     }
 
+    /// The URL by which this machine reaches it, without a path; of an address that stands for all, that of loopback. None: it is a Unix
+    /// socket.
+    ///
+    /// ```
+    /// use pylon_receiver::config::ListenAddress;
+    ///
+    /// for (text, url) in [
+    ///     ("127.0.0.1:8081", "http://127.0.0.1:8081"),
+    ///     ("0.0.0.0:8081", "http://127.0.0.1:8081"),
+    ///     ("[::]:8081", "http://[::1]:8081"),
+    ///     ("localhost:8081", "http://localhost:8081"),
+    /// ] {
+    ///     assert_eq!(text.parse::<ListenAddress>()?.url().as_deref(), Some(url));
+    /// }
+    /// # Ok::<(), String>(())
+    /// ```
+    pub fn url(&self) -> Option<String> {
+        match self {
+            Self::Ip(address) if address.ip().is_unspecified() => {
+                let loopback: IpAddr =
+                    if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+                Some(format!("http://{}", SocketAddr::new(loopback, address.port())))
+            }
+            Self::Ip(_) | Self::Name(..) => Some(format!("http://{self}")),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// The IP addresses that are known without asking anybody: those of `localhost` are.
     pub(crate) fn known(&self) -> Vec<SocketAddr> {
         match self {

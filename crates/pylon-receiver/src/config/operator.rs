@@ -2,9 +2,10 @@
 
 use super::declare::keys;
 use super::secret::SecretSource;
-use super::source::SECRET;
+use super::source::{HEADER, SECRET};
 use super::value::{Choice, choice, text};
 use crate::operator_role::OperatorRole;
+use http::HeaderName;
 use std::sync::Arc;
 
 keys! {
@@ -16,6 +17,8 @@ keys! {
         role: OperatorRole = OperatorRole::Operator, choice(), Reload;
         /// What the operator presents as `Authorization: Bearer ...`, or signs in with.
         token: SecretSource = SecretSource::Environment(String::new()), SECRET.required(), Reload;
+        /// For a proxy that signs people in and adds the token to their requests: the header with who asks, such as `X-Forwarded-User`.
+        user_header: Option<HeaderName> = None, HEADER, Reload;
     }
 }
 

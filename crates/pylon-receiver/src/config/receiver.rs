@@ -121,6 +121,25 @@ impl Tls {
     }
 }
 
+impl Config {
+    /// Where a browser finds the operator's page of a receiver whose operators ask at this address; none: it is a Unix socket.
+    ///
+    /// ```
+    /// use pylon_receiver::config::parse;
+    ///
+    /// let config = parse("")?;
+    /// assert_eq!(config.page_url(&config.admin).as_deref(), Some("http://127.0.0.1:8081/ui/"));
+    ///
+    /// let config = parse("public_url = \"https://ops.example.com/pylon\"")?;
+    /// assert_eq!(config.page_url(&config.admin).as_deref(), Some("https://ops.example.com/pylon/ui/"));
+    /// # Ok::<(), pylon_receiver::config::ConfigFault>(())
+    /// ```
+    pub fn page_url(&self, admin: &ListenAddress) -> Option<String> {
+        let base = self.public_url.as_ref().map_or_else(|| admin.url(), |url| Some(url.to_string()))?;
+        Some(format!("{}/ui/", base.trim_end_matches('/')))
+    }
+}
+
 /// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {

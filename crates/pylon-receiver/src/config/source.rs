@@ -123,6 +123,13 @@ fn read_headers(value: DeValue<'_>) -> Result<Vec<(HeaderName, SecretSource)>, W
     headers.collect()
 }
 
+/// The name of a header.
+pub(super) const HEADER: Value<HeaderName> =
+    value("text", |value| parse_header_name(&read_text(value)?), |name| Some(quote(name.as_str()))).checked(|name| {
+        let is_unfit = is_hop_by_hop(name.as_str()) || is_credential(name.as_str());
+        is_unfit.then(|| format!("expected a header of its own, found {}", quoted(name.as_str())))
+    });
+
 /// Reads the name of a header.
 pub(super) fn parse_header_name(text: &str) -> Result<HeaderName, Wrong> {
     text.parse().map_err(|_| format!("expected the name of a header, found {}", quoted(text)).into())

@@ -3,7 +3,7 @@
 use crate::config::{SecretSource, TransportConfig};
 
 /// The URL without its query and the socket, the program, the file, or the servers. Neither a query nor an argument is shown: they may hold a credential.
-pub(super) fn address(transport: &TransportConfig) -> Box<str> {
+pub(crate) fn address(transport: &TransportConfig) -> Box<str> {
     match transport {
         TransportConfig::Http(http) => {
             let (scheme, host) = (http.url.scheme_str().unwrap_or_default(), http.url.authority());

@@ -4,6 +4,7 @@ use super::address::address;
 use super::circuit::{Circuit, CircuitState, Role};
 use super::retry::{Backoff, Failure};
 use super::transport::{Attempt, Delivered, Report, Shortage, Transport};
+use crate::activity::Recorder;
 use crate::config::DestinationConfig;
 use crate::id::EventId;
 use crate::ledger::{Ledger, Owner, Verdict};
@@ -28,6 +29,8 @@ pub struct CourierParts {
     pub transport: Arc<dyn Transport>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What operators see of the last attempts.
+    pub recorder: Arc<Recorder>,
     /// The present time.
     pub clock: Arc<dyn WallClock>,
     /// The randomness of the jitter.

@@ -10,6 +10,7 @@ mod share;
 mod transport;
 mod work;
 
+pub(crate) use address::address;
 pub use circuit::{Admitted, Circuit, CircuitState, Role};
 pub use courier::Courier;
 pub use destination::CourierParts;

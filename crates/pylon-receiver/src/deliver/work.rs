@@ -8,6 +8,7 @@ use super::destination::{Change, Destination, Judged, steadily};
 use super::pace::{LINGER, Pace};
 use super::share::Share;
 use super::transport::{Attempt, Report, Shortage};
+use crate::activity::AttemptOutcome;
 use crate::ledger::{
     Claim, Claimed, Exchange, Exchanged, Lease, LeasedDelivery, LedgerError, NewAttempt, Settled, Settlement, Verdict,
 };
@@ -433,6 +434,17 @@ impl Work {
         let is_tried = verdict != Verdict::Released;
         if is_tried {
             self.pace.attempt_took(took);
+            let parts = &self.destination.parts;
+            let outcome = AttemptOutcome {
+                at: parts.clock.now(),
+                delivery: lease.delivery,
+                attempt: attempt.number,
+                delivered: verdict == Verdict::Delivered,
+                status: report.status,
+                detail: report.detail.to_string(),
+                took_milliseconds: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            };
+            parts.recorder.ended(&self.destination.name, outcome);
         }
         let record = is_tried.then_some(NewAttempt { took, status: report.status, detail: report.detail });
         self.ended.push_back(Unsettled {

@@ -3,6 +3,7 @@
 use pylon_webhooks::{EventKind, WebhookEvent};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use utoipa::ToSchema;
 
 /// Longer ids and numbers (over 100 bytes) are nobody's.
 const LONGEST_ID: usize = 100;
@@ -19,7 +20,7 @@ const LONGEST_TITLE: usize = 200;
 /// assert_eq!((issue.number.as_deref(), issue.title.as_deref()), (Some("1042"), Some("Export fails")));
 /// assert!(issue.is_called("#1042"));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct IssueSummary {
     /// Its id in Pylon.
     #[serde(default, skip_serializing_if = "Option::is_none")]

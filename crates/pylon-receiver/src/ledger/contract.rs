@@ -207,7 +207,11 @@ pub trait Ledger: Send + Sync + 'static {
     /// # Errors
     /// [`LedgerError::Failed`] if there is no room for a copy, or if the ledger is backed up by means of its own.
     fn backup(&self) -> LedgerFuture<'_, Backup> {
-        Box::pin(async { Err(LedgerError::Failed("it is backed up by means of its own, not by the receiver".into())) })
+        Box::pin(async {
+            Err(LedgerError::Failed(
+                "expected a file, found a ledger that is backed up by means of its own, such as pg_dump".into(),
+            ))
+        })
     }
 
     /// Commits what waits, and closes. All later calls answer [`LedgerError::Closed`], except to close again, which is no

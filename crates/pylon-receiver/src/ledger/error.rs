@@ -66,7 +66,7 @@ impl fmt::Display for LedgerError {
                 "the ledger is read-only: expected to write, found that this is not allowed; let the receiver write where the ledger is stored",
             ),
             Self::Unreachable(found) => {
-                write!(f, "the ledger cannot be reached: {found}; check that it runs and that this machine may connect")
+                write!(f, "the ledger cannot be reached: {found}; check that it runs, and that the address, the user and the password are right")
             }
             Self::Unconfirmed(found) => {
                 write!(f, "the ledger does not keep its promise: {found}; bring the standby back, or promise less")

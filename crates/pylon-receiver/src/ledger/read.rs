@@ -8,9 +8,10 @@ use crate::time::Moment;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use utoipa::{IntoParams, ToSchema};
 
 /// Which events. A condition that is left out excludes none.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct EventFilter {
     /// Arrived at this moment or later.
@@ -30,9 +31,13 @@ pub struct EventFilter {
     pub state: Option<EventState>,
     /// With this text somewhere in the body, as [`body_contains`](super::body_contains) finds it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1)]
+    #[param(min_length = 1)]
     pub contains: Option<String>,
     /// About the issue of this number or id, as [`IssueSummary::is_called`] compares them.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1)]
+    #[param(min_length = 1)]
     pub issue: Option<String>,
     /// With an id that begins or ends like this.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,7 +49,7 @@ pub struct EventFilter {
 }
 
 /// Which deliveries. A condition that is left out excludes none.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct DeliveryFilter {
     /// Of this event.
@@ -64,11 +69,13 @@ pub struct DeliveryFilter {
     pub until: Option<Moment>,
     /// Of events about the issue of this number or id.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1)]
+    #[param(min_length = 1)]
     pub issue: Option<String>,
 }
 
 /// Which refused requests. A condition that is left out excludes none.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct RefusedFilter {
     /// Refused by this endpoint.
@@ -90,7 +97,7 @@ pub struct FoundEvents {
 }
 
 /// The order of a page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
     /// From the newest to the oldest.
@@ -112,7 +119,7 @@ pub struct Page<K> {
 }
 
 /// The state of an event, derived from its deliveries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EventState {
     /// A delivery is waiting, held or delivering.
@@ -164,7 +171,7 @@ impl fmt::Display for EventState {
 }
 
 /// An event in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EventRecord {
     /// The event's id.
     pub id: EventId,
@@ -224,7 +231,7 @@ impl EventDetail {
 }
 
 /// A delivery in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeliveryRecord {
     /// The delivery's id.
     pub id: DeliveryId,
@@ -269,7 +276,7 @@ impl DeliveryRecord {
 }
 
 /// One attempt at a delivery.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AttemptRecord {
     /// The number, from 1.
     pub attempt: u32,
@@ -329,7 +336,7 @@ pub struct Stats {
 }
 
 /// The deliveries that a destination has left.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct DestinationStats {
     /// The destination's name.
     pub destination: String,

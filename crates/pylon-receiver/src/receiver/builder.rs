@@ -9,6 +9,7 @@ use super::preflight::{left_alone, pass};
 use super::start_fault::StartFault;
 use super::{Receiver, Shared, certificates, client_certificates, pruner};
 use crate::accept::{Acceptor, AcceptorParts, InheritedSocket, Listener, ListenerLimits, TlsKeys};
+use crate::activity::Recorder;
 use crate::admin::{AdminParts, Health};
 use crate::config::{Config, DestinationConfig, EndpointConfig, LedgerAddress, ListenAddress};
 use crate::deliver::Handlers;
@@ -160,7 +161,7 @@ impl ReceiverBuilder {
         let digests = operators.digests();
         let tls = config.tls.as_ref().filter(|_| role.accepts()).map(TlsKeys::read).transpose();
         let tls = tls.map_err(StartFault::Tls)?.map(Arc::new);
-        let metrics = Arc::new(Metrics::new());
+        let (metrics, recorder) = (Arc::new(Metrics::new()), Arc::new(Recorder::new()));
         // Bound before the ledger is opened, so that nothing is stored by one that cannot serve.
         let connections = Connections::allowed(&config);
         warnings.extend(connections.warning);
@@ -188,13 +189,15 @@ impl ReceiverBuilder {
             ledger: ledger.clone(),
             owner,
             metrics: metrics.clone(),
+            recorder: recorder.clone(),
             clock: clock.clone(),
             randomness: randomness.clone(),
             handlers,
         }));
         let acceptor = role.accepts().then(|| {
             let (ledger, metrics, clock) = (ledger.clone(), metrics.clone(), clock.clone());
-            Arc::new(Acceptor::new(&config, AcceptorParts { ledger, metrics, clock, randomness }))
+            let recorder = recorder.clone();
+            Arc::new(Acceptor::new(&config, AcceptorParts { ledger, metrics, recorder, clock, randomness }))
         });
         couriers.install(couriers.prepare(&config));
         let health = config.health.clone();
@@ -210,7 +213,10 @@ impl ReceiverBuilder {
             ledger: ledger.clone(),
             tls: tls.clone(),
             client_certificates: Mutex::new(client_certificates),
+            started_at: clock.now(),
             clock: clock.clone(),
+            recorder,
+            webhooks: webhooks.clone(),
             given,
             stopping: watch::Sender::new(false),
         });
@@ -227,9 +233,10 @@ impl ReceiverBuilder {
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let also = webhooks.get(1..).filter(|others| !others.is_empty()).map(listed);
         let first = webhooks.first().map(tracing::field::display);
+        let page = shared.config().page_url(&admin[0]);
         // The usual role goes without saying.
         let role = Some(role).filter(|&role| role != Role::default()).map(Role::name);
-        tracing::info!(webhooks = first, also, admin = %admin[0], role, "listening");
+        tracing::info!(webhooks = first, also, admin = %admin[0], page, role, "listening");
         for admin in admin.iter().filter(|address| !address.is_loopback()) {
             tracing::warn!(%admin, "the admin API is open to the network without TLS: token and events can be read on the way");
         }

@@ -1,5 +1,6 @@
 //! The couriers of all destinations, and their change at a reload.
 
+use crate::activity::Recorder;
 use crate::config::{Config, DestinationConfig};
 use crate::deliver::{CircuitState, Courier, CourierParts, Handlers, transport};
 use crate::ledger::{Ledger, Owner, Wake, Wakes};
@@ -28,6 +29,7 @@ pub(super) struct Parts {
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) owner: Owner,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) recorder: Arc<Recorder>,
     pub(super) clock: Arc<dyn WallClock>,
     pub(super) randomness: Arc<dyn Randomness>,
     /// The program's own, by destination.
@@ -138,11 +140,16 @@ impl Couriers {
         self.at_work().drain(..).for_each(|courier| courier.task.abort());
     }
 
-    /// The destinations, and whether each is up.
-    pub(super) fn states(&self) -> Vec<(Arc<str>, CircuitState)> {
+    /// The destinations, the circuit of each, and whether it is failing.
+    pub(super) fn states(&self) -> Vec<(Arc<str>, CircuitState, bool)> {
         let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
-        let state = |courier: &Place| courier.as_ref().map_or(CircuitState::Closed, |courier| courier.circuit());
-        by_name.iter().map(|(name, courier)| (name.clone(), state(courier))).collect()
+        let shown = |(name, courier): (&Arc<str>, &Place)| {
+            let circuit = courier.as_ref().map_or(CircuitState::Closed, |courier| courier.circuit());
+            let is_failing =
+                courier.is_err() || circuit != CircuitState::Closed || self.parts.recorder.is_failing(name);
+            (name.clone(), circuit, is_failing)
+        };
+        by_name.iter().map(shown).collect()
     }
 
     /// The destinations without a courier, a sentence each.
@@ -159,6 +166,7 @@ impl Couriers {
             owner: parts.owner,
             transport,
             metrics: parts.metrics.clone(),
+            recorder: parts.recorder.clone(),
             clock: parts.clock.clone(),
             randomness: parts.randomness.clone(),
         };

@@ -1,5 +1,6 @@
 //! A receiver at work: the parts put together, started, reloaded and stopped.
 
+mod activity;
 mod builder;
 mod certificates;
 mod client_certificates;
@@ -22,6 +23,7 @@ pub use preflight::Preflight;
 pub use start_fault::StartFault;
 
 use crate::accept::{Acceptor, Stopped, TlsKeys, deliveries_of};
+use crate::activity::Recorder;
 use crate::admin::{Running, RunningDestination};
 use crate::certificate::CertificateEnd;
 use crate::config::{Config, ConfigFault, ListenAddress, restarts, show};
@@ -29,8 +31,9 @@ use crate::deliver::CircuitState;
 use crate::ledger::{Ledger, LedgerError, NewDelivery};
 use crate::pem::TlsFault;
 use crate::role::Role;
-use crate::time::WallClock;
-use crate::wire::CircuitStatus;
+use crate::time::{Moment, WallClock};
+use crate::wire::{Activity, CircuitStatus};
+use activity::{Sources, activity};
 use couriers::Couriers;
 use inherited_addresses::InheritedAddresses;
 use preflight::pass;
@@ -110,6 +113,10 @@ struct Shared {
     /// The certificates that destinations are shown.
     client_certificates: Mutex<Vec<CertificateEnd>>,
     clock: Arc<dyn WallClock>,
+    started_at: Moment,
+    recorder: Arc<Recorder>,
+    /// Where webhooks come in; nowhere if it accepts none.
+    webhooks: Vec<ListenAddress>,
     given: InheritedAddresses,
     stopping: watch::Sender<bool>,
 }
@@ -248,6 +255,11 @@ impl Shared {
             acceptor.install(settings);
         }
         *known = missing;
+        let (endpoints, destinations) = (&config.endpoints, &config.destinations);
+        self.recorder.keep_only(
+            |name| endpoints.iter().any(|endpoint| *endpoint.name == *name),
+            |name| destinations.iter().any(|destination| *destination.name == *name),
+        );
         *self.client_certificates() = client_certificates::ends(&config);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -281,20 +293,21 @@ impl Running for Shared {
     }
 
     fn destinations(&self) -> Vec<RunningDestination> {
-        let shown = |(name, state)| {
+        let shown = |(name, state, is_failing)| {
             let (circuit, open_for) = match state {
                 CircuitState::Closed => (CircuitStatus::Closed, None),
                 CircuitState::Open(left) => (CircuitStatus::Open, Some(left)),
                 CircuitState::Probing => (CircuitStatus::Probing, None),
             };
-            RunningDestination { name, circuit: Some(circuit), open_for }
+            RunningDestination { name, circuit: Some(circuit), open_for, is_failing: Some(is_failing) }
         };
         let config = Shared::config(self);
         if config.role.delivers() {
             return self.couriers.states().into_iter().map(shown).collect();
         }
         let configured = config.destinations.iter().map(|destination| destination.name.clone());
-        configured.map(|name| RunningDestination { name, circuit: None, open_for: None }).collect()
+        let without = |name| RunningDestination { name, circuit: None, open_for: None, is_failing: None };
+        configured.map(without).collect()
     }
 
     fn routes(&self, endpoint: &str, event: &WebhookEvent) -> Vec<NewDelivery> {
@@ -313,6 +326,18 @@ impl Running for Shared {
     fn warnings(&self) -> Vec<String> {
         let now = self.clock.now();
         self.certificates().iter().filter_map(|certificate| certificate.warning(now)).collect()
+    }
+
+    fn activity(&self) -> Activity {
+        activity(Sources {
+            config: &Shared::config(self),
+            acceptor: self.acceptor.as_deref(),
+            recorder: &self.recorder,
+            webhooks: &self.webhooks,
+            has_tls: self.tls.is_some(),
+            since: self.started_at,
+            now: self.clock.now(),
+        })
     }
 
     fn certificates(&self) -> Vec<CertificateEnd> {

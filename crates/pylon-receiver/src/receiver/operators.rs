@@ -8,7 +8,7 @@ use crate::operator_role::OperatorRole;
 use crate::ui::{self, Identity};
 use axum::Router;
 use axum::extract::Request;
-use http::Uri;
+use http::{HeaderName, Uri};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
@@ -43,7 +43,7 @@ impl OperatorsOptions {
         Ok(Self { access, public_url: config.public_url.clone(), instance })
     }
 
-    /// What changes with a restart only, by key: names, roles and tokens, whatever their sources.
+    /// What changes with a restart only, by key: names, roles, tokens and headers, whatever their sources.
     pub(super) fn digests(&self) -> [(&'static str, [u8; 32]); 2] {
         let all = match &self.access {
             Access::Tokens(operators) => operators.as_slice(),
@@ -57,6 +57,7 @@ impl OperatorsOptions {
                     .chain_update(name)
                     .chain_update([operator.role as u8])
                     .chain_update(Sha256::digest(&*operator.token))
+                    .chain_update(Sha256::digest(operator.user_header.as_ref().map_or("", HeaderName::as_str)))
             });
             digest.finalize().into()
         };
@@ -95,19 +96,20 @@ fn stripped(uri: &Uri, prefix: &str) -> Option<Uri> {
 
 fn operators(config: &Config) -> Result<Vec<Operator>, StartFault> {
     let admin =
-        config.admin_token.iter().map(|source| (ADMIN, OperatorRole::Operator, source, "admin_token".to_owned()));
+        config.admin_token.iter().map(|source| (ADMIN, OperatorRole::Operator, source, None, "admin_token".to_owned()));
     let named = config.operators.iter().map(|operator| {
         let name = &operator.name;
-        (&**name, operator.role, &operator.token, format!("the token of the operator `{name}`"))
+        let user_header = operator.user_header.clone();
+        (&**name, operator.role, &operator.token, user_header, format!("the token of the operator `{name}`"))
     });
     let mut operators: Vec<Operator> = Vec::new();
-    for (name, role, source, whose) in admin.chain(named) {
+    for (name, role, source, user_header, whose) in admin.chain(named) {
         let token = SecretSource::read(source).map_err(|fault| StartFault::Token { whose: whose.clone(), fault })?;
         let is_same = |other: &&Operator| bool::from(other.token.ct_eq(&token));
         if let Some(other) = operators.iter().find(is_same) {
             return Err(StartFault::SameToken { one: other.name.clone(), other: name.into() });
         }
-        operators.push(Operator { name: name.into(), role, token });
+        operators.push(Operator { name: name.into(), role, token, user_header });
     }
     Ok(operators)
 }

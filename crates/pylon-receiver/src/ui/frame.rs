@@ -3,7 +3,7 @@
 use super::assets;
 use crate::access::Caller;
 use crate::admin::{self, AdminParts, Health};
-use crate::wire::{CircuitStatus, Destination};
+use crate::wire::Destination;
 use std::sync::Arc;
 
 /// Which receiver it is.
@@ -107,9 +107,9 @@ impl Ui {
     }
 }
 
-/// Whether nothing goes out to it although something could.
+/// Whether nothing arrives there, or nobody delivers there.
 fn is_failing(destination: &Destination) -> bool {
-    destination.circuit.is_some_and(|circuit| circuit != CircuitStatus::Closed) || destination.orphaned == Some(true)
+    destination.failing == Some(true) || destination.orphaned == Some(true)
 }
 
 fn counted(count: u64, one: &str, many: &str) -> String {

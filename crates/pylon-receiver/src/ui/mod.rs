@@ -11,13 +11,16 @@ mod health;
 mod help;
 mod json_layout;
 mod let_in;
+mod next_step;
 mod overview;
 mod page;
 mod query;
 mod refused;
 mod routes;
 mod send_again;
+mod setup;
 mod sign_in;
+mod spark;
 mod text;
 
 pub(crate) use frame::Identity;

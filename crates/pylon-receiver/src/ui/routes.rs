@@ -3,7 +3,7 @@
 use super::frame::{Identity, Ui};
 use super::let_in::{let_in, protect};
 use super::page::Problem;
-use super::{assets, dead, destination, event, events, health, help, overview, refused, send_again, sign_in};
+use super::{assets, dead, destination, event, events, health, help, overview, refused, send_again, setup, sign_in};
 use crate::access::Gate;
 use crate::admin::{AdminParts, Health};
 use axum::Router;
@@ -29,6 +29,7 @@ pub(crate) fn pages(parts: AdminParts, gate: Gate, identity: Identity) -> Router
         .route("/ui/dead", get(dead::show))
         .route("/ui/refused", get(refused::show))
         .route("/ui/destinations/{name}", get(destination::show))
+        .route("/ui/setup", get(setup::show))
         .route("/ui/health", get(health::show))
         .route("/ui/{*unknown}", get(unknown))
         .route_layer(from_fn_with_state(gate.clone(), let_in))

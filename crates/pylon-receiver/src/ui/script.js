@@ -64,12 +64,34 @@ choice("theme", ["system colours", "light", "dark"], (theme) => {
   document.documentElement.dataset.theme = theme;
 });
 
+// Copy: a browser lets a page write to the clipboard over HTTPS and on this machine only; elsewhere the text is selected.
+const copied = [...document.querySelectorAll("[data-copy]")].map((button) => {
+  const source = document.getElementById(button.dataset.copy);
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    const told = document.getElementById("copied");
+    try {
+      await navigator.clipboard.writeText(source.textContent);
+      told.textContent = "Copied.";
+    } catch {
+      document.getSelection().selectAllChildren(source);
+      told.textContent = "Selected: copy it with Ctrl+C or ⌘C.";
+    }
+  });
+  return source;
+});
+
 // Refresh: only what has changed is replaced, and nothing under a selection, in a hidden tab, or while somebody types.
 let tag = null;
 let waiting = 0;
+// What was selected to be copied never changes, so that it holds up nothing.
+const isReading = () => {
+  const { isCollapsed, anchorNode } = document.getSelection();
+  return !isCollapsed && !copied.some((element) => element.contains(anchorNode));
+};
 const isBusy = () =>
   document.hidden ||
-  !document.getSelection().isCollapsed ||
+  isReading() ||
   document.activeElement?.matches("input:not([type=hidden]), select, textarea");
 const replaceChanged = (fresh) => {
   for (const old of document.querySelectorAll("[data-live]")) {

@@ -5,12 +5,13 @@ use crate::id::EventId;
 use crate::ledger::{self, AttemptRecord, DeliveryRecord, EventRecord, EventState, IssueSummary, RefusedRecord};
 use crate::time::Moment;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// How much of a body is in an answer, in bytes.
 const SHOWN_BODY: usize = 256 * 1024;
 
 /// An event with its headers, its body and its deliveries.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EventDetail {
     /// The id.
     pub id: EventId,
@@ -49,7 +50,7 @@ pub struct EventDetail {
 }
 
 /// A delivery with its attempts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DeliveryDetail {
     /// The delivery.
     #[serde(flatten)]
@@ -84,7 +85,7 @@ impl From<ledger::EventDetail> for EventDetail {
 }
 
 /// A request that the receiver refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RefusedRequest {
     /// Counts refused requests; a later one has a higher number.
     pub number: u64,

@@ -5,6 +5,10 @@ use crate::id::{DeliveryId, EventId};
 use crate::ledger::{DeliveryRecord, EventRecord, Order};
 use crate::time::Moment;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{Schema, Type};
+use utoipa::openapi::{Object, RefOr, Required};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 /// Which page of a list: the query parameters beside the filter's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -20,8 +24,24 @@ pub struct PageQuery<K> {
     pub order: Option<Order>,
 }
 
+/// Not derived, since that would demand a schema of `K` from everybody who reads a page.
+impl<K: ToSchema> IntoParams for PageQuery<K> {
+    fn into_params(parameter_in: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let parameter = |name: &str, description: &str, schema: RefOr<Schema>| {
+            let parameter = ParameterBuilder::new().name(name).description(Some(description)).schema(Some(schema));
+            parameter.parameter_in(parameter_in().unwrap_or_default()).required(Required::False).build()
+        };
+        let limit = Object::builder().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(1000));
+        vec![
+            parameter("after", "The page starts after this entry: the `next` of the page before.", K::schema()),
+            parameter("limit", "Maximum number of entries; 100 if left out.", limit.into()),
+            parameter("order", "The order; the newest first if left out.", Order::schema()),
+        ]
+    }
+}
+
 /// A page of events.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EventList {
     /// The events.
     pub events: Vec<EventRecord>,
@@ -34,7 +54,7 @@ pub struct EventList {
 }
 
 /// A page of deliveries.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeliveryList {
     /// The deliveries.
     pub deliveries: Vec<DeliveryRecord>,
@@ -43,7 +63,7 @@ pub struct DeliveryList {
 }
 
 /// A page of refused requests.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RefusedList {
     /// The requests.
     pub refused: Vec<RefusedRequest>,

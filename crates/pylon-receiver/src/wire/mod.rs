@@ -19,23 +19,29 @@
 //! | `POST /api/dead/drop` | [`DeadOrder`] | [`OrderResult`] |
 //! | `GET /api/refused` | [`RefusedFilter`], [`PageQuery`] | [`RefusedList`] |
 //! | `GET /api/stats` | | [`Stats`] |
+//! | `GET /api/activity` | | [`Activity`] |
 //! | `GET /api/config` | | [`RunningConfig`] |
 //! | `GET /api/backup` | | a copy of the ledger, a SQLite file |
+//! | `GET /api/openapi.json` | | this table in full, as OpenAPI 3.1 |
 //!
 //! Every refusal is an [`ErrorAnswer`]. The paths are constants in [`path`].
 
+mod activity;
 mod content;
 mod error;
 mod event;
 mod list;
 mod order;
 pub mod path;
+mod schema;
 mod status;
 
+pub use crate::activity::{AttemptOutcome, DestinationSeen, EndpointSeen, LastAccepted, LastRefused, MinuteCount};
 pub use crate::ledger::{
     AttemptRecord, DeliveryFilter, DeliveryRecord, DeliveryState, DestinationStats, EventFilter, EventRecord,
     EventState, IssueSummary, Order, RefusedFilter,
 };
+pub use activity::{Activity, DestinationActivity, EndpointActivity, RetrySummary, SecretStatus};
 pub use content::Body;
 pub use error::ErrorAnswer;
 pub use event::{DeliveryDetail, EventDetail, RefusedRequest};

@@ -10,6 +10,10 @@ pub const READINESS: &str = "/readyz";
 pub const METRICS: &str = "/metrics";
 /// The list of events.
 pub const EVENTS: &str = "/api/events";
+/// One event; [`event`] makes its path.
+pub const EVENT: &str = "/api/events/{id}";
+/// One event's body; [`event_body`] makes its path.
+pub const EVENT_BODY: &str = "/api/events/{id}/body";
 /// The order to redeliver events.
 pub const EVENTS_REDELIVER: &str = "/api/events/redeliver";
 /// The list of deliveries.
@@ -26,11 +30,15 @@ pub const DEAD_DROP: &str = "/api/dead/drop";
 pub const REFUSED: &str = "/api/refused";
 /// Counts of events, deliveries and refused requests.
 pub const STATS: &str = "/api/stats";
+/// What the running receiver has seen since its start.
+pub const ACTIVITY: &str = "/api/activity";
 /// The configuration that the receiver runs with.
 pub const CONFIG: &str = "/api/config";
 
 /// A copy of the ledger.
 pub const BACKUP: &str = "/api/backup";
+/// The description of the API, in OpenAPI 3.1.
+pub const OPENAPI: &str = "/api/openapi.json";
 
 /// The path of one event.
 pub fn event(id: EventId) -> String {

@@ -4,16 +4,17 @@ use crate::ledger::DestinationStats;
 use crate::role::Role;
 use crate::time::Moment;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The process is alive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Liveness {
     /// Always `live`.
     pub status: LiveStatus,
 }
 
 /// The status of a process that answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LiveStatus {
     /// Alive.
@@ -21,7 +22,7 @@ pub enum LiveStatus {
 }
 
 /// Whether the receiver keeps its promises at present.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Readiness {
     /// Whether it is ready.
     pub status: ReadyStatus,
@@ -42,7 +43,7 @@ pub struct Readiness {
 }
 
 /// Whether a receiver is ready.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReadyStatus {
     /// Ready.
@@ -52,7 +53,7 @@ pub enum ReadyStatus {
 }
 
 /// Counts of everything in the ledger.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Stats {
     /// Events.
     pub events: u64,
@@ -70,7 +71,7 @@ pub struct Stats {
 }
 
 /// What waits in a receiver's spool, for a ledger that is away.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Spool {
     /// Since when new events go to the spool; left out if they go to the ledger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,7 +90,7 @@ pub struct Spool {
 }
 
 /// A destination: its unfinished and dead deliveries, and its state in the running receiver.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Destination {
     /// Its deliveries.
     #[serde(flatten)]
@@ -103,10 +104,14 @@ pub struct Destination {
     /// Whether it is not configured, so that nobody makes its deliveries; none if no receiver runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub orphaned: Option<bool>,
+    /// Whether it is failing in this receiver: its circuit is not closed, or the latest three attempts failed, or all since the start if
+    /// there were fewer. None if it is not configured, the receiver makes no deliveries, or no receiver runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<bool>,
 }
 
 /// The status of a destination's circuit breaker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CircuitStatus {
     /// Deliveries go out.
@@ -129,7 +134,7 @@ impl CircuitStatus {
 }
 
 /// The configuration that a receiver runs with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunningConfig {
     /// The configuration as TOML, with defaults and without secrets.
     pub config: String,

@@ -86,6 +86,7 @@ impl Front {
         let parts = AcceptorParts {
             ledger: ledger.clone(),
             metrics: metrics.clone(),
+            recorder: Arc::default(),
             clock: Arc::new(move || Moment::from_unix_milliseconds(clock.load(Ordering::Relaxed))),
             randomness: Arc::new(move |bytes: &mut [u8]| bytes.fill(drawn.fetch_add(1, Ordering::Relaxed))),
         };

@@ -5,6 +5,7 @@ mod backup;
 mod bounds;
 pub(crate) mod fake;
 mod health;
+mod openapi;
 mod orders;
 mod reads;
 mod refusals;

@@ -154,7 +154,7 @@ fn every_key_is_in_the_reference_with_its_default() {
     }
     let keys: Vec<_> = reference.lines().filter_map(|line| line.split('`').nth(1)).collect();
     assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len(), "each key once");
-    assert_eq!(keys.len(), 83);
+    assert_eq!(keys.len(), 84);
 }
 
 const EXAMPLE: &str = include_str!("../../../../deploy/pylon-receiver.toml");

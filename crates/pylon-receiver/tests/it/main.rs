@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall say where")]
 
 mod accept;
+mod activity;
 mod admin;
 mod certificates;
 mod config;

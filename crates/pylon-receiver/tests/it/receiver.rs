@@ -4,9 +4,11 @@ use crate::ledger::memory::MemoryLedger;
 use crate::transports::secure::Authority;
 use crate::wait::{LONGEST, until, within};
 use pylon_receiver::config::{
-    Config, DestinationConfig, EndpointConfig, HttpTransport, LedgerAddress, SecretSource, Tls, TransportConfig,
+    Config, DestinationConfig, EndpointConfig, HttpTransport, LedgerAddress, RetryPolicy, SecretSource, Tls,
+    TransportConfig,
 };
 use pylon_receiver::ledger::{EventFilter, Ledger, Order, Owner, Page, Prune, Pruned};
+use pylon_receiver::wire::{Activity, EndpointSeen};
 use pylon_receiver::{
     DeliveredEvent, EventId, Moment, Receiver, ReceiverBuilder, ReloadFault, StartFault, SystemWallClock, handlers_of,
 };
@@ -119,6 +121,70 @@ async fn a_closure_gets_each_event_again_until_it_has_taken_it() {
     within("it shuts down", receiver.shutdown()).await.unwrap();
     let kind = || "issue_new".to_owned();
     assert_eq!(*seen.lock().unwrap(), [(id, kind(), 1), (id, kind(), 2), (id, kind(), 3)]);
+}
+
+/// What the receiver says that it has seen.
+async fn activity(receiver: &Receiver) -> Activity {
+    let request = "GET /api/activity HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let answer = ask(admin_of(receiver), request).await.unwrap();
+    assert!(!answer.contains(SECRET));
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operators_are_told_what_the_receiver_has_seen_and_a_reload_forgets_only_what_is_gone() {
+    let folder = TempDir::new().unwrap();
+    let handlers = || handlers_of(|_| async { Err("not yet".into()) });
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    let config = |endpoint: EndpointConfig| {
+        let slow = RetryPolicy::default().first_delay(LONGEST).longest_delay(LONGEST);
+        let destination = DestinationConfig::new("app", TransportConfig::InProcess).retry(slow);
+        let config = Config::default().listen(anywhere.into()).admin(anywhere.into());
+        let ledger = LedgerAddress::Sqlite(folder.path().join("pylon.db"));
+        config.ledger(ledger).endpoints(vec![endpoint]).destinations(vec![destination])
+    };
+    let receiver = Receiver::builder().config(config(endpoint())).handlers("app", handlers()).start();
+    let receiver = within("it starts", receiver).await.unwrap();
+    let before = activity(&receiver).await;
+    let webhooks = webhooks_of(&receiver);
+    assert_eq!(before.addresses, [format!("http://{webhooks}")]);
+    let of = |before: &Activity| before.endpoints[0].clone();
+    assert_eq!((&*of(&before).path, of(&before).can_authenticate), ("/webhook", true));
+    assert_eq!((of(&before).seen, before.destinations[0].seen.failing), (EndpointSeen::default(), false));
+
+    let id = id_of(webhook(webhooks, now()).await);
+    let (status, _) = webhook(webhooks, now() - 100_000).await.unwrap();
+    assert_eq!(status, 401);
+    let missing = "POST /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    assert!(ask(webhooks, missing).await.unwrap().contains("404"));
+    let mut seen = activity(&receiver).await;
+    let deadline = Instant::now() + LONGEST;
+    while seen.destinations[0].seen.latest.is_empty() && Instant::now() < deadline {
+        seen = activity(&receiver).await;
+    }
+    let accepted = of(&seen).seen.accepted.unwrap();
+    assert_eq!((accepted.event, accepted.kind.as_deref(), accepted.duplicate), (id, Some("issue_new"), false));
+    let refused = of(&seen).seen.refused.unwrap();
+    assert_eq!(refused.code, "timestamp_stale");
+    assert!(refused.reason.starts_with("stale timestamp"), "{}", refused.reason);
+    assert_eq!(seen.elsewhere.as_ref().unwrap().code, "unknown_path");
+    let there = &seen.destinations[0].seen;
+    let latest = &there.latest[0];
+    assert_eq!((latest.delivery.event, latest.attempt, latest.delivered), (id, 1, false));
+    assert!(latest.detail.contains("not yet"), "{}", latest.detail);
+    let counted: u32 = there.minutes.iter().map(|minute| minute.failed).sum();
+    assert_eq!((there.failing, counted), (true, 1));
+
+    assert_eq!(id_of(webhook(webhooks, accepted.at.unix_seconds() as i64).await), id, "it is a duplicate");
+    within("it reloads", receiver.reload(config(endpoint()))).await.unwrap();
+    let after = activity(&receiver).await;
+    assert!(of(&after).seen.accepted.unwrap().duplicate);
+    assert_eq!((of(&after).seen.refused, after.elsewhere), (of(&seen).seen.refused, seen.elsewhere));
+    assert_eq!(after.destinations[0].seen.latest, seen.destinations[0].seen.latest);
+    within("it reloads", receiver.reload(config(endpoint().name("renamed".into())))).await.unwrap();
+    within("it reloads", receiver.reload(config(endpoint()))).await.unwrap();
+    assert_eq!(of(&activity(&receiver).await).seen, EndpointSeen::default());
+    within("it shuts down", receiver.shutdown()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

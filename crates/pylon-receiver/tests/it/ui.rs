@@ -4,3 +4,4 @@ mod access;
 mod hostile;
 mod pages;
 mod session;
+mod setup;

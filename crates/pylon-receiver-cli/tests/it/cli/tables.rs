@@ -158,6 +158,8 @@ fn stats_are_a_table() {
             "destinations": [
                 {"destination": "app", "waiting": 3, "held": 0, "delivering": 1, "dead": 2, "circuit": "open",
                  "oldest_due_at": "2026-11-23T08:00:00Z", "open_for_seconds": 12.5, "orphaned": false},
+                {"destination": "archive", "waiting": 1, "held": 0, "delivering": 0, "dead": 0, "circuit": "closed",
+                 "orphaned": false, "failing": true},
                 {"destination": "former", "waiting": 5, "held": 0, "delivering": 0, "dead": 0, "orphaned": true},
             ],
         }),
@@ -171,6 +173,7 @@ ledger    1.5 MiB
 
 DESTINATION  WAITING  HELD  DELIVERING  DEAD  OLDEST DUE            CIRCUIT
 app                3     0           1     2  2026-11-23T08:00:00Z  open, 13s
+archive            1     0           0     0  -                     closed, failing
 former             5     0           0     0  -                     not configured
 ",
     );

@@ -148,7 +148,7 @@ fn the_configuration_is_checked_against_the_database() {
     let port = cluster.port();
     scene.assert_refuses(
         1,
-        &format!("the ledger cannot be reached: 127.0.0.1:{port}: {refused}; check that it runs and that this machine may connect"),
+        &format!("the ledger cannot be reached: 127.0.0.1:{port}: {refused}; check that it runs, and that the address, the user and the password are right"),
     );
     scene.write("password", "");
     scene.assert_refuses(
@@ -193,7 +193,7 @@ fn the_certificate_of_the_database_is_verified() {
     assert_eq!(running.webhook(&body(1)).status, 200);
     drop(running);
     let port = cluster.port();
-    let advice = "; check that it runs and that this machine may connect";
+    let advice = "; check that it runs, and that the address, the user and the password are right";
     let refuses = |scene: &Scene, sentence: &str| {
         let sentence = format!("the ledger cannot be reached: {sentence}{advice}");
         let (code, said) = check(scene);

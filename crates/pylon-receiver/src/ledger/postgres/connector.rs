@@ -290,9 +290,9 @@ fn refused(error: tokio_postgres::Error, tls: &PostgresTls) -> Unfit {
     }
     let source = std::error::Error::source(&error).map(ToString::to_string);
     match source.as_deref() {
-        Some("password missing") => {
-            Unfit::Now("expected a password, found none; set PGPASSWORD or `ledger_password`".to_owned())
-        }
+        Some("password missing") => Unfit::Now(
+            "expected a password, found none; set PGPASSWORD, or `ledger_password` in the configuration".to_owned(),
+        ),
         _ => error.into(),
     }
 }

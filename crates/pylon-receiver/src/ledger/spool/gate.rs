@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// A spell that begins so soon after one that was told is told only if it lasts.
-const FLAPPING: Duration = Duration::from_secs(60);
+const FLAPPING: Duration = Duration::from_secs(10);
 
 /// Which way new events go.
 #[derive(Debug)]

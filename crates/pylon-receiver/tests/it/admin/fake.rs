@@ -8,7 +8,10 @@ use pylon_receiver::internals::{
     Access, AdminParts, CertificateEnd, Metrics, OperatorsOptions, Running, RunningDestination, operators_router,
 };
 use pylon_receiver::ledger::*;
-use pylon_receiver::wire::CircuitStatus;
+use pylon_receiver::wire::{
+    Activity, CircuitStatus, DestinationActivity, DestinationSeen, EndpointActivity, EndpointSeen, RetrySummary,
+    SecretStatus,
+};
 use pylon_receiver::{DeliveryId, EventId, Headers, Moment, Role};
 use pylon_webhooks::{EventKind, WebhookEvent};
 use serde_json::Value;
@@ -336,6 +339,7 @@ pub(crate) struct FakeRunning {
     pub(crate) unmet: Mutex<Vec<String>>,
     pub(crate) warnings: Mutex<Vec<String>>,
     pub(crate) certificates: Mutex<Vec<CertificateEnd>>,
+    pub(crate) activity: Mutex<Option<Activity>>,
 }
 
 impl Running for FakeRunning {
@@ -358,6 +362,9 @@ impl Running for FakeRunning {
     fn warnings(&self) -> Vec<String> {
         self.warnings.lock().unwrap().clone()
     }
+    fn activity(&self) -> Activity {
+        self.activity.lock().unwrap().clone().unwrap_or_else(activity)
+    }
     fn certificates(&self) -> Vec<CertificateEnd> {
         self.certificates.lock().unwrap().clone()
     }
@@ -369,7 +376,37 @@ impl Running for FakeRunning {
 /// A destination of the fake receiver; an open circuit stays open for 1.5 s.
 pub(crate) fn destination(name: &str, circuit: CircuitStatus) -> RunningDestination {
     let open_for = (circuit == CircuitStatus::Open).then_some(Duration::from_millis(1500));
-    RunningDestination { name: name.into(), circuit: Some(circuit), open_for }
+    let is_failing = Some(circuit != CircuitStatus::Closed);
+    RunningDestination { name: name.into(), circuit: Some(circuit), open_for, is_failing }
+}
+
+/// A receiver with the endpoint `support` and the destinations `app` and `archive` that has started now.
+pub(crate) fn activity() -> Activity {
+    let secret = SecretStatus { source: "environment variable SUPPORT_SECRET".to_owned(), fault: None };
+    let endpoint = EndpointActivity {
+        name: "support".to_owned(),
+        path: "/support".to_owned(),
+        signature: true,
+        header: None,
+        secrets: vec![secret],
+        can_authenticate: true,
+        seen: EndpointSeen::default(),
+    };
+    let retry =
+        RetrySummary { attempts: 30, age_seconds: 259_200.0, first_delay_seconds: 1.0, longest_delay_seconds: 3600.0 };
+    let there = |name: &str| DestinationActivity {
+        name: name.to_owned(),
+        address: format!("http://{name}:8000/webhook"),
+        retry,
+        seen: DestinationSeen::default(),
+    };
+    Activity {
+        since: NOW,
+        addresses: vec!["http://127.0.0.1:8080".to_owned()],
+        endpoints: vec![endpoint],
+        destinations: vec![there("app"), there("archive")],
+        elsewhere: None,
+    }
 }
 
 /// A router with what is behind it.

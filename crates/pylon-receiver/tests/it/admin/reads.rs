@@ -230,11 +230,12 @@ async fn stats_tell_of_every_destination_that_is_configured_or_has_something_lef
     let nothing = |name: &str, circuit: &str| {
         json!({
             "destination": name, "waiting": 0, "held": 0, "delivering": 0, "dead": 0, "circuit": circuit, "orphaned": false,
+            "failing": circuit != "closed",
         })
     };
     let destinations = json!([
         { "destination": "app", "waiting": 0, "held": 2, "delivering": 3, "dead": 0, "circuit": "open",
-          "open_for_seconds": 1.5, "orphaned": false },
+          "open_for_seconds": 1.5, "orphaned": false, "failing": true },
         nothing("archive", "closed"),
         { "destination": "gone", "waiting": 4, "held": 0, "delivering": 0, "dead": 1,
           "oldest_due_at": "1970-01-01T00:00:00Z", "orphaned": true },

@@ -93,6 +93,8 @@ async fn every_answer_is_read_into_its_type_without_loss() {
     is_whole::<EventDetail>(&get(&path::event(event_id(1))).await);
     assert_eq!(admin.get(&path::event_body(event_id(1))).await.body, b"\xff".as_slice());
     assert_eq!(is_whole::<Stats>(&get(path::STATS).await).destinations.len(), 2);
+    let activity = is_whole::<Activity>(&get(path::ACTIVITY).await);
+    assert_eq!((activity.endpoints.len(), activity.destinations.len()), (1, 2));
     is_whole::<RunningConfig>(&get(path::CONFIG).await);
     assert_eq!(is_whole::<ErrorAnswer>(&admin.get("/other").await.json(404)).error, "not_found");
     *admin.running.unmet.lock().unwrap() = vec!["endpoint support has no secret".to_owned()];

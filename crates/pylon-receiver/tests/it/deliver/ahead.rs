@@ -82,6 +82,7 @@ impl Stage {
             owner: Owner::random(&SystemRandomness),
             transport: app.clone(),
             metrics: Arc::new(Metrics::new()),
+            recorder: Arc::default(),
             clock,
             randomness: Arc::new(SystemRandomness),
         };

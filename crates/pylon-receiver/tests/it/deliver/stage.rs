@@ -91,6 +91,7 @@ pub(super) fn parts(ledger: &Arc<SqliteLedger>, transport: &Arc<Scripted>, now: 
         owner: Owner::random(&SystemRandomness),
         transport: transport.clone(),
         metrics: Arc::new(Metrics::new()),
+        recorder: Arc::default(),
         clock: clock(now),
         // No jitter: the whole wait of the first attempt.
         randomness: Arc::new(|bytes: &mut [u8]| bytes.copy_from_slice(&10_000u64.to_le_bytes())),

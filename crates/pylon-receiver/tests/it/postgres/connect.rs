@@ -48,7 +48,9 @@ async fn hosts_are_tried_in_turn_and_each_failure_is_told() {
     let found = unreachable(connect(&format!("postgres://postgres@127.0.0.1:{port}/{database}")).await);
     assert_eq!(
         found,
-        format!("127.0.0.1:{port}: expected a password, found none; set PGPASSWORD or `ledger_password`")
+        format!(
+            "127.0.0.1:{port}: expected a password, found none; set PGPASSWORD, or `ledger_password` in the configuration"
+        )
     );
     let found = unreachable(connect(&format!("postgres://postgres:sk-wrong@127.0.0.1:{port}/{database}")).await);
     let expected = format!("127.0.0.1:{port}: password authentication failed for user \"postgres\" (28P01)");

@@ -27,7 +27,7 @@ fn the_log_has_the_beginning_what_waits_and_the_end() {
         stage.beyond.turn(Way::Up);
         direct(&ledger).await;
     });
-    let away = "the ledger cannot be reached: no route; check that it runs and that this machine may connect";
+    let away = "the ledger cannot be reached: no route; check that it runs, and that the address, the user and the password are right";
     let waits = format!(
         "WARN message=spooling since 2023-11-14T22:14:20Z: 1 events (560 B) wait for the ledger; a 200 means one disk meanwhile ({away})"
     );

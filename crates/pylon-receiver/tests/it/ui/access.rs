@@ -11,7 +11,7 @@ const SAME: (&str, &str) = ("sec-fetch-site", "same-origin");
 const CROSS: (&str, &str) = ("sec-fetch-site", "cross-site");
 
 fn operator(name: &str, role: OperatorRole, token: &str) -> Operator {
-    Operator { name: name.into(), role, token: Zeroizing::new(token.as_bytes().to_vec()) }
+    Operator { name: name.into(), role, token: Zeroizing::new(token.as_bytes().to_vec()), user_header: None }
 }
 
 fn with_an_event(access: Access) -> (Admin, String) {
@@ -131,6 +131,48 @@ async fn a_reader_reads_and_gives_no_order_by_page_or_api() {
     assert_eq!(admin.send("POST", &path, &[HOST, anna, FORM, SAME], "").await.status, 303);
     let order = admin.send("POST", "/api/dead/drop", &[HOST, anna, json], "{\"all\":true}").await;
     assert_eq!(order.status, 200);
+}
+
+/// Who is told to be signed in, on the page that the request gets.
+async fn told(admin: &Admin, headers: &[(&str, &str)]) -> Option<String> {
+    let answer = admin.send("GET", "/ui/", &[&[HOST], headers].concat(), "").await;
+    let page = answer.text();
+    let (_, after) = page.split_once("<span id=\"operator\">")?;
+    Some(after.split_once("</span>")?.0.to_owned())
+}
+
+#[tokio::test]
+async fn a_proxy_says_whom_it_asks_for_and_nobody_else_does() {
+    let proxy = |role| Operator {
+        user_header: Some("x-forwarded-user".parse().unwrap()),
+        ..operator("sso", role, "the token of sso")
+    };
+    let anna = operator("anna", OperatorRole::Operator, "the token of anna");
+    let (admin, path) = with_an_event(Access::Tokens(vec![proxy(OperatorRole::Reader), anna]));
+    let user = ("x-forwarded-user", "otto@example.com");
+    let (of_sso, of_anna) =
+        (("authorization", "Bearer the token of sso"), ("authorization", "Bearer the token of anna"));
+    assert_eq!(told(&admin, &[of_sso, user]).await.as_deref(), Some("otto@example.com via sso"));
+    assert_eq!(told(&admin, &[of_sso, ("x-forwarded-user", "<b>")]).await.as_deref(), Some("&#60;b&#62; via sso"));
+    // What is missing, blank, twice, not ASCII or too long names nobody.
+    let long = "x".repeat(201);
+    for odd in [vec![], vec![("x-forwarded-user", " ")], vec![user, user], vec![("x-forwarded-user", "ö")]] {
+        assert_eq!(told(&admin, &[&[of_sso], &odd[..]].concat()).await.as_deref(), Some("sso"), "{odd:?}");
+    }
+    assert_eq!(told(&admin, &[of_sso, ("x-forwarded-user", &long)]).await.as_deref(), Some("sso"));
+    // Of other headers, of other operators and of sessions it is not taken.
+    assert_eq!(told(&admin, &[of_sso, ("x-forwarded-email", "otto")]).await.as_deref(), Some("sso"));
+    assert_eq!(told(&admin, &[of_anna, user]).await.as_deref(), Some("anna"));
+    assert_eq!(told(&admin, &[user]).await, None);
+    assert_eq!(told(&admin, &[("authorization", "Bearer wrong"), user]).await, None);
+    let form = "token=the+token+of+sso&to=";
+    let answer = admin.send("POST", "/ui/sign-in", &[HOST, FORM, SAME], form).await;
+    let cookie = answer.header("set-cookie").split(';').next().unwrap().to_owned();
+    assert_eq!(told(&admin, &[("cookie", &cookie), user]).await.as_deref(), Some("sso"));
+    // A name is no role.
+    let order = admin.send("POST", &path, &[HOST, of_sso, ("x-forwarded-user", "anna"), FORM, SAME], "").await;
+    assert_eq!(order.status, 403);
+    assert!(admin.ledger.orders.lock().unwrap().is_empty());
 }
 
 #[tokio::test]

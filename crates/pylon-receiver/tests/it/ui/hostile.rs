@@ -1,9 +1,10 @@
 //! What strangers write stands on the page as text.
 
-use crate::admin::fake::{Admin, delivery, event, event_id};
+use crate::admin::fake::{Admin, NOW, activity, delivery, destination, event, event_id};
 use bytes::Bytes;
-use pylon_receiver::internals::Access;
+use pylon_receiver::internals::{Access, RunningDestination};
 use pylon_receiver::ledger::{AttemptRecord, DeliveryState, RefusedRecord};
+use pylon_receiver::wire::{AttemptOutcome, CircuitStatus, LastRefused};
 use pylon_receiver::{Headers, Moment};
 
 /// Texts that would do something if they were not text.
@@ -50,6 +51,7 @@ async fn pages(text: &str) -> Vec<(String, String)> {
     let mut unknown = event.clone();
     unknown.record.id = event_id(10);
     unknown.record.kind = None;
+    let dead_id = dead.id;
     admin.ledger.events.lock().unwrap().extend([event, unknown]);
     admin.ledger.deliveries.lock().unwrap().push(dead);
     admin.ledger.refused.lock().unwrap().push(RefusedRecord {
@@ -67,6 +69,28 @@ async fn pages(text: &str) -> Vec<(String, String)> {
         body_length: text.len() as u64,
     });
     *admin.running.unmet.lock().unwrap() = vec![text.to_owned()];
+    let mut seen = activity();
+    let refused = LastRefused { at: NOW, code: text.to_owned(), reason: text.to_owned() };
+    let endpoint = &mut seen.endpoints[0];
+    (endpoint.name, endpoint.path, endpoint.header) = (text.to_owned(), text.to_owned(), Some(text.to_owned()));
+    (endpoint.secrets[0].source, endpoint.secrets[0].fault) = (text.to_owned(), Some(text.to_owned()));
+    (endpoint.can_authenticate, endpoint.seen.refused) = (false, Some(refused.clone()));
+    let outcome = AttemptOutcome {
+        at: NOW,
+        delivery: dead_id,
+        attempt: 1,
+        delivered: false,
+        status: Some(500),
+        detail: text.to_owned(),
+        took_milliseconds: 5,
+    };
+    let there = &mut seen.destinations[0];
+    (there.name, there.address, there.seen.failing) = (text.to_owned(), text.to_owned(), true);
+    there.seen.latest = vec![outcome];
+    (seen.elsewhere, seen.addresses) = (Some(refused), vec![text.to_owned()]);
+    *admin.running.activity.lock().unwrap() = Some(seen);
+    let failing = RunningDestination { is_failing: Some(true), ..destination(text, CircuitStatus::Closed) };
+    *admin.running.destinations.lock().unwrap() = vec![failing];
     let encoded: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
     let mut found = Vec::new();
     for path in [
@@ -82,6 +106,9 @@ async fn pages(text: &str) -> Vec<(String, String)> {
         "/ui/refused".to_owned(),
         format!("/ui/refused?code={encoded}"),
         "/ui/health".to_owned(),
+        "/ui/setup".to_owned(),
+        format!("/ui/setup?endpoint={encoded}"),
+        format!("/ui/setup?kind={encoded}"),
         format!("/ui/{encoded}"),
         format!("/ui/destinations/{encoded}"),
         format!("/ui/events?{encoded}={encoded}"),
@@ -97,6 +124,9 @@ async fn pages(text: &str) -> Vec<(String, String)> {
 async fn a_strangers_text_makes_no_element_and_no_attribute() {
     for hostile in HOSTILE {
         for (path, html) in pages(hostile).await {
+            // Our own pictures.
+            let html =
+                html.replace("<svg class=\"spark\" role=\"img\" aria-label=\"no attempt in the last hour\" ", "");
             for markup in ["<img", "<svg", "<b>", "<script>alert", "onerror=alert(1)>", "</textarea", "49{%"] {
                 assert!(!html.contains(markup), "{path}: {markup}");
             }

@@ -69,7 +69,8 @@ async fn every_link_form_and_file_is_relative_and_leads_to_something() {
             }
         }
     }
-    for page in ["/ui/events", "/ui/dead", "/ui/refused", "/ui/health", "/ui/help", "/ui/destinations/app"] {
+    for page in ["/ui/events", "/ui/dead", "/ui/refused", "/ui/setup", "/ui/health", "/ui/help", "/ui/destinations/app"]
+    {
         assert!(seen.contains(page), "{page} is reached by links: {seen:?}");
     }
     assert!(seen.contains(&format!("/ui/events/{id}")), "{seen:?}");

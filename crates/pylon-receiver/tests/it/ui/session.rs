@@ -14,6 +14,7 @@ fn admin() -> Admin {
         name: name.into(),
         role,
         token: Zeroizing::new(format!("the token of {name}").into_bytes()),
+        user_header: None,
     };
     let operators = [operator("anna", OperatorRole::Operator), operator("rita", OperatorRole::Reader)];
     Admin::new(Access::Tokens(operators.into()))
@@ -47,7 +48,7 @@ async fn who_is_not_signed_in_is_led_to_sign_in_and_back() {
     let cookie = signed_in(&admin, "anna").await;
     let page = admin.send("GET", "/ui/events?state=dead", &[HOST, ("cookie", &cookie)], "").await;
     assert_eq!(page.status, 200);
-    assert!(page.text().contains("<span>anna</span>"), "{}", page.text());
+    assert!(page.text().contains("<span id=\"operator\">anna</span>"), "{}", page.text());
 }
 
 #[tokio::test]
