@@ -31,6 +31,10 @@ pub(crate) struct EventFilterArgs {
     #[arg(long, value_name = "NUMBER_OR_ID")]
     issue: Option<String>,
 
+    /// With this term: an issue's number or id, a message's id, an e-mail address, an account's name or id
+    #[arg(long)]
+    term: Option<String>,
+
     /// Received at this endpoint
     #[arg(long, value_name = "NAME")]
     endpoint: Option<String>,
@@ -39,7 +43,7 @@ pub(crate) struct EventFilterArgs {
     #[arg(long, value_parser = event_states())]
     state: Option<EventState>,
 
-    /// The body contains this text; JSON's white space and escapes do not count
+    /// The body contains this text; case, JSON's white space and escapes do not count
     #[arg(long, value_name = "TEXT")]
     contains: Option<String>,
 }
@@ -60,6 +64,7 @@ impl EventFilterArgs {
             contains: self.contains.clone(),
             issue: self.issue.clone(),
             id: None,
+            term: self.term.clone(),
         }
     }
 }

@@ -2,13 +2,14 @@
 
 use super::client::{Client, Query, query, read};
 use crate::fault::Fault;
+use crate::print::moment::to_the_second;
 use crate::print::output::{Format, Output, json_text, note};
 use clap::{Args, ValueEnum};
 use pylon_receiver::wire::{
     DeliveryList, DeliveryRecord, EventList, EventRecord, Order, OrderList, OrderRecord, PageQuery, RefusedList,
     RefusedRequest, path,
 };
-use pylon_receiver::{DeliveryId, EventId};
+use pylon_receiver::{DeliveryId, EventId, Moment};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -54,6 +55,11 @@ pub(crate) trait List: DeserializeOwned {
     /// The entries, in words.
     const ENTRIES: &'static str;
 
+    /// Up to when a search came that took too long for one page.
+    fn searched_to(&self) -> Option<Moment> {
+        None
+    }
+
     /// The entries, and where the next page starts.
     fn into_parts(self) -> (Vec<Self::Record>, Option<Self::Id>);
 }
@@ -64,6 +70,10 @@ impl List for EventList {
     const PATH: &'static str = path::EVENTS;
     const FIELD: &'static str = "events";
     const ENTRIES: &'static str = "events";
+
+    fn searched_to(&self) -> Option<Moment> {
+        self.searched_to
+    }
 
     fn into_parts(self) -> (Vec<EventRecord>, Option<EventId>) {
         (self.events, self.next)
@@ -121,7 +131,9 @@ pub(crate) async fn print<L: List>(
     loop {
         let limit = left.min(PAGE);
         let answer: Value = client.get(L::PATH, &query_of_page(&filter, &after, limit, page.order)).await?;
-        let (mut found, next) = read::<L>(&answer)?.into_parts();
+        let list = read::<L>(&answer)?;
+        let searched_to = list.searched_to();
+        let (mut found, next) = list.into_parts();
         found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         let count = found.len() as u64;
         match out.format() {
@@ -136,8 +148,12 @@ pub(crate) async fn print<L: List>(
         (printed, left) = (printed + count, left - count);
         let more = next.is_some();
         // A list that continues at the same entry would never end.
-        if next.is_none() || next == after || count == 0 || left == 0 {
+        let is_over = count == 0 && searched_to.is_none();
+        if next.is_none() || next == after || is_over || left == 0 {
             return end::<L>(printed, more, out);
+        }
+        if let Some(moment) = searched_to {
+            note(&format!("searched to {}, going on", to_the_second(moment)));
         }
         after = next;
     }

@@ -53,6 +53,7 @@ pub(crate) enum EventsCommand {
 const LIST_EXAMPLES: &str = "\
 Examples:
   pylon-receiver events list --issue 1042
+  pylon-receiver events list --term sam@example.com
   pylon-receiver events list --since 2h --kind issue_new
   pylon-receiver events list --state parked --all --json
   pylon-receiver events list --contains 'Export fails' --order oldest";

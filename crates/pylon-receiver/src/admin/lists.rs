@@ -4,7 +4,7 @@ use super::answer::{Answer, Refusal, json};
 use super::fields::Fields;
 use super::parts::AdminParts;
 use crate::id::{DeliveryId, EventId};
-use crate::ledger::{LedgerFuture, Page};
+use crate::ledger::{EventRecord, FoundEvents, LedgerFuture, Page};
 use crate::wire::{
     DeadGroups, DeliveryFilter, DeliveryList, EventFilter, EventList, PageQuery, RefusedFilter, RefusedList,
     RefusedRequest,
@@ -15,6 +15,7 @@ use pylon_webhooks::EventKind;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io;
+use std::time::{Duration, Instant};
 
 /// Entries on a page if the request does not say.
 const PAGE: u32 = 100;
@@ -22,6 +23,8 @@ const PAGE: u32 = 100;
 const LONGEST_PAGE: u32 = 1000;
 /// The most bytes of a page's entries in JSON: a page ends before the entry that would exceed it, unless it is the first one.
 const LARGEST_PAGE: usize = 1024 * 1024;
+/// How long events are searched for one page. Then the page says how far the search came.
+const SEARCHED_FOR: Duration = Duration::from_secs(2);
 /// How many entries the ledger gives at once.
 const AT_ONCE: u32 = 50;
 
@@ -38,9 +41,17 @@ pub(crate) async fn list_events(
     filter: EventFilter,
     page: Page<EventId>,
 ) -> Result<EventList, Refusal> {
-    let ask = |page| parts.ledger.events(filter.clone(), page);
-    let (events, next) = gather(page, ask, |event| event.id, |event| event).await?;
-    Ok(EventList { events, next })
+    let until = Instant::now() + SEARCHED_FOR;
+    let ask = |page: Page<EventId>| -> LedgerFuture<'_, Part<EventRecord, EventId>> {
+        let within = until.saturating_duration_since(Instant::now());
+        let asked = parts.ledger.search(filter.clone(), page, within);
+        Box::pin(async move {
+            let FoundEvents { events, searched_to } = asked.await?;
+            Ok(Part { entries: events, ended_at: searched_to })
+        })
+    };
+    let Gathered { entries, next, ended_at } = gather(page, ask, |event| event.id, |event| event).await?;
+    Ok(EventList { events: entries, next, searched_to: ended_at.map(EventId::received_at) })
 }
 
 pub(super) async fn deliveries(State(parts): State<AdminParts>, uri: Uri) -> Answer {
@@ -57,9 +68,9 @@ pub(crate) async fn list_deliveries(
     filter: DeliveryFilter,
     page: Page<DeliveryId>,
 ) -> Result<DeliveryList, Refusal> {
-    let ask = |page| parts.ledger.deliveries(filter.clone(), page);
-    let (deliveries, next) = gather(page, ask, |delivery| delivery.id, |delivery| delivery).await?;
-    Ok(DeliveryList { deliveries, next })
+    let ask = |page| Part::whole(parts.ledger.deliveries(filter.clone(), page));
+    let Gathered { entries, next, .. } = gather(page, ask, |delivery| delivery.id, |delivery| delivery).await?;
+    Ok(DeliveryList { deliveries: entries, next })
 }
 
 pub(super) async fn dead_groups(State(parts): State<AdminParts>, uri: Uri) -> Answer {
@@ -80,9 +91,9 @@ pub(crate) async fn list_refused(
     filter: RefusedFilter,
     page: Page<u64>,
 ) -> Result<RefusedList, Refusal> {
-    let ask = |page| parts.ledger.refused(filter.clone(), page);
-    let (refused, next) = gather(page, ask, |refused| refused.number, RefusedRequest::from).await?;
-    Ok(RefusedList { refused, next })
+    let ask = |page| Part::whole(parts.ledger.refused(filter.clone(), page));
+    let Gathered { entries, next, .. } = gather(page, ask, |refused| refused.number, RefusedRequest::from).await?;
+    Ok(RefusedList { refused: entries, next })
 }
 
 /// Refuses a filter with an empty text, and reads a kind's type as the kind. `prefix` stands before the filter's name.
@@ -93,6 +104,7 @@ pub(crate) fn complete_event_filter(
 ) -> Result<EventFilter, Refusal> {
     check_text(&filter.contains, &format!("{prefix}contains"), fields)?;
     check_text(&filter.issue, &format!("{prefix}issue"), fields)?;
+    check_text(&filter.term, &format!("{prefix}term"), fields)?;
     let named = |kind: String| EventKind::from_name(&kind).map_or(kind, |kind| kind.name().to_owned());
     Ok(EventFilter { kind: filter.kind.map(named), ..filter })
 }
@@ -110,30 +122,59 @@ pub(super) fn next<T, K>(entries: &[T], page: &Page<K>, id: impl FnOnce(&T) -> K
     entries.last().filter(|_| entries.len() >= page.limit as usize).map(id)
 }
 
-/// The entries of a page, as far as they are not too large together, and where the next page starts.
+/// What the ledger gives at once.
+pub(super) struct Part<T, K> {
+    entries: Vec<T>,
+    /// Where a search ended because it took too long; none: it came to its end.
+    ended_at: Option<K>,
+}
+
+impl<T: Send, K: Send> Part<T, K> {
+    pub(super) fn whole<'l>(entries: LedgerFuture<'l, Vec<T>>) -> LedgerFuture<'l, Self>
+    where
+        T: 'l,
+        K: 'l,
+    {
+        Box::pin(async move { Ok(Self { entries: entries.await?, ended_at: None }) })
+    }
+}
+
+/// A page.
+pub(super) struct Gathered<E, K> {
+    pub(super) entries: Vec<E>,
+    /// Where the next page starts; none: this is the last one.
+    pub(super) next: Option<K>,
+    /// Where a search ended because it took too long.
+    ended_at: Option<K>,
+}
+
+/// The entries of a page, as far as they are not too large together and the search for them does not take too long.
 pub(super) async fn gather<'l, K: Copy, T, E: Serialize>(
     page: Page<K>,
-    ask: impl Fn(Page<K>) -> LedgerFuture<'l, Vec<T>>,
+    ask: impl Fn(Page<K>) -> LedgerFuture<'l, Part<T, K>>,
     id: impl Fn(&T) -> K,
     entry: impl Fn(T) -> E,
-) -> Result<(Vec<E>, Option<K>), Refusal> {
+) -> Result<Gathered<E, K>, Refusal> {
     let (mut entries, mut size, mut after) = (Vec::new(), 0, page.after);
     loop {
         let left = page.limit - entries.len() as u32;
         let part = Page { after, limit: left.min(AT_ONCE), ..page };
-        let found = ask(part).await?;
+        let Part { entries: found, ended_at } = ask(part).await?;
         let next = next(&found, &part, &id);
         for record in found {
             let (id, entry) = (id(&record), entry(record));
             size += size_of(&entry);
             if size > LARGEST_PAGE && !entries.is_empty() {
-                return Ok((entries, after));
+                return Ok(Gathered { entries, next: after, ended_at: None });
             }
             entries.push(entry);
             after = Some(id);
         }
+        if ended_at.is_some() {
+            return Ok(Gathered { entries, next: ended_at, ended_at });
+        }
         if next.is_none() || entries.len() >= page.limit as usize {
-            return Ok((entries, next));
+            return Ok(Gathered { entries, next, ended_at: None });
         }
     }
 }

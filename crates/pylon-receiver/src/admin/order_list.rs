@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, Refusal, json};
 use super::fields::Fields;
-use super::lists::{self, page};
+use super::lists::{Gathered, Part, gather, page};
 use super::orders::{Body, fields_of};
 use super::parts::AdminParts;
 use crate::ledger::{OrderRecord, Page};
@@ -18,9 +18,9 @@ pub(super) async fn list(State(parts): State<AdminParts>, uri: Uri) -> Answer {
 
 /// A page of orders.
 pub(crate) async fn list_orders(parts: &AdminParts, page: Page<u64>) -> Result<OrderList, Refusal> {
-    let (orders, next) =
-        lists::gather(page, |page| parts.ledger.orders(page), |order| order.number, |order| order).await?;
-    Ok(OrderList { orders, next })
+    let ask = |page| Part::whole(parts.ledger.orders(page));
+    let Gathered { entries, next, .. } = gather(page, ask, |order| order.number, |order| order).await?;
+    Ok(OrderList { orders: entries, next })
 }
 
 pub(super) async fn show(State(parts): State<AdminParts>, Path(number): Path<String>, uri: Uri) -> Answer {

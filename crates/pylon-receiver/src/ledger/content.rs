@@ -62,28 +62,50 @@ fn without_sign(number: &str) -> &str {
     number.strip_prefix('#').unwrap_or(number).trim_start()
 }
 
-/// Whether a body has a text in it. How JSON writes the body does not matter: neither its white space nor its escapes. A text
-/// that the body has byte for byte is always found.
+/// Whether a body has a text in it. How JSON writes the body does not matter: neither its white space nor its escapes. Case does not
+/// count. A text that the body has byte for byte is always found.
 ///
 /// ```
 /// use pylon_receiver::ledger::body_contains;
 ///
-/// let body = br#"{"issue_number": "1042", "issue_title": "Caf\u00e9 closed"}"#;
+/// let body = br#"{"issue_number": "1042", "issue_title": "CAF\u00c9 closed"}"#;
 /// assert!(body_contains(body, r#""issue_number":"1042""#));
 /// assert!(body_contains(body, "Café closed"));
 /// assert!(!body_contains(body, "Caféclosed"));
 /// ```
 pub fn body_contains(body: &[u8], text: &str) -> bool {
-    if has(body, text.as_bytes()) {
-        return true;
-    }
-    let body = respaced(&unescaped(body));
-    // What people type may be copied from a body, or may be the text itself, with backslashes of its own.
-    [Cow::Borrowed(text.as_bytes()), unescaped(text.as_bytes())].iter().any(|text| has(&body, &respaced(text)))
+    BodyText::new(text).is_in(body)
 }
 
-fn has(body: &[u8], text: &[u8]) -> bool {
-    text.is_empty() || body.windows(text.len()).any(|part| part == text)
+/// A text to look for in many bodies.
+pub(crate) struct BodyText {
+    plain: String,
+    /// As JSON may have it: what people type may be copied from a body, or may be the text itself, with backslashes of its own.
+    spaced: [String; 2],
+}
+
+impl BodyText {
+    pub(crate) fn new(text: &str) -> Self {
+        let spaced = [Cow::Borrowed(text.as_bytes()), unescaped(text.as_bytes())].map(|text| lower(&respaced(&text)));
+        Self { plain: lower(text.as_bytes()), spaced }
+    }
+
+    /// Whether the body has it.
+    pub(crate) fn is_in(&self, body: &[u8]) -> bool {
+        if lower(body).contains(&self.plain) {
+            return true;
+        }
+        let body = lower(&respaced(&unescaped(body)));
+        self.spaced.iter().any(|text| body.contains(text))
+    }
+}
+
+/// The text in lower case, one character for each as far as there is one: what a text is a part of does not change it.
+fn lower(text: &[u8]) -> String {
+    if text.is_ascii() {
+        return String::from_utf8_lossy(text).to_ascii_lowercase();
+    }
+    String::from_utf8_lossy(text).chars().flat_map(char::to_lowercase).collect()
 }
 
 /// The text with its JSON escapes read; borrowed when it has none.

@@ -9,7 +9,7 @@ use super::exchange::{Exchange, Exchanged};
 use super::lease::{Lease, Owner};
 use super::order::{BegunOrder, Carried, NewOrder, OrderEnd, OrderPart, OrderRecord};
 use super::read::{
-    DeadGroup, DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, Page, RefusedFilter,
+    DeadGroup, DeliveryFilter, DeliveryRecord, EventDetail, EventFilter, EventRecord, FoundEvents, Page, RefusedFilter,
     RefusedRecord, Stats,
 };
 use super::refused::NewRefused;
@@ -180,6 +180,13 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// A page of the events that match.
     fn events(&self, filter: EventFilter, page: Page<EventId>) -> LedgerFuture<'_, Vec<EventRecord>>;
+
+    /// A page of the events that match, as far as they are found within this time. What the index of the ledger cannot tell is searched for
+    /// in bodies, which may take longer: then the answer says how far the search came.
+    fn search(&self, filter: EventFilter, page: Page<EventId>, within: Duration) -> LedgerFuture<'_, FoundEvents> {
+        let _ = within;
+        Box::pin(async move { Ok(FoundEvents { events: self.events(filter, page).await?, searched_to: None }) })
+    }
 
     /// One event with its headers, body, newest deliveries and their newest attempts; none if it is unknown.
     fn event(&self, id: EventId) -> LedgerFuture<'_, Option<EventDetail>>;

@@ -24,11 +24,13 @@ mod spool;
 mod spool_status;
 pub(crate) mod sqlite;
 mod state;
+mod terms;
 mod wake;
 
 pub use answer::AttemptAnswer;
 pub use backup::Backup;
 pub use chore::{Prune, Pruned};
+pub(crate) use content::BodyText;
 pub use content::{IssueSummary, body_contains};
 pub use contract::{Ledger, LedgerFuture};
 pub use copy::{
@@ -47,11 +49,12 @@ pub use order::{BegunOrder, Carried, NewOrder, OrderEnd, OrderPart, OrderRecord,
 pub use postgres::{PostgresLedger, PostgresOptions, ReadPassword};
 pub use read::{
     AttemptRecord, DeadGroup, DeliveryFilter, DeliveryRecord, DestinationStats, EventDetail, EventFilter, EventRecord,
-    EventState, Order, Page, RefusedFilter, RefusedRecord, Stats,
+    EventState, FoundEvents, Order, Page, RefusedFilter, RefusedRecord, Stats,
 };
 pub use refused::NewRefused;
 pub use spool::{Connect, SpoolOptions, SpooledLedger};
 pub use spool_status::SpoolStatus;
 pub use sqlite::{SqliteLedger, SqliteOptions};
 pub use state::DeliveryState;
+pub use terms::Terms;
 pub use wake::{Bell, Wake, Wakes};

@@ -43,6 +43,10 @@ pub struct EventFilter {
     /// With an id that begins or ends like this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<PartOfId>,
+    /// With this term: an issue's number or id, a message's id, an e-mail address, an account's name or id, as
+    /// [`Terms::contain`](super::Terms::contain) compares them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub term: Option<String>,
 }
 
 /// Which deliveries. A condition that is left out excludes none.
@@ -92,6 +96,16 @@ pub struct RefusedFilter {
     /// Refused with this code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+}
+
+/// What a search of events has found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FoundEvents {
+    /// The events, in the order of the page.
+    pub events: Vec<EventRecord>,
+    /// The last event that the search looked at before its time was over: go on behind it. None: it came to the end of the page, or of the
+    /// list.
+    pub searched_to: Option<EventId>,
 }
 
 /// The order of a page.

@@ -5,8 +5,8 @@ use rustix::process::{Resource, getrlimit};
 
 /// Maximum number of connections of operators.
 const ADMIN: usize = 64;
-/// The files of the ledger: those of six connections to the database, and its lock.
-const LEDGER: usize = 24;
+/// The files of the ledger: those of seven connections to the database, and its lock.
+const LEDGER: usize = 27;
 /// What else a running receiver opens, such as sockets that ask for a name.
 const OTHERS: usize = 16;
 

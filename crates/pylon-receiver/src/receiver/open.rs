@@ -60,6 +60,7 @@ pub(super) async fn open(
                 refused: config.retention.refused,
                 clock: clock.clone(),
                 observer: Some(metrics.clone()),
+                ..SqliteOptions::default()
             };
             shared(SqliteLedger::open(path, options))
         }

@@ -6,8 +6,9 @@ use super::page::{Answer, page};
 use super::query;
 use crate::access::Caller;
 use crate::admin;
-use crate::id::{EventId, PartOfId};
+use crate::id::{DeliveryId, EventId, PartOfId};
 use crate::ledger::{EventFilter, Order, Page};
+use crate::time::Moment;
 use crate::wire::{EventList, EventRecord, EventState, PageQuery};
 use askama::Template;
 use axum::Extension;
@@ -22,6 +23,8 @@ use serde::Deserialize;
 struct Events {
     frame: Frame,
     events: Vec<EventRecord>,
+    /// Up to when events were searched, if that was not to the end.
+    searched_to: Option<Moment>,
     filter: Shown,
     /// The query of the next page.
     next: Option<String>,
@@ -35,6 +38,7 @@ struct Events {
 #[derive(Default)]
 struct Shown {
     search: String,
+    contains: String,
     kind: String,
     endpoint: String,
     state: Option<EventState>,
@@ -46,7 +50,7 @@ struct Shown {
 /// What is searched for.
 #[derive(Deserialize)]
 struct Search {
-    /// An id leads to its event; else the number or id of an issue.
+    /// An id leads to its event; else a term.
     q: Option<String>,
 }
 
@@ -62,7 +66,7 @@ pub(super) async fn show(
     let PageQuery { after, order, .. } = fields.read::<PageQuery<EventId>>()?;
     fields.finish()?;
     // The id of an issue may look like that of an event.
-    if let Some(id) = q.as_deref().and_then(|text| text.trim().parse::<EventId>().ok())
+    if let Some(id) = q.as_deref().and_then(id_of)
         && ui.parts.ledger.event(id).await.map_err(admin::Refusal::from)?.is_some()
     {
         return Ok(Redirect::to(&format!("events/{id}")).into_response());
@@ -72,6 +76,7 @@ pub(super) async fn show(
     let raw = |name: &str| raw(&uri, name);
     let shown = Shown {
         search: frame.search.clone(),
+        contains: filter.contains.clone().unwrap_or_default(),
         kind: filter.kind.clone().unwrap_or_default(),
         endpoint: filter.endpoint.clone().unwrap_or_default(),
         state: filter.state,
@@ -81,18 +86,28 @@ pub(super) async fn show(
     };
     let asked = Page { after, limit: query::ROWS, order };
     let part = q.as_deref().and_then(part_of_id);
-    let by_issue = EventFilter { issue: q, ..filter.clone() };
-    let is_filtered = by_issue != EventFilter::default();
-    let mut order = query::more(&by_issue);
-    let mut list = admin::list_events(&ui.parts, by_issue, asked).await?;
-    if list.events.is_empty() && part.is_some() {
+    let by_term = EventFilter { term: q, ..filter.clone() };
+    let is_filtered = by_term != EventFilter::default();
+    let mut order = query::more(&by_term);
+    let mut list = admin::list_events(&ui.parts, by_term, asked).await?;
+    if list.events.is_empty() && list.next.is_none() && part.is_some() {
         let by_id = EventFilter { id: part, ..filter };
         order = query::more(&by_id);
         list = admin::list_events(&ui.parts, by_id, asked).await?;
+        if let ([only], None) = (&*list.events, after) {
+            return Ok(Redirect::to(&format!("events/{}", only.id)).into_response());
+        }
     }
-    let EventList { events, next } = list;
+    let EventList { events, next, searched_to } = list;
     let next = query::next(&uri, next);
-    page(&Events { frame, events, filter: shown, next, is_first: after.is_none(), is_filtered, order }, &headers)
+    let is_first = after.is_none();
+    page(&Events { frame, events, searched_to, filter: shown, next, is_first, is_filtered, order }, &headers)
+}
+
+/// The event that an id names: its own, that of a delivery, or that of its trace.
+fn id_of(text: &str) -> Option<EventId> {
+    let text = text.trim();
+    text.parse().ok().or_else(|| text.parse().ok().map(|DeliveryId { event, .. }| event))
 }
 
 /// Digits alone are the number of an issue, not a part of an id.

@@ -3,6 +3,7 @@
 use super::event::RefusedRequest;
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{DeadGroup, DeliveryRecord, EventRecord, Order};
+use crate::time::Moment;
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{Schema, Type};
@@ -46,6 +47,10 @@ pub struct EventList {
     pub events: Vec<EventRecord>,
     /// The next page starts after this event; none on the last page.
     pub next: Option<EventId>,
+    /// The moment up to which events were searched, if the search ended before its page was full, because it took too long. Ask for the
+    /// next page to go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub searched_to: Option<Moment>,
 }
 
 /// A page of deliveries.

@@ -54,7 +54,7 @@ impl SqliteSubject {
     async fn start(folder: &TempDir, clock: &Hands) -> Arc<dyn Ledger> {
         for _ in 0..1000 {
             let clock = Arc::new(clock.clone());
-            let options = SqliteOptions { refused: REFUSED, clock, ..SqliteOptions::default() };
+            let options = SqliteOptions { refused: REFUSED, clock, indexed_together: 2, ..SqliteOptions::default() };
             match SqliteLedger::open(folder.path().join("pylon.db"), options) {
                 Ok(ledger) => return Arc::new(ledger),
                 Err(LedgerError::InUse(_)) => tokio::time::sleep(Duration::from_millis(5)).await,

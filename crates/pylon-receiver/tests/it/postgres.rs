@@ -28,6 +28,7 @@ mod scale;
 mod stage;
 mod stop;
 mod stranded;
+mod terms;
 mod tls;
 mod trip;
 

@@ -275,7 +275,7 @@ fn a_ledger_that_cannot_be_opened_is_told_and_nothing_is_changed() {
         (
             path("newer"),
             format!(
-                "not a ledger of this version: expected at most version 4 in {}, found 99; run a newer pylon-receiver",
+                "not a ledger of this version: expected at most version 6 in {}, found 99; run a newer pylon-receiver",
                 shown("newer")
             ),
         ),

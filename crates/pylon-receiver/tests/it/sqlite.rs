@@ -1,5 +1,10 @@
 //! What belongs to the SQLite file, and not to every ledger.
 
+mod terms;
+
+#[cfg(feature = "postgres")]
+pub(crate) use terms::{block_of, hash};
+
 use crate::ledger::by_hand::ByHand;
 use crate::ledger::contract::{Ask, Draft, Hands, all, at, claim, delivery, event, refused};
 use pylon_receiver::ledger::*;
@@ -46,7 +51,13 @@ impl Files {
 
     fn open(&self, queue: usize) -> SqliteLedger {
         let clock = Arc::new(self.clock.clone());
-        let options = SqliteOptions { queue, refused: 5, clock, observer: Some(self.observer.clone()) };
+        let options = SqliteOptions {
+            queue,
+            refused: 5,
+            clock,
+            observer: Some(self.observer.clone()),
+            ..SqliteOptions::default()
+        };
         SqliteLedger::open(self.path(), options).unwrap()
     }
 
@@ -188,7 +199,7 @@ async fn the_file_says_what_it_is() {
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!(text("journal_mode"), "wal");
     assert_eq!(number("application_id"), i64::from(u32::from_be_bytes(*b"PyLR")));
-    assert_eq!(number("user_version"), 4);
+    assert_eq!(number("user_version"), 6);
     assert_eq!(text("integrity_check"), "ok");
     drop(ledger);
 }

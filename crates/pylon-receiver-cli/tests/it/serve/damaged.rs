@@ -32,7 +32,7 @@ const DAMAGES: [Case; 8] = [
     ),
     (
         |file| Connection::open(file).unwrap().pragma_update(None, "user_version", 99).unwrap(),
-        "not a ledger of this version: expected at most version 4 in {}/pylon.db, found 99; run a newer pylon-receiver",
+        "not a ledger of this version: expected at most version 6 in {}/pylon.db, found 99; run a newer pylon-receiver",
     ),
 ];
 

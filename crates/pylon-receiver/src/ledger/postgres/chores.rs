@@ -73,7 +73,7 @@ async fn fold(database: &Database) -> Result<(), Fault> {
 /// The tables whose rows change or go all the time, where they have many dead rows.
 const TO_CLEAN: &str = "
     SELECT relname FROM pg_stat_user_tables
-    WHERE schemaname = current_schema() AND relname IN ('open', 'tallies', 'refused') AND n_dead_tup > $1";
+    WHERE schemaname = current_schema() AND relname IN ('open', 'tallies', 'unindexed_events', 'refused') AND n_dead_tup > $1";
 
 /// Makes the room of dead rows free again. What another receiver is cleaning up is left to it.
 async fn clean_up(database: &Database) -> Result<(), Fault> {
@@ -89,6 +89,7 @@ async fn clean_up(database: &Database) -> Result<(), Fault> {
         let clean = match row.try_get(0)? {
             "open" => "VACUUM (SKIP_LOCKED, TRUNCATE off) open",
             "tallies" => "VACUUM (SKIP_LOCKED, TRUNCATE off) tallies",
+            "unindexed_events" => "VACUUM (SKIP_LOCKED, TRUNCATE off) unindexed_events",
             _ => "VACUUM (SKIP_LOCKED, TRUNCATE off) refused",
         };
         connection.batch_execute(clean).await?;

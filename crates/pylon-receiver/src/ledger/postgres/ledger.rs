@@ -8,12 +8,12 @@ use super::options::PostgresOptions;
 use super::refused::Refusals;
 use super::session::Use;
 use super::writer::{Writers, refusal};
-use super::{chores, durability, exchange, hand_over, lease, migrate, orders, probing, prune, read, wake};
+use super::{chores, durability, exchange, hand_over, lease, migrate, orders, probing, prune, read, terms, wake};
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
     BegunOrder, Carried, DeadGroup, DeliveryFilter, DeliveryRecord, Durability, EventDetail, EventFilter, EventRecord,
-    Exchange, Exchanged, Lease, Ledger, LedgerError, LedgerFuture, NewEvent, NewOrder, NewRefused, OrderEnd, OrderPart,
-    OrderRecord, Owner, Page, Prune, Pruned, Recorded, RefusedFilter, RefusedRecord, Stats, Wakes,
+    Exchange, Exchanged, FoundEvents, Lease, Ledger, LedgerError, LedgerFuture, NewEvent, NewOrder, NewRefused,
+    OrderEnd, OrderPart, OrderRecord, Owner, Page, Prune, Pruned, Recorded, RefusedFilter, RefusedRecord, Stats, Wakes,
 };
 use crate::postgres_address::PostgresAddress;
 use crate::time::Moment;
@@ -40,6 +40,7 @@ impl PostgresLedger {
         let database = Arc::new(database);
         let writers = Arc::new(Writers::start(&database));
         chores::start(&database);
+        terms::start(&database);
         wake::start(&database).await?;
         database.keep_fresh();
         probing::start(&database).await?;
@@ -128,6 +129,10 @@ impl Ledger for PostgresLedger {
 
     fn events(&self, filter: EventFilter, page: Page<EventId>) -> LedgerFuture<'_, Vec<EventRecord>> {
         Box::pin(self.database.run(move |database| read::events(database, filter, page)))
+    }
+
+    fn search(&self, filter: EventFilter, page: Page<EventId>, within: Duration) -> LedgerFuture<'_, FoundEvents> {
+        Box::pin(self.database.run(move |database| read::search(database, filter, page, within)))
     }
 
     fn event(&self, id: EventId) -> LedgerFuture<'_, Option<EventDetail>> {

@@ -55,6 +55,7 @@ mod settle;
 mod sharing;
 mod stream;
 mod tallies;
+mod terms;
 mod tls;
 mod transaction;
 mod tries;

@@ -19,6 +19,9 @@ pub struct PostgresOptions {
     pub refused: usize,
     /// How long an event may wait for its commit to be answered. An exchange may take three times as long.
     pub answer_within: Duration,
+    /// How many events come together into the index that finds them by their terms. A search reads the bodies of up to as many that are
+    /// not in it yet.
+    pub indexed_together: usize,
     /// How long bodies may be searched for one page of a list.
     pub search_within: Duration,
     /// Between two looks at what there is to clean up.
@@ -48,6 +51,7 @@ impl Default for PostgresOptions {
             queue: 4096,
             refused: 1000,
             answer_within: Duration::from_secs(5),
+            indexed_together: 1024,
             search_within: Duration::from_secs(30),
             clean_up_every: Duration::from_secs(3),
             hold_up: Duration::from_secs(600),
@@ -65,6 +69,7 @@ impl fmt::Debug for PostgresOptions {
             .field("queue", &self.queue)
             .field("refused", &self.refused)
             .field("answer_within", &self.answer_within)
+            .field("indexed_together", &self.indexed_together)
             .field("search_within", &self.search_within)
             .field("clean_up_every", &self.clean_up_every)
             .field("hold_up", &self.hold_up)

@@ -53,7 +53,7 @@ kept AS (
     WHERE place NOT IN (SELECT place FROM looped) AND (key IS NULL OR id IN (SELECT event_id FROM taken))
     ORDER BY id
     ON CONFLICT (id) DO NOTHING
-    RETURNING id, parked IS NOT NULL AS is_parked
+    RETURNING id, parked IS NOT NULL AS is_parked, octet_length(body) AS bytes
 ),
 made AS (
     SELECT sorted.*, nextval('deliveries_seq') AS seq FROM (
@@ -77,6 +77,9 @@ tallied AS (
     SELECT '', count(*), count(*) FILTER (WHERE is_parked), 0, 0 FROM kept HAVING count(*) > 0
     UNION ALL
     SELECT destination, 0, 0, count(*) FILTER (WHERE state = 0), count(*) FILTER (WHERE state = 1) FROM opened GROUP BY destination
+),
+unindexed AS (
+    INSERT INTO unindexed_events (events, bytes) SELECT array_agg(id), sum(bytes) FROM kept HAVING count(*) > 0
 )
 SELECT id, NULL AS destination FROM kept
 UNION ALL

@@ -11,9 +11,9 @@ use crate::id::{DeliveryId, EventId};
 use crate::ledger::sqlite::SpoolFile;
 use crate::ledger::{
     Backup, BegunOrder, Carried, DeadGroup, DeliveryFilter, DeliveryRecord, Durability, EventDetail, EventFilter,
-    EventRecord, Exchange, Exchanged, Lease, Ledger, LedgerError, LedgerFuture, NewEvent, NewOrder, NewRefused,
-    OrderEnd, OrderPart, OrderRecord, Owner, Page, Prune, Pruned, Recorded, RefusedFilter, RefusedRecord, SpoolStatus,
-    SqliteOptions, Stats, Wakes,
+    EventRecord, Exchange, Exchanged, FoundEvents, Lease, Ledger, LedgerError, LedgerFuture, NewEvent, NewOrder,
+    NewRefused, OrderEnd, OrderPart, OrderRecord, Owner, Page, Prune, Pruned, Recorded, RefusedFilter, RefusedRecord,
+    SpoolStatus, SqliteOptions, Stats, Wakes,
 };
 use crate::time::Moment;
 use std::fmt;
@@ -164,6 +164,10 @@ impl Ledger for SpooledLedger {
 
     fn events(&self, filter: EventFilter, page: Page<EventId>) -> LedgerFuture<'_, Vec<EventRecord>> {
         self.ask(move |ledger| ledger.events(filter, page))
+    }
+
+    fn search(&self, filter: EventFilter, page: Page<EventId>, within: Duration) -> LedgerFuture<'_, FoundEvents> {
+        self.ask(move |ledger| ledger.search(filter, page, within))
     }
 
     fn event(&self, id: EventId) -> LedgerFuture<'_, Option<EventDetail>> {

@@ -3,6 +3,7 @@
 use super::checkpoint::Checkpointer;
 use super::error::Damage;
 use super::files::{self, Found, LedgerFiles};
+use super::indexer::Indexer;
 use super::moving::Purpose;
 use super::open;
 use super::options::SqliteOptions;
@@ -12,8 +13,9 @@ use super::{backup, exchange, lease, orders, prune, read, record, refused};
 use crate::id::{DeliveryId, EventId};
 use crate::ledger::{
     Backup, BegunOrder, Bell, Carried, DeadGroup, DeliveryFilter, DeliveryRecord, EventDetail, EventFilter,
-    EventRecord, Exchange, Exchanged, Lease, Ledger, LedgerError, LedgerFuture, NewEvent, NewOrder, NewRefused,
-    OrderEnd, OrderPart, OrderRecord, Owner, Page, Prune, Pruned, Recorded, RefusedFilter, RefusedRecord, Stats, Wakes,
+    EventRecord, Exchange, Exchanged, FoundEvents, Lease, Ledger, LedgerError, LedgerFuture, NewEvent, NewOrder,
+    NewRefused, OrderEnd, OrderPart, OrderRecord, Owner, Page, Prune, Pruned, Recorded, RefusedFilter, RefusedRecord,
+    Stats, Wakes,
 };
 use crate::time::{Moment, SystemWallClock, WallClock};
 use rusqlite::Connection;
@@ -35,8 +37,10 @@ use std::time::Duration;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct SqliteLedger {
+    /// Ends before the thread that writes. None: the ledger is not served.
+    indexer: Option<Indexer>,
     /// None: the file is only read.
-    writer: Option<Writer>,
+    writer: Option<Arc<Writer>>,
     readers: Readers,
     bell: Bell,
     clock: Arc<dyn WallClock>,
@@ -53,7 +57,12 @@ impl SqliteLedger {
     /// [`LedgerError::Moved`] if it was moved to another ledger, or a copy into it has not ended;
     /// [`LedgerError::ReadOnly`], [`LedgerError::Full`], [`LedgerError::Failed`].
     pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, LedgerError> {
-        Self::open_for(Purpose::Serve, path.as_ref(), options)
+        let together = options.indexed_together;
+        let mut ledger = Self::open_for(Purpose::Serve, path.as_ref(), options)?;
+        if let Some(writer) = &ledger.writer {
+            ledger.indexer = Some(Indexer::start(&ledger.path, writer.clone(), together)?);
+        }
+        Ok(ledger)
     }
 
     /// Opens the file for a purpose.
@@ -78,7 +87,7 @@ impl SqliteLedger {
         files.watch(open::page_size(&connection)?)?;
         let path = files.path().to_owned();
         let writer = Writer::start(connection, checkpointer, files, options, damage.clone(), bell.clone())?;
-        Ok((Self { writer: Some(writer), readers, bell, clock, damage, path }, begun))
+        Ok((Self { indexer: None, writer: Some(Arc::new(writer)), readers, bell, clock, damage, path }, begun))
     }
 
     /// Whether a ledger could be opened or made at a path, as far as can be told without changing anything. That another process has it
@@ -101,7 +110,7 @@ impl SqliteLedger {
         let damage = Damage::default();
         let readers = Readers::open(path, damage.clone())?;
         let (bell, clock) = (Bell::default(), Arc::new(SystemWallClock));
-        Ok(Self { writer: None, readers, bell, clock, damage, path: path.into() })
+        Ok(Self { indexer: None, writer: None, readers, bell, clock, damage, path: path.into() })
     }
 
     /// The path without links.
@@ -213,6 +222,10 @@ impl Ledger for SqliteLedger {
         self.readers.read(move |connection| read::events(connection, &filter, page))
     }
 
+    fn search(&self, filter: EventFilter, page: Page<EventId>, within: Duration) -> LedgerFuture<'_, FoundEvents> {
+        self.readers.read(move |connection| read::search(connection, &filter, page, within))
+    }
+
     fn event(&self, id: EventId) -> LedgerFuture<'_, Option<EventDetail>> {
         self.read_by_clock(move |connection, clock| read::event(connection, clock, id))
     }
@@ -253,6 +266,9 @@ impl Ledger for SqliteLedger {
 
     fn close(&self) -> LedgerFuture<'_, ()> {
         Box::pin(async move {
+            if let Some(indexer) = &self.indexer {
+                indexer.stop().await;
+            }
             // First, so that the writer is the last to close: that one copies the WAL into the file.
             self.readers.close().await;
             match &self.writer {

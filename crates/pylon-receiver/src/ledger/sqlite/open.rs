@@ -9,12 +9,13 @@ use std::path::Path;
 use std::time::Duration;
 
 /// The schema, a step for each version of it.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("schema/001.sql"),
     include_str!("schema/002.sql"),
     include_str!("schema/003.sql"),
     include_str!("schema/004.sql"),
     include_str!("schema/005.sql"),
+    include_str!("schema/006.sql"),
 ];
 /// The version of the schema.
 pub(super) const VERSION: usize = MIGRATIONS.len();

@@ -16,11 +16,14 @@ pub struct SqliteOptions {
     pub clock: Arc<dyn WallClock>,
     /// Hears of commits.
     pub observer: Option<Arc<dyn CommitObserver>>,
+    /// How many events come together into the index that finds them by their terms. A search reads the bodies of up to as many that are
+    /// not in it yet.
+    pub indexed_together: usize,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { queue: 4096, refused: 1000, clock: Arc::new(SystemWallClock), observer: None }
+        Self { queue: 4096, refused: 1000, clock: Arc::new(SystemWallClock), observer: None, indexed_together: 1024 }
     }
 }
 
@@ -29,6 +32,7 @@ impl fmt::Debug for SqliteOptions {
         f.debug_struct("SqliteOptions")
             .field("queue", &self.queue)
             .field("refused", &self.refused)
+            .field("indexed_together", &self.indexed_together)
             .finish_non_exhaustive()
     }
 }

@@ -3,16 +3,18 @@
 use super::clock::{LedgerClock, Now, Tick};
 use super::row::{ATTEMPT, attempt, number_of, state_of};
 use super::search;
+use super::terms::TermSearch;
 use crate::headers::Headers;
 use crate::id::{DeliveryId, EventId, PartOfId};
 use crate::ledger::{
     AttemptRecord, DeadGroup, DeliveryFilter, DeliveryRecord, DeliveryState, DestinationStats, EventDetail,
-    EventFilter, EventRecord, EventState, IssueSummary, Order, Page, RefusedFilter, RefusedRecord, Stats,
+    EventFilter, EventRecord, EventState, FoundEvents, IssueSummary, Order, Page, RefusedFilter, RefusedRecord, Stats,
 };
 use crate::time::{Moment, WallClock};
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Conditions and their parameters, as they gather.
 #[derive(Default)]
@@ -41,14 +43,23 @@ impl Conditions {
         self
     }
 
+    /// Adds that the column has one of these ids.
+    fn among(mut self, column: &str, ids: Vec<EventId>) -> Self {
+        self = self.and(Some(&format!("{column} IN ({})", vec!["?"; ids.len()].join(", "))));
+        self.parameters.extend(ids.into_iter().map(|id| Box::new(id) as Box<dyn ToSql>));
+        self
+    }
+
     fn query<T>(
         &self,
         connection: &Connection,
         (before, after): (&str, &str),
         limit: u32,
+        offset: u32,
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<Vec<T>> {
-        let sql = format!("{before}{}{after} LIMIT {limit}", self.sql);
+        let offset = if offset > 0 { format!(" OFFSET {offset}") } else { String::new() };
+        let sql = format!("{before}{}{after} LIMIT {limit}{offset}", self.sql);
         let parameters = rusqlite::params_from_iter(self.parameters.iter().map(|value| value.as_ref()));
         connection.prepare_cached(&sql)?.query_map(parameters, read)?.collect()
     }
@@ -61,10 +72,132 @@ const fn direction(order: Order) -> (&'static str, &'static str) {
     }
 }
 
+/// A page of events; fails when bodies are searched for too long.
 pub(super) fn events(
     connection: &Connection,
     filter: &EventFilter,
     page: Page<EventId>,
+) -> rusqlite::Result<Vec<EventRecord>> {
+    let found = search(connection, filter, page, search::LONGEST)?;
+    if found.searched_to.is_some() { Err(search::too_long()) } else { Ok(found.events) }
+}
+
+/// A page of events, as far as they are found within this time.
+pub(super) fn search(
+    connection: &Connection,
+    filter: &EventFilter,
+    page: Page<EventId>,
+    within: Duration,
+) -> rusqlite::Result<FoundEvents> {
+    // One transaction, so that nothing comes into the index in the middle.
+    let transaction = connection.unchecked_transaction()?;
+    let until = Instant::now() + within;
+    if let Some(term) = filter.term.as_deref().or(filter.issue.as_deref())
+        && let Some(terms) = TermSearch::begin(&transaction, term, page, ends(filter.since, filter.until))?
+    {
+        return search_by_term(&transaction, terms, filter, page, until);
+    }
+    let reads_bodies = filter.contains.is_some() || filter.issue.is_some() || filter.term.is_some();
+    let is_rare = matches!(filter.state, Some(EventState::Dead | EventState::Parked));
+    if reads_bodies && !is_rare {
+        return search_bodies(&transaction, filter, page, until);
+    }
+    // Of these there are few, and they come in no order that could be gone on with.
+    let until = until.max(Instant::now() + search::LONGEST);
+    let events = page_of_events(&transaction, filter, page, Conditions::default(), until)?;
+    Ok(FoundEvents { events, searched_to: None })
+}
+
+/// The ids that events between two moments can have.
+fn ends(since: Option<Moment>, until: Option<Moment>) -> (EventId, EventId) {
+    let number = |id: EventId| u128::from_be_bytes(*id.as_bytes());
+    let id_at = |number: u128| EventId::from_bytes(number.to_be_bytes());
+    let last = until.map_or(u128::MAX, |until| number(EventId::first_at(until)).saturating_sub(1));
+    (since.map_or(id_at(0), EventId::first_at), id_at(last))
+}
+
+/// How many candidates are looked at together.
+const CANDIDATES: usize = 128;
+
+/// Looks at the events that may have the term: the index can be wrong about them, and the filter may have other conditions.
+fn search_by_term(
+    connection: &Connection,
+    mut terms: TermSearch<'_>,
+    filter: &EventFilter,
+    page: Page<EventId>,
+    until: Instant,
+) -> rusqlite::Result<FoundEvents> {
+    let (mut found, mut passed) = (FoundEvents::default(), None);
+    loop {
+        let left = page.limit.saturating_sub(found.events.len() as u32);
+        let ids = terms.next(CANDIDATES)?;
+        let (Some(&last), 1..) = (ids.last(), left) else { return Ok(found) };
+        let part = Page { limit: left, after: None, ..page };
+        let ends = if passed.is_none() { Instant::now() + search::LONGEST } else { until };
+        let events = page_of_events(connection, filter, part, Conditions::default().among("id", ids), ends);
+        match events {
+            // What was found before is told, and where to go on.
+            Err(error) if search::is_too_long(&error) && passed.is_some() => {
+                found.searched_to = passed;
+                return Ok(found);
+            }
+            events => found.events.extend(events?),
+        }
+        passed = Some(last);
+    }
+}
+
+/// Rows of the first part of a search that reads bodies, and of a later one at most.
+const PART: (u32, u32) = (64, 2048);
+
+/// Looks into the bodies of some events after the other, until the page is full or the time is over.
+fn search_bodies(
+    connection: &Connection,
+    filter: &EventFilter,
+    page: Page<EventId>,
+    until: Instant,
+) -> rusqlite::Result<FoundEvents> {
+    let (beyond, order) = direction(page.order);
+    let up_to = if order == "DESC" { "id >= ?" } else { "id <= ?" };
+    let (mut found, mut after, mut rows) = (FoundEvents::default(), page.after, PART.0);
+    loop {
+        let part = Conditions::default()
+            .with(&format!("id {beyond} ?"), after)
+            .with("id >= ?", filter.since.map(EventId::first_at))
+            .with("id < ?", filter.until.map(EventId::first_at));
+        let sql = ("SELECT id FROM events", format!(" ORDER BY id {order}"));
+        let last = part.query(connection, (sql.0, &sql.1), 1, rows - 1, |row| row.get::<_, EventId>(0))?.pop();
+        let left = Page { after, limit: page.limit.saturating_sub(found.events.len() as u32), ..page };
+        // The first part is looked at in any case, so that a search that goes on comes to its end.
+        let is_first = after == page.after;
+        let ends = if is_first { Instant::now() + search::LONGEST } else { until };
+        let events = page_of_events(connection, filter, left, Conditions::default().with(up_to, last), ends);
+        match events {
+            // What was found before is told, and where to go on.
+            Err(error) if search::is_too_long(&error) && !is_first => {
+                found.searched_to = after;
+                return Ok(found);
+            }
+            events => found.events.extend(events?),
+        }
+        if last.is_none() || found.events.len() as u32 >= page.limit {
+            return Ok(found);
+        }
+        (after, rows) = (last, (2 * rows).min(PART.1));
+        if Instant::now() >= until {
+            found.searched_to = after;
+            return Ok(found);
+        }
+    }
+}
+
+/// A page of the events that match the filter and these conditions.
+fn page_of_events(
+    connection: &Connection,
+    filter: &EventFilter,
+    page: Page<EventId>,
+    conditions: Conditions,
+    until: Instant,
 ) -> rusqlite::Result<Vec<EventRecord>> {
     let (beyond, order) = direction(page.order);
     let state = filter.state.map(|state| match state {
@@ -82,7 +215,7 @@ pub(super) fn events(
         }
         EventState::Unrouted => "parked IS NULL AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq)",
     });
-    let conditions = Conditions::default()
+    let conditions = conditions
         .with(&format!("id {beyond} ?"), page.after)
         .with("id >= ?", filter.since.map(EventId::first_at))
         .with("id < ?", filter.until.map(EventId::first_at))
@@ -90,11 +223,13 @@ pub(super) fn events(
         .with("names_match(coalesce(kind, name), ?)", filter.kind.clone())
         .with("is_part_of_id(id, ?)", filter.id.as_ref().map(PartOfId::to_string))
         .with("is_about_issue(body, name, kind, ?)", filter.issue.clone())
+        .with("has_term(body, name, kind, ?)", filter.term.clone())
         .with("body_contains(body, ?)", filter.contains.clone())
         .and(state);
     let sql =
         ("SELECT seq, id, endpoint, name, kind, parked, length(body) FROM events", format!(" ORDER BY id {order}"));
-    let rows = search::bounded(|| conditions.query(connection, (sql.0, &sql.1), page.limit, EventRow::read))?;
+    let rows =
+        search::bounded_until(until, || conditions.query(connection, (sql.0, &sql.1), page.limit, 0, EventRow::read))?;
     rows.into_iter().map(|row| row.complete(connection)).collect()
 }
 
@@ -139,8 +274,71 @@ pub(super) fn deliveries(
     filter: &DeliveryFilter,
     page: Page<DeliveryId>,
 ) -> rusqlite::Result<Vec<DeliveryRecord>> {
+    let transaction = connection.unchecked_transaction()?;
+    let now = LedgerClock::open(&transaction, clock)?.now();
+    let until = Instant::now() + search::LONGEST;
+    let mut found = match (&filter.issue, filter.event) {
+        (Some(issue), None) => {
+            // The event where the page begins may have further deliveries.
+            let (first, last) = ends(filter.since, filter.until);
+            let of_page = match (page.after, page.order) {
+                (None, _) => (first, last),
+                (Some(after), Order::NewestFirst) => (first, last.min(after.event)),
+                (Some(after), Order::OldestFirst) => (first.max(after.event), last),
+            };
+            let events = Page { after: None, limit: page.limit, order: page.order };
+            match TermSearch::begin(&transaction, issue, events, of_page)? {
+                Some(terms) => deliveries_by_term(&transaction, &now, terms, filter, page, until)?,
+                None => page_of_deliveries(&transaction, &now, filter, page, None, until)?,
+            }
+        }
+        _ => page_of_deliveries(&transaction, &now, filter, page, None, until)?,
+    };
+    for record in &mut found {
+        record.issue = issue_of(&transaction, record.id.event, &record.name, record.kind.as_deref());
+    }
+    Ok(found)
+}
+
+/// Looks at the deliveries of events that may be about the issue.
+fn deliveries_by_term(
+    connection: &Connection,
+    now: &Now,
+    mut terms: TermSearch<'_>,
+    filter: &DeliveryFilter,
+    page: Page<DeliveryId>,
+    until: Instant,
+) -> rusqlite::Result<Vec<DeliveryRecord>> {
+    let mut found = Vec::new();
+    loop {
+        let left = page.limit.saturating_sub(found.len() as u32);
+        let ids = terms.next(CANDIDATES)?;
+        if ids.is_empty() || left == 0 {
+            return Ok(found);
+        }
+        found.extend(page_of_deliveries(connection, now, filter, Page { limit: left, ..page }, Some(ids), until)?);
+    }
+}
+
+/// A page of the deliveries that match the filter, of all events or of these.
+fn page_of_deliveries(
+    connection: &Connection,
+    now: &Now,
+    filter: &DeliveryFilter,
+    page: Page<DeliveryId>,
+    events: Option<Vec<EventId>>,
+    until: Instant,
+) -> rusqlite::Result<Vec<DeliveryRecord>> {
     let (beyond, order) = direction(page.order);
+    // Few deliveries have an index; many are read one event after the other, so that a page needs no look at all of them.
+    let is_rare = events.is_none()
+        && (filter.event.is_some()
+            || filter.died_before.is_some()
+            || filter.state.is_some_and(|state| state != DeliveryState::Delivered));
     let mut conditions = Conditions::default();
+    if let Some(events) = events {
+        conditions = conditions.among("id", events);
+    }
     if let Some(after) = page.after {
         conditions = conditions.with(&format!("(id, deliveries.number) {beyond} (?, ?)"), Some(after.event));
         conditions.parameters.push(Box::new(after.number));
@@ -162,19 +360,9 @@ pub(super) fn deliveries(
             _ => None,
         });
     let after = format!(" ORDER BY id {order}, deliveries.number {order}");
-    // Few deliveries have an index; many are read one event after the other, so that a page needs no look at all of them.
-    let is_rare = filter.event.is_some()
-        || filter.died_before.is_some()
-        || filter.state.is_some_and(|state| state != DeliveryState::Delivered);
     let before = if is_rare { DELIVERIES.to_owned() } else { DELIVERIES.replace(JOINED, IN_ORDER_OF_EVENTS) };
-    let transaction = connection.unchecked_transaction()?;
-    let now = LedgerClock::open(&transaction, clock)?.now();
-    let read = |row: &Row<'_>| read_delivery(row, &now);
-    let mut found = search::bounded(|| conditions.query(&transaction, (&before, &after), page.limit, read))?;
-    for record in &mut found {
-        record.issue = issue_of(&transaction, record.id.event, &record.name, record.kind.as_deref());
-    }
-    Ok(found)
+    let read = |row: &Row<'_>| read_delivery(row, now);
+    search::bounded_until(until, || conditions.query(connection, (&before, &after), page.limit, 0, read))
 }
 
 /// Reads what the writing thread counted, and the first and the last of each group by the index.
@@ -227,7 +415,7 @@ pub(super) fn refused(
         .with("code = ?", filter.code.clone());
     let before = "SELECT number, at_ms, endpoint, code, reason, status, method, path, remote, headers, body, body_length FROM refused";
     let after = format!(" ORDER BY number {order}");
-    conditions.query(connection, (before, &after), page.limit, |row| {
+    conditions.query(connection, (before, &after), page.limit, 0, |row| {
         Ok(RefusedRecord {
             number: row.get(0)?,
             at: row.get(1)?,

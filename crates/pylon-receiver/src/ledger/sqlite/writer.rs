@@ -89,6 +89,18 @@ impl Writer {
         answer.await.map_err(|_| LedgerError::Closed)?
     }
 
+    /// The same, for a thread that may wait.
+    pub(super) fn submit_blocking<I: Send + 'static, O: Send + 'static>(
+        &self,
+        input: I,
+        run: Run<I, O>,
+    ) -> Result<O, LedgerError> {
+        let (reply, answer) = oneshot::channel();
+        let job = Message::Job(Box::new(Work { input, run, output: None, reply }));
+        self.jobs()?.blocking_send(job).map_err(|_| LedgerError::Closed)?;
+        answer.blocking_recv().map_err(|_| LedgerError::Closed)?
+    }
+
     /// The same, or [`LedgerError::Busy`] if there is no room now.
     pub(super) async fn submit_now<I: Send + 'static, O: Send + 'static>(
         &self,

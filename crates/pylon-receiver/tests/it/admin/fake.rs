@@ -119,6 +119,8 @@ pub(crate) struct FakeLedger {
     pub(crate) routed: Mutex<Vec<(EventId, Vec<NewDelivery>)>>,
     /// What a backup of it holds.
     pub(crate) copy: Mutex<Vec<u8>>,
+    /// Where searches for the first page end because they take too long.
+    pub(crate) searched_to: Mutex<Option<EventId>>,
     /// How often it was checked.
     pub(crate) checks: AtomicUsize,
     /// A redelivered delivery is dead again at once.
@@ -363,11 +365,22 @@ impl Ledger for FakeLedger {
                     && filter.state.is_none_or(|state| state == record.state)
                     && filter.contains.as_ref().is_none_or(|text| body_contains(&event.body, text))
                     && filter.issue.as_ref().is_none_or(is_called)
+                    && filter
+                        .term
+                        .as_ref()
+                        .is_none_or(|term| Terms::of(&event.body, &record.name, record.kind.as_deref()).contain(term))
                     && filter.id.as_ref().is_none_or(|part| part.matches(record.id))
             };
             let events = self.events.lock().unwrap();
             let matching: Vec<_> = events.iter().filter(matches).map(|event| event.record.clone()).collect();
             Self::page(&matching, page, |event| event.id)
+        })
+    }
+    fn search(&self, filter: EventFilter, page: Page<EventId>, _: Duration) -> LedgerFuture<'_, FoundEvents> {
+        let searched_to = *self.searched_to.lock().unwrap();
+        Box::pin(async move {
+            let events = self.events(filter, page).await?;
+            Ok(FoundEvents { events, searched_to: searched_to.filter(|_| page.after.is_none()) })
         })
     }
     fn event(&self, id: EventId) -> LedgerFuture<'_, Option<EventDetail>> {

@@ -14,7 +14,7 @@ const LIMIT: &str = "expected a whole number from 1 to 1000, found";
 const NUMBER: &str = "expected a whole number, found";
 const PART: &str = "expected 4 to 31 hexadecimal digits, the beginning or the end of an event id; found something else";
 const EVENTS: &str =
-    "`since`, `until`, `kind`, `endpoint`, `state`, `contains`, `issue`, `id`, `after`, `limit` or `order`";
+    "`since`, `until`, `kind`, `endpoint`, `state`, `contains`, `issue`, `id`, `term`, `after`, `limit` or `order`";
 
 #[tokio::test]
 async fn a_query_that_is_not_understood_is_refused_by_the_name_of_its_fault() {
@@ -31,6 +31,7 @@ async fn a_query_that_is_not_understood_is_refused_by_the_name_of_its_fault() {
         ("/api/events?state=waiting", format!("malformed parameter state: {EVENT_STATES}")),
         ("/api/events?state=", format!("malformed parameter state: {EVENT_STATES}")),
         ("/api/events?contains=", "malformed parameter contains: expected a text, found an empty one; leave it out".into()),
+        ("/api/events?term=", "malformed parameter term: expected a text, found an empty one; leave it out".into()),
         ("/api/events?issue=", "malformed parameter issue: expected a text, found an empty one; leave it out".into()),
         ("/api/deliveries?issue=", "malformed parameter issue: expected a text, found an empty one; leave it out".into()),
         ("/api/events?id=abc", format!("malformed parameter id: {PART}")),
@@ -79,7 +80,7 @@ async fn an_order_that_is_not_understood_is_refused_and_nothing_is_done() {
     let id_beside_filter = format!("{{\"ids\":[\"{known}\"],\"filter\":{{\"kind\":\"a\"}}}}");
     let id_beside_all = format!("{{\"ids\":[\"{known}\"],\"all\":true}}");
     let deep = "[".repeat(100_000);
-    let conditions = "`since`, `until`, `kind`, `endpoint`, `state`, `contains`, `issue` or `id`";
+    let conditions = "`since`, `until`, `kind`, `endpoint`, `state`, `contains`, `issue`, `id` or `term`";
     let none = "malformed order: expected ids, filter or all, found none of them";
     let beside = "malformed order: expected either ids or filter and all, found ids beside another";
     let empty =

@@ -152,6 +152,7 @@ async fn every_field_of_a_query_is_understood() {
         contains: Some("\"issue_number\":\"1042".to_owned()),
         issue: Some("#1042".to_owned()),
         id: Some(event_id(2).to_string()[..13].parse().unwrap()),
+        term: Some("1042".to_owned()),
     };
     let page = PageQuery { after: Some(event_id(4)), limit: Some(7), order: Some(Order::OldestFirst) };
     let answer = admin.get(&format!("{}?{}&{}", path::EVENTS, query(&events), query(&page))).await;

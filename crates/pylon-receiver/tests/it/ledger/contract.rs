@@ -241,6 +241,10 @@ macro_rules! contract {
                 filters_of_events_together
                 text_in_bodies_is_found_however_json_writes_it
                 an_issue_is_found_by_its_number_or_its_id
+                an_event_is_found_by_each_of_its_terms
+                terms_are_found_among_many_page_by_page
+                what_is_forgotten_is_found_no_more_and_what_comes_is
+                a_search_in_parts_finds_everything_once
                 what_a_list_shows_of_an_issue_is_bounded
                 an_event_is_found_by_the_beginning_or_the_end_of_its_id
                 each_filter_of_deliveries_alone_and_together

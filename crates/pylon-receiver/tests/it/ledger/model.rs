@@ -757,6 +757,10 @@ impl Model {
                 && filter.state.is_none_or(|state| state == self.state_of(event.id))
                 && filter.contains.as_ref().is_none_or(|text| body_contains(&event.body, text))
                 && filter
+                    .term
+                    .as_ref()
+                    .is_none_or(|term| Terms::of(&event.body, &event.name, event.kind.as_deref()).contain(term))
+                && filter
                     .issue
                     .as_ref()
                     .is_none_or(|text| self.record_of(event).issue.is_some_and(|issue| issue.is_called(text)))

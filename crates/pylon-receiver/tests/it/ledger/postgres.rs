@@ -51,7 +51,7 @@ impl PostgresSubject {
     }
 
     async fn connect_itself(schema: &str) -> PostgresLedger {
-        let options = PostgresOptions { refused: REFUSED, ..PostgresOptions::default() };
+        let options = PostgresOptions { refused: REFUSED, indexed_together: 2, ..PostgresOptions::default() };
         let address: PostgresAddress = format!("{}&schema={schema}", url()).parse().unwrap();
         PostgresLedger::connect(&address, options).await.unwrap()
     }

@@ -272,6 +272,7 @@ impl<S: Subject> Pair<S> {
                     contains: filter.contains.map(Into::into),
                     issue: filter.issue.map(Into::into),
                     id: None,
+                    term: filter.term.map(Into::into),
                 };
                 let page = page.over(&self.events);
                 same("events", ledger.events(filter.clone(), page).await.unwrap(), self.model.events(&filter, page))

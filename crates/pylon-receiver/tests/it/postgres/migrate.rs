@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 /// What every program locks that changes tables.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('pylon-receiver pylon_receiver', 0));";
 /// Tables as a later version of the program may leave them.
-const LATER: &str = "UPDATE pylon_receiver.ledger SET version = 4;";
+const LATER: &str = "UPDATE pylon_receiver.ledger SET version = 6;";
 
 /// Why there is no ledger that this program can use.
 #[track_caller]
@@ -46,7 +46,7 @@ async fn of_many_programs_that_begin_at_once_one_makes_the_tables() {
     let ledgers = connecting.join_all().await;
     let ids: Vec<String> = ledgers.iter().map(|ledger| format!("{ledger:?}")).collect();
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
-    assert_eq!(cluster.sql(&database, "SELECT version FROM pylon_receiver.ledger"), "3");
+    assert_eq!(cluster.sql(&database, "SELECT version FROM pylon_receiver.ledger"), "5");
     for (ledger, seconds) in ledgers.iter().zip(1..) {
         record(ledger, seconds).await.unwrap();
     }
@@ -57,7 +57,7 @@ async fn of_many_programs_that_begin_at_once_one_makes_the_tables() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_is_older_than_the_tables_refuses_them() {
     const NEWER: &str =
-        "expected version 3 in the schema pylon_receiver, found 4; use the newer pylon-receiver that made it";
+        "expected version 5 in the schema pylon_receiver, found 6; use the newer pylon-receiver that made it";
     let Some(cluster) = Cluster::shared() else { return };
     let database = cluster.fresh_database();
     let url = cluster.url(&database);
@@ -144,7 +144,7 @@ async fn one_that_waits_for_another_goes_by_what_that_one_leaves() {
     let migrating = std::thread::spawn(move || Cluster::shared().unwrap().psql(&url, &later).unwrap());
     waiting(cluster, &database, "PgSleep");
     let found = unknown(connect(&cluster.url(&database)).await);
-    assert!(found.starts_with("expected version 3 in the schema pylon_receiver, found 4"), "{found}");
+    assert!(found.starts_with("expected version 5 in the schema pylon_receiver, found 6"), "{found}");
     migrating.join().unwrap();
     // Nobody waits for ever.
     let held = cluster.fresh_database();
@@ -180,7 +180,7 @@ async fn tables_of_the_first_version_are_brought_to_this_one_with_what_is_in_the
         ),
     );
     let ledger = connect(&cluster.url(&old)).await.unwrap();
-    assert_eq!(cluster.sql(&old, "SELECT version FROM pylon_receiver.ledger"), "3");
+    assert_eq!(cluster.sql(&old, "SELECT version FROM pylon_receiver.ledger"), "5");
     record(&ledger, 1).await.unwrap();
     assert_eq!(ledger.stats().await.unwrap().events, 6);
     // Those that died before have no code.
@@ -317,7 +317,7 @@ async fn commands_make_no_tables() {
     connect(&cluster.url(&database)).await.unwrap().close().await.unwrap();
     cluster.sql(&database, "UPDATE pylon_receiver.ledger SET version = 0");
     let fault = open_ledger(&address, None, LedgerAccess::Read).await.map(drop).unwrap_err();
-    let expected = "expected version 3 in the schema pylon_receiver, found 0; start a receiver of this version, which brings it up to date";
+    let expected = "expected version 5 in the schema pylon_receiver, found 0; start a receiver of this version, which brings it up to date";
     assert_eq!(fault, StartFault::Ledger(LedgerError::Unknown(expected.into())));
     cluster.drop_database(&database);
 }

@@ -110,12 +110,9 @@ async fn one_dead_delivery_is_dropped_after_a_question() {
 
 #[tokio::test]
 async fn a_reader_previews_and_orders_nothing() {
-    let operators = [("anna", OperatorRole::Operator, "a"), ("rita", OperatorRole::Reader, "r")]
-        .map(|(name, role, token)| Operator {
-            name: name.into(),
-            role,
-            token: token.as_bytes().to_vec().into(),
-            user_header: None,
+    let operators =
+        [("anna", OperatorRole::Operator, "a"), ("rita", OperatorRole::Reader, "r")].map(|(name, role, token)| {
+            Operator { name: name.into(), role, token: token.as_bytes().to_vec().into(), user_header: None }
         });
     let admin = Admin::new(Access::Tokens(operators.to_vec()));
     let dead = delivery(event_id(9), 1, DeliveryState::Dead);

@@ -237,7 +237,15 @@ async fn a_search_finds_by_id_and_by_issue_and_never_by_half_a_number() {
         admin.ledger.events.lock().unwrap().push(event(event_id(seconds), "issue_new", body.as_bytes()));
     }
     let (id, other) = (event_id(1), event_id(2));
-    for search in [id.to_string(), id.to_string().to_uppercase(), id.to_string().replace('-', ""), format!("+{id}+")] {
+    let ways = [
+        id.to_string(),
+        id.to_string().to_uppercase(),
+        id.to_string().replace('-', ""),
+        format!("+{id}+"),
+        format!("{id}.1"),
+        format!("{}.2", id.to_string().replace('-', "")),
+    ];
+    for search in ways {
         let answer = admin.get(&format!("/ui/events?q={search}")).await;
         assert_eq!((answer.status.as_u16(), answer.header("location")), (303, &*format!("events/{id}")), "{search}");
     }
@@ -249,6 +257,59 @@ async fn a_search_finds_by_id_and_by_issue_and_never_by_half_a_number() {
     let nothing = admin.get("/ui/events?q=9999").await;
     assert!(nothing.text().contains("No event matches.") && nothing.text().contains("Show all events"));
     assert!(Admin::new(Access::Loopback).get("/ui/events").await.text().contains("No event has come yet."));
+}
+
+#[tokio::test]
+async fn a_search_finds_terms_and_offers_to_look_anywhere() {
+    let admin = receiver();
+    let body =
+        br#"{"issue_number": 1042, "issue_requester_email": "sam@example.com", "issue_account_name": "Example & Co"}"#;
+    admin.ledger.events.lock().unwrap().push(event(event_id(1), "issue_new", body));
+    for search in ["SAM%40EXAMPLE.com", "example+%26+co", "1042"] {
+        let page = admin.get(&format!("/ui/events?q={search}")).await;
+        assert!(page.text().contains(&event_id(1).to_string()), "{search}: {}", page.text());
+        assert!(!page.text().contains("Search anywhere in bodies"), "{search}");
+    }
+    let page = admin.get("/ui/events?q=Example+%26").await;
+    assert!(page.text().contains("No event matches."), "{}", page.text());
+    assert!(
+        page.text().contains("<a href=\"events?contains=Example%20%26\">Search anywhere in bodies</a>"),
+        "{}",
+        page.text()
+    );
+    let page = admin.get("/ui/events?contains=EXAMPLE%20%26").await;
+    assert!(
+        page.text().contains(&event_id(1).to_string()) && page.text().contains("value=\"EXAMPLE &#38;\""),
+        "{}",
+        page.text()
+    );
+    // The beginning of an id that one event has leads to it.
+    let end = event_id(1).to_string();
+    let answer = admin.get(&format!("/ui/events?q={}", &end[..13])).await;
+    assert_eq!(answer.header("location"), format!("events/{end}"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_search_that_takes_too_long_says_how_far_it_came_and_leads_on() {
+    let admin = receiver().with_events(3);
+    *admin.ledger.searched_to.lock().unwrap() = Some(event_id(2));
+    let page = admin.get("/ui/events?contains=x&state=pending").await;
+    let link = format!(
+        "<a rel=\"next\" href=\"?contains=x&#38;state=pending&#38;after={}\">Search on from there</a>",
+        event_id(2).to_string().replace('-', "%2D")
+    );
+    for text in ["0 events so far: searched back to <time datetime=\"2026-11-23T07:59:58Z\">", &link] {
+        assert!(page.text().contains(text), "{text}: {}", page.text());
+    }
+    assert!(!page.text().contains("No event matches") && !page.text().contains("Next page"));
+    let json = admin.get("/api/events?contains=x").await.json(200);
+    assert_eq!(
+        (json["searched_to"].as_str(), json["next"].as_str()),
+        (Some("2026-11-23T07:59:58Z"), Some(&*event_id(2).to_string()))
+    );
+    *admin.ledger.searched_to.lock().unwrap() = None;
+    assert!(admin.get("/ui/events?contains=x").await.text().contains("No event matches."));
+    assert_eq!(admin.get("/api/events?contains=x").await.json(200)["searched_to"].as_str(), None);
 }
 
 #[tokio::test]

@@ -26,10 +26,16 @@ pub(super) struct Events {
 
 /// What a receiver has recorded with the same id meanwhile stays: it is the same event, and was delivered from there.
 const RELEASE: &str = "
-    WITH gone AS (DELETE FROM copied_events WHERE id = ANY($1) RETURNING *)
-    INSERT INTO events (id, endpoint, name, kind, method, target, query, parked, headers, body)
-    SELECT id, endpoint, name, kind, method, target, query, parked, headers, body FROM gone ORDER BY id
-    ON CONFLICT (id) DO NOTHING RETURNING id, parked IS NOT NULL";
+    WITH gone AS (DELETE FROM copied_events WHERE id = ANY($1) RETURNING *),
+    released AS (
+        INSERT INTO events (id, endpoint, name, kind, method, target, query, parked, headers, body)
+        SELECT id, endpoint, name, kind, method, target, query, parked, headers, body FROM gone ORDER BY id
+        ON CONFLICT (id) DO NOTHING RETURNING id, parked IS NOT NULL AS is_parked, octet_length(body) AS bytes
+    ),
+    unindexed AS (
+        INSERT INTO unindexed_events (events, bytes) SELECT array_agg(id), sum(bytes) FROM released HAVING count(*) > 0
+    )
+    SELECT id, is_parked FROM released";
 
 const RELEASE_FINISHED: &str = "
     WITH gone AS (DELETE FROM copied_deliveries WHERE event_id = ANY($1) AND seq IS NULL RETURNING *),

@@ -4,7 +4,7 @@ use super::super::database::Database;
 use super::super::error::Fault;
 use super::bounded;
 use super::search::Looks;
-use crate::ledger::{IssueSummary, body_contains};
+use crate::ledger::{BodyText, IssueSummary, Terms};
 use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -15,23 +15,29 @@ const MOST_BYTES: i64 = 4 * 1024 * 1024;
 const MOST_BODIES: usize = 256;
 
 /// What an event's body has to have.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Wanted {
     /// This text.
-    pub(super) contains: Option<String>,
+    pub(super) contains: Option<BodyText>,
     /// An issue of this number or id.
     pub(super) issue: Option<String>,
+    /// This term.
+    pub(super) term: Option<String>,
 }
 
 impl Wanted {
     /// Whether every body will do.
     pub(super) fn is_anything(&self) -> bool {
-        self.contains.is_none() && self.issue.is_none()
+        self.contains.is_none() && self.issue.is_none() && self.term.is_none()
     }
 
     /// The issue that the body names, where it has what is wanted.
     fn look(&self, body: &[u8], about: &About) -> Looked {
-        if self.contains.as_ref().is_some_and(|text| !body_contains(body, text)) {
+        if self.contains.as_ref().is_some_and(|text| !text.is_in(body)) {
+            return Looked::Passed;
+        }
+        let has = |term: &String| Terms::of(body, &about.name, about.kind.as_deref()).contain(term);
+        if !self.term.as_ref().is_none_or(has) {
             return Looked::Passed;
         }
         let issue = IssueSummary::of(body, &about.name, about.kind.as_deref());

@@ -2,9 +2,10 @@
 
 use super::super::database::Database;
 use super::super::error::Fault;
-use super::super::row::{delivery_of, event_of, moment_of, number_of, state_of, text_of};
+use super::super::row::{delivery_of, event_of, moment_of, number_of, state_of, text_of, uuid_of};
 use super::bodies::{About, Wanted, complete};
 use super::bounded;
+use super::candidates::{Found, candidates};
 use super::range::{Range, arrived, direction, key_of, uuid_at};
 use super::search::Looks;
 use crate::id::DeliveryId;
@@ -27,22 +28,76 @@ pub(in super::super) async fn deliveries(
         // PostgreSQL's texts have none.
         rest = None;
     }
-    let wanted = Arc::new(Wanted { contains: None, issue: filter.issue.clone() });
-    let is_unfiltered = filter.destination.is_none() && filter.state.is_none() && filter.code.is_none();
+    let wanted = Arc::new(Wanted { issue: filter.issue.clone(), ..Wanted::default() });
+    let is_unfiltered =
+        filter.destination.is_none() && filter.state.is_none() && filter.code.is_none() && filter.died_before.is_none();
     let all_match = wanted.is_anything() && is_unfiltered;
-    let mut looks = Looks::new(&database, page.limit, all_match);
+    let mut looks = Looks::new(database.options.search_within, page.limit, all_match);
     let mut found: Vec<DeliveryRecord> = Vec::new();
+    // Whether the index of terms may say where to look.
+    let mut by_term = filter.issue.as_deref().filter(|_| filter.event.is_none());
+    let mut among: Option<Among> = None;
     while let Some(range) = rest.filter(|_| found.len() < limit) {
-        let Part { entries, last } = look(&database, &filter, range, page.order, looks.rows()).await?;
+        looks.check(&database)?;
+        if among.is_none()
+            && let Some(term) = by_term
+        {
+            match next_events(&database, term, range, page.order, looks.rows()).await? {
+                Some(events) if events.ids.is_empty() => break,
+                Some(events) => among = Some(events),
+                None => by_term = None,
+            }
+        }
+        let place = among.as_ref().map_or(range, |events| range.and(events.range).unwrap_or(range));
+        let ids = among.as_ref().map(|events| &*events.ids);
+        let Part { entries, last } = look(&database, &filter, place, page.order, looks.rows(), ids).await?;
         let left = limit - found.len();
         let entries = complete(&database, &looks, &wanted, entries, left, about, with_issue).await?;
         found.extend(entries.into_iter().map(|entry| entry.record));
-        rest = last.and_then(|last| range.behind(last, page.order));
-        if rest.is_some() && found.len() < limit {
-            looks.go_on(&database)?;
-        }
+        rest = match (last, among.take()) {
+            (Some(last), events) => {
+                among = events;
+                range.behind(last, page.order)
+            }
+            // Behind the last delivery of the last event.
+            (None, Some(events)) => range.behind(events.last, page.order),
+            (None, None) => None,
+        };
+        looks.go_on();
     }
     Ok(found)
+}
+
+/// Events that may be about the issue, and the keys that their deliveries can have.
+struct Among {
+    ids: Vec<Uuid>,
+    range: Range<(u128, i32)>,
+    /// The last key in the order of the page.
+    last: (u128, i32),
+}
+
+/// The next events of the range by the index; none: it does not know them all.
+async fn next_events(
+    database: &Database,
+    term: &str,
+    range: Range<(u128, i32)>,
+    order: Order,
+    most: i64,
+) -> Result<Option<Among>, Fault> {
+    let ends = (event_of(uuid_at(range.first.0)), event_of(uuid_at(range.last.0)));
+    let page = Page { after: None, limit: 1, order };
+    let Found::Candidates(ids) = candidates(database, term, page, ends, usize::try_from(most).unwrap_or(1)).await?
+    else {
+        return Ok(None);
+    };
+    let keys = || ids.iter().copied().map(key_of);
+    let (first, last) = (keys().min().unwrap_or_default(), keys().max().unwrap_or_default());
+    let range = Range { first: (first, i32::MIN), last: (last, i32::MAX) };
+    let last = match order {
+        Order::NewestFirst => range.first,
+        Order::OldestFirst => range.last,
+    };
+    Ok(Some(Among { ids: ids.into_iter().map(uuid_of).collect(), range, last }))
 }
 
 /// The keys that the filter leaves; none: nothing can match.
@@ -95,12 +150,13 @@ async fn look(
     range: Range<(u128, i32)>,
     order: Order,
     rows: i64,
+    among: Option<&[Uuid]>,
 ) -> Result<Part, Fault> {
-    let sql = sql(filter.state, order);
+    let sql = sql(filter.state, order, among.is_some());
     let (first, last) = (uuid_at(range.first.0), uuid_at(range.last.0));
     let state = filter.state.map(number_of);
     let died_before = filter.died_before.map(|moment| moment.unix_milliseconds());
-    let parameters: [&(dyn ToSql + Sync); 10] = [
+    let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![
         &first,
         &range.first.1,
         &last,
@@ -112,6 +168,9 @@ async fn look(
         &DeliveryFilter::NO_CODE,
         &died_before,
     ];
+    if let Some(among) = &among {
+        parameters.push(among);
+    }
     bounded::read(database, async |connection| {
         let statement = connection.prepare_cached(&sql).await?;
         let mut stream = pin!(connection.query_raw(&statement, parameters).await?);
@@ -145,10 +204,13 @@ pub(super) const FINISHED: &str = "
     FROM finished";
 
 /// Where the deliveries are looked for: those in a rare state have an index of their own.
-fn sql(state: Option<DeliveryState>, order: Order) -> String {
+fn sql(state: Option<DeliveryState>, order: Order, is_among: bool) -> String {
     use DeliveryState::{Dead, Delivered, Delivering, Dropped, Held, Redelivered, Waiting};
     let order = direction(order);
-    let range = "(event_id, number) >= ($1::uuid, $2::integer) AND (event_id, number) <= ($3::uuid, $4::integer)";
+    let among = if is_among { " AND event_id = ANY ($11::uuid[])" } else { "" };
+    let range = format!(
+        "(event_id, number) >= ($1::uuid, $2::integer) AND (event_id, number) <= ($3::uuid, $4::integer){among}"
+    );
     let sorted = format!("ORDER BY event_id {order}, number {order} LIMIT $5");
     let part = match state {
         None => {

@@ -5,6 +5,7 @@
 
 mod bodies;
 pub(super) mod bounded;
+mod candidates;
 mod deliveries;
 mod event;
 mod events;
@@ -16,7 +17,7 @@ mod stats;
 
 pub(super) use deliveries::deliveries;
 pub(super) use event::event;
-pub(super) use events::events;
+pub(super) use events::{events, search};
 pub(super) use groups::dead_groups;
 pub(super) use refused::refused;
 pub(super) use stats::stats;
