@@ -77,8 +77,8 @@ pub struct Work {
 struct Asked {
     /// How many of the ended ones, from the first.
     settlements: usize,
-    /// The deliveries that are asked for.
-    claim: Option<Places>,
+    /// The deliveries that are asked for, and since when.
+    claim: Option<(Places, Instant)>,
 }
 
 /// Deliveries to ask for.
@@ -266,9 +266,10 @@ impl Work {
         if let Some(places) = claim {
             self.was_latest_first = places.latest_first;
         }
-        self.asked = Asked { settlements: self.ended.len(), claim };
+        let now = steadily();
+        self.asked = Asked { settlements: self.ended.len(), claim: claim.map(|places| (places, now)) };
         self.is_woken = false;
-        self.pace.exchange_begins(steadily());
+        self.pace.exchange_begins(now);
         Exchange {
             destination: self.destination.name.clone(),
             settlements: self.ended.iter().map(|unsettled| unsettled.settlement.clone()).collect(),
@@ -349,7 +350,7 @@ impl Work {
                     self.settled(unsettled, settled);
                 }
                 match claim {
-                    Some(places) => self.claimed(claimed, places, now),
+                    Some((places, asked_at)) => self.claimed(claimed, places, asked_at),
                     // What was settled may have let others go, or is due again soon.
                     None => self.look_at = now,
                 }
@@ -367,7 +368,8 @@ impl Work {
         }
     }
 
-    fn claimed(&mut self, claimed: Claimed, places: Places, now: Instant) {
+    fn claimed(&mut self, claimed: Claimed, places: Places, asked_at: Instant) {
+        let now = steadily();
         let Claimed { deliveries, exhausted, next_due, suspects_wait } = claimed;
         let destination = &self.destination;
         for delivery in exhausted {
@@ -389,8 +391,8 @@ impl Work {
             None => now + LONGEST_WAIT,
         };
         let mut circuit = destination.circuit();
-        // Repeats may have to wait longer than what is new.
-        self.look_at = self.look_at.min(at_last(circuit.admits_more_at(now), now));
+        // Repeats may have to wait longer than what is new. More may be admitted since the claim was made: it may have taken a while.
+        self.look_at = self.look_at.min(at_last(circuit.admits_more_at(asked_at), now));
         for leased in deliveries {
             let is_repeat = leased.is_repeat;
             let role = if places.is_probe { Role::Probe { is_repeat } } else { Role::Usual { is_repeat } };

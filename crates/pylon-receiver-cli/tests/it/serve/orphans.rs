@@ -103,7 +103,7 @@ fn what_waits_for_a_removed_destination_is_dropped() {
     );
     assert_eq!(
         running.command(&["deliveries", "drop", "--destination", "old"]),
-        serde_json::json!({"matched": 5, "dropped": 5})
+        serde_json::json!({"matched": 5, "dropped": 5, "order": 1, "state": "done"})
     );
     running.logs(&["an operator's order: dropped", "\"matched\":5", "\"done\":5"]);
     for id in &ids {

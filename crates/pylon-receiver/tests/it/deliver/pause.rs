@@ -1,11 +1,14 @@
 //! A destination that asks to be left alone is left alone; what the receiver itself lacks is no failure of a destination.
 
 use super::stage::*;
+use futures_util::future::poll_immediate;
 use pylon_receiver::config::{CircuitPolicy, DestinationConfig, HttpTransport, TransportConfig};
 use pylon_receiver::internals::{CircuitState, Code, Report, Shortage};
 use pylon_receiver::ledger::AttemptAnswer;
 use pylon_receiver::ledger::{DeliveryState, Ledger};
 use pylon_test_support::log::logged;
+use rusqlite::Connection;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 fn seconds(seconds: u64) -> Duration {
@@ -58,6 +61,27 @@ async fn a_destination_that_asks_for_time_gets_it_and_then_one_delivery_first() 
         let delivered = stage.states().await.iter().filter(|&&state| state == DeliveryState::Delivered).count();
         assert_eq!(delivered + dead, 12, "{told}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_ends_while_the_ledger_is_asked_is_over() {
+    let mut stage = Stage::new(strict);
+    stage.will([asks(429, None), asks(429, None)]);
+    stage.event(None).await;
+    assert_eq!(stage.step().await, 1);
+    stage.pass(10).await;
+    assert_eq!(stage.step().await, 1, "a repeat, which is asked to wait");
+    // The ledger answers only once the file is free again.
+    let lock = Connection::open(&stage.path).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut asking = Box::pin(stage.work.step());
+    assert_eq!(poll_immediate(&mut asking).await, None, "asked without repeats");
+    stage.now.fetch_add(20_000, Ordering::Relaxed);
+    tokio::time::advance(seconds(20)).await;
+    lock.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(asking.await, 0);
+    stage.pass(1).await;
+    assert_eq!(stage.step().await, 1, "it does not wait for the longest time between two looks");
 }
 
 #[tokio::test(start_paused = true)]

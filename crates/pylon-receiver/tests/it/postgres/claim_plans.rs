@@ -26,7 +26,7 @@ FROM (SELECT gen_random_uuid() AS id, n FROM generate_series(1, 5000) AS n) AS m
 INSERT INTO events (id, endpoint, name, method, target, headers, body)
 SELECT event_id, 'main', 'a', 'POST', '/', '', '{}' FROM open ON CONFLICT DO NOTHING;
 INSERT INTO deduplication_keys (endpoint, key, event_id) SELECT 'main', id::text, id FROM events ON CONFLICT DO NOTHING;
-ANALYZE;";
+ANALYZE events, open, deduplication_keys;";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_is_found_by_an_index() {

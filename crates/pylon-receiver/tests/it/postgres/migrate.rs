@@ -138,7 +138,7 @@ async fn one_that_waits_for_another_goes_by_what_that_one_leaves() {
     let database = cluster.fresh_database();
     let later = format!(
         "BEGIN; {LOCK} CREATE SCHEMA pylon_receiver; CREATE TABLE pylon_receiver.ledger (version int, id uuid);
-         INSERT INTO pylon_receiver.ledger VALUES (4, gen_random_uuid()); SELECT pg_sleep(1); COMMIT;"
+         INSERT INTO pylon_receiver.ledger VALUES (6, gen_random_uuid()); SELECT pg_sleep(1); COMMIT;"
     );
     let url = cluster.url(&database);
     let migrating = std::thread::spawn(move || Cluster::shared().unwrap().psql(&url, &later).unwrap());

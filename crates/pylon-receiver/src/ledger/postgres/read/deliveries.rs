@@ -243,19 +243,19 @@ fn sql(state: Option<DeliveryState>, order: Order, is_among: bool) -> String {
 }
 
 /// The column with the length of the body.
-const BODY_LENGTH: usize = 14;
+const BODY_LENGTH: usize = 15;
 
 /// Reads all but the issue, which the event's body tells.
 pub(super) fn read(row: &Row) -> Result<DeliveryRecord, Fault> {
     let (event, number): (Uuid, i32) = (row.try_get(0)?, row.try_get(1)?);
     let state = state_of(row.try_get(3)?)?;
-    let (at, ahead): (i64, i64) = (row.try_get(5)?, row.try_get(11)?);
+    let (at, ahead): (i64, i64) = (row.try_get(5)?, row.try_get(12)?);
     let text = |column: usize| row.try_get::<_, Option<Vec<u8>>>(column)?.map(text_of).transpose();
     Ok(DeliveryRecord {
         id: delivery_of(event, number),
         destination: row.try_get(2)?,
-        name: text_of(row.try_get(12)?)?,
-        kind: row.try_get(13)?,
+        name: text_of(row.try_get(13)?)?,
+        kind: row.try_get(14)?,
         issue: None,
         state,
         attempts: row.try_get::<_, i32>(4)?.cast_unsigned(),
