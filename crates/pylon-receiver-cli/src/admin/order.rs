@@ -3,6 +3,7 @@
 use super::client::{Client, Query, read};
 use crate::fault::Fault;
 use crate::print::output::{Format, Output, note};
+use crate::print::text;
 use clap::Args;
 use pylon_receiver::wire::{OrderRecord, OrderResult, OrderState, OrderTerms, OrderVerb, Stats, path};
 use serde::Serialize;
@@ -103,9 +104,9 @@ pub(crate) async fn give(
         (None, None, Some(dropped)) => format!("{matched} matched, {dropped} dropped"),
         (None, None, None) => format!("{matched} matched"),
     })?;
-    if let (Some(number), Some(OrderState::Cancelled | OrderState::BrokenOff | OrderState::Failed)) = (order, state) {
+    if let (Some(number), Some(OrderState::Cancelled)) = (order, state) {
         out.finish()?;
-        note(&format!("order {number} ended before it was done; `pylon-receiver orders show {number}` says why"));
+        note(&format!("order {number} was cancelled before it was done"));
     }
     if let Some(unrouted) = unrouted {
         out.finish()?;
@@ -139,7 +140,19 @@ async fn watch(client: &Client, number: u64) -> Result<OrderResult, Fault> {
             if is_told {
                 eprintln!();
             }
-            return Ok(result_of(order));
+            return match (order.state, &order.reason) {
+                (OrderState::Failed, Some(reason)) => Err(Fault::failed(format!(
+                    "order {number} failed after {} of {}: {}",
+                    order.taken,
+                    order.counted.unwrap_or(order.taken),
+                    text::escape(reason)
+                ))),
+                (OrderState::BrokenOff | OrderState::Failed, _) => Err(Fault::failed(format!(
+                    "order {number} broke off after {}: its receiver ended; give it again",
+                    order.taken
+                ))),
+                _ => Ok(result_of(order)),
+            };
         }
         let counted = order.counted.map_or_else(|| "some".to_owned(), |counted| counted.to_string());
         eprint!("\rorder {number}: {} of {counted}; cancel with `pylon-receiver orders cancel {number}` ", order.taken);

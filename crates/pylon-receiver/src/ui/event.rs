@@ -125,7 +125,7 @@ pub(super) async fn show(
 
 /// The whole body, as a download that no browser shows.
 pub(super) async fn body(State(ui): State<Ui>, Path(id): Path<String>) -> Answer {
-    let event = find(&ui, &id).await.map_err(|refusal| Problem::from(refusal).below())?;
+    let event = find(&ui, &id).await.map_err(|refusal| Problem::from(refusal).far_below())?;
     let disposition = format!("attachment; filename=\"{}.json\"", event.record.id);
     let headers = [
         (CONTENT_TYPE, "application/octet-stream".to_owned()),

@@ -64,7 +64,7 @@ pub(super) async fn show(
 
 pub(super) async fn cancel(State(ui): State<Ui>, Path(number): Path<String>) -> Answer {
     let cancelled = admin::cancel_order(&ui.parts, &number).await;
-    let order = cancelled.map_err(|refusal| Problem::from(refusal).below())?;
+    let order = cancelled.map_err(|refusal| Problem::from(refusal).far_below())?;
     Ok(Redirect::to(&format!("../{}", order.number)).into_response())
 }
 

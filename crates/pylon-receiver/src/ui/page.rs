@@ -56,6 +56,11 @@ impl Problem {
     pub(super) fn below(self) -> Self {
         Self { root: "../", ..self }
     }
+
+    /// The same, for an address one level further down.
+    pub(super) fn far_below(self) -> Self {
+        Self { root: "../../", ..self }
+    }
 }
 
 impl From<Refusal> for Problem {

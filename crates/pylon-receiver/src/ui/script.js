@@ -125,16 +125,20 @@ const refresh = async () => {
   tag = answer.headers.get("etag");
   replaceChanged(new DOMParser().parseFromString(await answer.text(), "text/html"));
 };
-if (document.querySelector("[data-live]")) {
+// What a page shows before an order stays as it was counted.
+if (document.querySelector("[data-live]") && !document.querySelector("[data-still]")) {
   const isLive = choice("refresh", ["live", "paused"], () => {});
+  let isAsking = false;
   setInterval(async () => {
-    if (isLive() !== "live") return;
+    if (isLive() !== "live" || isAsking) return;
+    isAsking = true;
     try {
       await refresh();
       document.body.removeAttribute("data-away");
     } catch {
       document.body.dataset.away = "";
     }
+    isAsking = false;
   }, INTERVAL);
 }
 

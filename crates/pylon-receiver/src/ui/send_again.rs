@@ -38,5 +38,5 @@ pub(super) async fn event(
         // A reload of the page that follows sends nothing.
         Ok(Redirect::to(&format!("../{id}?order={}", done.order.unwrap_or_default())).into_response())
     };
-    done.await.map_err(|refusal: admin::Refusal| Problem::from(refusal).below())
+    done.await.map_err(|refusal: admin::Refusal| Problem::from(refusal).far_below())
 }

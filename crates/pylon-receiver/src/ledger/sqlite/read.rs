@@ -144,6 +144,11 @@ fn search_by_term(
             events => found.events.extend(events?),
         }
         passed = Some(last);
+        // Where the other conditions fail, no body is read that would look at the time.
+        if Instant::now() > until && (found.events.len() as u32) < page.limit {
+            found.searched_to = passed;
+            return Ok(found);
+        }
     }
 }
 

@@ -280,13 +280,16 @@ fn forget(transaction: &mut Transaction<'_>, seq: i64) -> rusqlite::Result<()> {
         .optional()?;
     let Some((id, is_parked)) = found else { return Ok(()) };
     let deliveries = connection
-        .prepare_cached("SELECT destination, order_key, state FROM deliveries WHERE event_seq = ?1")?
-        .query_map([seq], |row| Ok((row.get(0)?, row.get(1)?, state_of(row.get(2)?, false)?)))?
-        .collect::<Result<Vec<(Arc<str>, Option<Box<str>>, DeliveryState)>, _>>()?;
+        .prepare_cached("SELECT destination, order_key, state, code FROM deliveries WHERE event_seq = ?1")?
+        .query_map([seq], |row| Ok((row.get(0)?, row.get(1)?, state_of(row.get(2)?, false)?, row.get(3)?)))?
+        .collect::<Result<Vec<(Arc<str>, Option<Box<str>>, DeliveryState, Option<Box<str>>)>, _>>()?;
     prune::forget(connection, seq, id)?;
     transaction.count_events(-1, -i64::from(is_parked));
-    for (destination, order_key, state) in deliveries {
-        transaction.leaves(&destination, state);
+    for (destination, order_key, state, code) in deliveries {
+        match state {
+            DeliveryState::Dead => transaction.count_dead(&destination, code.as_deref(), -1),
+            _ => transaction.leaves(&destination, state),
+        }
         if let (DeliveryState::Waiting, Some(order_key)) = (state, order_key) {
             settle::let_the_next_go(transaction, &destination, &order_key)?;
         }
