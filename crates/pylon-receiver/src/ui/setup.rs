@@ -130,6 +130,11 @@ impl Setup {
         self.first.is_some() || self.endpoint.seen.accepted.is_some() || self.endpoint.seen.refused.is_some()
     }
 
+    /// Where a test from this machine is sent to.
+    fn address(&self) -> &str {
+        self.activity.addresses.iter().find(|address| !address.starts_with("unix:")).map_or("ADDRESS", |found| found)
+    }
+
     /// Whether an event of the kind has come, with every placeholder replaced.
     fn is_filled_in(&self) -> bool {
         self.first.as_ref().is_some_and(|first| first.event.kind.is_some() && first.placeholders.is_empty())

@@ -46,7 +46,7 @@ pub(super) async fn sign_in(State((ui, gate)): State<(Ui, Gate)>, request: Reque
     match gate.sign_in(token.trim().as_bytes(), &parts.headers, remote.as_ref()) {
         Some(cookie) => Ok((AppendHeaders([(SET_COOKIE, cookie)]), Redirect::to(inside(&to))).into_response()),
         None => {
-            let fault = "This is not the token of an operator. It is what `admin_token` or an `[[operator]]` of the configuration names.";
+            let fault = "This is not the token of an operator.";
             let answer = page(&form(&ui, to, Some(fault)), &HeaderMap::new())?;
             Ok((StatusCode::UNAUTHORIZED, answer).into_response())
         }
