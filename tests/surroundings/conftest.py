@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,16 @@ import pytest
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).resolve().parents[2] / "tools")]
 
+from operator_page import DESTINATION, App
 from private_servers import NatsServer, PgBouncer, Postgres
 from programs import skips_where_missing
 from receiver import Receiver, receiver_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from browser import Tab
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture
@@ -72,3 +77,37 @@ def nats_server() -> Iterator[NatsServer]:
         started = NatsServer()
     yield started
     started.end()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium; the test is skipped where it cannot be had."""
+    # Not for those who run other tests: Playwright is for one of the Pythons.
+    from browser import chromium
+
+    with ExitStack() as stack:
+        with skips_where_missing():
+            started = stack.enter_context(chromium())
+        yield started
+
+
+@pytest.fixture
+def app() -> Iterator[App]:
+    """The app behind the receiver."""
+    with closing(App()) as started:
+        yield started
+
+
+@pytest.fixture
+def receiver(start_receiver: Callable[..., Receiver], app: App) -> Receiver:
+    """A receiver in front of the app."""
+    return start_receiver('instance = "acme production"\n' + DESTINATION.format(port=app.port))
+
+
+@pytest.fixture
+def tab(browser: Browser) -> Iterator[Tab]:
+    """A tab of the browser, which must have been healthy in the end."""
+    from browser import Tab
+
+    with closing(Tab(browser)) as opened:
+        yield opened

@@ -132,7 +132,11 @@ impl Setup {
 
     /// Where a test from this machine is sent to.
     fn address(&self) -> &str {
-        self.activity.addresses.iter().find(|address| !address.starts_with("unix:")).map_or("http://ADDRESS", |found| found)
+        self.activity
+            .addresses
+            .iter()
+            .find(|address| !address.starts_with("unix:"))
+            .map_or("http://ADDRESS", |found| found)
     }
 
     /// Whether an event of the kind has come, with every placeholder replaced.
