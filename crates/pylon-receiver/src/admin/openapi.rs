@@ -121,7 +121,7 @@ const OPERATIONS: &[Described] = &[
         "The orders that were given, a page of them.",
         Shape::json::<OrderList>(),
     )
-    .with(query::<PageQuery<u64>>),
+    .with(numbered),
     Described::read(path::ORDER, "show_order", "An order, and how far it is.", Shape::json::<OrderRecord>())
         .with(order_number),
     Described {
@@ -141,7 +141,7 @@ const OPERATIONS: &[Described] = &[
         "The refused requests that match, a page of them.",
         Shape::json::<RefusedList>(),
     )
-    .with(|| [query::<RefusedFilter>(), query::<PageQuery<u64>>()].concat()),
+    .with(|| [query::<RefusedFilter>(), numbered()].concat()),
     Described::read(path::STATS, "stats", "Counts of everything in the ledger.", Shape::json::<Stats>()),
     Described::read(
         path::ACTIVITY,
@@ -226,6 +226,17 @@ fn with_terms<T: ToSchema>(schemas: &mut Schemas) -> RefOr<Schema> {
 
 fn query<T: IntoParams>() -> Vec<Parameter> {
     T::into_params(|| Some(ParameterIn::Query))
+}
+
+/// The page of a list whose entries have numbers.
+fn numbered() -> Vec<Parameter> {
+    let mut parameters = query::<PageQuery<u64>>();
+    for parameter in parameters.iter_mut().filter(|parameter| parameter.name == "after") {
+        // Not every reader of the description knows the format `uint64`.
+        let number = Object::builder().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(u64::MAX as usize));
+        parameter.schema = Some(number.into());
+    }
+    parameters
 }
 
 fn event_id() -> Vec<Parameter> {

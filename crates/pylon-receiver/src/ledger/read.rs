@@ -46,6 +46,8 @@ pub struct EventFilter {
     /// With this term: an issue's number or id, a message's id, an e-mail address, an account's name or id, as
     /// [`Terms::contain`](super::Terms::contain) compares them.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1)]
+    #[param(min_length = 1)]
     pub term: Option<String>,
 }
 

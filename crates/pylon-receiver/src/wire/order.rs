@@ -47,7 +47,6 @@ pub struct EventOrder {
     pub dry_run: bool,
     /// At most so many, the oldest first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1)]
     pub limit: Option<u64>,
 }
 
@@ -71,7 +70,6 @@ pub struct DeadOrder {
     pub dry_run: bool,
     /// At most so many, the oldest first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1)]
     pub limit: Option<u64>,
 }
 
