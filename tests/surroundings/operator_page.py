@@ -30,6 +30,8 @@ class App:
 
     def __init__(self) -> None:
         self.is_broken = True
+        #: What it says while it is broken, as JSON.
+        self.complaint = b""
         self.sent: list[dict[str, str]] = []
         app = self
 
@@ -37,8 +39,15 @@ class App:
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers["content-length"]))
                 app.sent.append({name.lower(): value for name, value in self.headers.items()})
-                self.send_response(500 if app.is_broken else 204)
+                if not app.is_broken:
+                    self.send_response(204)
+                    self.end_headers()
+                    return
+                self.send_response(500)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(app.complaint)))
                 self.end_headers()
+                self.wfile.write(app.complaint)
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""

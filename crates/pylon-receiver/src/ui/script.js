@@ -1,7 +1,8 @@
 // What the page can do beyond plain HTML: refresh, local times, keys. Without it everything works by links and forms.
 "use strict";
 
-const INTERVAL = 5000;
+// Seconds between two looks; what is under way is looked at each second.
+const INTERVAL = 5;
 const keep = (name, value) => {
   try {
     if (value === undefined) return localStorage.getItem(name);
@@ -129,8 +130,11 @@ const refresh = async () => {
 if (document.querySelector("[data-live]") && !document.querySelector("[data-still]")) {
   const isLive = choice("refresh", ["live", "paused"], () => {});
   let isAsking = false;
+  let passed = 0;
   setInterval(async () => {
-    if (isLive() !== "live" || isAsking) return;
+    passed += 1;
+    if (isLive() !== "live" || isAsking || passed < (document.querySelector("[data-soon]") ? 1 : INTERVAL)) return;
+    passed = 0;
     isAsking = true;
     try {
       await refresh();
@@ -139,7 +143,7 @@ if (document.querySelector("[data-live]") && !document.querySelector("[data-stil
       document.body.dataset.away = "";
     }
     isAsking = false;
-  }, INTERVAL);
+  }, 1000);
 }
 
 // Keys.
