@@ -3,9 +3,9 @@
 Each figure is a median over turns that the contestants take one after the other, so that what slows the machine slows all.
 Rust: `handle` beside the HMAC and a typed parse of the same body. Python: `handle` and the import beside py-usepylon-sdk
 0.5.0 in an environment of its own, same interpreter, same body, same handler. HTTP: see `over_http`; the receiver: see
-`receiver`; the receiver on PostgreSQL: see `postgres`; the operator's page: see `pages`.
+`receiver`; the receiver on PostgreSQL: see `postgres`; the operator's page: see `operator_page`.
 
-Usage: python benchmarks/run.py --cache FOLDER --release FOLDER [--quick] [--only library|receiver|postgres|pages]
+Usage: python benchmarks/run.py --cache FOLDER --release FOLDER [--quick] [--only library|receiver|postgres|page]
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import venv
 from importlib.metadata import version
 from pathlib import Path
 
+from operator_page import operator_page
 from over_http import over_http
-from pages import pages
 from postgres import postgres
 from receiver import receiver
 
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--release", type=Path, required=True, help="where cargo has put what it built")
     parser.add_argument("--quick", action="store_true", help="one turn of the receiver, and smaller backlogs or none")
-    parser.add_argument("--only", choices=["library", "receiver", "postgres", "pages"], help="one of the parts")
+    parser.add_argument("--only", choices=["library", "receiver", "postgres", "page"], help="one of the parts")
     arguments = parser.parse_args()
     sdk = sdk_python(arguments.cache / "venv-sdk")
     print(f"{processor()}, Python {platform.python_version()}")
@@ -53,7 +53,7 @@ def main() -> None:
         print()
         for line in over_http(sdk, SDK, arguments.release / "examples"):
             print(line)
-    for name, part in {"receiver": receiver, "postgres": postgres, "pages": pages}.items():
+    for name, part in {"receiver": receiver, "postgres": postgres, "page": operator_page}.items():
         if arguments.only in (None, name):
             print()
             for line in part(arguments.cache, arguments.release, sdk, SDK, arguments.quick):

@@ -18,7 +18,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from over_http import BODY, signed
+from over_http import BODY, SECRET, signed
 from postgres import BACKLOG, SETTINGS, House, conditions
 from receiver_servers import Running, Servers, ended
 from turns import TURNS, Bench, events, goal, paired
@@ -45,7 +45,7 @@ INDEXING_SECONDS = 900
 RARE = {"issue_number": 31337, "requester_email": "Rare.Customer@example.com"}
 
 
-def pages(cache: Path, release: Path, sdk: str, sdk_name: str, quick: bool) -> Iterator[str]:
+def operator_page(cache: Path, release: Path, sdk: str, sdk_name: str, quick: bool) -> Iterator[str]:
     """Measure; the lines of the table, the last one JSON."""
     servers = Servers(release / "pylon-receiver", release / "examples", sdk, None, cache)
     bench = Bench(servers, release / "examples", 1 if quick else TURNS, {})
@@ -71,7 +71,7 @@ def pages(cache: Path, release: Path, sdk: str, sdk_name: str, quick: bool) -> I
         finally:
             postgres.end()
     yield from bench.steadiness()
-    yield json.dumps({"pages": bench.found})
+    yield json.dumps({"page": bench.found})
 
 
 @contextmanager
@@ -102,7 +102,7 @@ def measured(bench: Bench, name: str, server: Running) -> Iterator[str]:
     found = bench.found[name] = {}
     body = json.dumps({**json.loads(BODY), **RARE}).encode()
     for _ in range(3):
-        if (status := post(server.port, server.path, body, signed(body))) != 200:
+        if (status := post(server.port, server.path, body, signed(body, SECRET))) != 200:
             raise RuntimeError(f"expected 200, found {status}")
     newest = json.loads(asked(server, "/api/events?limit=1")[0])["events"][0]["id"]
     paths = {
