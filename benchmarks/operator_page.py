@@ -34,8 +34,8 @@ ASKED, WARM_UP = 100, 10
 #: Browsers with a list open, and how often each asks whether it has changed, seconds.
 BROWSERS, LIVE_SECONDS = 10, 5.0
 CONNECTIONS = 64
-#: The index of terms has everything: in SQLite, and in PostgreSQL.
-ALL_INDEXED = "SELECT place >= (SELECT max(seq) FROM events) FROM term_index"
+#: The index of terms has all but the newest, which are read: in SQLite, and in PostgreSQL.
+ALL_INDEXED = "SELECT place + 1024 > (SELECT max(seq) FROM events) FROM term_index"
 INDEXED = "SELECT place IS NULL FROM pylon_receiver.chores WHERE name = 'terms'"
 OLD = """UPDATE pylon_receiver.chores SET place = (SELECT id FROM pylon_receiver.events ORDER BY id DESC LIMIT 1)
 WHERE name = 'terms'"""
